@@ -1,0 +1,80 @@
+//! The first shape of the account: tables, system roles, their hierarchy and privileges.
+
+use frazil_common::{ObjectKind, Privilege};
+
+use super::schema::{TABLES, VERSION};
+use super::{Grantee, Writer};
+use crate::{CatalogError, Result};
+
+const SCHEMA_VERSION: &str = "schema_version";
+
+const ACCOUNT: (ObjectKind, i64) = (ObjectKind::Account, 0);
+
+/// The system roles and what each is for.
+const ROLES: [(&str, &str); 5] = [
+    ("ACCOUNTADMIN", "Account administrator can manage all aspects of the account."),
+    ("SECURITYADMIN", "Security administrator can manage security aspects of the account."),
+    ("USERADMIN", "User administrator can create and manage users and roles"),
+    ("SYSADMIN", "System administrator can create and manage databases and warehouses."),
+    ("PUBLIC", "Public role is automatically available to every user in the account."),
+];
+
+/// (role, the role that inherits it). PUBLIC needs no grants: every role inherits it.
+const HIERARCHY: [(&str, &str); 3] = [
+    ("SYSADMIN", "ACCOUNTADMIN"),
+    ("SECURITYADMIN", "ACCOUNTADMIN"),
+    ("USERADMIN", "SECURITYADMIN"),
+];
+
+const PRIVILEGES: [(Privilege, &str); 7] = [
+    (Privilege::CreateDatabase, "SYSADMIN"),
+    (Privilege::CreateWarehouse, "SYSADMIN"),
+    (Privilege::CreateEndpoint, "SYSADMIN"),
+    (Privilege::CreateUser, "USERADMIN"),
+    (Privilege::CreateRole, "USERADMIN"),
+    (Privilege::ManageGrants, "SECURITYADMIN"),
+    (Privilege::Monitor, "ACCOUNTADMIN"),
+];
+
+pub(super) async fn migrate(mut writer: Writer<'_>) -> Result<()> {
+    for statement in TABLES {
+        sqlx::query(*statement).execute(&mut *writer.connection).await?;
+    }
+    let found: Option<(i64,)> = sqlx::query_as("SELECT value FROM frazil_counter WHERE name = $1")
+        .bind(SCHEMA_VERSION)
+        .fetch_optional(&mut *writer.connection)
+        .await?;
+    match found {
+        Some((version,)) if version > VERSION => Err(CatalogError::Format(format!(
+            "the account's tables have version {version}; this build reads up to {VERSION}"
+        ))),
+        Some(_) => Ok(()),
+        None => {
+            sqlx::query("INSERT INTO frazil_counter (name, value) VALUES ($1, $2)")
+                .bind(SCHEMA_VERSION)
+                .bind(VERSION)
+                .execute(&mut *writer.connection)
+                .await?;
+            make_account(&mut writer).await
+        }
+    }
+}
+
+async fn make_account(writer: &mut Writer<'_>) -> Result<()> {
+    for (name, comment) in ROLES {
+        writer.insert_role(name, Some(comment)).await?;
+    }
+    let top = writer.role_id("ACCOUNTADMIN").await?;
+    for (name, _) in ROLES {
+        let role = writer.role_id(name).await?;
+        writer.set_owner_id(ObjectKind::Role, role, top).await?;
+    }
+    writer.set_owner_id(ACCOUNT.0, ACCOUNT.1, top).await?;
+    for (role, heir) in HIERARCHY {
+        writer.grant_role(role, &Grantee::Role(heir.to_string()), None).await?;
+    }
+    for (privilege, role) in PRIVILEGES {
+        writer.grant_privilege(ACCOUNT, privilege, role, true, None).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,350 @@
+//! What happened: queries, logins, and which objects each query touched.
+
+use frazil_common::{ObjectKind, SnapshotId};
+use serde::{Deserialize, Serialize};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite};
+
+use super::error::{from_json, parse_word, to_json};
+use super::{AccountStore, Writer};
+use crate::{CatalogError, Result};
+
+/// Rows of one INSERT statement; keeps bound values below the database's limit.
+const ROWS_PER_INSERT: usize = 500;
+
+/// How a query ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum QueryState {
+    #[default]
+    Success,
+    Fail,
+    /// Stopped by a fault of the server or by being cancelled.
+    Incident,
+}
+
+impl QueryState {
+    /// The word in QUERY_HISTORY.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            QueryState::Success => "SUCCESS",
+            QueryState::Fail => "FAIL",
+            QueryState::Incident => "INCIDENT",
+        }
+    }
+}
+
+impl std::str::FromStr for QueryState {
+    type Err = CatalogError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "SUCCESS" => Ok(QueryState::Success),
+            "FAIL" => Ok(QueryState::Fail),
+            "INCIDENT" => Ok(QueryState::Incident),
+            other => Err(CatalogError::Damaged(format!("unknown query state '{other}'"))),
+        }
+    }
+}
+
+/// One finished query.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct QueryRecord {
+    pub query_id: String,
+    pub query_text: String,
+    /// Snowflake's word, such as `SELECT` or `CREATE_TABLE`.
+    pub query_type: String,
+    pub user: String,
+    pub role: Option<String>,
+    pub warehouse: Option<String>,
+    pub database: Option<String>,
+    pub schema: Option<String>,
+    pub session_id: i64,
+    pub start_time: i64,
+    pub end_time: i64,
+    pub state: QueryState,
+    pub error_code: Option<i64>,
+    pub error_message: Option<String>,
+    pub rows_produced: i64,
+    pub rows_inserted: i64,
+    pub rows_updated: i64,
+    pub rows_deleted: i64,
+    pub bytes_scanned: i64,
+    /// The snapshot the query read, or made.
+    pub snapshot_id: Option<SnapshotId>,
+    pub query_tag: String,
+}
+
+/// Which queries to list. Unset fields do not restrict.
+#[derive(Debug, Clone, Default)]
+pub struct QueryFilter {
+    pub query_id: Option<String>,
+    pub user: Option<String>,
+    pub warehouse: Option<String>,
+    pub session_id: Option<i64>,
+    /// Start times in this half-open range.
+    pub started_from: Option<i64>,
+    pub started_before: Option<i64>,
+    /// At most this many, the newest ones.
+    pub limit: Option<i64>,
+}
+
+/// One attempt to log in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LoginRecord {
+    pub event_time: i64,
+    /// As typed, when no such user exists.
+    pub user: String,
+    pub client_ip: Option<String>,
+    pub client_name: Option<String>,
+    pub client_version: Option<String>,
+    /// `PASSWORD` or `PROGRAMMATIC_ACCESS_TOKEN`.
+    pub factor: String,
+    pub success: bool,
+    pub error_code: Option<i64>,
+    pub error_message: Option<String>,
+}
+
+/// An object that a query read or wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessedObject {
+    pub kind: ObjectKind,
+    pub id: i64,
+    pub name: String,
+    pub privilege: String,
+    pub columns: Vec<String>,
+    /// Named in the statement itself, not reached through a view.
+    pub direct: bool,
+}
+
+/// What one query touched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessRecord {
+    pub query_id: String,
+    pub query_start_time: i64,
+    pub user: String,
+    pub objects: Vec<AccessedObject>,
+}
+
+impl QueryRecord {
+    fn from_row(row: &SqliteRow) -> Result<Self> {
+        Ok(QueryRecord {
+            query_id: row.try_get("query_id")?,
+            query_text: row.try_get("query_text")?,
+            query_type: row.try_get("query_type")?,
+            user: row.try_get("user_name")?,
+            role: row.try_get("role_name")?,
+            warehouse: row.try_get("warehouse_name")?,
+            database: row.try_get("database_name")?,
+            schema: row.try_get("schema_name")?,
+            session_id: row.try_get("session_id")?,
+            start_time: row.try_get("start_time")?,
+            end_time: row.try_get("end_time")?,
+            state: parse_word(row.try_get("status")?)?,
+            error_code: row.try_get("error_code")?,
+            error_message: row.try_get("error_message")?,
+            rows_produced: row.try_get("rows_produced")?,
+            rows_inserted: row.try_get("rows_inserted")?,
+            rows_updated: row.try_get("rows_updated")?,
+            rows_deleted: row.try_get("rows_deleted")?,
+            bytes_scanned: row.try_get("bytes_scanned")?,
+            snapshot_id: row.try_get("snapshot_id")?,
+            query_tag: row.try_get("query_tag")?,
+        })
+    }
+}
+
+/// Adds `AND`-joined conditions to a query.
+struct Conditions<'q> {
+    query: &'q mut QueryBuilder<Sqlite>,
+    any: bool,
+}
+
+impl<'q> Conditions<'q> {
+    fn new(query: &'q mut QueryBuilder<Sqlite>) -> Self {
+        Conditions { query, any: false }
+    }
+
+    fn with<T>(mut self, left: &'static str, value: Option<T>) -> Self
+    where
+        T: for<'a> sqlx::Encode<'a, Sqlite> + sqlx::Type<Sqlite> + Send + 'static,
+    {
+        if let Some(value) = value {
+            self.query.push(if self.any { " AND " } else { " WHERE " });
+            self.query.push(left).push_bind(value);
+            self.any = true;
+        }
+        self
+    }
+}
+
+impl AccountStore {
+    /// Finished queries, newest first.
+    pub async fn query_history(&self, filter: &QueryFilter) -> Result<Vec<QueryRecord>> {
+        let mut query = QueryBuilder::new("SELECT * FROM frazil_query_history");
+        Conditions::new(&mut query)
+            .with("query_id = ", filter.query_id.clone())
+            .with("user_name = ", filter.user.clone())
+            .with("warehouse_name = ", filter.warehouse.clone())
+            .with("session_id = ", filter.session_id)
+            .with("start_time >= ", filter.started_from)
+            .with("start_time < ", filter.started_before);
+        query.push(" ORDER BY start_time DESC, query_id DESC");
+        if let Some(limit) = filter.limit {
+            query.push(" LIMIT ").push_bind(limit);
+        }
+        query.build().fetch_all(self.pool()).await?.iter().map(QueryRecord::from_row).collect()
+    }
+
+    /// Login attempts since a time, newest first.
+    pub async fn login_history(&self, from: Option<i64>, limit: i64) -> Result<Vec<LoginRecord>> {
+        sqlx::query(
+            "SELECT * FROM frazil_login_history WHERE event_time >= $1
+             ORDER BY event_time DESC, event_id DESC LIMIT $2",
+        )
+        .bind(from.unwrap_or(i64::MIN))
+        .bind(limit)
+        .fetch_all(self.pool())
+        .await?
+        .iter()
+        .map(|row| {
+            Ok(LoginRecord {
+                event_time: row.try_get("event_time")?,
+                user: row.try_get("user_name")?,
+                client_ip: row.try_get("client_ip")?,
+                client_name: row.try_get("client_name")?,
+                client_version: row.try_get("client_version")?,
+                factor: row.try_get("factor")?,
+                success: row.try_get("success")?,
+                error_code: row.try_get("error_code")?,
+                error_message: row.try_get("error_message")?,
+            })
+        })
+        .collect()
+    }
+
+    /// What queries touched since a time, newest first.
+    pub async fn access_history(&self, from: Option<i64>, limit: i64) -> Result<Vec<AccessRecord>> {
+        sqlx::query(
+            "SELECT * FROM frazil_access_history WHERE query_start_time >= $1
+             ORDER BY query_start_time DESC, query_id DESC LIMIT $2",
+        )
+        .bind(from.unwrap_or(i64::MIN))
+        .bind(limit)
+        .fetch_all(self.pool())
+        .await?
+        .iter()
+        .map(|row| {
+            Ok(AccessRecord {
+                query_id: row.try_get("query_id")?,
+                query_start_time: row.try_get("query_start_time")?,
+                user: row.try_get("user_name")?,
+                objects: from_json(row.try_get("objects")?)?,
+            })
+        })
+        .collect()
+    }
+
+    /// Keeps finished queries and what they touched, all in one transaction. A query that is
+    /// there already stays as it is.
+    pub async fn record_queries(
+        &self,
+        queries: &[QueryRecord],
+        accesses: &[AccessRecord],
+    ) -> Result<()> {
+        let mut transaction = self.begin().await?;
+        let mut writer = Writer::on(&mut transaction);
+        writer.insert_queries(queries).await?;
+        writer.insert_accesses(accesses).await?;
+        Ok(transaction.commit().await?)
+    }
+}
+
+impl Writer<'_> {
+    async fn insert_queries(&mut self, queries: &[QueryRecord]) -> Result<()> {
+        for chunk in queries.chunks(ROWS_PER_INSERT) {
+            let mut insert = QueryBuilder::<Sqlite>::new(
+                "INSERT INTO frazil_query_history (query_id, query_text, query_type, user_name,
+                    role_name, warehouse_name, database_name, schema_name, session_id, start_time,
+                    end_time, status, error_code, error_message, rows_produced, rows_inserted,
+                    rows_updated, rows_deleted, bytes_scanned, snapshot_id, query_tag) ",
+            );
+            insert.push_values(chunk, |mut row, query| {
+                row.push_bind(query.query_id.clone())
+                    .push_bind(query.query_text.clone())
+                    .push_bind(query.query_type.clone())
+                    .push_bind(query.user.clone())
+                    .push_bind(query.role.clone())
+                    .push_bind(query.warehouse.clone())
+                    .push_bind(query.database.clone())
+                    .push_bind(query.schema.clone())
+                    .push_bind(query.session_id)
+                    .push_bind(query.start_time)
+                    .push_bind(query.end_time)
+                    .push_bind(query.state.as_str())
+                    .push_bind(query.error_code)
+                    .push_bind(query.error_message.clone())
+                    .push_bind(query.rows_produced)
+                    .push_bind(query.rows_inserted)
+                    .push_bind(query.rows_updated)
+                    .push_bind(query.rows_deleted)
+                    .push_bind(query.bytes_scanned)
+                    .push_bind(query.snapshot_id)
+                    .push_bind(query.query_tag.clone());
+            });
+            insert.push(" ON CONFLICT (query_id) DO NOTHING");
+            insert.build().execute(&mut *self.connection).await?;
+        }
+        Ok(())
+    }
+
+    async fn insert_accesses(&mut self, accesses: &[AccessRecord]) -> Result<()> {
+        for access in accesses {
+            sqlx::query(
+                "INSERT INTO frazil_access_history
+                    (query_id, query_start_time, user_name, objects)
+                 VALUES ($1, $2, $3, $4) ON CONFLICT (query_id) DO NOTHING",
+            )
+            .bind(&access.query_id)
+            .bind(access.query_start_time)
+            .bind(&access.user)
+            .bind(to_json(&access.objects)?)
+            .execute(&mut *self.connection)
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a login attempt.
+    pub async fn insert_login(&mut self, login: &LoginRecord) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO frazil_login_history (event_id, event_time, user_name, client_ip,
+                client_name, client_version, factor, success, error_code, error_message)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(self.next_id().await?)
+        .bind(login.event_time)
+        .bind(&login.user)
+        .bind(&login.client_ip)
+        .bind(&login.client_name)
+        .bind(&login.client_version)
+        .bind(&login.factor)
+        .bind(login.success)
+        .bind(login.error_code)
+        .bind(&login.error_message)
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Forgets history from before a time.
+    pub async fn prune_history(&mut self, before: i64) -> Result<()> {
+        for statement in [
+            "DELETE FROM frazil_query_history WHERE start_time < $1",
+            "DELETE FROM frazil_login_history WHERE event_time < $1",
+            "DELETE FROM frazil_access_history WHERE query_start_time < $1",
+        ] {
+            sqlx::query(statement).bind(before).execute(&mut *self.connection).await?;
+        }
+        Ok(())
+    }
+}

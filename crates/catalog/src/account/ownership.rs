@@ -1,0 +1,141 @@
+//! Who owns each object, and what happens to grants when objects come and go.
+
+use frazil_common::{ObjectKind, Privilege};
+use sqlx::sqlite::SqliteConnection;
+
+use super::error::parse_word;
+use super::{GrantTarget, Writer, future, now_micros};
+use crate::Result;
+
+pub(super) async fn all(connection: &mut SqliteConnection) -> Result<Vec<(GrantTarget, i64)>> {
+    let rows: Vec<(String, i64, i64)> =
+        sqlx::query_as("SELECT object_kind, object_id, role_id FROM frazil_owner")
+            .fetch_all(connection)
+            .await?;
+    rows.into_iter().map(|(kind, id, role)| Ok(((parse_word(&kind)?, id), role))).collect()
+}
+
+impl Writer<'_> {
+    /// Records a new object's owner, and gives it the grants promised on its database or schema.
+    /// `containers`: the ids of its database and, where it is in one, its schema. A promise of
+    /// OWNERSHIP overrides `owner_role`.
+    ///
+    /// Databases, schemas, tables and views, whose existence is DuckLake's, come here too.
+    ///
+    /// # Errors
+    /// An unknown role.
+    pub async fn register_object(
+        &mut self,
+        kind: ObjectKind,
+        id: i64,
+        owner_role: &str,
+        containers: Option<(i64, Option<i64>)>,
+    ) -> Result<()> {
+        let mut owner = self.role_id(owner_role).await?;
+        let containers: Vec<GrantTarget> = containers
+            .into_iter()
+            .flat_map(|(database, schema)| {
+                [Some((ObjectKind::Database, database)), schema.map(|id| (ObjectKind::Schema, id))]
+            })
+            .flatten()
+            .collect();
+        for promise in future::applicable(self.connection, kind, &containers).await? {
+            if promise.privilege == Privilege::Ownership {
+                owner = promise.role_id;
+            } else {
+                self.insert_grant(
+                    (kind, id),
+                    promise.privilege,
+                    promise.role_id,
+                    promise.grant_option,
+                    promise.granted_by,
+                )
+                .await?;
+            }
+        }
+        self.set_owner_id(kind, id, owner).await?;
+        self.touch_security().await
+    }
+
+    /// GRANT OWNERSHIP. Without `copy_grants` all grants on the object end, else they stay.
+    ///
+    /// # Errors
+    /// An unknown role.
+    pub async fn transfer_ownership(
+        &mut self,
+        kind: ObjectKind,
+        id: i64,
+        to_role: &str,
+        copy_grants: bool,
+    ) -> Result<()> {
+        let role_id = self.role_id(to_role).await?;
+        if !copy_grants {
+            self.delete_grants(kind, id).await?;
+        }
+        self.set_owner_id(kind, id, role_id).await?;
+        self.touch_security().await
+    }
+
+    /// Ends the grants on a dropped object and forgets its owner. For a database or schema, the
+    /// promises on it end too.
+    pub async fn forget_object(&mut self, kind: ObjectKind, id: i64) -> Result<()> {
+        self.delete_grants(kind, id).await?;
+        for statement in [
+            "DELETE FROM frazil_owner WHERE object_kind = $1 AND object_id = $2",
+            "DELETE FROM frazil_future_grant WHERE container_kind = $1 AND container_id = $2",
+        ] {
+            sqlx::query(statement)
+                .bind(kind.as_str())
+                .bind(id)
+                .execute(&mut *self.connection)
+                .await?;
+        }
+        self.touch_security().await
+    }
+
+    /// CREATE OR REPLACE … COPY GRANTS: the grants on one object also on another of its kind.
+    pub async fn copy_grants(&mut self, kind: ObjectKind, from: i64, to: i64) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO frazil_grant (object_kind, object_id, privilege, role_id, grant_option,
+                granted_by, created_on)
+             SELECT object_kind, $3, privilege, role_id, grant_option, granted_by, created_on
+             FROM frazil_grant WHERE object_kind = $1 AND object_id = $2
+             ON CONFLICT (object_kind, object_id, privilege, role_id) DO NOTHING",
+        )
+        .bind(kind.as_str())
+        .bind(from)
+        .bind(to)
+        .execute(&mut *self.connection)
+        .await?;
+        self.touch_security().await
+    }
+
+    async fn delete_grants(&mut self, kind: ObjectKind, id: i64) -> Result<()> {
+        sqlx::query("DELETE FROM frazil_grant WHERE object_kind = $1 AND object_id = $2")
+            .bind(kind.as_str())
+            .bind(id)
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(())
+    }
+
+    pub(super) async fn set_owner_id(
+        &mut self,
+        kind: ObjectKind,
+        id: i64,
+        role_id: i64,
+    ) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO frazil_owner (object_kind, object_id, role_id, created_on)
+             VALUES ($1, $2, $3, $4)
+             ON CONFLICT (object_kind, object_id) DO UPDATE SET role_id = excluded.role_id",
+        )
+        .bind(kind.as_str())
+        .bind(id)
+        .bind(role_id)
+        .bind(now_micros())
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
+    }
+}

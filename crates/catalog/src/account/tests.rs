@@ -1,0 +1,483 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::sync::Arc;
+
+use frazil_common::{Code, ObjectKind, Privilege};
+
+use super::*;
+use crate::CatalogError;
+
+async fn account() -> (Folder, AccountStore) {
+    let folder = Folder::new();
+    let catalog = Catalog::open(&folder.0.join("catalog.sqlite")).await.unwrap();
+    let store = AccountStore::open(catalog).await.unwrap();
+    (folder, store)
+}
+
+/// A folder that goes away with the test.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("frazil-account-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn code(error: CatalogError) -> Code {
+    match error {
+        CatalogError::User(error) => error.code,
+        other => panic!("{other}"),
+    }
+}
+
+fn user(name: &str) -> NewUser {
+    NewUser { name: name.to_string(), owner_role: "USERADMIN".to_string(), ..NewUser::default() }
+}
+
+fn in_schema<B>(name: &str, place: Place, body: B) -> NewObject<B> {
+    NewObject {
+        name: name.to_string(),
+        place,
+        owner_role: "SYSADMIN".to_string(),
+        comment: None,
+        body,
+    }
+}
+
+macro_rules! write {
+    ($store:expr, |$writer:ident| $body:expr) => {{
+        let mut transaction = $store.begin().await.unwrap();
+        let result = {
+            let mut $writer = Writer::on(&mut transaction);
+            $body
+        };
+        transaction.commit().await.unwrap();
+        result
+    }};
+}
+
+#[tokio::test]
+async fn bootstrap_makes_snowflakes_hierarchy_once() {
+    let (folder, store) = account().await;
+    let view = store.view().await.unwrap();
+    let roles: Vec<&str> = view.roles.keys().map(String::as_str).collect();
+    assert_eq!(roles, ["ACCOUNTADMIN", "PUBLIC", "SECURITYADMIN", "SYSADMIN", "USERADMIN"]);
+    let mut edges: Vec<(String, Grantee)> =
+        view.role_grants.iter().map(|g| (g.role.clone(), g.grantee.clone())).collect();
+    edges.sort();
+    assert_eq!(
+        edges,
+        [
+            ("SECURITYADMIN".to_string(), Grantee::Role("ACCOUNTADMIN".to_string())),
+            ("SYSADMIN".to_string(), Grantee::Role("ACCOUNTADMIN".to_string())),
+            ("USERADMIN".to_string(), Grantee::Role("SECURITYADMIN".to_string())),
+        ]
+    );
+    let grants = view.grants_on(ObjectKind::Account, 0);
+    assert!(
+        grants.iter().any(|g| g.privilege == Privilege::ManageGrants && g.role == "SECURITYADMIN")
+    );
+    assert_eq!(view.owner(ObjectKind::Account, 0), Some("ACCOUNTADMIN"));
+
+    drop(store);
+    let again = Catalog::open(&folder.0.join("catalog.sqlite")).await.unwrap();
+    let store = AccountStore::open(again).await.unwrap();
+    assert_eq!(store.view().await.unwrap().version, view.version);
+}
+
+#[tokio::test]
+async fn users_and_tokens() {
+    let (_folder, store) = account().await;
+    let made = write!(store, |w| w.create_user(user("ANN")).await.unwrap());
+    let clash = write!(store, |w| w.create_user(user("ANN")).await.unwrap_err());
+    assert_eq!(code(clash), Code::ObjectExists);
+    assert_eq!(store.user_by_login("ann").await.unwrap().unwrap(), made);
+    assert_eq!(store.user_by_login("bob").await.unwrap(), None);
+
+    let mut changed = made.clone();
+    changed.password_hash = Some("$argon2id$".to_string());
+    changed.properties.default_role = Some("SYSADMIN".to_string());
+    write!(store, |w| w.update_user(&changed).await.unwrap());
+    assert_eq!(store.view().await.unwrap().users["ANN"], changed);
+
+    let token = write!(store, |w| w
+        .create_access_token(NewAccessToken {
+            user_id: made.id,
+            name: "CI".to_string(),
+            secret_sha256: "ab".to_string(),
+            role_restriction: Some("PUBLIC".to_string()),
+            comment: None,
+            created_by: "ANN".to_string(),
+            expires_on: 100,
+        })
+        .await
+        .unwrap());
+    let found = store.access_token("ab").await.unwrap().unwrap();
+    assert_eq!(found, token);
+    assert!(found.is_valid(99) && !found.is_valid(100));
+    assert_eq!(store.access_token("cd").await.unwrap(), None);
+
+    write!(store, |w| w.drop_user(made.id).await.unwrap());
+    assert_eq!(store.access_token("ab").await.unwrap(), None);
+    assert!(store.view().await.unwrap().users.is_empty());
+    assert_eq!(store.view().await.unwrap().owner(ObjectKind::User, made.id), None);
+}
+
+#[tokio::test]
+async fn view_is_shared_until_security_changes() {
+    let (_folder, store) = account().await;
+    let before = store.view().await.unwrap();
+    assert!(Arc::ptr_eq(&before, &store.view().await.unwrap()));
+    // What is rolled back changes nothing.
+    let mut transaction = store.begin().await.unwrap();
+    Writer::on(&mut transaction).create_role("R", None, "USERADMIN").await.unwrap();
+    transaction.rollback().await.unwrap();
+    assert!(Arc::ptr_eq(&before, &store.view().await.unwrap()));
+    write!(store, |w| w.create_role("R", None, "USERADMIN").await.unwrap());
+    let after = store.view().await.unwrap();
+    assert!(after.version > before.version && after.roles.contains_key("R"));
+    assert!(!before.roles.contains_key("R"));
+}
+
+#[tokio::test]
+async fn dropping_ends_grants_and_drops_pass_ownership() {
+    let (_folder, store) = account().await;
+    let role = write!(store, |w| {
+        w.create_user(user("ANN")).await.unwrap();
+        let role = w.create_role("R", Some("c"), "USERADMIN").await.unwrap();
+        w.grant_role("R", &Grantee::User("ANN".to_string()), Some("USERADMIN")).await.unwrap();
+        w.register_object(ObjectKind::Table, 7, "R", None).await.unwrap();
+        w.grant_privilege((ObjectKind::Table, 7), Privilege::Select, "PUBLIC", false, Some("R"))
+            .await
+            .unwrap();
+        w.grant_privilege((ObjectKind::Table, 8), Privilege::Insert, "R", false, None)
+            .await
+            .unwrap();
+        role
+    });
+    let view = store.view().await.unwrap();
+    assert_eq!(view.owner(ObjectKind::Table, 7), Some("R"));
+    assert_eq!(view.grants_to("R").len(), 1);
+    assert_eq!(view.grants_on(ObjectKind::Table, 7)[0].granted_by.as_deref(), Some("R"));
+
+    let own = write!(store, |w| w.drop_role(role.id, "R").await.unwrap_err());
+    assert_eq!(code(own), Code::InvalidArgument);
+    write!(store, |w| w.drop_role(role.id, "SYSADMIN").await.unwrap());
+    let view = store.view().await.unwrap();
+    assert_eq!(view.owner(ObjectKind::Table, 7), Some("SYSADMIN"));
+    assert!(view.grants_on(ObjectKind::Table, 8).is_empty());
+    assert!(!view.role_grants.iter().any(|g| matches!(g.grantee, Grantee::User(_))));
+
+    write!(store, |w| w.forget_object(ObjectKind::Table, 7).await.unwrap());
+    let view = store.view().await.unwrap();
+    assert_eq!(view.owner(ObjectKind::Table, 7), None);
+    assert!(view.grants_on(ObjectKind::Table, 7).is_empty());
+    let unknown = write!(store, |w| w
+        .grant_privilege((ObjectKind::Table, 8), Privilege::Select, "NOBODY", false, None)
+        .await
+        .unwrap_err());
+    assert_eq!(code(unknown), Code::ObjectNotFound);
+}
+
+#[tokio::test]
+async fn future_grants_of_the_schema_hide_those_of_the_database() {
+    let (_folder, store) = account().await;
+    write!(store, |w| {
+        let (table, database) = (ObjectKind::Table, (ObjectKind::Database, 1));
+        w.grant_future(database, table, Privilege::Select, "PUBLIC", false, None).await.unwrap();
+        w.grant_future(database, table, Privilege::Ownership, "USERADMIN", false, None)
+            .await
+            .unwrap();
+        w.grant_future((ObjectKind::Schema, 3), table, Privilege::Insert, "PUBLIC", true, None)
+            .await
+            .unwrap();
+        w.register_object(table, 10, "SYSADMIN", Some((1, Some(2)))).await.unwrap();
+        w.register_object(table, 11, "SYSADMIN", Some((1, Some(3)))).await.unwrap();
+        w.register_object(ObjectKind::View, 12, "SYSADMIN", Some((1, Some(2)))).await.unwrap();
+    });
+    let view = store.view().await.unwrap();
+    let held = |kind, id| -> Vec<(Privilege, bool)> {
+        view.grants_on(kind, id).iter().map(|g| (g.privilege, g.grant_option)).collect()
+    };
+    assert_eq!(held(ObjectKind::Table, 10), [(Privilege::Select, false)]);
+    assert_eq!(view.owner(ObjectKind::Table, 10), Some("USERADMIN"));
+    assert_eq!(held(ObjectKind::Table, 11), [(Privilege::Insert, true)]);
+    assert_eq!(view.owner(ObjectKind::Table, 11), Some("SYSADMIN"));
+    assert_eq!(held(ObjectKind::View, 12), []);
+}
+
+#[tokio::test]
+async fn revoking_and_transferring() {
+    let (_folder, store) = account().await;
+    let object = (ObjectKind::Table, 5);
+    write!(store, |w| {
+        w.register_object(object.0, object.1, "SYSADMIN", None).await.unwrap();
+        w.grant_privilege(object, Privilege::Select, "PUBLIC", true, None).await.unwrap();
+        // A later grant without the option does not take it away.
+        w.grant_privilege(object, Privilege::Select, "PUBLIC", false, None).await.unwrap();
+    });
+    assert!(store.view().await.unwrap().grants_on(object.0, object.1)[0].grant_option);
+    write!(store, |w| assert!(
+        w.revoke_privilege(object, Privilege::Select, "PUBLIC", true).await.unwrap()
+    ));
+    assert!(!store.view().await.unwrap().grants_on(object.0, object.1)[0].grant_option);
+    write!(store, |w| w.copy_grants(object.0, 5, 6).await.unwrap());
+    assert_eq!(store.view().await.unwrap().grants_on(object.0, 6).len(), 1);
+    write!(store, |w| w.transfer_ownership(object.0, 5, "USERADMIN", false).await.unwrap());
+    let view = store.view().await.unwrap();
+    assert_eq!(view.owner(object.0, 5), Some("USERADMIN"));
+    assert!(view.grants_on(object.0, 5).is_empty());
+    write!(store, |w| assert!(
+        !w.revoke_privilege(object, Privilege::Select, "PUBLIC", false).await.unwrap()
+    ));
+}
+
+#[tokio::test]
+async fn temporary_objects_shadow_and_names_are_unique_in_a_place() {
+    let (_folder, store) = account().await;
+    let place = Place::in_schema(1, 2);
+    let (kept, temporary) = write!(store, |w| {
+        let kept = w.create_object(in_schema("S", place, Stage::default())).await.unwrap();
+        let temporary = w
+            .create_object(in_schema("S", Place::temporary(1, 2, 9), Stage::default()))
+            .await
+            .unwrap();
+        // Another kind may have the same name.
+        w.create_object(in_schema("S", place, FileFormat::default())).await.unwrap();
+        (kept, temporary)
+    });
+    let clash = write!(store, |w| w
+        .create_object(in_schema("S", place, Stage::default()))
+        .await
+        .unwrap_err());
+    assert_eq!(code(clash), Code::ObjectExists);
+    let seen = |session| store.object::<Stage>(2, "S", session);
+    assert_eq!(seen(0).await.unwrap().unwrap().id, kept.id);
+    assert_eq!(seen(8).await.unwrap().unwrap().id, kept.id);
+    assert_eq!(seen(9).await.unwrap().unwrap().id, temporary.id);
+    assert_eq!(kept.owner.as_deref(), Some("SYSADMIN"));
+    let filter = ObjectFilter { schema_id: Some(2), ..ObjectFilter::default() };
+    assert_eq!(store.objects::<Stage>(filter).await.unwrap().len(), 1);
+    assert_eq!(
+        store.objects::<Stage>(ObjectFilter { session_id: Some(9), ..filter }).await.unwrap().len(),
+        2
+    );
+    let gone = write!(store, |w| w.drop_objects_of_session(9).await.unwrap());
+    assert_eq!(gone.iter().map(|o| o.id).collect::<Vec<_>>(), [temporary.id]);
+    let gone = write!(store, |w| w.drop_objects_in_schema(2).await.unwrap());
+    assert_eq!(gone.len(), 2);
+    assert_eq!(seen(9).await.unwrap(), None);
+
+    let new =
+        write!(store, |w| w.create_object(in_schema("S", place, Stage::default())).await.unwrap());
+    assert!(new.id > temporary.id, "ids are never used again");
+}
+
+#[tokio::test]
+async fn sequences_never_give_a_value_twice() {
+    let (_folder, store) = account().await;
+    let body = Sequence { start: 10, increment: -2, ordered: true };
+    let sequence = write!(store, |w| w
+        .create_sequence(in_schema("Q", Place::in_schema(1, 2), body))
+        .await
+        .unwrap());
+    assert_eq!(store.next_sequence_values(sequence.id, 3).await.unwrap(), 10);
+    assert_eq!(store.next_sequence_values(sequence.id, 1).await.unwrap(), 4);
+    assert_eq!(store.peek_sequence(sequence.id).await.unwrap(), 2);
+    let spent = store.next_sequence_values(sequence.id, u64::MAX).await.unwrap_err();
+    assert_eq!(code(spent), Code::NumericOutOfRange);
+    assert_eq!(store.next_sequence_values(sequence.id, 1).await.unwrap(), 2);
+
+    let body = Sequence { start: 1, increment: 1, ordered: true };
+    let other = write!(store, |w| w
+        .create_sequence(in_schema("P", Place::in_schema(1, 2), body))
+        .await
+        .unwrap());
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.next_sequence_values(other.id, 5).await.unwrap() })
+        })
+        .collect();
+    let mut firsts = Vec::new();
+    for task in tasks {
+        firsts.push(task.await.unwrap());
+    }
+    firsts.sort_unstable();
+    assert_eq!(firsts, (0..8).map(|i| 1 + 5 * i).collect::<Vec<i64>>());
+    write!(store, |w| assert!(w.drop_object(ObjectKind::Sequence, other.id).await.unwrap()));
+    assert_eq!(
+        code(store.next_sequence_values(other.id, 1).await.unwrap_err()),
+        Code::ObjectNotFound
+    );
+}
+
+#[tokio::test]
+async fn sessions_survive_reopening() {
+    let (folder, store) = account().await;
+    let state = SessionState { database: Some("D".to_string()), ..SessionState::default() };
+    let session = write!(store, |w| w
+        .create_session(NewSession {
+            user_id: 1,
+            session_token_sha256: "s".to_string(),
+            session_expires_on: 10,
+            master_token_sha256: "m".to_string(),
+            master_expires_on: 20,
+            state,
+        })
+        .await
+        .unwrap());
+    let mut state = session.state.clone();
+    state.parameters.insert("TIMEZONE".to_string(), "UTC".into());
+    store.save_session_state(session.id, &state).await.unwrap();
+    drop(store);
+    let catalog = Catalog::open(&folder.0.join("catalog.sqlite")).await.unwrap();
+    let store = AccountStore::open(catalog).await.unwrap();
+    assert_eq!(store.session_by_token("s").await.unwrap().unwrap().state, state);
+    assert_eq!(store.session_by_token("m").await.unwrap(), None);
+    write!(store, |w| w.renew_session(session.id, ("s2", 30), ("m2", 40)).await.unwrap());
+    assert_eq!(store.session_by_token("s").await.unwrap(), None);
+    assert_eq!(store.session_by_master_token("m2").await.unwrap().unwrap().id, session.id);
+    write!(store, |w| assert!(w.delete_expired_sessions(40).await.unwrap().is_empty()));
+    write!(store, |w| assert_eq!(w.delete_expired_sessions(41).await.unwrap(), [session.id]));
+    assert_eq!(store.sessions().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn histories() {
+    let (_folder, store) = account().await;
+    let query = |n: i64, user: &str| QueryRecord {
+        query_id: format!("q{n:04}"),
+        query_text: format!("SELECT {n}"),
+        user: user.to_string(),
+        start_time: n,
+        end_time: n + 1,
+        state: if n % 2 == 0 { QueryState::Success } else { QueryState::Fail },
+        snapshot_id: Some(n),
+        ..QueryRecord::default()
+    };
+    let all: Vec<QueryRecord> =
+        (0..1200).map(|n| query(n, if n < 600 { "A" } else { "B" })).collect();
+    let access = AccessRecord {
+        query_id: "q0001".to_string(),
+        query_start_time: 1,
+        user: "A".to_string(),
+        objects: vec![AccessedObject {
+            kind: ObjectKind::Table,
+            id: 3,
+            name: "D.S.T".to_string(),
+            privilege: "SELECT".to_string(),
+            columns: vec!["C".to_string()],
+            direct: true,
+        }],
+    };
+    store.record_queries(&all, std::slice::from_ref(&access)).await.unwrap();
+    store.record_queries(&all[..3], &[]).await.unwrap();
+    assert_eq!(store.query_history(&QueryFilter::default()).await.unwrap().len(), 1200);
+    let filter = QueryFilter {
+        user: Some("A".to_string()),
+        started_before: Some(500),
+        limit: Some(2),
+        ..QueryFilter::default()
+    };
+    assert_eq!(store.query_history(&filter).await.unwrap(), [all[499].clone(), all[498].clone()]);
+    assert_eq!(store.access_history(None, 10).await.unwrap(), [access]);
+
+    let login = LoginRecord {
+        event_time: 5,
+        user: "A".to_string(),
+        factor: "PASSWORD".to_string(),
+        error_code: Some(390100),
+        ..LoginRecord::default()
+    };
+    write!(store, |w| w.insert_login(&login).await.unwrap());
+    assert_eq!(store.login_history(None, 10).await.unwrap(), std::slice::from_ref(&login));
+    write!(store, |w| w.prune_history(1000).await.unwrap());
+    assert_eq!(store.query_history(&QueryFilter::default()).await.unwrap().len(), 200);
+    assert_eq!(store.login_history(None, 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn model_versions_aliases_and_their_history() {
+    let (_folder, store) = account().await;
+    let model = write!(store, |w| w
+        .create_object(in_schema("M", Place::in_schema(1, 2), Model::default()))
+        .await
+        .unwrap());
+    let version = |name: &str| NewModelVersion {
+        model_id: model.id,
+        name: name.to_string(),
+        comment: None,
+        file_sha256: format!("sha-{name}"),
+        body: ModelVersionBody { rows: 5, seconds: 0.25, ..ModelVersionBody::default() },
+    };
+    let (first, second) = write!(store, |w| {
+        let first = w.create_model_version(version("V1")).await.unwrap();
+        let second = w.create_model_version(version("V2")).await.unwrap();
+        w.set_model_alias(model.id, "BEST", Some(first.id)).await.unwrap();
+        w.set_model_alias(model.id, "BEST", Some(second.id)).await.unwrap();
+        w.record_model_change(&ModelChange {
+            model_id: model.id,
+            what: "ALIAS SET".to_string(),
+            alias: Some("BEST".to_string()),
+            from_version: Some("V1".to_string()),
+            to_version: Some("V2".to_string()),
+            user: "ANN".to_string(),
+            role: "SYSADMIN".to_string(),
+            changed_on: 0,
+        })
+        .await
+        .unwrap();
+        (first, second)
+    });
+    let clash = write!(store, |w| w.create_model_version(version("V1")).await.unwrap_err());
+    assert_eq!(code(clash), Code::ObjectExists);
+    let versions = store.model_versions(model.id).await.unwrap();
+    assert_eq!(versions[0], first);
+    assert_eq!(
+        (versions[1].id, versions[1].aliases.clone()),
+        (second.id, vec!["BEST".to_string()])
+    );
+    assert!(store.model_changes(model.id).await.unwrap()[0].changed_on > 0);
+    write!(store, |w| assert!(w.drop_object(ObjectKind::Model, model.id).await.unwrap()));
+    assert_eq!(store.model_versions(model.id).await.unwrap(), []);
+    assert_eq!(store.model_changes(model.id).await.unwrap().len(), 1, "history outlives the model");
+}
+
+#[tokio::test]
+async fn parameters_are_set_and_unset() {
+    let (_folder, store) = account().await;
+    let level = ParameterLevel::User(4);
+    write!(store, |w| {
+        w.set_parameter(level, "TIMEZONE", Some(&"UTC".into())).await.unwrap();
+        w.set_parameter(ParameterLevel::Account, "TIMEZONE", Some(&"Europe/Paris".into()))
+            .await
+            .unwrap();
+    });
+    assert_eq!(store.parameters(level).await.unwrap()["TIMEZONE"], "UTC");
+    write!(store, |w| w.set_parameter(level, "TIMEZONE", None).await.unwrap());
+    assert!(store.parameters(level).await.unwrap().is_empty());
+    assert_eq!(store.parameters(ParameterLevel::Account).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_newer_account_is_refused() {
+    let (folder, store) = account().await;
+    let mut transaction = store.begin().await.unwrap();
+    sqlx::query("UPDATE frazil_counter SET value = 99 WHERE name = 'schema_version'")
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    transaction.commit().await.unwrap();
+    drop(store);
+    let catalog = Catalog::open(&folder.0.join("catalog.sqlite")).await.unwrap();
+    assert!(matches!(AccountStore::open(catalog).await, Err(CatalogError::Format(_))));
+}

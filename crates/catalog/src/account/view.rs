@@ -1,0 +1,148 @@
+//! An unchanging picture of users, roles, grants and owners, for authorisation and SHOW.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use frazil_common::ObjectKind;
+use sqlx::sqlite::SqliteConnection;
+
+use super::{
+    AccountStore, FutureGrant, Grant, GrantTarget, Grantee, Role, RoleGrant, SECURITY_VERSION,
+    User, future, grants, ownership, roles, users,
+};
+use crate::Result;
+
+/// Users, roles, grants and owners at one security version. Roles and users go by name.
+#[derive(Debug, Clone, Default)]
+pub struct AccountView {
+    /// Grows with every change of what is in here.
+    pub version: i64,
+    pub users: BTreeMap<String, User>,
+    pub roles: BTreeMap<String, Role>,
+    pub role_grants: Vec<RoleGrant>,
+    /// By object.
+    pub grants: HashMap<GrantTarget, Vec<Grant>>,
+    pub future_grants: Vec<FutureGrant>,
+    /// The owning role of each object.
+    pub owners: HashMap<GrantTarget, String>,
+}
+
+impl AccountView {
+    /// The owning role of an object, if it has one on record.
+    pub fn owner(&self, kind: ObjectKind, id: i64) -> Option<&str> {
+        self.owners.get(&(kind, id)).map(String::as_str)
+    }
+
+    /// The user with this id.
+    pub fn user_by_id(&self, id: i64) -> Option<&User> {
+        self.users.values().find(|user| user.id == id)
+    }
+
+    /// Grants on one object, ownership apart.
+    pub fn grants_on(&self, kind: ObjectKind, id: i64) -> &[Grant] {
+        self.grants.get(&(kind, id)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Grants held by a role itself, ownership apart, by object and privilege.
+    pub fn grants_to(&self, role: &str) -> Vec<&Grant> {
+        let mut held: Vec<&Grant> =
+            self.grants.values().flatten().filter(|grant| grant.role == role).collect();
+        held.sort_by_key(|grant| (grant.object_kind, grant.object_id, grant.privilege));
+        held
+    }
+}
+
+async fn security_version(connection: &mut SqliteConnection) -> Result<i64> {
+    let (version,): (i64,) = sqlx::query_as("SELECT value FROM frazil_counter WHERE name = $1")
+        .bind(SECURITY_VERSION)
+        .fetch_one(connection)
+        .await?;
+    Ok(version)
+}
+
+impl AccountStore {
+    /// The newest view. Cached: when nothing changed, this reads one counter.
+    pub async fn view(&self) -> Result<Arc<AccountView>> {
+        let known = self.view.lock().clone();
+        if let Some(view) = known
+            && view.version == security_version(&mut *self.pool().acquire().await?).await?
+        {
+            return Ok(view);
+        }
+        // One transaction, so that the parts are of one moment.
+        let mut transaction = self.pool().begin().await?;
+        let version = security_version(&mut transaction).await?;
+        let users = users::all(&mut transaction).await?;
+        let roles = roles::all(&mut transaction).await?;
+        let role_grants = roles::all_grants(&mut transaction).await?;
+        let grants = grants::all(&mut transaction).await?;
+        let future = future::all(&mut transaction).await?;
+        let owners = ownership::all(&mut transaction).await?;
+        transaction.commit().await?;
+
+        let names: HashMap<i64, String> =
+            roles.iter().map(|role| (role.id, role.name.clone())).collect();
+        let user_names: HashMap<i64, String> =
+            users.iter().map(|user| (user.id, user.name.clone())).collect();
+        let name = |id: i64| names.get(&id).cloned();
+        let grantor = |id: Option<i64>| id.and_then(name);
+        let mut by_object: HashMap<GrantTarget, Vec<Grant>> = HashMap::new();
+        for row in grants {
+            if let Some(role) = name(row.role_id) {
+                by_object.entry(row.object).or_default().push(Grant {
+                    object_kind: row.object.0,
+                    object_id: row.object.1,
+                    privilege: row.privilege,
+                    role,
+                    grant_option: row.grant_option,
+                    granted_by: grantor(row.granted_by),
+                    created_on: row.created_on,
+                });
+            }
+        }
+        let view = Arc::new(AccountView {
+            version,
+            role_grants: role_grants
+                .into_iter()
+                .filter_map(|(role, to_user, grantee, granted_by, created_on)| {
+                    Some(RoleGrant {
+                        role: name(role)?,
+                        grantee: if to_user {
+                            Grantee::User(user_names.get(&grantee)?.clone())
+                        } else {
+                            Grantee::Role(name(grantee)?)
+                        },
+                        granted_by: grantor(granted_by),
+                        created_on,
+                    })
+                })
+                .collect(),
+            grants: by_object,
+            future_grants: future
+                .into_iter()
+                .filter_map(|row| {
+                    Some(FutureGrant {
+                        container: row.container,
+                        object_kind: row.object_kind,
+                        privilege: row.privilege,
+                        role: name(row.role_id)?,
+                        grant_option: row.grant_option,
+                        granted_by: grantor(row.granted_by),
+                        created_on: row.created_on,
+                    })
+                })
+                .collect(),
+            owners: owners
+                .into_iter()
+                .filter_map(|(object, role)| Some((object, name(role)?)))
+                .collect(),
+            users: users.into_iter().map(|user| (user.name.clone(), user)).collect(),
+            roles: roles.into_iter().map(|role| (role.name.clone(), role)).collect(),
+        });
+        let mut cache = self.view.lock();
+        if cache.as_ref().is_none_or(|old| old.version < version) {
+            *cache = Some(Arc::clone(&view));
+        }
+        Ok(view)
+    }
+}

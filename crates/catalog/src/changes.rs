@@ -1,0 +1,155 @@
+//! What one transaction asks the catalog to commit.
+
+use std::sync::Arc;
+
+use frazil_common::SnapshotId;
+
+use crate::objects::{DatabaseInfo, SchemaInfo, TableInfo, ViewInfo};
+
+/// A change of a definition. Ids below zero are local to the transaction; the commit gives the
+/// lasting ones.
+#[derive(Debug, Clone)]
+pub enum CatalogChange {
+    CreateDatabase(Arc<DatabaseInfo>),
+    /// With all schemas, tables and views in it.
+    DropDatabase(Arc<DatabaseInfo>),
+    /// Comment or flags; the name stays.
+    AlterDatabase {
+        before: Arc<DatabaseInfo>,
+        after: Arc<DatabaseInfo>,
+    },
+    CreateSchema(Arc<SchemaInfo>),
+    /// With all tables and views in it.
+    DropSchema(Arc<SchemaInfo>),
+    /// Comment or flags; the name stays.
+    AlterSchema {
+        before: Arc<SchemaInfo>,
+        after: Arc<SchemaInfo>,
+    },
+    CreateTable(Arc<TableInfo>),
+    DropTable(Arc<TableInfo>),
+    /// Any difference between the two is written: name, columns, comments.
+    AlterTable {
+        before: Arc<TableInfo>,
+        after: Arc<TableInfo>,
+    },
+    /// Exchanges two names.
+    SwapTables {
+        first: Arc<TableInfo>,
+        second: Arc<TableInfo>,
+    },
+    CreateView(Arc<ViewInfo>),
+    DropView(Arc<ViewInfo>),
+    AlterView {
+        before: Arc<ViewInfo>,
+        after: Arc<ViewInfo>,
+    },
+}
+
+/// Statistics of one column in one file, values in DuckLake's text form.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ColumnStatistics {
+    pub field_id: i64,
+    pub bytes: i64,
+    /// Values that are not NULL.
+    pub value_count: i64,
+    pub null_count: i64,
+    pub min: Option<String>,
+    pub max: Option<String>,
+    /// For floats: whether a NaN is among the values.
+    pub contains_nan: Option<bool>,
+}
+
+/// A written Parquet file that the commit makes visible.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDataFile {
+    /// Relative to the table's folder.
+    pub path: String,
+    pub rows: i64,
+    pub bytes: i64,
+    pub footer_bytes: i64,
+    /// Its rows were moved from other files and bring their row ids.
+    pub keeps_row_ids: bool,
+    pub statistics: Vec<ColumnStatistics>,
+}
+
+/// A written Parquet file of deleted positions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDeleteFile {
+    /// Relative to the table's folder.
+    pub path: String,
+    /// All positions in the file: those deleted before, and now.
+    pub rows: i64,
+    pub bytes: i64,
+    pub footer_bytes: i64,
+}
+
+/// The file that deleted rows lie in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeleteTarget {
+    /// A file that was visible before, by id.
+    Committed(i64),
+    /// A file this commit adds, by its place in `TableChange::added`.
+    Added(usize),
+}
+
+/// Rows to delete from one data file.
+#[derive(Debug, Clone)]
+pub struct FileDelete {
+    pub target: DeleteTarget,
+    /// Positions deleted by this transaction, ascending.
+    pub positions: Vec<i64>,
+    /// The delete file that replaces the file's former one; none keeps the positions as catalog
+    /// rows.
+    pub delete_file: Option<NewDeleteFile>,
+    /// The delete file that was merged into `delete_file`.
+    pub replaces: Option<i64>,
+}
+
+/// What a transaction does to one table's rows.
+#[derive(Debug, Clone)]
+pub struct TableChange {
+    /// Local (negative) for a table this transaction makes.
+    pub table_id: i64,
+    /// Table name as SQL text, for messages.
+    pub table_name: String,
+    /// Snapshot whose files the deletes were computed on; none when rows are only added.
+    pub base: Option<SnapshotId>,
+    /// `TableInfo::defined_at` the rows were made for; 0 for a table made here.
+    pub defined_at: SnapshotId,
+    pub added: Vec<NewDataFile>,
+    pub deletes: Vec<FileDelete>,
+    /// Files of which every row goes: they end at the new snapshot.
+    pub ended_files: Vec<i64>,
+    /// Inlined rows of other clients to end: (inlined table, row id).
+    pub ended_inlined_rows: Vec<(String, i64)>,
+}
+
+/// Who commits and why.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CommitMeta {
+    /// The committing statement.
+    pub query_id: Option<String>,
+    /// Statements whose changes the commit holds; `query_id` need not be repeated.
+    pub statements: Vec<String>,
+    pub user: Option<String>,
+    pub message: Option<String>,
+}
+
+/// One catalog transaction.
+#[derive(Debug, Clone, Default)]
+pub struct CommitRequest {
+    /// Snapshot the definitions in `changes` were read at.
+    pub base: SnapshotId,
+    pub changes: Vec<CatalogChange>,
+    pub tables: Vec<TableChange>,
+    pub meta: CommitMeta,
+}
+
+/// What a commit made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CommitOutcome {
+    pub snapshot: SnapshotId,
+    /// Lasting ids for the local ones.
+    pub ids: std::collections::HashMap<i64, i64>,
+}

@@ -1,0 +1,50 @@
+//! What can go wrong in the catalog.
+
+use frazil_common::{Code, UserError};
+
+/// An error of the metadata database, or of what it was asked to do.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// The database below failed.
+    #[error("catalog database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The file is no catalog this version can use.
+    #[error("{0}")]
+    Format(String),
+    /// Rows that contradict each other.
+    #[error("catalog is damaged: {0}")]
+    Damaged(String),
+    /// Another transaction changed what this one read or wrote.
+    #[error("conflict on {object}: {reason}")]
+    Conflict {
+        /// The object's name as SQL text.
+        object: String,
+        /// What the other transaction did.
+        reason: String,
+    },
+    /// A fault of the statement, in Snowflake's words.
+    #[error("{0}")]
+    User(UserError),
+}
+
+impl From<UserError> for CatalogError {
+    fn from(error: UserError) -> Self {
+        CatalogError::User(error)
+    }
+}
+
+impl From<CatalogError> for UserError {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::User(error) => error,
+            CatalogError::Conflict { object, reason } => UserError::new(
+                Code::TransactionConflict,
+                format!("Transaction was aborted: concurrent change of {object} ({reason})."),
+            ),
+            other => UserError::internal(other),
+        }
+    }
+}
+
+/// Result of catalog calls.
+pub type Result<T, E = CatalogError> = std::result::Result<T, E>;

@@ -1,0 +1,228 @@
+//! Databases, schemas, tables and views as the catalog describes them.
+
+use frazil_common::{Column, QualifiedName, SnapshotId, SqlType};
+use serde::{Deserialize, Serialize};
+
+/// Database under which DuckLake schemas without a dot in their name appear.
+pub const EXTERNAL_DATABASE: &str = "EXTERNAL";
+
+/// A database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseInfo {
+    /// Never used again. Negative while the transaction that makes it is open; -0 for EXTERNAL.
+    pub database_id: i64,
+    pub name: String,
+    pub comment: Option<String>,
+    pub transient: bool,
+    /// When it was made, in microseconds since 1970 UTC.
+    pub created_micros: i64,
+}
+
+/// A schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaInfo {
+    /// Never used again. Negative while the transaction that makes it is open.
+    pub schema_id: i64,
+    pub database: String,
+    pub name: String,
+    /// DuckLake's name of it: `DB.S`.
+    pub ducklake_name: String,
+    pub uuid: String,
+    /// Folder of its tables; relative to the data folder unless it starts with a slash.
+    pub path: String,
+    pub comment: Option<String>,
+    pub transient: bool,
+    /// When it was made, in microseconds since 1970 UTC.
+    pub created_micros: i64,
+}
+
+/// How long a table lives and what protects it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum TableKind {
+    #[default]
+    Permanent,
+    Transient,
+    /// Belongs to one session; never in the catalog database.
+    Temporary,
+}
+
+impl TableKind {
+    /// Snowflake's word in SHOW TABLES.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TableKind::Permanent => "TABLE",
+            TableKind::Transient => "TRANSIENT",
+            TableKind::Temporary => "TEMPORARY",
+        }
+    }
+}
+
+/// A column that numbers its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Autoincrement {
+    /// The durable counter behind it; see `Catalog::next_values`.
+    pub sequence_id: i64,
+    pub start: i64,
+    pub step: i64,
+}
+
+/// A nested column: a struct's field or a list's element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChildColumn {
+    pub field_id: i64,
+    pub name: String,
+    pub physical_type: String,
+}
+
+/// A table's column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnInfo {
+    /// Parquet field id; unique in the table's whole life. 0 until the catalog assigned one.
+    pub field_id: i64,
+    pub name: String,
+    pub sql_type: SqlType,
+    pub nullable: bool,
+    /// Default as SQL text.
+    pub default: Option<String>,
+    pub autoincrement: Option<Autoincrement>,
+    pub comment: Option<String>,
+    /// DuckLake type, such as `int64`.
+    pub physical_type: String,
+    pub children: Vec<ChildColumn>,
+    /// Value of rows written before the column was added, in DuckLake's text form.
+    pub initial_default: Option<String>,
+    /// False for a type of another client that has no SQL type here: such a column can be seen
+    /// but not read.
+    pub readable: bool,
+}
+
+impl ColumnInfo {
+    /// A column to be made; ids are assigned at commit.
+    pub fn new(name: impl Into<String>, sql_type: SqlType, nullable: bool) -> Self {
+        let physical = crate::physical::to_physical(&sql_type);
+        ColumnInfo {
+            field_id: 0,
+            name: name.into(),
+            sql_type,
+            nullable,
+            default: None,
+            autoincrement: None,
+            comment: None,
+            physical_type: physical.name,
+            children: physical
+                .children
+                .into_iter()
+                .map(|(name, ty)| ChildColumn {
+                    field_id: 0,
+                    name: name.to_string(),
+                    physical_type: ty.to_string(),
+                })
+                .collect(),
+            initial_default: None,
+            readable: true,
+        }
+    }
+
+    /// Name, type and nullability.
+    pub fn to_column(&self) -> Column {
+        Column::new(&self.name, self.sql_type.clone(), self.nullable)
+    }
+}
+
+/// A table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableInfo {
+    /// Never used again. Negative while the transaction that makes it is open, and always for
+    /// temporary tables.
+    pub table_id: i64,
+    pub schema_id: i64,
+    pub name: QualifiedName,
+    pub uuid: String,
+    /// Folder of its files; relative to the data folder unless it starts with a slash.
+    pub path: String,
+    pub columns: Vec<ColumnInfo>,
+    pub kind: TableKind,
+    pub comment: Option<String>,
+    /// CLUSTER BY as SQL text.
+    pub cluster_by: Option<String>,
+    /// When it was made, in microseconds since 1970 UTC.
+    pub created_micros: i64,
+    /// Highest field id ever given in this table.
+    pub last_field_id: i64,
+    /// Snapshot of the last change of its name or columns; 0 when staged.
+    pub defined_at: SnapshotId,
+}
+
+impl TableInfo {
+    /// The visible columns.
+    pub fn column_list(&self) -> Vec<Column> {
+        self.columns.iter().map(ColumnInfo::to_column).collect()
+    }
+
+    /// The column of exactly this name.
+    pub fn column(&self, name: &str) -> Option<&ColumnInfo> {
+        self.columns.iter().find(|c| c.name == name)
+    }
+
+    /// Gives field ids to columns that have none, in order.
+    pub fn assign_field_ids(&mut self) {
+        let last = &mut self.last_field_id;
+        for column in self.columns.iter_mut().filter(|c| c.field_id == 0) {
+            *last += 1;
+            column.field_id = *last;
+            for child in &mut column.children {
+                *last += 1;
+                child.field_id = *last;
+            }
+        }
+    }
+}
+
+/// A view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewInfo {
+    /// Never used again. Negative while the transaction that makes it is open.
+    pub view_id: i64,
+    pub schema_id: i64,
+    pub name: QualifiedName,
+    pub uuid: String,
+    /// The query's text.
+    pub text: String,
+    /// `snowflake` for ours, `duckdb` for a view another client made.
+    pub dialect: String,
+    pub columns: Vec<Column>,
+    pub column_comments: Vec<Option<String>>,
+    pub secure: bool,
+    pub comment: Option<String>,
+    /// When it was made, in microseconds since 1970 UTC.
+    pub created_micros: i64,
+}
+
+/// Rows and bytes of a table at one snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TableSize {
+    pub rows: u64,
+    pub bytes: u64,
+}
+
+/// One commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotInfo {
+    pub snapshot: SnapshotId,
+    /// Commit time in microseconds since 1970 UTC.
+    pub micros: i64,
+    pub schema_version: i64,
+    /// DuckLake's list of changes.
+    pub changes: String,
+    pub author: Option<String>,
+    pub message: Option<String>,
+    pub query_id: Option<String>,
+}
+
+/// The newest snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    pub snapshot: SnapshotId,
+    /// Grows with every change of a definition.
+    pub schema_version: i64,
+}

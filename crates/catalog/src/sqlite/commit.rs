@@ -1,0 +1,414 @@
+//! One commit: checks for conflicts against the newest snapshot, then writes the next.
+
+use std::collections::{HashMap, HashSet};
+
+use frazil_common::SnapshotId;
+use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, Transaction};
+
+use super::snapshots::{format_time, now_micros, parse_time};
+use super::{bounds, tables};
+use crate::changes::{CommitOutcome, CommitRequest, DeleteTarget, FileDelete, TableChange};
+use crate::error::{CatalogError, Result};
+
+/// SQLite's limit of bound values in one statement, with room.
+const ROWS_PER_INSERT: usize = 500;
+
+/// The snapshot under construction.
+pub struct NewSnapshot<'a> {
+    pub tx: &'a mut Transaction<'static, Sqlite>,
+    pub snapshot: SnapshotId,
+    /// Snapshot that the request's definitions were read at.
+    pub base: SnapshotId,
+    pub next_catalog_id: i64,
+    pub next_file_id: i64,
+    pub schema_version: i64,
+    pub definitions_changed: bool,
+    /// DuckLake's words for what changed.
+    pub changes_made: Vec<String>,
+    /// Lasting ids of local ones.
+    pub ids: HashMap<i64, i64>,
+    /// Absolute data folder with a slash at its end.
+    pub data_path: &'a str,
+    pub micros: i64,
+}
+
+impl NewSnapshot<'_> {
+    /// A new id for a schema, table, view or database.
+    pub fn new_id(&mut self, local: i64) -> i64 {
+        let id = self.next_catalog_id;
+        self.next_catalog_id += 1;
+        self.ids.insert(local, id);
+        id
+    }
+
+    /// The lasting id of an id that may be local.
+    pub fn id(&self, id: i64) -> i64 {
+        self.ids.get(&id).copied().unwrap_or(id)
+    }
+}
+
+/// A conflict with another transaction.
+pub fn conflict(object: impl Into<String>, reason: impl Into<String>) -> CatalogError {
+    CatalogError::Conflict { object: object.into(), reason: reason.into() }
+}
+
+/// Writes the request as the next snapshot inside `tx`.
+pub async fn commit(
+    tx: &mut Transaction<'static, Sqlite>,
+    request: &CommitRequest,
+    data_path: &str,
+) -> Result<CommitOutcome> {
+    let head = sqlx::query(
+        "SELECT snapshot_id, snapshot_time, schema_version, next_catalog_id, next_file_id \
+         FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1",
+    )
+    .fetch_one(&mut **tx)
+    .await?;
+    let head_id: i64 = head.try_get(0)?;
+    let head_time: String = head.try_get(1)?;
+    let mut new = NewSnapshot {
+        tx,
+        snapshot: head_id + 1,
+        base: request.base,
+        schema_version: head.try_get(2)?,
+        next_catalog_id: head.try_get(3)?,
+        next_file_id: head.try_get(4)?,
+        definitions_changed: false,
+        changes_made: Vec::new(),
+        ids: HashMap::new(),
+        data_path,
+        // Times grow with snapshots even when the clock does not.
+        micros: now_micros().max(parse_time(&head_time) + 1),
+    };
+    for change in &request.changes {
+        tables::apply(&mut new, change).await?;
+    }
+    for change in &request.tables {
+        apply_rows(&mut new, change).await?;
+    }
+    let schema_version = new.schema_version + i64::from(new.definitions_changed);
+    let outcome = CommitOutcome { snapshot: new.snapshot, ids: std::mem::take(&mut new.ids) };
+    let meta = &request.meta;
+    let extra = meta.query_id.as_ref().map(|id| serde_json::json!({ "query_id": id }).to_string());
+    sqlx::query("INSERT INTO ducklake_snapshot VALUES (?, ?, ?, ?, ?)")
+        .bind(new.snapshot)
+        .bind(format_time(new.micros))
+        .bind(schema_version)
+        .bind(new.next_catalog_id)
+        .bind(new.next_file_id)
+        .execute(&mut **new.tx)
+        .await?;
+    sqlx::query("INSERT INTO ducklake_snapshot_changes VALUES (?, ?, ?, ?, ?)")
+        .bind(new.snapshot)
+        .bind(new.changes_made.join(","))
+        .bind(&meta.user)
+        .bind(&meta.message)
+        .bind(extra)
+        .execute(&mut **new.tx)
+        .await?;
+    let statements: HashSet<&String> = meta.query_id.iter().chain(&meta.statements).collect();
+    for statement in statements {
+        sqlx::query("INSERT OR REPLACE INTO frazil_statement VALUES (?, ?, ?)")
+            .bind(statement)
+            .bind(head_id)
+            .bind(new.snapshot)
+            .execute(&mut **new.tx)
+            .await?;
+    }
+    Ok(outcome)
+}
+
+/// Adds and removes rows of one table.
+async fn apply_rows(new: &mut NewSnapshot<'_>, change: &TableChange) -> Result<()> {
+    let table_id = new.id(change.table_id);
+    if change.table_id >= 0 {
+        tables::check_unchanged(new, table_id, change.defined_at, &change.table_name).await?;
+    }
+    let mut file_ids = Vec::with_capacity(change.added.len());
+    if !change.added.is_empty() {
+        file_ids = add_files(new, table_id, change).await?;
+        new.changes_made.push(format!("inserted_into_table:{table_id}"));
+    }
+    let mut deleted_in_files = false;
+    let mut inlined: Vec<(i64, i64)> = Vec::new();
+    for delete in &change.deletes {
+        let file_id = match delete.target {
+            DeleteTarget::Committed(id) => {
+                check_file(new, table_id, id, delete, change).await?;
+                id
+            }
+            DeleteTarget::Added(index) => *file_ids
+                .get(index)
+                .ok_or_else(|| CatalogError::Damaged("delete from a file not added".into()))?,
+        };
+        match &delete.delete_file {
+            None => inlined.extend(delete.positions.iter().map(|p| (file_id, *p))),
+            Some(file) => {
+                deleted_in_files = true;
+                let id = new.next_file_id;
+                new.next_file_id += 1;
+                sqlx::query(
+                    "INSERT INTO ducklake_delete_file VALUES (?, ?, ?, NULL, ?, ?, 1, 'parquet', ?, ?, ?, NULL, NULL)",
+                )
+                .bind(id)
+                .bind(table_id)
+                .bind(new.snapshot)
+                .bind(file_id)
+                .bind(&file.path)
+                .bind(file.rows)
+                .bind(file.bytes)
+                .bind(file.footer_bytes)
+                .execute(&mut **new.tx)
+                .await?;
+            }
+        }
+    }
+    if !inlined.is_empty() {
+        add_inlined_deletes(new, table_id, &inlined).await?;
+        new.changes_made.push(format!("inlined_delete:{table_id}"));
+    }
+    for file_id in &change.ended_files {
+        deleted_in_files = true;
+        end_file(new, table_id, *file_id, change).await?;
+    }
+    for (inlined_table, row_id) in &change.ended_inlined_rows {
+        deleted_in_files = true;
+        let ended = sqlx::query(AssertSqlSafe(format!(
+            "UPDATE \"{}\" SET end_snapshot = ? WHERE row_id = ? AND end_snapshot IS NULL",
+            inlined_table.replace('"', "\"\"")
+        )))
+        .bind(new.snapshot)
+        .bind(row_id)
+        .execute(&mut **new.tx)
+        .await?;
+        if ended.rows_affected() != 1 {
+            return Err(conflict(&change.table_name, "the same rows were changed"));
+        }
+    }
+    if deleted_in_files {
+        new.changes_made.push(format!("deleted_from_table:{table_id}"));
+    }
+    Ok(())
+}
+
+async fn add_files(
+    new: &mut NewSnapshot<'_>,
+    table_id: i64,
+    change: &TableChange,
+) -> Result<Vec<i64>> {
+    let stats: Option<(i64, i64, i64)> = sqlx::query_as(
+        "SELECT record_count, next_row_id, file_size_bytes FROM ducklake_table_stats WHERE table_id = ?",
+    )
+    .bind(table_id)
+    .fetch_optional(&mut **new.tx)
+    .await?;
+    let (mut records, mut next_row, mut bytes) = stats.unwrap_or((0, 0, 0));
+    let mut ids = Vec::with_capacity(change.added.len());
+    for file in &change.added {
+        let id = new.next_file_id;
+        new.next_file_id += 1;
+        ids.push(id);
+        sqlx::query(
+            "INSERT INTO ducklake_data_file VALUES (?, ?, ?, NULL, NULL, ?, 1, 'parquet', ?, ?, ?, ?, NULL, NULL, NULL, NULL)",
+        )
+        .bind(id)
+        .bind(table_id)
+        .bind(new.snapshot)
+        .bind(&file.path)
+        .bind(file.rows)
+        .bind(file.bytes)
+        .bind(file.footer_bytes)
+        .bind(next_row)
+        .execute(&mut **new.tx)
+        .await?;
+        for chunk in file.statistics.chunks(ROWS_PER_INSERT) {
+            let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO ducklake_file_column_stats ");
+            insert.push_values(chunk, |mut row, s| {
+                row.push_bind(id)
+                    .push_bind(table_id)
+                    .push_bind(s.field_id)
+                    .push_bind(s.bytes)
+                    .push_bind(s.value_count)
+                    .push_bind(s.null_count)
+                    .push_bind(s.min.clone())
+                    .push_bind(s.max.clone())
+                    .push_bind(s.contains_nan.map(i64::from))
+                    .push_bind(None::<String>);
+            });
+            insert.build().execute(&mut **new.tx).await?;
+        }
+        records += file.rows;
+        next_row += file.rows;
+        bytes += file.bytes;
+    }
+    if stats.is_some() {
+        sqlx::query(
+            "UPDATE ducklake_table_stats SET record_count = ?, next_row_id = ?, file_size_bytes = ? WHERE table_id = ?",
+        )
+        .bind(records)
+        .bind(next_row)
+        .bind(bytes)
+        .bind(table_id)
+        .execute(&mut **new.tx)
+        .await?;
+    } else {
+        sqlx::query("INSERT INTO ducklake_table_stats VALUES (?, ?, ?, ?)")
+            .bind(table_id)
+            .bind(records)
+            .bind(next_row)
+            .bind(bytes)
+            .execute(&mut **new.tx)
+            .await?;
+    }
+    bounds::widen_statistics(new, table_id, &change.added).await?;
+    Ok(ids)
+}
+
+/// Another transaction must not have touched the rows that are to go.
+async fn check_file(
+    new: &mut NewSnapshot<'_>,
+    table_id: i64,
+    file_id: i64,
+    delete: &FileDelete,
+    change: &TableChange,
+) -> Result<()> {
+    let base = change.base.unwrap_or(new.base);
+    let live: Option<i64> = sqlx::query_scalar(
+        "SELECT data_file_id FROM ducklake_data_file WHERE data_file_id = ? AND end_snapshot IS NULL",
+    )
+    .bind(file_id)
+    .fetch_optional(&mut **new.tx)
+    .await?;
+    if live.is_none() {
+        return Err(conflict(&change.table_name, "the rows were moved or deleted"));
+    }
+    if base + 1 == new.snapshot && delete.delete_file.is_none() {
+        return Ok(());
+    }
+    if base + 1 < new.snapshot && inlined_delete_table_exists(new, table_id).await? {
+        let wanted: HashSet<i64> = delete.positions.iter().copied().collect();
+        let others: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
+            "SELECT row_id FROM ducklake_inlined_delete_{table_id} WHERE file_id = ? AND begin_snapshot > ?"
+        )))
+        .bind(file_id)
+        .bind(base)
+        .fetch_all(&mut **new.tx)
+        .await?;
+        if others.iter().any(|position| wanted.contains(position)) {
+            return Err(conflict(&change.table_name, "the same rows were changed"));
+        }
+    }
+    let current: Option<(i64, i64, Option<i64>)> = sqlx::query_as(
+        "SELECT delete_file_id, begin_snapshot, partial_max FROM ducklake_delete_file \
+         WHERE data_file_id = ? AND end_snapshot IS NULL",
+    )
+    .bind(file_id)
+    .fetch_optional(&mut **new.tx)
+    .await?;
+    let newer = current.is_some_and(|(_, begin, partial_max)| {
+        begin > base || partial_max.is_some_and(|m| m > base)
+    });
+    if newer {
+        return Err(conflict(&change.table_name, "rows of the same file were changed"));
+    }
+    if delete.delete_file.is_some() {
+        if current.map(|(id, _, _)| id) != delete.replaces {
+            return Err(conflict(&change.table_name, "rows of the same file were changed"));
+        }
+        if let Some(id) = delete.replaces {
+            sqlx::query(
+                "UPDATE ducklake_delete_file SET end_snapshot = ? WHERE delete_file_id = ?",
+            )
+            .bind(new.snapshot)
+            .bind(id)
+            .execute(&mut **new.tx)
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+async fn inlined_delete_table_exists(new: &mut NewSnapshot<'_>, table_id: i64) -> Result<bool> {
+    let found: Option<i64> =
+        sqlx::query_scalar("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?")
+            .bind(format!("ducklake_inlined_delete_{table_id}"))
+            .fetch_optional(&mut **new.tx)
+            .await?;
+    Ok(found.is_some())
+}
+
+async fn add_inlined_deletes(
+    new: &mut NewSnapshot<'_>,
+    table_id: i64,
+    rows: &[(i64, i64)],
+) -> Result<()> {
+    if !inlined_delete_table_exists(new, table_id).await? {
+        sqlx::query(AssertSqlSafe(format!(
+            "CREATE TABLE ducklake_inlined_delete_{table_id}(file_id BIGINT, row_id BIGINT, begin_snapshot BIGINT)"
+        )))
+        .execute(&mut **new.tx)
+        .await?;
+    }
+    for chunk in rows.chunks(ROWS_PER_INSERT) {
+        let mut insert =
+            QueryBuilder::<Sqlite>::new(format!("INSERT INTO ducklake_inlined_delete_{table_id} "));
+        insert.push_values(chunk, |mut row, (file, position)| {
+            row.push_bind(*file).push_bind(*position).push_bind(new.snapshot);
+        });
+        insert.build().execute(&mut **new.tx).await?;
+    }
+    Ok(())
+}
+
+/// Ends a file of which every row goes.
+async fn end_file(
+    new: &mut NewSnapshot<'_>,
+    table_id: i64,
+    file_id: i64,
+    change: &TableChange,
+) -> Result<()> {
+    let base = change.base.unwrap_or(new.base);
+    if base + 1 < new.snapshot {
+        let newer: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM ducklake_delete_file WHERE data_file_id = ? \
+             AND (begin_snapshot > ? OR partial_max > ?)",
+        )
+        .bind(file_id)
+        .bind(base)
+        .bind(base)
+        .fetch_one(&mut **new.tx)
+        .await?;
+        let inlined: i64 = if inlined_delete_table_exists(new, table_id).await? {
+            sqlx::query_scalar(AssertSqlSafe(format!(
+                "SELECT count(*) FROM ducklake_inlined_delete_{table_id} WHERE file_id = ? AND begin_snapshot > ?"
+            )))
+            .bind(file_id)
+            .bind(base)
+            .fetch_one(&mut **new.tx)
+            .await?
+        } else {
+            0
+        };
+        if newer + inlined > 0 {
+            return Err(conflict(&change.table_name, "rows of the same file were changed"));
+        }
+    }
+    let ended = sqlx::query(
+        "UPDATE ducklake_data_file SET end_snapshot = ? WHERE data_file_id = ? AND end_snapshot IS NULL",
+    )
+    .bind(new.snapshot)
+    .bind(file_id)
+    .execute(&mut **new.tx)
+    .await?;
+    if ended.rows_affected() != 1 {
+        return Err(conflict(&change.table_name, "the rows were moved or deleted"));
+    }
+    sqlx::query(
+        "UPDATE ducklake_delete_file SET end_snapshot = ? WHERE data_file_id = ? AND end_snapshot IS NULL",
+    )
+    .bind(new.snapshot)
+    .bind(file_id)
+    .execute(&mut **new.tx)
+    .await?;
+    Ok(())
+}

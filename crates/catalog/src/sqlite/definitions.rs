@@ -1,0 +1,351 @@
+//! Reads all definitions at a snapshot.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use frazil_common::{Column, QualifiedName, SnapshotId, SqlType};
+use sqlx::{Row, SqlitePool};
+
+use super::snapshots::parse_time;
+use crate::error::Result;
+use crate::objects::{
+    ChildColumn, ColumnInfo, DatabaseInfo, EXTERNAL_DATABASE, SchemaInfo, TableInfo, TableKind,
+    ViewInfo,
+};
+use crate::physical::{from_physical, to_physical};
+use crate::view::Definitions;
+
+/// Tags of one object by key.
+type Tags = HashMap<String, String>;
+
+/// Loads databases, schemas, tables and views.
+pub async fn load(pool: &SqlitePool, snapshot: SnapshotId) -> Result<Definitions> {
+    let tags = load_tags(pool, snapshot).await?;
+    let mut definitions = Definitions::default();
+    for row in sqlx::query(
+        "SELECT database_id, database_name, comment, transient, created_micros \
+         FROM frazil_database WHERE begin_snapshot <= ?1 AND (end_snapshot IS NULL OR end_snapshot > ?1)",
+    )
+    .bind(snapshot)
+    .fetch_all(pool)
+    .await?
+    {
+        let database = DatabaseInfo {
+            database_id: row.try_get(0)?,
+            name: row.try_get(1)?,
+            comment: row.try_get(2)?,
+            transient: row.try_get::<i64, _>(3)? != 0,
+            created_micros: row.try_get(4)?,
+        };
+        definitions.databases.insert(database.name.clone(), Arc::new(database));
+    }
+    let schemas = load_schemas(pool, snapshot, &tags, &mut definitions).await?;
+    load_tables(pool, snapshot, &tags, &schemas, &mut definitions).await?;
+    load_views(pool, snapshot, &tags, &schemas, &mut definitions).await?;
+    Ok(definitions)
+}
+
+async fn load_tags(pool: &SqlitePool, snapshot: SnapshotId) -> Result<HashMap<i64, Tags>> {
+    let mut tags: HashMap<i64, Tags> = HashMap::new();
+    let rows: Vec<(i64, String, Option<String>)> = sqlx::query_as(
+        "SELECT object_id, \"key\", \"value\" FROM (SELECT * FROM ducklake_tag \
+         UNION ALL SELECT * FROM frazil_tag) \
+         WHERE begin_snapshot <= ?1 AND (end_snapshot IS NULL OR end_snapshot > ?1)",
+    )
+    .bind(snapshot)
+    .fetch_all(pool)
+    .await?;
+    for (object, key, value) in rows {
+        if let Some(value) = value {
+            tags.entry(object).or_default().insert(key, value);
+        }
+    }
+    Ok(tags)
+}
+
+/// Splits `DB.S`; names of other clients fall under EXTERNAL.
+fn split_schema_name(name: &str, databases: &Definitions) -> (String, String) {
+    // A database's name may hold a dot itself, so the longest known database wins.
+    let known = name
+        .match_indices('.')
+        .rev()
+        .map(|(at, _)| (&name[..at], &name[at + 1..]))
+        .find(|(database, _)| databases.databases.contains_key(*database));
+    match known.or_else(|| name.split_once('.')) {
+        Some((database, schema)) if !database.is_empty() && !schema.is_empty() => {
+            (database.to_string(), schema.to_string())
+        }
+        _ => (EXTERNAL_DATABASE.to_string(), name.to_string()),
+    }
+}
+
+async fn load_schemas(
+    pool: &SqlitePool,
+    snapshot: SnapshotId,
+    tags: &HashMap<i64, Tags>,
+    definitions: &mut Definitions,
+) -> Result<HashMap<i64, Arc<SchemaInfo>>> {
+    let rows = sqlx::query(
+        "SELECT s.schema_id, s.schema_uuid, s.schema_name, s.path, s.path_is_relative, \
+         (SELECT snapshot_time FROM ducklake_snapshot x WHERE x.snapshot_id = s.begin_snapshot) \
+         FROM ducklake_schema s WHERE s.begin_snapshot <= ?1 \
+         AND (s.end_snapshot IS NULL OR s.end_snapshot > ?1)",
+    )
+    .bind(snapshot)
+    .fetch_all(pool)
+    .await?;
+    let mut schemas = HashMap::new();
+    for row in rows {
+        let schema_id: i64 = row.try_get(0)?;
+        let ducklake_name: String = row.try_get(2)?;
+        let (database, name) = split_schema_name(&ducklake_name, definitions);
+        let own = tags.get(&schema_id);
+        let tag = |key: &str| own.and_then(|t| t.get(key)).cloned();
+        let created: Option<String> = row.try_get(5)?;
+        let schema = Arc::new(SchemaInfo {
+            schema_id,
+            database: database.clone(),
+            name: name.clone(),
+            ducklake_name,
+            uuid: row.try_get::<Option<String>, _>(1)?.unwrap_or_default(),
+            path: row.try_get::<Option<String>, _>(3)?.unwrap_or_default(),
+            comment: tag("comment"),
+            transient: tag("frazil.kind").as_deref() == Some("TRANSIENT"),
+            created_micros: parse_time(created.as_deref().unwrap_or_default()),
+        });
+        // DuckLake makes `main` in every catalog; it is shown once another client uses it.
+        schemas.insert(schema_id, Arc::clone(&schema));
+        if database != EXTERNAL_DATABASE {
+            definitions.schemas.insert((database, name), schema);
+        }
+    }
+    Ok(schemas)
+}
+
+/// Makes EXTERNAL and the schema visible when they hold something.
+fn reveal(schema: &Arc<SchemaInfo>, definitions: &mut Definitions) {
+    if schema.database != EXTERNAL_DATABASE {
+        return;
+    }
+    definitions.databases.entry(EXTERNAL_DATABASE.to_string()).or_insert_with(|| {
+        Arc::new(DatabaseInfo {
+            database_id: 0,
+            name: EXTERNAL_DATABASE.to_string(),
+            comment: Some("Tables that other DuckLake clients made".to_string()),
+            transient: false,
+            created_micros: schema.created_micros,
+        })
+    });
+    let key = (schema.database.clone(), schema.name.clone());
+    definitions.schemas.entry(key).or_insert_with(|| Arc::clone(schema));
+}
+
+struct ColumnRow {
+    field_id: i64,
+    name: String,
+    physical_type: String,
+    initial_default: Option<String>,
+    default_value: Option<String>,
+    default_value_type: Option<String>,
+    nulls_allowed: bool,
+    parent: Option<i64>,
+}
+
+async fn load_tables(
+    pool: &SqlitePool,
+    snapshot: SnapshotId,
+    tags: &HashMap<i64, Tags>,
+    schemas: &HashMap<i64, Arc<SchemaInfo>>,
+    definitions: &mut Definitions,
+) -> Result<()> {
+    let mut columns: HashMap<i64, Vec<ColumnRow>> = HashMap::new();
+    for row in sqlx::query(
+        "SELECT table_id, column_id, column_name, column_type, initial_default, default_value, \
+         default_value_type, nulls_allowed, parent_column FROM ducklake_column \
+         WHERE begin_snapshot <= ?1 AND (end_snapshot IS NULL OR end_snapshot > ?1) \
+         ORDER BY table_id, column_order, column_id",
+    )
+    .bind(snapshot)
+    .fetch_all(pool)
+    .await?
+    {
+        columns.entry(row.try_get(0)?).or_default().push(ColumnRow {
+            field_id: row.try_get(1)?,
+            name: row.try_get(2)?,
+            physical_type: row.try_get(3)?,
+            initial_default: row.try_get(4)?,
+            default_value: row.try_get(5)?,
+            default_value_type: row.try_get(6)?,
+            nulls_allowed: row.try_get::<Option<i64>, _>(7)?.unwrap_or(1) != 0,
+            parent: row.try_get(8)?,
+        });
+    }
+    let mut last_field: HashMap<i64, (i64, i64)> = HashMap::new();
+    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
+        "SELECT table_id, MAX(column_id), MAX(MAX(CASE WHEN begin_snapshot <= ?1 THEN begin_snapshot ELSE 0 END), \
+         MAX(CASE WHEN end_snapshot <= ?1 THEN end_snapshot ELSE 0 END)) \
+         FROM ducklake_column GROUP BY table_id",
+    )
+    .bind(snapshot)
+    .fetch_all(pool)
+    .await?;
+    for (table, field, changed) in rows {
+        last_field.insert(table, (field, changed));
+    }
+    let mut column_tags: HashMap<(i64, i64), Tags> = HashMap::new();
+    let rows: Vec<(i64, i64, String, Option<String>)> = sqlx::query_as(
+        "SELECT table_id, column_id, \"key\", \"value\" FROM (SELECT * FROM ducklake_column_tag \
+         UNION ALL SELECT * FROM frazil_column_tag) \
+         WHERE begin_snapshot <= ?1 AND (end_snapshot IS NULL OR end_snapshot > ?1)",
+    )
+    .bind(snapshot)
+    .fetch_all(pool)
+    .await?;
+    for (table, column, key, value) in rows {
+        if let Some(value) = value {
+            column_tags.entry((table, column)).or_default().insert(key, value);
+        }
+    }
+    let rows = sqlx::query(
+        "SELECT t.table_id, t.table_uuid, t.begin_snapshot, t.schema_id, t.table_name, t.path, \
+         t.path_is_relative, (SELECT snapshot_time FROM ducklake_snapshot x WHERE x.snapshot_id = \
+         (SELECT MIN(begin_snapshot) FROM ducklake_table y WHERE y.table_id = t.table_id)) \
+         FROM ducklake_table t WHERE t.begin_snapshot <= ?1 \
+         AND (t.end_snapshot IS NULL OR t.end_snapshot > ?1)",
+    )
+    .bind(snapshot)
+    .fetch_all(pool)
+    .await?;
+    for row in rows {
+        let table_id: i64 = row.try_get(0)?;
+        let schema_id: i64 = row.try_get(3)?;
+        let Some(schema) = schemas.get(&schema_id) else { continue };
+        reveal(schema, definitions);
+        let own = tags.get(&table_id);
+        let tag = |key: &str| own.and_then(|t| t.get(key)).cloned();
+        let own_path: String = row.try_get::<Option<String>, _>(5)?.unwrap_or_default();
+        let relative = row.try_get::<Option<i64>, _>(6)?.unwrap_or(1) != 0;
+        let created: Option<String> = row.try_get(7)?;
+        let begin: i64 = row.try_get(2)?;
+        let (last_field_id, columns_changed) = last_field.get(&table_id).copied().unwrap_or((0, 0));
+        let table = TableInfo {
+            table_id,
+            schema_id,
+            name: QualifiedName::new(&schema.database, &schema.name, row.try_get::<String, _>(4)?),
+            uuid: row.try_get::<Option<String>, _>(1)?.unwrap_or_default(),
+            path: if relative { format!("{}{own_path}", schema.path) } else { own_path },
+            columns: build_columns(
+                columns.remove(&table_id).unwrap_or_default(),
+                table_id,
+                &column_tags,
+            ),
+            kind: match tag("frazil.kind").as_deref() {
+                Some("TRANSIENT") => TableKind::Transient,
+                _ => TableKind::Permanent,
+            },
+            comment: tag("comment"),
+            cluster_by: tag("frazil.cluster_by"),
+            created_micros: parse_time(created.as_deref().unwrap_or_default()),
+            last_field_id,
+            defined_at: begin.max(columns_changed),
+        };
+        definitions.tables.insert(table.name.clone(), Arc::new(table));
+    }
+    Ok(())
+}
+
+fn build_columns(
+    rows: Vec<ColumnRow>,
+    table_id: i64,
+    tags: &HashMap<(i64, i64), Tags>,
+) -> Vec<ColumnInfo> {
+    let (children, columns): (Vec<_>, Vec<_>) = rows.into_iter().partition(|c| c.parent.is_some());
+    columns
+        .into_iter()
+        .map(|row| {
+            let own = tags.get(&(table_id, row.field_id));
+            let tag = |key: &str| own.and_then(|t| t.get(key)).cloned();
+            // Another client may have changed the type since the tag was written.
+            let logical = tag("frazil.type")
+                .and_then(|text| text.parse::<SqlType>().ok())
+                .filter(|ty| to_physical(ty).name == row.physical_type);
+            let sql_type = logical.or_else(|| from_physical(&row.physical_type));
+            // A default another client wrote is a literal in its own text form.
+            let foreign_default = match row.default_value.as_deref() {
+                None | Some("NULL") => None,
+                Some(text) if row.default_value_type.as_deref() == Some("expression") => {
+                    Some(text.to_string())
+                }
+                Some(text) => Some(format!("'{}'", text.replace('\'', "''"))),
+            };
+            ColumnInfo {
+                field_id: row.field_id,
+                readable: sql_type.is_some(),
+                sql_type: sql_type.unwrap_or(SqlType::TEXT),
+                nullable: row.nulls_allowed,
+                default: tag("frazil.default").or(foreign_default),
+                autoincrement: tag("frazil.autoincrement")
+                    .and_then(|text| serde_json::from_str(&text).ok()),
+                comment: tag("comment"),
+                physical_type: row.physical_type,
+                children: children
+                    .iter()
+                    .filter(|c| c.parent == Some(row.field_id))
+                    .map(|c| ChildColumn {
+                        field_id: c.field_id,
+                        name: c.name.clone(),
+                        physical_type: c.physical_type.clone(),
+                    })
+                    .collect(),
+                initial_default: row.initial_default,
+                name: row.name,
+            }
+        })
+        .collect()
+}
+
+async fn load_views(
+    pool: &SqlitePool,
+    snapshot: SnapshotId,
+    tags: &HashMap<i64, Tags>,
+    schemas: &HashMap<i64, Arc<SchemaInfo>>,
+    definitions: &mut Definitions,
+) -> Result<()> {
+    let rows = sqlx::query(
+        "SELECT v.view_id, v.view_uuid, v.schema_id, v.view_name, v.dialect, v.\"sql\", \
+         (SELECT snapshot_time FROM ducklake_snapshot x WHERE x.snapshot_id = v.begin_snapshot) \
+         FROM ducklake_view v WHERE v.begin_snapshot <= ?1 \
+         AND (v.end_snapshot IS NULL OR v.end_snapshot > ?1)",
+    )
+    .bind(snapshot)
+    .fetch_all(pool)
+    .await?;
+    for row in rows {
+        let view_id: i64 = row.try_get(0)?;
+        let schema_id: i64 = row.try_get(2)?;
+        let Some(schema) = schemas.get(&schema_id) else { continue };
+        reveal(schema, definitions);
+        let own = tags.get(&view_id);
+        let tag = |key: &str| own.and_then(|t| t.get(key)).cloned();
+        let columns: Vec<(Column, Option<String>)> = tag("frazil.columns")
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default();
+        let (columns, column_comments) = columns.into_iter().unzip();
+        let created: Option<String> = row.try_get(6)?;
+        let view = ViewInfo {
+            view_id,
+            schema_id,
+            name: QualifiedName::new(&schema.database, &schema.name, row.try_get::<String, _>(3)?),
+            uuid: row.try_get::<Option<String>, _>(1)?.unwrap_or_default(),
+            text: row.try_get(5)?,
+            dialect: row.try_get(4)?,
+            columns,
+            column_comments,
+            secure: tag("frazil.secure").as_deref() == Some("true"),
+            comment: tag("comment"),
+            created_micros: parse_time(created.as_deref().unwrap_or_default()),
+        };
+        definitions.views.insert(view.name.clone(), Arc::new(view));
+    }
+    Ok(())
+}

@@ -1,0 +1,357 @@
+//! Reads a table's files at a snapshot, whole or from an older answer on.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use frazil_common::SnapshotId;
+use sqlx::{AssertSqlSafe, Column, Row, SqlitePool, TypeInfo, ValueRef};
+
+use crate::changes::ColumnStatistics;
+use crate::error::Result;
+use crate::files::{DeleteFileEntry, FileEntry, FileSet, InlinedRows, InlinedValue, VisibleFile};
+use crate::objects::TableSize;
+
+/// Loads the files visible at `snapshot`; `known` must be of an older snapshot.
+pub async fn load(
+    pool: &SqlitePool,
+    table_id: i64,
+    snapshot: SnapshotId,
+    known: Option<(SnapshotId, &FileSet)>,
+) -> Result<FileSet> {
+    let since = known.map_or(-1, |(at, _)| at);
+    let mut gone: HashSet<i64> = HashSet::new();
+    let mut delete_files: HashMap<i64, Arc<DeleteFileEntry>> = HashMap::new();
+    let mut inlined: HashMap<i64, Vec<i64>> = HashMap::new();
+    let mut files: Vec<Arc<FileEntry>> = Vec::new();
+    if let Some((_, known)) = known {
+        gone.extend(
+            sqlx::query_scalar::<_, i64>(
+                "SELECT data_file_id FROM ducklake_data_file \
+                 WHERE table_id = ? AND end_snapshot > ? AND end_snapshot <= ?",
+            )
+            .bind(table_id)
+            .bind(since)
+            .bind(snapshot)
+            .fetch_all(pool)
+            .await?,
+        );
+        let mut stale: HashSet<i64> = HashSet::new();
+        stale.extend(
+            sqlx::query_scalar::<_, i64>(
+                "SELECT delete_file_id FROM ducklake_delete_file \
+                 WHERE table_id = ? AND end_snapshot > ? AND end_snapshot <= ?",
+            )
+            .bind(table_id)
+            .bind(since)
+            .bind(snapshot)
+            .fetch_all(pool)
+            .await?,
+        );
+        for visible in &known.files {
+            if gone.contains(&visible.file.file_id) {
+                continue;
+            }
+            files.push(Arc::clone(&visible.file));
+            if let Some(entry) = &visible.delete_file
+                && !stale.contains(&entry.delete_file_id)
+            {
+                delete_files.insert(visible.file.file_id, Arc::clone(entry));
+            }
+            if !visible.inlined_deletes.is_empty() {
+                inlined.insert(visible.file.file_id, visible.inlined_deletes.to_vec());
+            }
+        }
+    }
+    files.extend(load_files(pool, table_id, since, snapshot).await?);
+    // A client that merges delete files changes rows in place, so all live ones are read again.
+    let fresh = load_delete_files(pool, table_id, snapshot).await?;
+    delete_files.clear();
+    for entry in fresh {
+        delete_files.insert(entry.data_file_id, Arc::new(entry));
+    }
+    load_inlined_deletes(pool, table_id, since, snapshot, &mut inlined).await?;
+    let files = files
+        .into_iter()
+        .map(|file| {
+            let mut positions = inlined.remove(&file.file_id).unwrap_or_default();
+            positions.sort_unstable();
+            positions.dedup();
+            VisibleFile {
+                delete_file: delete_files.remove(&file.file_id),
+                inlined_deletes: Arc::new(positions),
+                file,
+            }
+        })
+        .collect();
+    Ok(FileSet { files, inlined: load_inlined_rows(pool, table_id, snapshot).await? })
+}
+
+async fn load_files(
+    pool: &SqlitePool,
+    table_id: i64,
+    since: SnapshotId,
+    snapshot: SnapshotId,
+) -> Result<Vec<Arc<FileEntry>>> {
+    let rows = sqlx::query(
+        "SELECT data_file_id, begin_snapshot, path, path_is_relative, record_count, \
+         file_size_bytes, footer_size, row_id_start, partial_max, mapping_id, encryption_key \
+         FROM ducklake_data_file WHERE table_id = ?1 AND begin_snapshot > ?2 \
+         AND begin_snapshot <= ?3 AND (end_snapshot IS NULL OR end_snapshot > ?3) \
+         ORDER BY data_file_id",
+    )
+    .bind(table_id)
+    .bind(since)
+    .bind(snapshot)
+    .fetch_all(pool)
+    .await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut statistics: HashMap<i64, Vec<ColumnStatistics>> = HashMap::new();
+    for row in sqlx::query(
+        "SELECT c.data_file_id, c.column_id, c.column_size_bytes, c.value_count, c.null_count, \
+         c.min_value, c.max_value, c.contains_nan FROM ducklake_data_file f \
+         JOIN ducklake_file_column_stats c ON c.data_file_id = f.data_file_id \
+         WHERE f.table_id = ?1 AND f.begin_snapshot > ?2 AND f.begin_snapshot <= ?3 \
+         AND (f.end_snapshot IS NULL OR f.end_snapshot > ?3)",
+    )
+    .bind(table_id)
+    .bind(since)
+    .bind(snapshot)
+    .fetch_all(pool)
+    .await?
+    {
+        let integer = |index: usize| -> Result<i64> {
+            Ok(row.try_get::<Option<i64>, _>(index)?.unwrap_or(-1))
+        };
+        statistics.entry(row.try_get(0)?).or_default().push(ColumnStatistics {
+            field_id: row.try_get(1)?,
+            bytes: integer(2)?,
+            value_count: integer(3)?,
+            null_count: integer(4)?,
+            min: row.try_get(5)?,
+            max: row.try_get(6)?,
+            contains_nan: row.try_get::<Option<i64>, _>(7)?.map(|flag| flag != 0),
+        });
+    }
+    rows.iter()
+        .map(|row| {
+            let file_id: i64 = row.try_get(0)?;
+            Ok(Arc::new(FileEntry {
+                file_id,
+                begin_snapshot: row.try_get(1)?,
+                path: row.try_get(2)?,
+                rows: row.try_get(4)?,
+                bytes: row.try_get(5)?,
+                footer_bytes: row.try_get::<Option<i64>, _>(6)?.unwrap_or(0),
+                row_id_start: row.try_get(7)?,
+                partial_max: row.try_get(8)?,
+                mapping_id: row.try_get(9)?,
+                encrypted: row.try_get::<Option<String>, _>(10)?.is_some_and(|key| !key.is_empty()),
+                statistics: statistics.remove(&file_id).unwrap_or_default(),
+            }))
+        })
+        .collect()
+}
+
+async fn load_delete_files(
+    pool: &SqlitePool,
+    table_id: i64,
+    snapshot: SnapshotId,
+) -> Result<Vec<DeleteFileEntry>> {
+    let rows = sqlx::query(
+        "SELECT delete_file_id, data_file_id, path, delete_count, file_size_bytes, footer_size, \
+         partial_max FROM ducklake_delete_file WHERE table_id = ?1 AND begin_snapshot <= ?2 \
+         AND (end_snapshot IS NULL OR end_snapshot > ?2)",
+    )
+    .bind(table_id)
+    .bind(snapshot)
+    .fetch_all(pool)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(DeleteFileEntry {
+                delete_file_id: row.try_get(0)?,
+                data_file_id: row.try_get(1)?,
+                path: row.try_get(2)?,
+                rows: row.try_get(3)?,
+                bytes: row.try_get(4)?,
+                footer_bytes: row.try_get::<Option<i64>, _>(5)?.unwrap_or(0),
+                partial_max: row.try_get(6)?,
+            })
+        })
+        .collect()
+}
+
+/// Whether the database has a table of this name.
+pub async fn has_table(pool: &SqlitePool, name: &str) -> Result<bool> {
+    let found: Option<i64> =
+        sqlx::query_scalar("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?")
+            .bind(name)
+            .fetch_optional(pool)
+            .await?;
+    Ok(found.is_some())
+}
+
+async fn load_inlined_deletes(
+    pool: &SqlitePool,
+    table_id: i64,
+    since: SnapshotId,
+    snapshot: SnapshotId,
+    inlined: &mut HashMap<i64, Vec<i64>>,
+) -> Result<()> {
+    let name = format!("ducklake_inlined_delete_{table_id}");
+    if !has_table(pool, &name).await? {
+        return Ok(());
+    }
+    let rows: Vec<(i64, i64)> = sqlx::query_as(AssertSqlSafe(format!(
+        "SELECT file_id, row_id FROM {name} WHERE begin_snapshot > ? AND begin_snapshot <= ?"
+    )))
+    .bind(since)
+    .bind(snapshot)
+    .fetch_all(pool)
+    .await?;
+    for (file, position) in rows {
+        inlined.entry(file).or_default().push(position);
+    }
+    Ok(())
+}
+
+async fn load_inlined_rows(
+    pool: &SqlitePool,
+    table_id: i64,
+    snapshot: SnapshotId,
+) -> Result<Vec<Arc<InlinedRows>>> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT table_name FROM ducklake_inlined_data_tables WHERE table_id = ?",
+    )
+    .bind(table_id)
+    .fetch_all(pool)
+    .await?;
+    let mut all = Vec::new();
+    for table in tables {
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT * FROM \"{}\" WHERE begin_snapshot <= ?1 \
+             AND (end_snapshot IS NULL OR end_snapshot > ?1) ORDER BY row_id",
+            table.replace('"', "\"\"")
+        )))
+        .bind(snapshot)
+        .fetch_all(pool)
+        .await?;
+        let Some(first) = rows.first() else { continue };
+        let names: Vec<String> = first.columns().iter().map(|c| c.name().to_string()).collect();
+        // The first three are row_id, begin_snapshot and end_snapshot.
+        let mut values = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let mut cells = Vec::with_capacity(names.len().saturating_sub(3));
+            for index in 3..names.len() {
+                let raw = row.try_get_raw(index)?;
+                let value = match raw.type_info().name() {
+                    _ if raw.is_null() => InlinedValue::Null,
+                    "INTEGER" | "BIGINT" | "BOOLEAN" => {
+                        InlinedValue::Integer(row.try_get_unchecked(index)?)
+                    }
+                    "REAL" | "DOUBLE" => InlinedValue::Real(row.try_get_unchecked(index)?),
+                    "BLOB" => InlinedValue::Blob(row.try_get_unchecked(index)?),
+                    _ => InlinedValue::Text(row.try_get_unchecked(index)?),
+                };
+                cells.push(value);
+            }
+            values.push((row.try_get(0)?, cells));
+        }
+        all.push(Arc::new(InlinedRows {
+            inlined_table: table,
+            column_names: names.into_iter().skip(3).collect(),
+            rows: values,
+        }));
+    }
+    Ok(all)
+}
+
+/// Rows and bytes of all tables.
+pub async fn sizes(pool: &SqlitePool, snapshot: SnapshotId) -> Result<Vec<(i64, TableSize)>> {
+    let mut sizes: HashMap<i64, (i64, i64)> = HashMap::new();
+    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
+        "SELECT table_id, SUM(record_count), SUM(file_size_bytes) FROM ducklake_data_file \
+         WHERE begin_snapshot <= ?1 AND (end_snapshot IS NULL OR end_snapshot > ?1) \
+         GROUP BY table_id",
+    )
+    .bind(snapshot)
+    .fetch_all(pool)
+    .await?;
+    for (table, count, bytes) in rows {
+        sizes.insert(table, (count, bytes));
+    }
+    let rows: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT d.table_id, SUM(d.delete_count) FROM ducklake_delete_file d \
+         JOIN ducklake_data_file f USING (data_file_id) WHERE d.begin_snapshot <= ?1 \
+         AND (d.end_snapshot IS NULL OR d.end_snapshot > ?1) \
+         AND (f.end_snapshot IS NULL OR f.end_snapshot > ?1) GROUP BY d.table_id",
+    )
+    .bind(snapshot)
+    .fetch_all(pool)
+    .await?;
+    for (table, count) in rows {
+        sizes.entry(table).or_default().0 -= count;
+    }
+    let deletes: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'ducklake_inlined_delete_%'",
+    )
+    .fetch_all(pool)
+    .await?;
+    for name in deletes {
+        let Some(table) = name.rsplit('_').next().and_then(|id| id.parse::<i64>().ok()) else {
+            continue;
+        };
+        let count: i64 = sqlx::query_scalar(AssertSqlSafe(format!(
+            "SELECT count(*) FROM {name} d JOIN ducklake_data_file f ON f.data_file_id = d.file_id \
+             WHERE d.begin_snapshot <= ?1 AND f.begin_snapshot <= ?1 \
+             AND (f.end_snapshot IS NULL OR f.end_snapshot > ?1)"
+        )))
+        .bind(snapshot)
+        .fetch_one(pool)
+        .await?;
+        sizes.entry(table).or_default().0 -= count;
+    }
+    let inlined: Vec<(i64, String)> =
+        sqlx::query_as("SELECT table_id, table_name FROM ducklake_inlined_data_tables")
+            .fetch_all(pool)
+            .await?;
+    for (table, name) in inlined {
+        let count: i64 = sqlx::query_scalar(AssertSqlSafe(format!(
+            "SELECT count(*) FROM \"{}\" WHERE begin_snapshot <= ?1 \
+             AND (end_snapshot IS NULL OR end_snapshot > ?1)",
+            name.replace('"', "\"\"")
+        )))
+        .bind(snapshot)
+        .fetch_one(pool)
+        .await?;
+        sizes.entry(table).or_default().0 += count;
+    }
+    let unsigned = |value: i64| u64::try_from(value).unwrap_or(0);
+    Ok(sizes
+        .into_iter()
+        .map(|(table, (rows, bytes))| {
+            (table, TableSize { rows: unsigned(rows), bytes: unsigned(bytes) })
+        })
+        .collect())
+}
+
+/// Every file any snapshot knows, with its size.
+pub async fn all_paths(pool: &SqlitePool) -> Result<Vec<(String, i64)>> {
+    // A table keeps its folder for life, whatever it is renamed to.
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "WITH folder AS (SELECT t.table_id, CASE WHEN t.path_is_relative = 0 THEN t.path \
+         ELSE s.path || t.path END AS path FROM ducklake_table t \
+         JOIN ducklake_schema s ON s.schema_id = t.schema_id GROUP BY t.table_id) \
+         SELECT CASE WHEN f.path_is_relative = 0 THEN f.path ELSE folder.path || f.path END, \
+         f.file_size_bytes FROM ducklake_data_file f JOIN folder USING (table_id) \
+         UNION ALL SELECT CASE WHEN d.path_is_relative = 0 THEN d.path \
+         ELSE folder.path || d.path END, d.file_size_bytes FROM ducklake_delete_file d \
+         JOIN folder USING (table_id) \
+         UNION ALL SELECT path, -1 FROM ducklake_files_scheduled_for_deletion",
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows)
+}

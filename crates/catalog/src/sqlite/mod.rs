@@ -1,0 +1,257 @@
+//! The catalog in SQLite. All SQL text of the catalog lies in this folder.
+
+mod bounds;
+mod commit;
+mod definitions;
+mod files;
+mod rows;
+mod snapshots;
+mod tables;
+
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use frazil_common::SnapshotId;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Sqlite, SqlitePool, Transaction};
+
+use crate::changes::{CommitOutcome, CommitRequest};
+use crate::error::{CatalogError, Result};
+use crate::files::FileSet;
+use crate::migrations::{MIGRATIONS, Migration};
+use crate::objects::{Head, SnapshotInfo, TableSize};
+use crate::store::CatalogStore;
+use crate::view::Definitions;
+
+/// The DuckLake version this store reads and writes.
+const DUCKLAKE_VERSION: &str = "1.0";
+/// How long a connection waits for a writer of another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+const READERS_MAX: u32 = 8;
+
+/// A catalog in one SQLite file: one writer connection, several readers.
+#[derive(Debug, Clone)]
+pub struct SqliteStore {
+    readers: SqlitePool,
+    writer: SqlitePool,
+    /// Absolute folder of the data files, with a slash at its end.
+    data_path: String,
+}
+
+impl SqliteStore {
+    /// Opens the file, makes it where absent, and brings its tables up to date.
+    pub async fn open(path: &Path) -> Result<SqliteStore> {
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder
+            .canonicalize()
+            .map_err(|e| CatalogError::Format(format!("folder {}: {e}", folder.display())))?;
+        let data_path = format!("{}/data/", folder.display());
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT)
+            .statement_cache_capacity(256)
+            .pragma("cache_size", "-65536")
+            .pragma("temp_store", "memory");
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .min_connections(1)
+            .test_before_acquire(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options.clone())
+            .await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS_MAX)
+            .min_connections(1)
+            .test_before_acquire(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options)
+            .await?;
+        let store = SqliteStore { readers, writer, data_path };
+        store.bootstrap().await?;
+        Ok(store)
+    }
+
+    /// Connections that read.
+    pub fn read_pool(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// Starts the only write transaction; dropping it rolls back.
+    pub async fn begin_write(&self) -> Result<Transaction<'static, Sqlite>> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Ends all connections.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    async fn bootstrap(&self) -> Result<()> {
+        let mut tx = self.begin_write().await?;
+        sqlx::raw_sql(include_str!("schema.sql")).execute(&mut *tx).await?;
+        let version: Option<String> = sqlx::query_scalar(
+            "SELECT value FROM ducklake_metadata WHERE key = 'version' AND scope IS NULL",
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        match version.as_deref() {
+            None => self.initialise(&mut tx).await?,
+            Some(DUCKLAKE_VERSION) => {
+                // The folder may have been moved since; relative paths stay right.
+                sqlx::query(
+                    "UPDATE ducklake_metadata SET value = ? WHERE key = 'data_path' AND value <> ?",
+                )
+                .bind(&self.data_path)
+                .bind(&self.data_path)
+                .execute(&mut *tx)
+                .await?;
+            }
+            Some(other) => {
+                return Err(CatalogError::Format(format!(
+                    "the catalog has DuckLake version {other}; this server reads {DUCKLAKE_VERSION}"
+                )));
+            }
+        }
+        self.migrate(&mut tx, MIGRATIONS).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn initialise(&self, tx: &mut Transaction<'static, Sqlite>) -> Result<()> {
+        for (key, value) in [
+            ("version", DUCKLAKE_VERSION),
+            ("created_by", concat!("Frazil ", env!("CARGO_PKG_VERSION"))),
+            ("data_path", self.data_path.as_str()),
+            ("encrypted", "false"),
+        ] {
+            sqlx::query("INSERT INTO ducklake_metadata VALUES (?, ?, NULL, NULL)")
+                .bind(key)
+                .bind(value)
+                .execute(&mut **tx)
+                .await?;
+        }
+        let time = snapshots::format_time(snapshots::now_micros());
+        sqlx::query("INSERT INTO ducklake_snapshot VALUES (0, ?, 0, 1, 0)")
+            .bind(time)
+            .execute(&mut **tx)
+            .await?;
+        sqlx::query(
+            "INSERT INTO ducklake_snapshot_changes VALUES (0, 'created_schema:\"main\"', NULL, NULL, NULL)",
+        )
+        .execute(&mut **tx)
+        .await?;
+        sqlx::query("INSERT INTO ducklake_schema VALUES (0, ?, 0, NULL, 'main', 'main/', 1)")
+            .bind(uuid::Uuid::now_v7().to_string())
+            .execute(&mut **tx)
+            .await?;
+        Ok(())
+    }
+
+    async fn migrate(
+        &self,
+        tx: &mut Transaction<'static, Sqlite>,
+        migrations: &[Migration],
+    ) -> Result<()> {
+        sqlx::query(
+            "CREATE TABLE IF NOT EXISTS frazil_migration(name TEXT PRIMARY KEY) WITHOUT ROWID",
+        )
+        .execute(&mut **tx)
+        .await?;
+        for migration in migrations {
+            let done: Option<String> =
+                sqlx::query_scalar("SELECT name FROM frazil_migration WHERE name = ?")
+                    .bind(migration.name)
+                    .fetch_optional(&mut **tx)
+                    .await?;
+            if done.is_some() {
+                continue;
+            }
+            sqlx::raw_sql(migration.sql).execute(&mut **tx).await?;
+            sqlx::query("INSERT INTO frazil_migration VALUES (?)")
+                .bind(migration.name)
+                .execute(&mut **tx)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl CatalogStore for SqliteStore {
+    async fn head(&self) -> Result<Head> {
+        snapshots::head(&self.readers).await
+    }
+
+    async fn head_at(&self, snapshot: SnapshotId) -> Result<Option<Head>> {
+        snapshots::head_at(&self.readers, snapshot).await
+    }
+
+    async fn definitions(&self, snapshot: SnapshotId) -> Result<Definitions> {
+        definitions::load(&self.readers, snapshot).await
+    }
+
+    async fn files(
+        &self,
+        table_id: i64,
+        snapshot: SnapshotId,
+        known: Option<(SnapshotId, &FileSet)>,
+    ) -> Result<FileSet> {
+        files::load(&self.readers, table_id, snapshot, known).await
+    }
+
+    async fn table_sizes(&self, snapshot: SnapshotId) -> Result<Vec<(i64, TableSize)>> {
+        files::sizes(&self.readers, snapshot).await
+    }
+
+    async fn snapshots(&self, after: SnapshotId) -> Result<Vec<SnapshotInfo>> {
+        snapshots::list(&self.readers, after).await
+    }
+
+    async fn snapshot_of_statement(
+        &self,
+        query_id: &str,
+    ) -> Result<Option<(SnapshotId, SnapshotId)>> {
+        snapshots::of_statement(&self.readers, query_id).await
+    }
+
+    async fn file_paths(&self) -> Result<Vec<(String, i64)>> {
+        files::all_paths(&self.readers).await
+    }
+
+    async fn integrity(&self) -> Result<Vec<String>> {
+        snapshots::integrity(&self.readers).await
+    }
+
+    async fn next_values(&self, counter: i64, count: u64) -> Result<i64> {
+        let mut tx = self.begin_write().await?;
+        let first = rows::next_values(&mut tx, counter, count).await?;
+        tx.commit().await?;
+        Ok(first)
+    }
+
+    async fn create_counter(&self, start: i64, step: i64) -> Result<i64> {
+        let mut tx = self.begin_write().await?;
+        let id = sqlx::query("INSERT INTO frazil_number_series(next_value, step) VALUES (?, ?)")
+            .bind(start)
+            .bind(step)
+            .execute(&mut *tx)
+            .await?
+            .last_insert_rowid();
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    async fn commit(&self, request: &CommitRequest) -> Result<CommitOutcome> {
+        let mut tx = self.begin_write().await?;
+        let outcome = commit::commit(&mut tx, request, &self.data_path).await?;
+        tx.commit().await?;
+        Ok(outcome)
+    }
+}

@@ -1,0 +1,245 @@
+//! All definitions of one snapshot, and how a change turns them into the next.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use frazil_common::{QualifiedName, SnapshotId, UserError};
+
+use crate::changes::CatalogChange;
+use crate::objects::{DatabaseInfo, SchemaInfo, TableInfo, ViewInfo};
+
+/// Databases, schemas, tables and views. Cheap to clone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Definitions {
+    pub(crate) databases: BTreeMap<String, Arc<DatabaseInfo>>,
+    pub(crate) schemas: BTreeMap<(String, String), Arc<SchemaInfo>>,
+    pub(crate) tables: BTreeMap<QualifiedName, Arc<TableInfo>>,
+    pub(crate) views: BTreeMap<QualifiedName, Arc<ViewInfo>>,
+}
+
+/// The catalog as one snapshot shows it. Immutable.
+#[derive(Debug, Clone)]
+pub struct CatalogView {
+    /// The snapshot read; a transaction's own changes may lie on top.
+    pub snapshot: SnapshotId,
+    pub schema_version: i64,
+    pub(crate) definitions: Arc<Definitions>,
+}
+
+/// A table or a view: they share one name space.
+#[derive(Debug, Clone)]
+pub enum Relation {
+    Table(Arc<TableInfo>),
+    View(Arc<ViewInfo>),
+}
+
+impl CatalogView {
+    /// A view of these definitions at `snapshot`.
+    pub fn new(snapshot: SnapshotId, schema_version: i64, definitions: Arc<Definitions>) -> Self {
+        CatalogView { snapshot, schema_version, definitions }
+    }
+
+    /// The definitions, to lay changes on top.
+    pub fn definitions(&self) -> &Arc<Definitions> {
+        &self.definitions
+    }
+
+    /// All databases by name.
+    pub fn databases(&self) -> impl Iterator<Item = &Arc<DatabaseInfo>> {
+        self.definitions.databases.values()
+    }
+
+    /// The database of exactly this name.
+    pub fn database(&self, name: &str) -> Option<&Arc<DatabaseInfo>> {
+        self.definitions.databases.get(name)
+    }
+
+    /// All schemas by database and name.
+    pub fn schemas(&self) -> impl Iterator<Item = &Arc<SchemaInfo>> {
+        self.definitions.schemas.values()
+    }
+
+    /// The schemas of a database.
+    pub fn schemas_in<'a>(
+        &'a self,
+        database: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<SchemaInfo>> {
+        self.definitions.schemas.values().filter(move |s| s.database == database)
+    }
+
+    /// The schema of exactly this name.
+    pub fn schema(&self, database: &str, name: &str) -> Option<&Arc<SchemaInfo>> {
+        self.definitions.schemas.get(&(database.to_string(), name.to_string()))
+    }
+
+    /// All tables by name.
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<TableInfo>> {
+        self.definitions.tables.values()
+    }
+
+    /// The tables of a schema.
+    pub fn tables_in<'a>(
+        &'a self,
+        database: &'a str,
+        schema: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<TableInfo>> {
+        let from = QualifiedName::new(database, schema, "");
+        self.definitions
+            .tables
+            .range(from..)
+            .take_while(move |(name, _)| name.database == database && name.schema == schema)
+            .map(|(_, table)| table)
+    }
+
+    /// The table of exactly this name.
+    pub fn table(&self, name: &QualifiedName) -> Option<&Arc<TableInfo>> {
+        self.definitions.tables.get(name)
+    }
+
+    /// The table with this id.
+    pub fn table_by_id(&self, table_id: i64) -> Option<&Arc<TableInfo>> {
+        self.definitions.tables.values().find(|t| t.table_id == table_id)
+    }
+
+    /// All views by name.
+    pub fn views(&self) -> impl Iterator<Item = &Arc<ViewInfo>> {
+        self.definitions.views.values()
+    }
+
+    /// The views of a schema.
+    pub fn views_in<'a>(
+        &'a self,
+        database: &'a str,
+        schema: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<ViewInfo>> {
+        let from = QualifiedName::new(database, schema, "");
+        self.definitions
+            .views
+            .range(from..)
+            .take_while(move |(name, _)| name.database == database && name.schema == schema)
+            .map(|(_, view)| view)
+    }
+
+    /// The view of exactly this name.
+    pub fn view(&self, name: &QualifiedName) -> Option<&Arc<ViewInfo>> {
+        self.definitions.views.get(name)
+    }
+
+    /// The table or view of exactly this name.
+    pub fn relation(&self, name: &QualifiedName) -> Option<Relation> {
+        match self.table(name) {
+            Some(table) => Some(Relation::Table(Arc::clone(table))),
+            None => self.view(name).map(|view| Relation::View(Arc::clone(view))),
+        }
+    }
+}
+
+impl Definitions {
+    /// Puts a table over whatever permanent table or view has its name (temporary tables).
+    pub fn shadow(&mut self, table: Arc<TableInfo>) {
+        self.views.remove(&table.name);
+        self.tables.insert(table.name.clone(), table);
+    }
+
+    /// Applies a change; refuses names that are taken, or that differ from one only in case.
+    pub fn apply(&mut self, change: &CatalogChange) -> Result<(), UserError> {
+        match change {
+            CatalogChange::CreateDatabase(database) => {
+                check_free(self.databases.keys().map(String::as_str), &database.name, "Database")?;
+                self.databases.insert(database.name.clone(), Arc::clone(database));
+            }
+            CatalogChange::DropDatabase(database) => {
+                self.databases.remove(&database.name);
+                self.schemas.retain(|(db, _), _| *db != database.name);
+                self.tables.retain(|name, _| name.database != database.name);
+                self.views.retain(|name, _| name.database != database.name);
+            }
+            CatalogChange::AlterDatabase { before, after } => {
+                self.databases.remove(&before.name);
+                self.databases.insert(after.name.clone(), Arc::clone(after));
+            }
+            CatalogChange::CreateSchema(schema) => {
+                let names = self.schemas.keys().filter(|(db, _)| *db == schema.database);
+                check_free(names.map(|(_, name)| name.as_str()), &schema.name, "Schema")?;
+                let key = (schema.database.clone(), schema.name.clone());
+                self.schemas.insert(key, Arc::clone(schema));
+            }
+            CatalogChange::DropSchema(schema) => {
+                let inside = |name: &QualifiedName| {
+                    name.database == schema.database && name.schema == schema.name
+                };
+                self.schemas.remove(&(schema.database.clone(), schema.name.clone()));
+                self.tables.retain(|name, _| !inside(name));
+                self.views.retain(|name, _| !inside(name));
+            }
+            CatalogChange::AlterSchema { before, after } => {
+                self.schemas.remove(&(before.database.clone(), before.name.clone()));
+                let key = (after.database.clone(), after.name.clone());
+                self.schemas.insert(key, Arc::clone(after));
+            }
+            CatalogChange::CreateTable(table) => {
+                self.check_relation_name(&table.name)?;
+                self.tables.insert(table.name.clone(), Arc::clone(table));
+            }
+            CatalogChange::DropTable(table) => {
+                self.tables.remove(&table.name);
+            }
+            CatalogChange::AlterTable { before, after } => {
+                self.tables.remove(&before.name);
+                self.check_relation_name(&after.name)?;
+                self.tables.insert(after.name.clone(), Arc::clone(after));
+            }
+            CatalogChange::SwapTables { first, second } => {
+                let mut one = TableInfo::clone(first);
+                let mut two = TableInfo::clone(second);
+                std::mem::swap(&mut one.name, &mut two.name);
+                std::mem::swap(&mut one.schema_id, &mut two.schema_id);
+                self.tables.insert(one.name.clone(), Arc::new(one));
+                self.tables.insert(two.name.clone(), Arc::new(two));
+            }
+            CatalogChange::CreateView(view) => {
+                self.check_relation_name(&view.name)?;
+                self.views.insert(view.name.clone(), Arc::clone(view));
+            }
+            CatalogChange::DropView(view) => {
+                self.views.remove(&view.name);
+            }
+            CatalogChange::AlterView { before, after } => {
+                self.views.remove(&before.name);
+                self.check_relation_name(&after.name)?;
+                self.views.insert(after.name.clone(), Arc::clone(after));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_relation_name(&self, name: &QualifiedName) -> Result<(), UserError> {
+        let same_schema =
+            |other: &&QualifiedName| other.database == name.database && other.schema == name.schema;
+        let taken = self.tables.keys().chain(self.views.keys()).filter(same_schema);
+        check_free(taken.map(|other| other.name.as_str()), &name.name, "Object")
+    }
+}
+
+fn check_free<'a>(
+    taken: impl Iterator<Item = &'a str>,
+    name: &str,
+    kind: &str,
+) -> Result<(), UserError> {
+    let folded = name.to_lowercase();
+    for other in taken {
+        if other == name {
+            return Err(UserError::exists(name));
+        }
+        // DuckLake's clients fold case, so such a pair could not be told apart there.
+        if other.to_lowercase() == folded {
+            return Err(UserError::new(
+                frazil_common::Code::ObjectExists,
+                format!(
+                    "{kind} '{other}' already exists, and '{name}' differs from it only in case."
+                ),
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,250 @@
+//! Commits, definitions, counters and times of the catalog.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use frazil_catalog::changes::{ColumnStatistics, NewDataFile, TableChange};
+use frazil_catalog::{
+    Catalog, CatalogChange, CatalogError, ColumnInfo, CommitMeta, CommitRequest, DatabaseInfo,
+    SchemaInfo, TableInfo, TableKind,
+};
+use frazil_common::{Code, QualifiedName, SqlType, TimeZoneKind, VectorElement};
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("frazil-{name}-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+    fn file(&self) -> PathBuf {
+        self.0.join("catalog.sqlite")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn types() -> Vec<SqlType> {
+    vec![
+        SqlType::Number { precision: 9, scale: 0 },
+        SqlType::Number { precision: 38, scale: 10 },
+        SqlType::Float,
+        SqlType::Varchar { length: 5 },
+        SqlType::BYTES,
+        SqlType::Boolean,
+        SqlType::Date,
+        SqlType::Time { scale: 9, nanos: true },
+        SqlType::TIMESTAMP_NTZ,
+        SqlType::Timestamp { zone: TimeZoneKind::Ltz, scale: 3, nanos: false },
+        SqlType::TIMESTAMP_TZ,
+        SqlType::Object,
+        SqlType::Array,
+        SqlType::Vector { element: VectorElement::Int, dimension: 3 },
+    ]
+}
+
+fn table(id: i64, schema_id: i64, name: &str) -> Arc<TableInfo> {
+    let mut table = TableInfo {
+        table_id: id,
+        schema_id,
+        name: QualifiedName::new("D", "S", name),
+        uuid: uuid::Uuid::now_v7().to_string(),
+        path: format!("s/{name}/"),
+        columns: types()
+            .into_iter()
+            .enumerate()
+            .map(|(i, ty)| ColumnInfo::new(format!("C{i}"), ty, i % 2 == 0))
+            .collect(),
+        kind: TableKind::Transient,
+        comment: Some("it's a table".into()),
+        cluster_by: Some("(C0)".into()),
+        created_micros: 0,
+        last_field_id: 0,
+        defined_at: 0,
+    };
+    table.columns[0].default = Some("1 + 1".into());
+    table.assign_field_ids();
+    Arc::new(table)
+}
+
+fn start() -> Vec<CatalogChange> {
+    vec![
+        CatalogChange::CreateDatabase(Arc::new(DatabaseInfo {
+            database_id: -1,
+            name: "D".into(),
+            comment: None,
+            transient: false,
+            created_micros: 0,
+        })),
+        CatalogChange::CreateSchema(Arc::new(SchemaInfo {
+            schema_id: -2,
+            database: "D".into(),
+            name: "S".into(),
+            ducklake_name: "D.S".into(),
+            uuid: "u".into(),
+            path: "s/".into(),
+            comment: None,
+            transient: false,
+            created_micros: 0,
+        })),
+        CatalogChange::CreateTable(table(-3, -2, "T")),
+    ]
+}
+
+async fn commit(
+    catalog: &Catalog,
+    changes: Vec<CatalogChange>,
+    query: &str,
+) -> Result<i64, CatalogError> {
+    let request = CommitRequest {
+        base: catalog.head().await?,
+        changes,
+        tables: Vec::new(),
+        meta: CommitMeta { query_id: Some(query.into()), ..CommitMeta::default() },
+    };
+    Ok(catalog.commit(&request).await?.snapshot)
+}
+
+async fn open(path: &Path) -> Catalog {
+    Catalog::open(path).await.unwrap()
+}
+
+#[tokio::test]
+async fn definitions_come_back_as_they_were_committed() {
+    let folder = Folder::new("definitions");
+    let catalog = open(&folder.file()).await;
+    assert_eq!(catalog.head_view().await.unwrap().databases().count(), 0);
+    commit(&catalog, start(), "q").await.unwrap();
+    catalog.close().await;
+
+    let catalog = open(&folder.file()).await;
+    let view = catalog.head_view().await.unwrap();
+    let name = QualifiedName::new("D", "S", "T");
+    let found = view.table(&name).unwrap();
+    let wanted = table(-3, -2, "T");
+    assert_eq!(found.columns, wanted.columns);
+    assert_eq!(found.kind, TableKind::Transient);
+    assert_eq!(found.comment, wanted.comment);
+    assert_eq!(found.cluster_by, wanted.cluster_by);
+    assert_eq!(found.path, "s/T/");
+    assert!(found.table_id > 0 && found.created_micros > 0);
+    assert_eq!(view.tables_in("D", "S").count(), 1);
+    assert_eq!(view.tables_in("D", "").count(), 0);
+    // Nothing of it in the snapshot before.
+    assert_eq!(catalog.view(0).await.unwrap().databases().count(), 0);
+    assert!(catalog.view(99).await.is_err());
+    assert!(catalog.integrity().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn names_that_differ_only_in_case_are_refused() {
+    let folder = Folder::new("names");
+    let catalog = open(&folder.file()).await;
+    commit(&catalog, start(), "q").await.unwrap();
+    let schema = catalog.head_view().await.unwrap().schema("D", "S").unwrap().schema_id;
+    for name in ["T", "t"] {
+        let error =
+            commit(&catalog, vec![CatalogChange::CreateTable(table(-1, schema, name))], "r")
+                .await
+                .unwrap_err();
+        match error {
+            CatalogError::User(error) => assert_eq!(error.code, Code::ObjectExists),
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(catalog.head().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn counters_never_give_a_value_twice() {
+    let folder = Folder::new("counters");
+    let catalog = open(&folder.file()).await;
+    let id = catalog.create_counter(10, 5).await.unwrap();
+    assert_eq!(catalog.next_values(id, 3).await.unwrap(), 10);
+    catalog.close().await;
+    let catalog = open(&folder.file()).await;
+    assert_eq!(catalog.next_values(id, 1).await.unwrap(), 25);
+    assert!(catalog.next_values(id + 1, 1).await.is_err());
+    assert!(catalog.next_values(id, u64::MAX).await.is_err());
+}
+
+#[tokio::test]
+async fn snapshots_are_found_by_time_and_statement() {
+    let folder = Folder::new("times");
+    let catalog = open(&folder.file()).await;
+    let first = commit(&catalog, start(), "one").await.unwrap();
+    let schema = catalog.head_view().await.unwrap().schema("D", "S").unwrap().schema_id;
+    let change = CatalogChange::CreateTable(table(-1, schema, "U"));
+    let second = commit(&catalog, vec![change], "two").await.unwrap();
+    let infos = catalog.snapshots(-1).await.unwrap();
+    assert_eq!(infos.len(), 3);
+    assert_eq!(infos[2].query_id.as_deref(), Some("two"));
+    assert!(infos.is_sorted_by_key(|i| i.micros));
+    assert_eq!(catalog.snapshot_at(infos[1].micros).await.unwrap(), first);
+    assert_eq!(catalog.snapshot_at(infos[2].micros - 1).await.unwrap(), first);
+    assert_eq!(catalog.snapshot_at(i64::MAX).await.unwrap(), second);
+    assert!(catalog.snapshot_at(0).await.is_err());
+    assert_eq!(catalog.snapshot_before_statement("two").await.unwrap(), Some(first));
+    assert_eq!(catalog.snapshot_of_statement("two").await.unwrap(), Some(second));
+    assert_eq!(catalog.snapshot_of_statement("three").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn files_of_a_snapshot_stay_the_same() {
+    let folder = Folder::new("files");
+    let catalog = open(&folder.file()).await;
+    commit(&catalog, start(), "q").await.unwrap();
+    let view = catalog.head_view().await.unwrap();
+    let info = view.tables().next().cloned().unwrap();
+    let add = |path: &str, low: i64, high: i64| CommitRequest {
+        base: view.snapshot,
+        changes: Vec::new(),
+        tables: vec![TableChange {
+            table_id: info.table_id,
+            table_name: info.name.to_string(),
+            base: None,
+            defined_at: info.defined_at,
+            added: vec![NewDataFile {
+                path: path.into(),
+                rows: 10,
+                bytes: 100,
+                footer_bytes: 10,
+                keeps_row_ids: false,
+                statistics: vec![ColumnStatistics {
+                    field_id: 1,
+                    value_count: 10,
+                    min: Some(low.to_string()),
+                    max: Some(high.to_string()),
+                    ..ColumnStatistics::default()
+                }],
+            }],
+            deletes: Vec::new(),
+            ended_files: Vec::new(),
+            ended_inlined_rows: Vec::new(),
+        }],
+        meta: CommitMeta::default(),
+    };
+    let one = catalog.commit(&add("a.parquet", 9, 10)).await.unwrap().snapshot;
+    assert_eq!(catalog.files(info.table_id, one).await.unwrap().files.len(), 1);
+    let two = catalog.commit(&add("b.parquet", 100, 200)).await.unwrap().snapshot;
+    let files = catalog.files(info.table_id, two).await.unwrap();
+    let starts: Vec<_> = files.files.iter().map(|f| f.file.row_id_start).collect();
+    assert_eq!(starts, [Some(0), Some(10)]);
+    assert_eq!(catalog.files(info.table_id, one).await.unwrap().files.len(), 1);
+    // Bounds of the whole table compare as numbers: "100" is above "9".
+    let bounds: (String, String) = sqlx::query_as(
+        "SELECT min_value, max_value FROM ducklake_table_column_stats WHERE column_id = 1",
+    )
+    .fetch_one(catalog.read_pool())
+    .await
+    .unwrap();
+    assert_eq!(bounds, ("9".to_string(), "200".to_string()));
+    let sizes = catalog.table_sizes(two).await.unwrap();
+    assert_eq!((sizes[&info.table_id].rows, sizes[&info.table_id].bytes), (20, 200));
+}

@@ -1,0 +1,168 @@
+//! Errors a user can read: Snowflake's code and SQLSTATE, a message, and where it happened.
+
+use std::fmt;
+
+/// A place in the statement's text, both counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    pub line: u64,
+    pub column: u64,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = ($number:literal, $state:literal)),* $(,)?) => {
+        /// Snowflake's error codes that Frazil raises, with their SQLSTATE.
+        ///
+        /// Source: Snowflake's public documentation and the codes its clients branch on.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code { $($(#[$doc])* $name),* }
+        impl Code {
+            /// The number, such as 2003; clients print it with six digits.
+            pub fn number(self) -> u32 { match self { $(Code::$name => $number),* } }
+            /// The five-letter SQLSTATE.
+            pub fn sqlstate(self) -> &'static str { match self { $(Code::$name => $state),* } }
+        }
+    };
+}
+
+codes! {
+    /// A fault of Frazil itself.
+    Internal = (1, "XX000"),
+    /// Understood, but not offered.
+    Unsupported = (2, "0A000"),
+    SyntaxError = (1003, "42000"),
+    /// A wrong argument or option value.
+    InvalidArgument = (1008, "22023"),
+    /// Argument types that a function does not take.
+    InvalidArgumentTypes = (1044, "42P13"),
+    /// Too few arguments, or a number of them that no form of the function takes.
+    ArgumentCount = (938, "22023"),
+    TooManyArguments = (939, "22023"),
+    InvalidIdentifier = (904, "42000"),
+    AmbiguousColumn = (2028, "42601"),
+    DuplicateColumn = (2025, "42S21"),
+    UnknownFunction = (2141, "42601"),
+    ObjectExists = (2002, "42710"),
+    ObjectNotFound = (2003, "02000"),
+    /// USE, DROP and DESCRIBE of an object that is not there or not authorised.
+    ObjectNotFoundOrNotAuthorized = (2043, "02000"),
+    NotAGroupByExpression = (979, "42601"),
+    /// A list of columns and the query it names that differ in length.
+    ColumnCountMismatch = (2057, "42601"),
+    /// INSERT of more or fewer values than columns.
+    InsertColumnCountMismatch = (2020, "21S01"),
+    /// Branches of UNION, INTERSECT or EXCEPT of different widths.
+    SetOperationColumnCountMismatch = (1789, "42601"),
+    /// Statement not allowed here (COMMIT of nothing is allowed, nested aggregates are not).
+    InvalidStatement = (2078, "42601"),
+    InvalidDataType = (2040, "42601"),
+    IncompatibleTypes = (2016, "22000"),
+    InsufficientPrivileges = (3001, "42501"),
+    /// USE ROLE of a role that the user does not hold.
+    RoleNotAssigned = (3013, "42501"),
+    /// ALTER WAREHOUSE … RESUME of one that runs.
+    WarehouseNotSuspended = (90063, "22000"),
+    /// ALTER WAREHOUSE … SUSPEND of one that is suspended.
+    WarehouseNotRunning = (90064, "22000"),
+    NoCurrentDatabase = (90105, "22000"),
+    NoCurrentSchema = (90106, "22000"),
+    NumericNotRecognized = (100038, "22018"),
+    NumericOutOfRange = (100132, "22003"),
+    DivisionByZero = (100051, "22012"),
+    DateNotRecognized = (100040, "22007"),
+    TimestampNotRecognized = (100035, "22007"),
+    BooleanNotRecognized = (100037, "22018"),
+    InvalidJson = (100069, "22P02"),
+    FailedCast = (100071, "22000"),
+    NullNotAllowed = (100072, "22000"),
+    StringTooLong = (100078, "22000"),
+    /// A subquery that must give one row gave more.
+    MultipleRows = (90150, "22000"),
+    DuplicateRowInDml = (100090, "42P18"),
+    InvalidHex = (100115, "22000"),
+    InvalidRegularExpression = (100048, "2201B"),
+    FileParse = (100080, "22000"),
+    StageFileNotFound = (253006, "22023"),
+    TransactionConflict = (625, "57014"),
+    LockTimeout = (625, "57014"),
+    Cancelled = (604, "57014"),
+    StatementTimeout = (630, "57014"),
+    /// A memory, result or concurrency limit was hit.
+    ResourceLimit = (300005, "53200"),
+    TimeTravelUnavailable = (707, "02000"),
+    TooManyStatements = (8, "0A000"),
+    EmptyStatement = (900, "42601"),
+    BindMissing = (2049, "42601"),
+    AuthenticationFailed = (390100, "28000"),
+    TokenInvalid = (390104, "08001"),
+    SessionGone = (390111, "08001"),
+    TokenExpired = (390112, "08001"),
+    MasterTokenInvalid = (390113, "08001"),
+    MasterTokenExpired = (390114, "08001"),
+    RoleNotGranted = (390189, "28000"),
+    ModelError = (392604, "22023"),
+}
+
+/// An error made for the person who wrote the statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserError {
+    pub code: Code,
+    pub message: String,
+    pub position: Option<Position>,
+}
+
+impl UserError {
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        UserError { code, message: message.into(), position: None }
+    }
+
+    /// The same error, placed in the statement's text unless it has a place already.
+    pub fn at(mut self, position: Option<Position>) -> Self {
+        self.position = self.position.or(position);
+        self
+    }
+
+    pub fn unsupported(what: impl fmt::Display) -> Self {
+        Self::new(Code::Unsupported, format!("Unsupported feature '{what}'."))
+    }
+
+    pub fn internal(what: impl fmt::Display) -> Self {
+        Self::new(Code::Internal, format!("Internal error: {what}"))
+    }
+
+    pub fn syntax(message: impl Into<String>) -> Self {
+        Self::new(Code::SyntaxError, message)
+    }
+
+    pub fn invalid_identifier(name: impl fmt::Display) -> Self {
+        Self::new(Code::InvalidIdentifier, format!("invalid identifier '{name}'"))
+    }
+
+    /// Snowflake's words for an object that is absent or hidden from the role.
+    pub fn not_found(kind: impl fmt::Display, name: impl fmt::Display) -> Self {
+        Self::new(
+            Code::ObjectNotFound,
+            format!("{kind} '{name}' does not exist or not authorized."),
+        )
+    }
+
+    pub fn exists(name: impl fmt::Display) -> Self {
+        Self::new(Code::ObjectExists, format!("Object '{name}' already exists."))
+    }
+}
+
+impl fmt::Display for UserError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:06} ({}): ", self.code.number(), self.code.sqlstate())?;
+        if let Some(Position { line, column }) = self.position {
+            writeln!(
+                f,
+                "SQL compilation error: error line {line} at position {}",
+                column.saturating_sub(1)
+            )?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for UserError {}

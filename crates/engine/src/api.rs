@@ -1,0 +1,234 @@
+//! What the doors see of the engine: requests in, stored results out.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use frazil_common::{Column, UserError};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::run::spool::Spool;
+
+/// How to open an engine.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    pub data_dir: PathBuf,
+    /// Bytes that all running statements may hold together; beyond it operators spill or fail.
+    pub memory_limit: Option<usize>,
+    /// Worker threads for queries and training; the number of cores if not given.
+    pub threads: Option<usize>,
+    /// Administrator made when the data directory is first opened.
+    pub bootstrap_user: String,
+    /// Its password; one is generated when none is given.
+    pub bootstrap_password: Option<String>,
+}
+
+impl EngineSettings {
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        EngineSettings {
+            data_dir: data_dir.into(),
+            memory_limit: None,
+            threads: None,
+            bootstrap_user: "admin".to_string(),
+            bootstrap_password: None,
+        }
+    }
+}
+
+/// What a client proves its identity with.
+#[derive(Clone)]
+pub enum Credential {
+    /// A password; a programmatic access token is taken here too.
+    Password(String),
+    /// A programmatic access token.
+    AccessToken(String),
+    /// The embedded administrator: who can open the data directory owns it.
+    Embedded,
+}
+
+#[derive(Clone)]
+pub struct LoginRequest {
+    pub user: String,
+    pub credential: Credential,
+    pub database: Option<String>,
+    pub schema: Option<String>,
+    pub warehouse: Option<String>,
+    pub role: Option<String>,
+    /// SESSION_PARAMETERS of the login.
+    pub parameters: HashMap<String, serde_json::Value>,
+    /// Such as "PythonConnector 4.8.1".
+    pub client: String,
+}
+
+/// Bearer secrets of a session. Only their digests are stored.
+#[derive(Clone)]
+pub struct SessionTokens {
+    pub session_token: String,
+    pub session_seconds: u64,
+    pub master_token: String,
+    pub master_seconds: u64,
+}
+
+/// The session's current objects, reported after each statement.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionContext {
+    pub user: String,
+    pub database: Option<String>,
+    pub schema: Option<String>,
+    pub warehouse: Option<String>,
+    pub role: String,
+}
+
+/// One bind variable as the wire carries it (types and texts of the wire protocol, section 5.6).
+#[derive(Debug, Clone)]
+pub struct BindValue {
+    /// FIXED, TEXT, REAL, BOOLEAN, DATE, TIME, TIMESTAMP_NTZ, TIMESTAMP_LTZ, TIMESTAMP_TZ, BINARY, ANY.
+    pub type_name: String,
+    /// One value, or one per row of an array bind.
+    pub values: Vec<Option<String>>,
+    pub is_array: bool,
+}
+
+/// One request to run SQL text.
+#[derive(Debug, Clone)]
+pub struct StatementRequest {
+    pub text: String,
+    pub query_id: Uuid,
+    /// In position order: `?` number 1 first.
+    pub binds: Vec<BindValue>,
+    /// Plan only: columns, no rows.
+    pub describe_only: bool,
+    /// Statement parameters; unknown ones are ignored.
+    pub parameters: HashMap<String, serde_json::Value>,
+    /// Number of statements allowed in the text; 0 any, absent one.
+    pub multi_statement_count: Option<u32>,
+    pub cancel: CancellationToken,
+}
+
+impl StatementRequest {
+    /// One statement, no binds.
+    pub fn new(text: impl Into<String>) -> Self {
+        StatementRequest {
+            text: text.into(),
+            query_id: Uuid::now_v7(),
+            binds: Vec::new(),
+            describe_only: false,
+            parameters: HashMap::new(),
+            multi_statement_count: None,
+            cancel: CancellationToken::new(),
+        }
+    }
+}
+
+/// Instructions for a client that moves the bytes itself (PUT and GET).
+#[derive(Debug, Clone)]
+pub struct FileTransfer {
+    pub direction: TransferDirection,
+    pub stage_id: i64,
+    /// Path below the stage, no leading slash; a directory ends with `/` or is empty.
+    pub stage_path: String,
+    /// PUT: the local pattern as written, `file://` removed. GET: stage paths of the files.
+    pub sources: Vec<String>,
+    /// GET: byte sizes matching `sources`.
+    pub sizes: Vec<u64>,
+    /// GET: the local directory as written, `file://` removed.
+    pub local_directory: Option<String>,
+    pub auto_compress: bool,
+    /// `auto_detect`, `none`, `gzip` …
+    pub source_compression: String,
+    pub overwrite: bool,
+    pub parallel: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransferDirection {
+    Upload,
+    Download,
+}
+
+/// A finished statement's answer, kept for RESULT_SCAN and chunk reads.
+#[derive(Debug)]
+pub struct StoredResult {
+    pub query_id: Uuid,
+    /// Snowflake's statement type number (wire protocol, section 5.3).
+    pub statement_type_id: u32,
+    /// `rows` holds exactly these columns, in the Arrow types of `SqlType::to_arrow`.
+    pub columns: Vec<Column>,
+    pub rows: Spool,
+    pub context: SessionContext,
+    pub transfer: Option<FileTransfer>,
+    /// Results of a multi-statement request: id and statement type of each.
+    pub children: Vec<(Uuid, u32)>,
+    /// The only user who may read it again.
+    pub user: String,
+    pub number_of_binds: u32,
+    pub array_bind_supported: bool,
+    /// SHOW, DDL and DML answers, which clients expect in JSON.
+    pub prefers_json: bool,
+    /// Rows changed by DML; None for everything else.
+    pub rows_affected: Option<u64>,
+    pub finished_micros: i64,
+}
+
+impl StoredResult {
+    pub fn total_rows(&self) -> u64 {
+        self.rows.total_rows()
+    }
+}
+
+/// Where a statement stands.
+#[derive(Debug, Clone)]
+pub enum QueryStatus {
+    Running,
+    Success,
+    Failed(UserError),
+}
+
+/// Rows to score at an endpoint: one vector per row, in column order.
+#[derive(Debug, Clone)]
+pub struct EndpointRows {
+    pub columns: Vec<String>,
+    pub rows: Vec<Vec<serde_json::Value>>,
+}
+
+#[derive(Debug, Clone)]
+pub struct EndpointReply {
+    pub model: String,
+    pub version: String,
+    pub predictions: Vec<serde_json::Value>,
+}
+
+/// The files of internal stages, by stage id and path below it.
+#[async_trait::async_trait]
+pub trait StageBytes: Send + Sync {
+    /// Writes a whole file; the bytes are on disk when it returns.
+    async fn put(
+        &self,
+        stage_id: i64,
+        path: &str,
+        body: futures::stream::BoxStream<'static, Result<bytes::Bytes, std::io::Error>>,
+    ) -> Result<u64, UserError>;
+    async fn get(
+        &self,
+        stage_id: i64,
+        path: &str,
+    ) -> Result<futures::stream::BoxStream<'static, Result<bytes::Bytes, std::io::Error>>, UserError>;
+    async fn head(&self, stage_id: i64, path: &str) -> Result<Option<StageFile>, UserError>;
+    async fn list(&self, stage_id: i64, prefix: &str) -> Result<Vec<StageFile>, UserError>;
+    async fn delete(&self, stage_id: i64, path: &str) -> Result<(), UserError>;
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageFile {
+    /// Path below the stage.
+    pub path: String,
+    pub size: u64,
+    /// Hex MD5, or the store's tag where no digest is kept.
+    pub digest: String,
+    pub modified_micros: i64,
+}
+
+/// Shared handle to the stage files.
+pub type StageStore = Arc<dyn StageBytes>;

@@ -1,0 +1,248 @@
+//! The façade: opens a data directory, lets people in, gives results out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use frazil_catalog::Catalog;
+use frazil_catalog::account::{AccountStore, NewUser, UserProperties};
+use frazil_common::UserError;
+use frazil_governance::{AccessFacts, AccessModel, GrantFact};
+use frazil_lake::{DataDirectory, Lake};
+use frazil_models::Registry;
+use parking_lot::{Mutex, RwLock};
+use uuid::Uuid;
+
+use crate::api::{EngineSettings, QueryStatus, StageStore, StoredResult};
+use crate::history::History;
+use crate::run::results::Results;
+use crate::run::runtime::QueryRuntime;
+use crate::session::Session;
+use crate::stage_files::LocalStages;
+use crate::statements::account_change::AccountChange;
+
+/// Largest file a stage takes, in bytes.
+const STAGE_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
+/// Part of the machine's memory that statements may use when no limit is given.
+const MEMORY_SHARE: f64 = 0.6;
+/// Memory limit where the machine's size cannot be read.
+const MEMORY_DEFAULT: usize = 4 * 1024 * 1024 * 1024;
+
+/// What all sessions share.
+pub(crate) struct Shared {
+    pub catalog: Catalog,
+    pub accounts: AccountStore,
+    pub lake: Lake,
+    pub registry: Registry,
+    pub runtime: QueryRuntime,
+    pub stages: Arc<LocalStages>,
+    pub results: Results,
+    pub history: History,
+    pub sessions: RwLock<HashMap<i64, Arc<Session>>>,
+    /// The authorisation model and the account version it was made from.
+    access: Mutex<Option<(i64, Arc<AccessModel>)>>,
+    pub result_bytes_max: Option<u64>,
+    pub data_directory: DataDirectory,
+}
+
+/// The engine. One per data directory.
+pub struct Engine {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// The password made for the first administrator when none was given.
+pub struct GeneratedPassword {
+    pub user: String,
+    pub password: String,
+}
+
+impl Engine {
+    /// Opens a data directory, making it and its account where absent.
+    ///
+    /// # Errors
+    /// Another process has the directory open, it is of another version, or it is damaged.
+    pub async fn open(
+        settings: EngineSettings,
+    ) -> Result<(Arc<Engine>, Option<GeneratedPassword>), UserError> {
+        let directory = DataDirectory::open(&settings.data_dir)?;
+        let catalog = Catalog::open(&directory.catalog_path()).await?;
+        let accounts = AccountStore::open(catalog.clone()).await?;
+        let threads = settings.threads.unwrap_or_else(|| {
+            std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get)
+        });
+        let memory = settings.memory_limit.unwrap_or_else(default_memory_limit);
+        let runtime =
+            QueryRuntime::new(threads, memory, &directory.path().join("temp").join("spill"))?;
+        let lake = Lake::open(catalog.clone(), directory.path(), Default::default()).await?;
+        let registry = Registry::new(accounts.clone(), directory.models_path());
+        let stages = Arc::new(LocalStages::open(&directory.stages_path(), STAGE_FILE_BYTES_MAX)?);
+        runtime.register_stages(stages.object_store())?;
+        let results = Results::open(&directory.results_path())?;
+        let shared = Arc::new(Shared {
+            history: History::start(accounts.clone()),
+            catalog,
+            accounts,
+            lake,
+            registry,
+            runtime,
+            stages,
+            results,
+            sessions: RwLock::default(),
+            access: Mutex::default(),
+            result_bytes_max: None,
+            data_directory: directory,
+        });
+        let generated = bootstrap(&shared, &settings).await?;
+        Ok((Arc::new(Engine { shared }), generated))
+    }
+
+    /// A finished result, to read again.
+    pub fn result(&self, query_id: &Uuid) -> Option<Arc<StoredResult>> {
+        self.shared.results.get(query_id).and_then(Result::ok)
+    }
+
+    pub fn query_status(&self, query_id: &Uuid) -> Option<QueryStatus> {
+        self.shared.results.status(query_id)
+    }
+
+    /// Asks a running statement to stop.
+    pub fn cancel(&self, query_id: &Uuid) -> bool {
+        self.shared.results.cancel(query_id)
+    }
+
+    /// The files of internal stages.
+    pub fn stage_store(&self) -> StageStore {
+        self.shared.stages.clone()
+    }
+
+    /// The first administrator's name, for embedded use.
+    ///
+    /// # Errors
+    /// No user holds ACCOUNTADMIN.
+    pub async fn administrator(&self) -> Result<String, UserError> {
+        use frazil_catalog::account::Grantee;
+        let view = self.shared.accounts.view().await?;
+        view.role_grants
+            .iter()
+            .filter(|grant| grant.role == frazil_governance::system::ACCOUNTADMIN)
+            .find_map(|grant| match &grant.grantee {
+                Grantee::User(user) => Some(user.clone()),
+                Grantee::Role(_) => None,
+            })
+            .ok_or_else(|| UserError::internal("no user holds ACCOUNTADMIN"))
+    }
+
+    /// Checks the data directory; one line per finding, none when all is well.
+    pub async fn doctor(&self) -> Result<Vec<String>, UserError> {
+        let report = self.shared.lake.doctor().await?;
+        let mut findings = Vec::new();
+        for (what, found) in [
+            ("catalog fault", report.catalog_faults),
+            ("missing file", report.missing_files),
+            ("file of wrong size", report.wrong_sizes),
+            ("orphan file", report.orphan_files),
+        ] {
+            findings.extend(found.into_iter().map(|found| format!("{what}: {found}")));
+        }
+        findings.extend(
+            self.shared
+                .registry
+                .unused_files()
+                .await?
+                .into_iter()
+                .map(|f| format!("orphan model file: {f}")),
+        );
+        Ok(findings)
+    }
+
+    /// Cancels what runs, writes the history and closes the catalog.
+    pub async fn shutdown(&self) {
+        self.shared.results.cancel_all();
+        self.shared.history.flush().await;
+        self.shared.catalog.close().await;
+    }
+}
+
+impl Shared {
+    /// The authorisation model of the account as it is now.
+    pub async fn access_model(&self) -> Result<Arc<AccessModel>, UserError> {
+        let view = self.accounts.view().await?;
+        if let Some((version, model)) = &*self.access.lock()
+            && *version == view.version
+        {
+            return Ok(model.clone());
+        }
+        use frazil_catalog::account::Grantee;
+        let mut facts =
+            AccessFacts { roles: view.roles.keys().cloned().collect(), ..AccessFacts::default() };
+        for grant in &view.role_grants {
+            match &grant.grantee {
+                Grantee::Role(role) => {
+                    facts.role_grants.push((grant.role.clone(), role.clone()));
+                }
+                Grantee::User(user) => {
+                    facts.user_roles.push((grant.role.clone(), user.clone()));
+                }
+            }
+        }
+        for grant in view.grants.values().flatten() {
+            facts.grants.push(GrantFact {
+                object_kind: grant.object_kind,
+                object_id: grant.object_id,
+                privilege: grant.privilege,
+                role: grant.role.clone(),
+                grant_option: grant.grant_option,
+            });
+        }
+        for (object, role) in &view.owners {
+            facts.owners.push((*object, role.clone()));
+        }
+        let model = Arc::new(AccessModel::new(&facts));
+        *self.access.lock() = Some((view.version, model.clone()));
+        Ok(model)
+    }
+}
+
+/// Makes the first administrator on a new data directory.
+async fn bootstrap(
+    shared: &Shared,
+    settings: &EngineSettings,
+) -> Result<Option<GeneratedPassword>, UserError> {
+    if !shared.accounts.view().await?.users.is_empty() {
+        return Ok(None);
+    }
+    let name = frazil_common::fold_identifier(&settings.bootstrap_user);
+    let (password, generated) = match &settings.bootstrap_password {
+        Some(password) => (password.clone(), false),
+        None => (crate::session::secrets::random_secret(), true),
+    };
+    let hash = crate::session::secrets::hash_password(&password)?;
+    let mut transaction = AccountChange::on(&shared.accounts).await?;
+    let mut writer = transaction.writer();
+    let role = frazil_governance::system::ACCOUNTADMIN.to_string();
+    writer
+        .create_user(NewUser {
+            name: name.clone(),
+            login_name: None,
+            password_hash: Some(hash),
+            must_change_password: false,
+            disabled: false,
+            comment: Some("Administrator made at first start".to_string()),
+            properties: UserProperties {
+                default_role: Some(role.clone()),
+                ..UserProperties::default()
+            },
+            owner_role: role.clone(),
+        })
+        .await?;
+    writer.grant_role(&role, &frazil_catalog::account::Grantee::User(name.clone()), None).await?;
+    transaction.commit().await?;
+    Ok(generated.then_some(GeneratedPassword { user: name, password }))
+}
+
+fn default_memory_limit() -> usize {
+    let total = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+        line.split_whitespace().nth(1)?.parse::<usize>().ok()
+    });
+    total.map_or(MEMORY_DEFAULT, |kibibytes| (kibibytes as f64 * 1024.0 * MEMORY_SHARE) as usize)
+}

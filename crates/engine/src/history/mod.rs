@@ -1,0 +1,88 @@
+//! Query and access history: recorded in the background, in batches.
+
+use std::time::Duration;
+
+use frazil_catalog::account::{AccessRecord, AccountStore, QueryRecord};
+use tokio::sync::{mpsc, oneshot};
+
+/// Records waiting to be written; more wait in their statement.
+const QUEUE_DEPTH: usize = 4096;
+/// Longest time a record stays unwritten.
+const WRITE_EVERY: Duration = Duration::from_millis(500);
+
+enum Message {
+    Record(Box<QueryRecord>, Option<AccessRecord>),
+    Flush(oneshot::Sender<()>),
+}
+
+/// Takes records from statements and writes them together.
+pub(crate) struct History {
+    sender: mpsc::Sender<Message>,
+}
+
+impl History {
+    pub fn start(accounts: AccountStore) -> Self {
+        let (sender, receiver) = mpsc::channel(QUEUE_DEPTH);
+        tokio::spawn(write(accounts, receiver));
+        History { sender }
+    }
+
+    pub async fn record(&self, query: QueryRecord, access: Option<AccessRecord>) {
+        if self.sender.send(Message::Record(Box::new(query), access)).await.is_err() {
+            tracing::warn!("the query history is closed; a record was not kept");
+        }
+    }
+
+    /// Returns when everything recorded so far is written.
+    pub async fn flush(&self) {
+        let (done, written) = oneshot::channel();
+        if self.sender.send(Message::Flush(done)).await.is_ok() {
+            // A writer that is gone has nothing left to write.
+            let _ = written.await;
+        }
+    }
+}
+
+async fn write(accounts: AccountStore, mut receiver: mpsc::Receiver<Message>) {
+    let mut queries = Vec::new();
+    let mut accesses = Vec::new();
+    loop {
+        let mut waiting = None;
+        match tokio::time::timeout(WRITE_EVERY, receiver.recv()).await {
+            Ok(Some(Message::Record(query, access))) => {
+                queries.push(*query);
+                accesses.extend(access);
+                if queries.len() < QUEUE_DEPTH {
+                    // Gather what follows at once; the time-out writes.
+                    continue;
+                }
+            }
+            Ok(Some(Message::Flush(done))) => waiting = Some(done),
+            Ok(None) => {
+                store(&accounts, &mut queries, &mut accesses).await;
+                return;
+            }
+            Err(_) => {}
+        }
+        store(&accounts, &mut queries, &mut accesses).await;
+        if let Some(done) = waiting {
+            // The asker may have given up.
+            let _ = done.send(());
+        }
+    }
+}
+
+async fn store(
+    accounts: &AccountStore,
+    queries: &mut Vec<QueryRecord>,
+    accesses: &mut Vec<AccessRecord>,
+) {
+    if queries.is_empty() {
+        return;
+    }
+    if let Err(error) = accounts.record_queries(queries, accesses).await {
+        tracing::error!("{} records of the query history were lost: {error}", queries.len());
+    }
+    queries.clear();
+    accesses.clear();
+}

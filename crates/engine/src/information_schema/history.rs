@@ -1,0 +1,357 @@
+//! QUERY_HISTORY and LOGIN_HISTORY as table functions.
+
+use datafusion::common::ScalarValue;
+use frazil_catalog::account::{QueryFilter, QueryRecord};
+use frazil_common::{Code, Privilege, SqlType, UserError, fold_identifier};
+use frazil_functions::TypedExpr;
+use frazil_functions::cast::{CastMode, cast};
+use frazil_functions::evaluate_constant;
+use frazil_planner::FunctionValue;
+
+use super::{INSTANT, NUMBER, Rows, TEXT};
+use crate::statements::context::StatementContext;
+use crate::statements::outcome::Cell;
+
+const LIMIT_DEFAULT: i64 = 100;
+const LIMIT_MAX: i64 = 10_000;
+const MICROS_PER_MILLI: i64 = 1000;
+
+type Arguments = [(Option<String>, FunctionValue)];
+
+/// A function's arguments by name; unnamed ones take the names in order.
+struct Given<'a> {
+    context: &'a StatementContext,
+    function: &'a str,
+    values: Vec<(&'static str, &'a FunctionValue)>,
+}
+
+impl<'a> Given<'a> {
+    fn read(
+        context: &'a StatementContext,
+        function: &'a str,
+        names: &[&'static str],
+        arguments: &'a Arguments,
+    ) -> Result<Self, UserError> {
+        let mut values: Vec<(&'static str, &FunctionValue)> = Vec::new();
+        for (index, (name, value)) in arguments.iter().enumerate() {
+            let known = match name {
+                Some(name) => names.iter().find(|known| known.eq_ignore_ascii_case(name)),
+                None => names.get(index),
+            };
+            let Some(known) = known else {
+                return Err(UserError::new(
+                    Code::InvalidArgument,
+                    match name {
+                        Some(name) => format!("Unknown argument '{name}' of function {function}."),
+                        None => format!("Too many arguments for function {function}."),
+                    },
+                ));
+            };
+            if values.iter().any(|(earlier, _)| earlier == known) {
+                return Err(UserError::new(
+                    Code::InvalidArgument,
+                    format!("Argument '{known}' of function {function} is given twice."),
+                ));
+            }
+            values.push((known, value));
+        }
+        Ok(Given { context, function, values })
+    }
+
+    fn value(&self, name: &str) -> Option<&FunctionValue> {
+        self.values
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| *value)
+            .filter(|value| **value != FunctionValue::Null)
+    }
+
+    fn wrong(&self, name: &str) -> UserError {
+        UserError::new(
+            Code::InvalidArgument,
+            format!("Invalid value for argument '{name}' of function {}.", self.function),
+        )
+    }
+
+    fn text(&self, name: &str) -> Result<Option<String>, UserError> {
+        match self.value(name) {
+            None => Ok(None),
+            Some(FunctionValue::Text(text) | FunctionValue::Number(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(self.wrong(name)),
+        }
+    }
+
+    fn integer(&self, name: &str) -> Result<Option<i64>, UserError> {
+        match self.text(name)? {
+            None => Ok(None),
+            Some(text) => text.parse().map(Some).map_err(|_| self.wrong(name)),
+        }
+    }
+
+    fn limit(&self) -> Result<usize, UserError> {
+        let limit = self.integer("RESULT_LIMIT")?.unwrap_or(LIMIT_DEFAULT);
+        if !(1..=LIMIT_MAX).contains(&limit) {
+            return Err(self.wrong("RESULT_LIMIT"));
+        }
+        usize::try_from(limit).map_err(UserError::internal)
+    }
+
+    /// A time in microseconds since 1970 UTC.
+    fn instant(&self, name: &str) -> Result<Option<i64>, UserError> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let facts = &self.context.facts;
+        let value = TypedExpr::text(&text);
+        let value = cast(value, &SqlType::TIMESTAMP_LTZ, CastMode::Explicit, facts)?;
+        match evaluate_constant(&value)? {
+            ScalarValue::TimestampMicrosecond(Some(micros), _) => Ok(Some(micros)),
+            _ => Err(self.wrong(name)),
+        }
+    }
+}
+
+/// Whether the role sees what other users did.
+fn sees_all(context: &StatementContext) -> bool {
+    context.model.has_global(&context.roles, Privilege::Monitor)
+}
+
+pub(super) async fn function(
+    context: &StatementContext,
+    name: &str,
+    arguments: &Arguments,
+) -> Result<Option<Rows>, UserError> {
+    Ok(Some(match name {
+        "QUERY_HISTORY"
+        | "QUERY_HISTORY_BY_SESSION"
+        | "QUERY_HISTORY_BY_USER"
+        | "QUERY_HISTORY_BY_WAREHOUSE" => queries(context, name, arguments).await?,
+        "LOGIN_HISTORY" | "LOGIN_HISTORY_BY_USER" => logins(context, name, arguments).await?,
+        _ => return Ok(None),
+    }))
+}
+
+const RANGE: [&str; 4] = [
+    "END_TIME_RANGE_START",
+    "END_TIME_RANGE_END",
+    "RESULT_LIMIT",
+    "INCLUDE_CLIENT_GENERATED_STATEMENT",
+];
+
+async fn queries(
+    context: &StatementContext,
+    name: &str,
+    arguments: &Arguments,
+) -> Result<Rows, UserError> {
+    let own: Option<&'static str> = match name {
+        "QUERY_HISTORY_BY_SESSION" => Some("SESSION_ID"),
+        "QUERY_HISTORY_BY_USER" => Some("USER_NAME"),
+        "QUERY_HISTORY_BY_WAREHOUSE" => Some("WAREHOUSE_NAME"),
+        _ => None,
+    };
+    let names: Vec<&'static str> = own.into_iter().chain(RANGE).collect();
+    let given = Given::read(context, name, &names, arguments)?;
+    let limit = given.limit()?;
+    let (from, to) = (given.instant("END_TIME_RANGE_START")?, given.instant("END_TIME_RANGE_END")?);
+    let mut filter = QueryFilter::default();
+    match own {
+        Some("SESSION_ID") => {
+            filter.session_id = Some(given.integer("SESSION_ID")?.unwrap_or(context.session.id));
+        }
+        Some("USER_NAME") => {
+            let user = given.text("USER_NAME")?;
+            filter.user = Some(match user {
+                Some(user) => exact_or_folded(&user),
+                None => context.session.user.clone(),
+            });
+        }
+        Some("WAREHOUSE_NAME") => {
+            let warehouse = given.text("WAREHOUSE_NAME")?.map(|name| exact_or_folded(&name));
+            filter.warehouse = warehouse.or_else(|| context.state.warehouse.clone());
+        }
+        _ => {}
+    }
+    let mut rows = query_rows();
+    if !sees_all(context) {
+        let user = &context.session.user;
+        if filter.user.as_ref().is_some_and(|wanted| wanted != user) {
+            return Ok(rows);
+        }
+        filter.user = Some(user.clone());
+    }
+    // The range is one of end times, so it can't be left to the store's range of start times.
+    filter.started_before = to.map(|to| to.saturating_add(1));
+    if from.is_none() && to.is_none() {
+        filter.limit = i64::try_from(limit).ok();
+    }
+    context.shared.history.flush().await;
+    let mut records = context.shared.accounts.query_history(&filter).await?;
+    records.retain(|record| {
+        from.is_none_or(|from| record.end_time >= from) && to.is_none_or(|to| record.end_time <= to)
+    });
+    records.truncate(limit);
+    for record in records {
+        rows.push(query_row(record));
+    }
+    Ok(rows)
+}
+
+/// A name given as text: quoted text is exact, other text is folded.
+fn exact_or_folded(text: &str) -> String {
+    match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(exact) => exact.replace("\"\"", "\""),
+        None => fold_identifier(text),
+    }
+}
+
+fn query_rows() -> Rows {
+    Rows::new(
+        "QUERY_HISTORY",
+        &[
+            ("QUERY_ID", TEXT),
+            ("QUERY_TEXT", TEXT),
+            ("DATABASE_NAME", TEXT),
+            ("SCHEMA_NAME", TEXT),
+            ("QUERY_TYPE", TEXT),
+            ("SESSION_ID", NUMBER),
+            ("USER_NAME", TEXT),
+            ("ROLE_NAME", TEXT),
+            ("WAREHOUSE_NAME", TEXT),
+            ("WAREHOUSE_SIZE", TEXT),
+            ("WAREHOUSE_TYPE", TEXT),
+            ("CLUSTER_NUMBER", NUMBER),
+            ("QUERY_TAG", TEXT),
+            ("EXECUTION_STATUS", TEXT),
+            ("ERROR_CODE", TEXT),
+            ("ERROR_MESSAGE", TEXT),
+            ("START_TIME", INSTANT),
+            ("END_TIME", INSTANT),
+            ("TOTAL_ELAPSED_TIME", NUMBER),
+            ("BYTES_SCANNED", NUMBER),
+            ("ROWS_PRODUCED", NUMBER),
+            ("COMPILATION_TIME", NUMBER),
+            ("EXECUTION_TIME", NUMBER),
+            ("QUEUED_PROVISIONING_TIME", NUMBER),
+            ("QUEUED_REPAIR_TIME", NUMBER),
+            ("QUEUED_OVERLOAD_TIME", NUMBER),
+            ("TRANSACTION_BLOCKED_TIME", NUMBER),
+            ("OUTBOUND_DATA_TRANSFER_CLOUD", TEXT),
+            ("OUTBOUND_DATA_TRANSFER_REGION", TEXT),
+            ("OUTBOUND_DATA_TRANSFER_BYTES", NUMBER),
+            ("CREDITS_USED_CLOUD_SERVICES", NUMBER),
+            ("RELEASE_VERSION", TEXT),
+            ("IS_CLIENT_GENERATED_STATEMENT", SqlType::Boolean),
+            ("ROWS_INSERTED", NUMBER),
+            ("ROWS_UPDATED", NUMBER),
+            ("ROWS_DELETED", NUMBER),
+            ("SNAPSHOT_ID", NUMBER),
+        ],
+    )
+}
+
+fn query_row(record: QueryRecord) -> Vec<Cell> {
+    let elapsed = (record.end_time - record.start_time) / MICROS_PER_MILLI;
+    vec![
+        Cell::from(record.query_id),
+        Cell::from(record.query_text),
+        Cell::from(record.database),
+        Cell::from(record.schema),
+        Cell::from(record.query_type),
+        Cell::Number(record.session_id),
+        Cell::from(record.user),
+        Cell::from(record.role),
+        Cell::from(record.warehouse),
+        Cell::Null,
+        Cell::Null,
+        Cell::Null,
+        Cell::from(record.query_tag),
+        Cell::from(record.state.as_str()),
+        Cell::from(record.error_code.map(|code| format!("{code:06}"))),
+        Cell::from(record.error_message),
+        Cell::Instant(record.start_time),
+        Cell::Instant(record.end_time),
+        Cell::Number(elapsed),
+        Cell::Number(record.bytes_scanned),
+        Cell::Number(record.rows_produced),
+        Cell::Null,
+        Cell::Number(elapsed),
+        Cell::Number(0),
+        Cell::Number(0),
+        Cell::Number(0),
+        Cell::Null,
+        Cell::Null,
+        Cell::Null,
+        Cell::Number(0),
+        Cell::Number(0),
+        Cell::from(env!("CARGO_PKG_VERSION")),
+        Cell::from(false),
+        Cell::Number(record.rows_inserted),
+        Cell::Number(record.rows_updated),
+        Cell::Number(record.rows_deleted),
+        Cell::from(record.snapshot_id),
+    ]
+}
+
+async fn logins(
+    context: &StatementContext,
+    name: &str,
+    arguments: &Arguments,
+) -> Result<Rows, UserError> {
+    let by_user = name == "LOGIN_HISTORY_BY_USER";
+    let names: Vec<&'static str> = by_user
+        .then_some("USER_NAME")
+        .into_iter()
+        .chain(["TIME_RANGE_START", "TIME_RANGE_END", "RESULT_LIMIT"])
+        .collect();
+    let given = Given::read(context, name, &names, arguments)?;
+    let limit = given.limit()?;
+    let (from, to) = (given.instant("TIME_RANGE_START")?, given.instant("TIME_RANGE_END")?);
+    let user = match given.text("USER_NAME")? {
+        Some(user) => Some(exact_or_folded(&user)),
+        None => by_user.then(|| context.session.user.clone()),
+    };
+    let all = sees_all(context);
+    let mut rows = Rows::new(
+        "LOGIN_HISTORY",
+        &[
+            ("EVENT_TIMESTAMP", INSTANT),
+            ("EVENT_ID", NUMBER),
+            ("EVENT_TYPE", TEXT),
+            ("USER_NAME", TEXT),
+            ("CLIENT_IP", TEXT),
+            ("REPORTED_CLIENT_TYPE", TEXT),
+            ("REPORTED_CLIENT_VERSION", TEXT),
+            ("FIRST_AUTHENTICATION_FACTOR", TEXT),
+            ("SECOND_AUTHENTICATION_FACTOR", TEXT),
+            ("IS_SUCCESS", TEXT),
+            ("ERROR_CODE", NUMBER),
+            ("ERROR_MESSAGE", TEXT),
+            ("RELATED_EVENT_ID", NUMBER),
+            ("CONNECTION", TEXT),
+        ],
+    );
+    // Filtered here, so the store's limit can't be the caller's.
+    let logins = context.shared.accounts.login_history(from, i64::MAX).await?;
+    let seen = logins.into_iter().filter(|login| {
+        (all || login.user == context.session.user)
+            && user.as_ref().is_none_or(|user| login.user == *user)
+            && to.is_none_or(|to| login.event_time <= to)
+    });
+    for login in seen.take(limit) {
+        rows.push(vec![
+            Cell::Instant(login.event_time),
+            Cell::Null,
+            Cell::from("LOGIN"),
+            Cell::from(login.user),
+            Cell::from(login.client_ip),
+            Cell::from(login.client_name),
+            Cell::from(login.client_version),
+            Cell::from(login.factor),
+            Cell::Null,
+            Cell::from(if login.success { "YES" } else { "NO" }),
+            Cell::from(login.error_code),
+            Cell::from(login.error_message),
+            Cell::Null,
+            Cell::Null,
+        ]);
+    }
+    Ok(rows)
+}

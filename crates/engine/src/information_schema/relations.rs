@@ -1,0 +1,409 @@
+//! TABLES, VIEWS, COLUMNS and constraints.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use frazil_catalog::{Autoincrement, TableInfo, TableKind, TableSize, ViewInfo};
+use frazil_common::{Column, QualifiedName, SqlType, UserError};
+
+use super::{INSTANT, NUMBER, RETENTION_DAYS, Rows, Scope, TEXT, count, yes_no};
+use crate::statements::column_types;
+use crate::statements::context::Work;
+use crate::statements::lookup::{of_table, of_view};
+use crate::statements::outcome::Cell;
+
+fn visible_tables(scope: &Scope<'_>) -> Vec<Arc<TableInfo>> {
+    scope
+        .view
+        .tables()
+        .filter(|table| table.name.database == scope.database.name)
+        .filter(|table| of_table(&scope.view, (*table).clone()).is_visible(scope.context))
+        .cloned()
+        .collect()
+}
+
+fn visible_views(scope: &Scope<'_>) -> Vec<Arc<ViewInfo>> {
+    scope
+        .view
+        .views()
+        .filter(|view| view.name.database == scope.database.name)
+        .filter(|view| of_view(&scope.view, (*view).clone()).is_visible(scope.context))
+        .cloned()
+        .collect()
+}
+
+pub(super) async fn tables(scope: &Scope<'_>, work: &mut Work) -> Result<Rows, UserError> {
+    let mut rows = Rows::new(
+        "TABLES",
+        &[
+            ("TABLE_CATALOG", TEXT),
+            ("TABLE_SCHEMA", TEXT),
+            ("TABLE_NAME", TEXT),
+            ("TABLE_OWNER", TEXT),
+            ("TABLE_TYPE", TEXT),
+            ("IS_TRANSIENT", TEXT),
+            ("CLUSTERING_KEY", TEXT),
+            ("ROW_COUNT", NUMBER),
+            ("BYTES", NUMBER),
+            ("RETENTION_TIME", NUMBER),
+            ("SELF_REFERENCING_COLUMN_NAME", TEXT),
+            ("REFERENCE_GENERATION", TEXT),
+            ("USER_DEFINED_TYPE_CATALOG", TEXT),
+            ("USER_DEFINED_TYPE_SCHEMA", TEXT),
+            ("USER_DEFINED_TYPE_NAME", TEXT),
+            ("IS_INSERTABLE_INTO", TEXT),
+            ("IS_TYPED", TEXT),
+            ("COMMIT_ACTION", TEXT),
+            ("CREATED", INSTANT),
+            ("LAST_ALTERED", INSTANT),
+            ("LAST_DDL", INSTANT),
+            ("LAST_DDL_BY", TEXT),
+            ("AUTO_CLUSTERING_ON", TEXT),
+            ("COMMENT", TEXT),
+            ("IS_TEMPORARY", TEXT),
+            ("IS_ICEBERG", TEXT),
+            ("IS_DYNAMIC", TEXT),
+            ("IS_IMMUTABLE", TEXT),
+            ("IS_HYBRID", TEXT),
+        ],
+    );
+    let catalog = &scope.context.shared.catalog;
+    let mut sizes = catalog.table_sizes(scope.view.snapshot).await?;
+    let times: HashMap<i64, i64> = catalog
+        .snapshots(-1)
+        .await?
+        .into_iter()
+        .map(|snapshot| (snapshot.snapshot, snapshot.micros))
+        .collect();
+    for table in visible_tables(scope) {
+        if table.kind == TableKind::Temporary {
+            let version = work.lake()?.table_version(&table).await?;
+            let size = TableSize { rows: version.row_count(), bytes: version.byte_count() };
+            sizes.insert(table.table_id, size);
+        }
+        let size = sizes.get(&table.table_id).copied().unwrap_or_default();
+        let defined = times.get(&table.defined_at).copied().unwrap_or(table.created_micros);
+        let owner = match table.kind {
+            TableKind::Temporary => Cell::from(scope.context.role()),
+            _ => scope.owner(&of_table(&scope.view, table.clone()).object),
+        };
+        let kind = match table.kind {
+            TableKind::Temporary => "LOCAL TEMPORARY",
+            TableKind::Permanent | TableKind::Transient => "BASE TABLE",
+        };
+        rows.push(table_row(
+            &table.name,
+            owner,
+            kind,
+            &[
+                yes_no(table.kind == TableKind::Transient),
+                Cell::from(table.cluster_by.clone()),
+                count(size.rows),
+                count(size.bytes),
+                Cell::Number(RETENTION_DAYS),
+            ],
+            true,
+            (table.created_micros, defined),
+            table.comment.clone(),
+            table.kind == TableKind::Temporary,
+        ));
+    }
+    for view in visible_views(scope) {
+        let owner = scope.owner(&of_view(&scope.view, view.clone()).object);
+        rows.push(table_row(
+            &view.name,
+            owner,
+            "VIEW",
+            &[Cell::Null, Cell::Null, Cell::Null, Cell::Null, Cell::Null],
+            false,
+            (view.created_micros, view.created_micros),
+            view.comment.clone(),
+            false,
+        ));
+    }
+    Ok(rows)
+}
+
+#[allow(clippy::too_many_arguments)]
+fn table_row(
+    name: &QualifiedName,
+    owner: Cell,
+    kind: &str,
+    storage: &[Cell; 5],
+    insertable: bool,
+    (created, altered): (i64, i64),
+    comment: Option<String>,
+    temporary: bool,
+) -> Vec<Cell> {
+    let mut row = vec![
+        Cell::from(name.database.as_str()),
+        Cell::from(name.schema.as_str()),
+        Cell::from(name.name.as_str()),
+        owner,
+        Cell::from(kind),
+    ];
+    row.extend_from_slice(storage);
+    row.extend([
+        Cell::Null,
+        Cell::Null,
+        Cell::Null,
+        Cell::Null,
+        Cell::Null,
+        yes_no(insertable),
+        yes_no(insertable),
+        Cell::Null,
+        Cell::Instant(created),
+        Cell::Instant(altered),
+        Cell::Instant(altered),
+        Cell::Null,
+        yes_no(false),
+        Cell::from(comment),
+        yes_no(temporary),
+        yes_no(false),
+        yes_no(false),
+        yes_no(false),
+        yes_no(false),
+    ]);
+    row
+}
+
+pub(super) fn views(scope: &Scope<'_>) -> Rows {
+    let mut rows = Rows::new(
+        "VIEWS",
+        &[
+            ("TABLE_CATALOG", TEXT),
+            ("TABLE_SCHEMA", TEXT),
+            ("TABLE_NAME", TEXT),
+            ("TABLE_OWNER", TEXT),
+            ("VIEW_DEFINITION", TEXT),
+            ("CHECK_OPTION", TEXT),
+            ("IS_UPDATABLE", TEXT),
+            ("INSERTABLE_INTO", TEXT),
+            ("IS_SECURE", TEXT),
+            ("CREATED", INSTANT),
+            ("LAST_ALTERED", INSTANT),
+            ("LAST_DDL", INSTANT),
+            ("LAST_DDL_BY", TEXT),
+            ("COMMENT", TEXT),
+        ],
+    );
+    for view in visible_views(scope) {
+        rows.push(vec![
+            Cell::from(view.name.database.as_str()),
+            Cell::from(view.name.schema.as_str()),
+            Cell::from(view.name.name.as_str()),
+            scope.owner(&of_view(&scope.view, view.clone()).object),
+            Cell::from(view.text.as_str()),
+            Cell::from("NONE"),
+            yes_no(false),
+            yes_no(false),
+            yes_no(view.secure),
+            Cell::Instant(view.created_micros),
+            Cell::Instant(view.created_micros),
+            Cell::Instant(view.created_micros),
+            Cell::Null,
+            Cell::from(view.comment.clone()),
+        ]);
+    }
+    rows
+}
+
+const COLUMNS: [(&str, SqlType); 44] = [
+    ("TABLE_CATALOG", TEXT),
+    ("TABLE_SCHEMA", TEXT),
+    ("TABLE_NAME", TEXT),
+    ("COLUMN_NAME", TEXT),
+    ("ORDINAL_POSITION", NUMBER),
+    ("COLUMN_DEFAULT", TEXT),
+    ("IS_NULLABLE", TEXT),
+    ("DATA_TYPE", TEXT),
+    ("CHARACTER_MAXIMUM_LENGTH", NUMBER),
+    ("CHARACTER_OCTET_LENGTH", NUMBER),
+    ("NUMERIC_PRECISION", NUMBER),
+    ("NUMERIC_PRECISION_RADIX", NUMBER),
+    ("NUMERIC_SCALE", NUMBER),
+    ("DATETIME_PRECISION", NUMBER),
+    ("INTERVAL_TYPE", TEXT),
+    ("INTERVAL_PRECISION", NUMBER),
+    ("CHARACTER_SET_CATALOG", TEXT),
+    ("CHARACTER_SET_SCHEMA", TEXT),
+    ("CHARACTER_SET_NAME", TEXT),
+    ("COLLATION_CATALOG", TEXT),
+    ("COLLATION_SCHEMA", TEXT),
+    ("COLLATION_NAME", TEXT),
+    ("DOMAIN_CATALOG", TEXT),
+    ("DOMAIN_SCHEMA", TEXT),
+    ("DOMAIN_NAME", TEXT),
+    ("UDT_CATALOG", TEXT),
+    ("UDT_SCHEMA", TEXT),
+    ("UDT_NAME", TEXT),
+    ("SCOPE_CATALOG", TEXT),
+    ("SCOPE_SCHEMA", TEXT),
+    ("SCOPE_NAME", TEXT),
+    ("MAXIMUM_CARDINALITY", NUMBER),
+    ("DTD_IDENTIFIER", TEXT),
+    ("IS_SELF_REFERENCING", TEXT),
+    ("IS_IDENTITY", TEXT),
+    ("IDENTITY_GENERATION", TEXT),
+    ("IDENTITY_START", TEXT),
+    ("IDENTITY_INCREMENT", TEXT),
+    ("IDENTITY_MAXIMUM", TEXT),
+    ("IDENTITY_MINIMUM", TEXT),
+    ("IDENTITY_CYCLE", TEXT),
+    ("IDENTITY_ORDERED", TEXT),
+    ("SCHEMA_EVOLUTION_RECORD", TEXT),
+    ("COMMENT", TEXT),
+];
+
+/// CHARACTER_MAXIMUM_LENGTH up to DATETIME_PRECISION.
+fn measures(sql_type: &SqlType) -> [Cell; 6] {
+    let number = |value: u64| count(value);
+    let none = || Cell::Null;
+    match sql_type {
+        SqlType::Varchar { length } => {
+            let octets = number(column_types::octets(*length));
+            [number(u64::from(*length)), octets, none(), none(), none(), none()]
+        }
+        SqlType::Binary { length } => {
+            let length = u64::from(*length);
+            [number(length), number(length), none(), none(), none(), none()]
+        }
+        SqlType::Number { precision, scale } => [
+            none(),
+            none(),
+            number(u64::from(*precision)),
+            number(10),
+            number(u64::from(*scale)),
+            none(),
+        ],
+        SqlType::Time { scale, .. } | SqlType::Timestamp { scale, .. } => {
+            [none(), none(), none(), none(), none(), number(u64::from(*scale))]
+        }
+        _ => [none(), none(), none(), none(), none(), none()],
+    }
+}
+
+fn column_row(
+    table: &QualifiedName,
+    place: usize,
+    column: &Column,
+    default: Option<String>,
+    counter: Option<Autoincrement>,
+    comment: Option<String>,
+) -> Vec<Cell> {
+    let mut row = vec![
+        Cell::from(table.database.as_str()),
+        Cell::from(table.schema.as_str()),
+        Cell::from(table.name.as_str()),
+        Cell::from(column.name.as_str()),
+        count(place as u64 + 1),
+        Cell::from(default),
+        yes_no(column.nullable),
+        Cell::from(column_types::name(&column.sql_type)),
+    ];
+    row.extend(measures(&column.sql_type));
+    // INTERVAL_TYPE up to DTD_IDENTIFIER.
+    row.extend(std::iter::repeat_n(Cell::Null, 19));
+    row.push(yes_no(false));
+    row.push(yes_no(counter.is_some()));
+    match counter {
+        Some(counter) => row.extend([
+            Cell::from("BY DEFAULT"),
+            Cell::from(counter.start.to_string()),
+            Cell::from(counter.step.to_string()),
+            Cell::Null,
+            Cell::Null,
+            yes_no(false),
+            yes_no(false),
+        ]),
+        None => row.extend(std::iter::repeat_n(Cell::Null, 7)),
+    }
+    row.push(Cell::Null);
+    row.push(Cell::from(comment));
+    row
+}
+
+pub(super) fn columns(scope: &Scope<'_>) -> Rows {
+    let mut rows = Rows::new("COLUMNS", &COLUMNS);
+    for table in visible_tables(scope) {
+        for (place, column) in table.columns.iter().enumerate() {
+            rows.push(column_row(
+                &table.name,
+                place,
+                &column.to_column(),
+                column.default.clone(),
+                column.autoincrement,
+                column.comment.clone(),
+            ));
+        }
+    }
+    for view in visible_views(scope) {
+        for (place, column) in view.columns.iter().enumerate() {
+            let comment = view.column_comments.get(place).cloned().flatten();
+            rows.push(column_row(&view.name, place, column, None, None, comment));
+        }
+    }
+    rows
+}
+
+/// No key is kept: none is enforced.
+pub(super) fn table_constraints() -> Rows {
+    Rows::empty(
+        "TABLE_CONSTRAINTS",
+        &[
+            "CONSTRAINT_CATALOG",
+            "CONSTRAINT_SCHEMA",
+            "CONSTRAINT_NAME",
+            "TABLE_CATALOG",
+            "TABLE_SCHEMA",
+            "TABLE_NAME",
+            "CONSTRAINT_TYPE",
+            "IS_DEFERRABLE",
+            "INITIALLY_DEFERRED",
+            "ENFORCED",
+            "COMMENT",
+            "CREATED",
+            "LAST_ALTERED",
+            "RELY",
+        ],
+    )
+}
+
+pub(super) fn referential_constraints() -> Rows {
+    Rows::empty(
+        "REFERENTIAL_CONSTRAINTS",
+        &[
+            "CONSTRAINT_CATALOG",
+            "CONSTRAINT_SCHEMA",
+            "CONSTRAINT_NAME",
+            "UNIQUE_CONSTRAINT_CATALOG",
+            "UNIQUE_CONSTRAINT_SCHEMA",
+            "UNIQUE_CONSTRAINT_NAME",
+            "MATCH_OPTION",
+            "UPDATE_RULE",
+            "DELETE_RULE",
+            "COMMENT",
+            "CREATED",
+            "LAST_ALTERED",
+        ],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_fills_every_place() {
+        let name = QualifiedName::new("D", "S", "T");
+        let column = Column::new("C", SqlType::Varchar { length: 8 }, false);
+        let row = column_row(&name, 0, &column, None, None, None);
+        assert_eq!(row.len(), COLUMNS.len());
+        assert_eq!(row[4], Cell::Number(1));
+        assert_eq!(row[8], Cell::Number(8));
+        let counter = Autoincrement { sequence_id: 1, start: 5, step: 2 };
+        let row = column_row(&name, 1, &column, None, Some(counter), None);
+        assert_eq!(row.len(), COLUMNS.len());
+        assert_eq!(row[36], Cell::from("5"));
+    }
+}

@@ -1,0 +1,29 @@
+//! The one road of every statement: session → resolve → plan → govern → run.
+
+pub mod api;
+mod cell_text;
+mod engine;
+mod history;
+mod information_schema;
+mod local_transfer;
+mod models;
+mod resolve;
+mod run;
+mod serving;
+mod session;
+mod stage_files;
+mod stages;
+mod statements;
+
+pub use api::*;
+pub use cell_text::cell_text;
+pub use engine::{Engine, GeneratedPassword};
+pub use run::spool::Spool;
+pub use session::Session;
+pub use session::login::LoginOk;
+pub use statements::split::{SplitStatement, split_statements};
+
+/// A fresh query id.
+pub fn new_query_id() -> uuid::Uuid {
+    uuid::Uuid::now_v7()
+}

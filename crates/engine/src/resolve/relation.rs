@@ -1,0 +1,284 @@
+//! Tables, views and the information schema as relations.
+
+use std::sync::Arc;
+
+use datafusion::common::TableReference;
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use frazil_catalog::{CatalogView, Relation as CatalogRelation, TableInfo, TableKind, ViewInfo};
+use frazil_common::{Access, Code, ObjectName, QualifiedName, UserError};
+use frazil_governance::INTERNAL_SCHEMA;
+use frazil_lake::TableVersion;
+use frazil_planner::{PlanContext, Planned, Relation, TimeTravel, plan_query, references};
+
+use crate::resolve::objects::{table_object, view_object};
+use crate::resolve::resolve;
+use crate::statements::context::{StatementContext, Work};
+
+/// Number of identity columns that follow a table's own (see `frazil_planner::IDENTITY_COLUMNS`).
+const HIDDEN_COLUMNS: usize = 3;
+
+fn absent(name: &QualifiedName) -> UserError {
+    UserError::not_found("Object", name)
+}
+
+/// The relation a name means in FROM.
+pub(crate) async fn named(
+    context: &StatementContext,
+    work: &mut Work,
+    name: &ObjectName,
+    travel: Option<&TimeTravel>,
+    depth: usize,
+) -> Result<Relation, UserError> {
+    if name.schema.as_deref() == Some("INFORMATION_SCHEMA") {
+        if travel.is_some() {
+            return Err(UserError::unsupported("time travel on INFORMATION_SCHEMA"));
+        }
+        return crate::information_schema::relation(context, work, name).await;
+    }
+    let qualified = context.qualify(name)?;
+    if let Some(travel) = travel {
+        return past(context, work, &qualified, travel, depth).await;
+    }
+    let view = work.lake()?.view().clone();
+    match view.relation(&qualified) {
+        Some(CatalogRelation::Table(table)) => {
+            if let Some(snapshot) = context.pinned
+                && table.kind != TableKind::Temporary
+            {
+                let travel = TimeTravel::AtVersion(snapshot);
+                return past(context, work, &qualified, &travel, depth).await;
+            }
+            let version = work.lake()?.table_version(&table).await?;
+            table_relation(context, work, version)
+        }
+        Some(CatalogRelation::View(info)) => {
+            view_relation(context, work, &view, &info, depth).await
+        }
+        None => Err(absent(&qualified)),
+    }
+}
+
+/// A table version as a relation, with the hidden identity columns.
+pub(crate) fn table_relation(
+    context: &StatementContext,
+    work: &mut Work,
+    version: Arc<TableVersion>,
+) -> Result<Relation, UserError> {
+    let table = version.table.clone();
+    if let Some(column) = table.columns.iter().find(|column| !column.readable) {
+        return Err(UserError::unsupported(format!(
+            "type {} of column {} in table {}",
+            column.physical_type, column.name, table.name
+        )));
+    }
+    context.record.lock().snapshot = Some(version.snapshot);
+    let provider = work.lake()?.scan(&version);
+    let temporary = table.kind == TableKind::Temporary;
+    let name = &table.name;
+    let reference = if temporary {
+        // Only the session that made it can name it, so it needs no grant.
+        TableReference::partial(INTERNAL_SCHEMA, format!("temporary {name}"))
+    } else {
+        TableReference::full(name.database.clone(), name.schema.clone(), name.name.clone())
+    };
+    let plan = LogicalPlanBuilder::scan(reference, provider_as_source(provider), None)
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(UserError::internal)?;
+    Ok(Relation {
+        object: (!temporary).then(|| table_object(&table)),
+        name: Some(name.clone()),
+        columns: table.column_list(),
+        plan,
+        accesses: Vec::new(),
+        hidden: HIDDEN_COLUMNS,
+    })
+}
+
+async fn past(
+    context: &StatementContext,
+    work: &mut Work,
+    name: &QualifiedName,
+    travel: &TimeTravel,
+    depth: usize,
+) -> Result<Relation, UserError> {
+    let view = work.lake()?.view().clone();
+    let known = view.relation(name).ok_or_else(|| absent(name))?;
+    let table = match known {
+        CatalogRelation::Table(table) => table,
+        CatalogRelation::View(info) => {
+            let _ = (info, depth);
+            return Err(UserError::unsupported("time travel on a view"));
+        }
+    };
+    if table.kind == TableKind::Temporary {
+        return Err(UserError::unsupported("time travel on a temporary table"));
+    }
+    let snapshot = snapshot_of(context, travel).await?;
+    let version = context
+        .shared
+        .lake
+        .table_version_at(name, snapshot)
+        .await
+        .ok()
+        .filter(|version| version.table.table_id == table.table_id)
+        .ok_or_else(|| {
+            UserError::new(
+                Code::TimeTravelUnavailable,
+                format!(
+                    "Time travel data is not available for table {}. The requested time is either \
+                     beyond the allowed time travel period or before the object creation time.",
+                    name.name
+                ),
+            )
+        })?;
+    table_relation(context, work, version)
+}
+
+/// The snapshot AT or BEFORE means.
+pub(crate) async fn snapshot_of(
+    context: &StatementContext,
+    travel: &TimeTravel,
+) -> Result<i64, UserError> {
+    let catalog = &context.shared.catalog;
+    let now = context.facts.now_micros;
+    let not_future = |micros: i64| {
+        if micros > now {
+            Err(UserError::new(
+                Code::TimeTravelUnavailable,
+                "Time travel to a time in the future is not possible.",
+            ))
+        } else {
+            Ok(micros)
+        }
+    };
+    let statement = |found: Option<i64>, id: &str| {
+        found.ok_or_else(|| {
+            UserError::new(
+                Code::TimeTravelUnavailable,
+                format!("Statement {id} not found, or it changed nothing."),
+            )
+        })
+    };
+    Ok(match travel {
+        TimeTravel::AtVersion(snapshot) => *snapshot,
+        TimeTravel::AtTimestamp(micros) => catalog.snapshot_at(not_future(*micros)?).await?,
+        TimeTravel::AtOffset(seconds) => {
+            catalog.snapshot_at(not_future(now + seconds * 1_000_000)?).await?
+        }
+        TimeTravel::BeforeTimestamp(micros) => {
+            catalog.snapshot_at(not_future(*micros)? - 1).await?
+        }
+        TimeTravel::BeforeOffset(seconds) => {
+            catalog.snapshot_at(not_future(now + seconds * 1_000_000)? - 1).await?
+        }
+        TimeTravel::AtStatement(id) => statement(catalog.snapshot_of_statement(id).await?, id)?,
+        TimeTravel::BeforeStatement(id) => {
+            statement(catalog.snapshot_before_statement(id).await?, id)?
+        }
+    })
+}
+
+/// Plans a view's query with its own database and schema; what it reads is read with its owner's
+/// rights.
+async fn view_relation(
+    context: &StatementContext,
+    work: &mut Work,
+    catalog: &CatalogView,
+    info: &Arc<ViewInfo>,
+    depth: usize,
+) -> Result<Relation, UserError> {
+    let planned = plan_view(context, work, info, depth).await.map_err(|error| {
+        UserError::new(
+            error.code,
+            format!("Failure during expansion of view '{}': {}", info.name.name, error.message),
+        )
+    })?;
+    if planned.columns.len() != info.columns.len() {
+        return Err(UserError::new(
+            Code::InvalidStatement,
+            format!(
+                "View definition for '{}' declared {} column(s), but view query produces {} \
+                 column(s).",
+                info.name,
+                info.columns.len(),
+                planned.columns.len()
+            ),
+        ));
+    }
+    let object = view_object(info);
+    let owner =
+        context.model.owner(&object).unwrap_or(frazil_governance::system::ACCOUNTADMIN).to_string();
+    let _ = catalog;
+    let columns = info
+        .columns
+        .iter()
+        .zip(&planned.columns)
+        .map(|(declared, found)| {
+            frazil_common::Column::new(&declared.name, found.sql_type.clone(), found.nullable)
+        })
+        .collect();
+    let accesses = planned
+        .accesses
+        .into_iter()
+        .map(|access| Access {
+            on_behalf_of: access.on_behalf_of.or_else(|| Some(owner.clone())),
+            ..access
+        })
+        .collect();
+    Ok(Relation {
+        object: Some(object),
+        name: Some(info.name.clone()),
+        columns,
+        plan: planned.plan,
+        accesses,
+        hidden: 0,
+    })
+}
+
+async fn plan_view(
+    context: &StatementContext,
+    work: &mut Work,
+    info: &ViewInfo,
+    depth: usize,
+) -> Result<Planned, UserError> {
+    let query = frazil_dialect::parse_query(&info.text)?;
+    let mut inner = context.for_view(&info.name.database, &info.name.schema);
+    let none = Default::default();
+    let empty = frazil_planner::Resolved::default();
+    inner.binds.clear();
+    let wanted = {
+        let plan_context =
+            PlanContext::new(&inner.facts, &empty, &inner.binds, &none).with_source(&info.text);
+        references(&query, &plan_context)?
+    };
+    let resolved = resolve(&inner, work, wanted, depth + 1).await?;
+    let plan_context =
+        PlanContext::new(&inner.facts, &resolved, &inner.binds, &none).with_source(&info.text);
+    plan_query(&query, &plan_context)
+}
+
+/// The table a DML statement writes: absent tables and views are errors.
+pub(crate) fn target_table(
+    context: &StatementContext,
+    work: &mut Work,
+    name: &ObjectName,
+) -> Result<Arc<TableInfo>, UserError> {
+    let qualified = context.qualify(name)?;
+    match work.lake()?.view().relation(&qualified) {
+        Some(CatalogRelation::Table(table)) => Ok(table),
+        Some(CatalogRelation::View(_)) => Err(UserError::new(
+            Code::InvalidStatement,
+            format!("Object '{qualified}' is a view and cannot be changed by this statement."),
+        )),
+        None => Err(UserError::not_found("Table", &qualified)),
+    }
+}
+
+/// A plan without rows, for statements that only describe.
+pub(crate) fn limit_zero(plan: LogicalPlan) -> Result<LogicalPlan, UserError> {
+    LogicalPlanBuilder::from(plan)
+        .limit(0, Some(0))
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(UserError::internal)
+}

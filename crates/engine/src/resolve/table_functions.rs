@@ -1,0 +1,293 @@
+//! Table functions that need the catalog, a stage or a model.
+
+use frazil_common::{Code, Column, Privilege, SqlType, UserError};
+use frazil_models::{Baseline, DriftReport, drift};
+use frazil_planner::{FunctionValue, Relation};
+
+use crate::models::{find_model, load, ml_error};
+use crate::resolve::results::batch_relation;
+use crate::run::execute::run_to_batches;
+use crate::session::binds::ARRAY_BINDS;
+use crate::stages::file_format::{self, FormatType};
+use crate::stages::location::{resolve_stage, select_files};
+use crate::stages::{csv_files, parquet_files};
+use crate::statements::context::{StatementContext, Work};
+use crate::statements::outcome::{COUNT, Cell, batch_of, schema_of};
+use crate::statements::query::{operators, plan};
+
+type Arguments = [(Option<String>, FunctionValue)];
+
+/// Rows of INFER_SCHEMA looked at in a CSV file.
+const CSV_ROWS_INSPECTED: usize = 1000;
+
+pub(super) async fn call(
+    context: &StatementContext,
+    work: &mut Work,
+    name: &str,
+    arguments: &Arguments,
+    depth: usize,
+) -> Result<Relation, UserError> {
+    let _ = depth;
+    match name.rsplit('.').next().unwrap_or(name) {
+        ARRAY_BINDS => match &context.array_binds {
+            Some(rows) => batch_relation("array binds", rows.columns.clone(), rows.batch.clone()),
+            None => Err(unknown(name)),
+        },
+        "INFER_SCHEMA" => infer_schema(context, arguments).await,
+        "MODEL_DRIFT" => model_drift(context, work, arguments).await,
+        _ => match crate::information_schema::function(context, name, arguments).await? {
+            Some(relation) => Ok(relation),
+            None => Err(unknown(name)),
+        },
+    }
+}
+
+fn unknown(name: &str) -> UserError {
+    UserError::new(Code::UnknownFunction, format!("Unknown table function {name}"))
+}
+
+fn argument<'a>(
+    arguments: &'a Arguments,
+    name: &str,
+    position: usize,
+) -> Option<&'a FunctionValue> {
+    arguments
+        .iter()
+        .find(|(given, _)| given.as_deref().is_some_and(|given| given.eq_ignore_ascii_case(name)))
+        .or_else(|| arguments.get(position).filter(|(given, _)| given.is_none()))
+        .map(|(_, value)| value)
+}
+
+fn text(value: &FunctionValue) -> Option<String> {
+    match value {
+        FunctionValue::Text(text) => Some(text.clone()),
+        FunctionValue::Identifier(name) => Some(name.to_string()),
+        _ => None,
+    }
+}
+
+fn required_text(arguments: &Arguments, name: &str, position: usize) -> Result<String, UserError> {
+    argument(arguments, name, position).and_then(text).ok_or_else(|| {
+        UserError::new(Code::InvalidArgument, format!("argument {name} (a text) is missing"))
+    })
+}
+
+/// INFER_SCHEMA(LOCATION => '@stage/path', FILE_FORMAT => 'name' [, FILES, IGNORE_CASE]).
+async fn infer_schema(
+    context: &StatementContext,
+    arguments: &Arguments,
+) -> Result<Relation, UserError> {
+    let location = required_text(arguments, "LOCATION", 0)?;
+    let location = resolve_stage(context, &location, Privilege::Read).await?;
+    let mut own = std::collections::BTreeMap::new();
+    if let Some(format) = argument(arguments, "FILE_FORMAT", 1).and_then(text) {
+        own.insert("FORMAT_NAME".to_string(), serde_json::Value::from(format));
+    }
+    let names = match argument(arguments, "FILES", 2) {
+        Some(FunctionValue::List(values)) => {
+            Some(values.iter().filter_map(text).collect::<Vec<_>>())
+        }
+        Some(value) => text(value).map(|name| vec![name]),
+        None => None,
+    };
+    let fold = matches!(argument(arguments, "IGNORE_CASE", 3), Some(FunctionValue::Boolean(true)));
+    let format = file_format::effective(context, &location.file_format, &own).await?;
+    let files = select_files(context, &location, names.as_deref(), None).await?;
+    let columns = [
+        ("COLUMN_NAME", SqlType::TEXT),
+        ("TYPE", SqlType::TEXT),
+        ("NULLABLE", SqlType::Boolean),
+        ("EXPRESSION", SqlType::TEXT),
+        ("FILENAMES", SqlType::TEXT),
+        ("ORDER_ID", COUNT),
+    ];
+    let columns: Vec<Column> =
+        columns.iter().map(|(name, ty)| Column::new(*name, ty.clone(), true)).collect();
+    let found: Vec<(String, String)> = if files.is_empty() {
+        Vec::new()
+    } else {
+        match format.format {
+            FormatType::Parquet => {
+                let schema = parquet_files::schema(context, location.stage_id, &files).await?;
+                parquet_files::columns(&schema)?
+                    .into_iter()
+                    .map(|column| (column.name, declared(&column.sql_type)))
+                    .collect()
+            }
+            FormatType::Csv => {
+                let (header, rows) = csv_files::inspect(
+                    &context.shared.stages,
+                    location.stage_id,
+                    &files[0].path,
+                    &format,
+                    CSV_ROWS_INSPECTED,
+                )
+                .await?;
+                csv_columns(header, &rows)
+            }
+            FormatType::Json => return Err(UserError::unsupported("INFER_SCHEMA of JSON files")),
+        }
+    };
+    let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    let paths = paths.join(", ");
+    let rows: Vec<Vec<Cell>> = found
+        .into_iter()
+        .enumerate()
+        .map(|(index, (name, sql_type))| {
+            let expression = match format.format {
+                FormatType::Csv => format!("${}::{sql_type}", index + 1),
+                _ => format!("$1:{name}::{sql_type}"),
+            };
+            let name = if fold { name.to_uppercase() } else { name };
+            vec![
+                Cell::from(name),
+                Cell::from(sql_type),
+                Cell::from(true),
+                Cell::from(expression),
+                Cell::from(paths.as_str()),
+                Cell::from(index as i64),
+            ]
+        })
+        .collect();
+    let batch = batch_of(&columns, &rows)?;
+    batch_relation("infer_schema", columns, batch)
+}
+
+/// The type a table should declare for a file's column.
+fn declared(sql_type: &SqlType) -> String {
+    match sql_type {
+        // Integers of files are given room to grow, as Snowflake does.
+        SqlType::Number { scale: 0, .. } => SqlType::INTEGER.to_string(),
+        SqlType::Varchar { .. } => "TEXT".to_string(),
+        SqlType::Float => "REAL".to_string(),
+        SqlType::Timestamp { zone: frazil_common::TimeZoneKind::Ntz, .. } => {
+            "TIMESTAMP_NTZ".to_string()
+        }
+        SqlType::Timestamp { zone: frazil_common::TimeZoneKind::Ltz, .. } => {
+            "TIMESTAMP_LTZ".to_string()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Names from the header (or c1, c2, …) and the narrowest type that reads every value seen.
+fn csv_columns(header: Option<Vec<String>>, rows: &[Vec<Option<String>>]) -> Vec<(String, String)> {
+    let width = header.as_ref().map_or_else(|| rows.first().map_or(0, Vec::len), Vec::len);
+    (0..width)
+        .map(|index| {
+            let name = match &header {
+                Some(names) => names[index].clone(),
+                None => format!("c{}", index + 1),
+            };
+            let values: Vec<&str> = rows
+                .iter()
+                .filter_map(|row| row.get(index).and_then(|value| value.as_deref()))
+                .collect();
+            let all = |test: fn(&str) -> bool| !values.is_empty() && values.iter().all(|v| test(v));
+            let sql_type = if all(|v| v.parse::<i64>().is_ok()) {
+                "NUMBER(38, 0)"
+            } else if all(|v| v.parse::<f64>().is_ok()) {
+                "REAL"
+            } else if all(|v| ["true", "false"].contains(&v.to_lowercase().as_str())) {
+                "BOOLEAN"
+            } else if all(|v| chrono::NaiveDate::parse_from_str(v, "%Y-%m-%d").is_ok()) {
+                "DATE"
+            } else if all(|v| {
+                chrono::NaiveDateTime::parse_from_str(v, "%Y-%m-%d %H:%M:%S%.f").is_ok()
+            }) {
+                "TIMESTAMP_NTZ"
+            } else {
+                "TEXT"
+            };
+            (name, sql_type.to_string())
+        })
+        .collect()
+}
+
+/// MODEL_DRIFT(MODEL => 'name', DATA => (SELECT …) [, VERSION => 'v']).
+async fn model_drift(
+    context: &StatementContext,
+    work: &mut Work,
+    arguments: &Arguments,
+) -> Result<Relation, UserError> {
+    let name = required_text(arguments, "MODEL", 0)?;
+    let name = frazil_dialect::parse_object_name_text(&name)?;
+    let found = find_model(context, &name, Privilege::Usage).await?;
+    let version = argument(arguments, "VERSION", 2).and_then(text);
+    let (version, loaded) = load(context, &found.model, version.as_deref()).await?;
+    let Some(FunctionValue::Query(query)) = argument(arguments, "DATA", 1) else {
+        return Err(UserError::new(
+            Code::InvalidArgument,
+            "argument DATA (a query in parentheses) is missing",
+        ));
+    };
+    let planned = plan(context, work, query, &context.text).await?;
+    let current_columns = planned.columns.clone();
+    let current = operators(context, work, &planned).await?;
+    let columns = DriftReport::columns();
+    if context.describe_only {
+        return batch_relation("model_drift", columns.clone(), batch_of(&columns, &[])?);
+    }
+    let current = named_batches(context, &current_columns, current).await?;
+    let statistics: Vec<frazil_ml::statistics::FeatureStatistics> =
+        serde_json::from_value(version.body.training_statistics.clone())
+            .map_err(UserError::internal)?;
+    let baseline = training_rows(context, work, &version.body).await;
+    let report = tokio::task::spawn_blocking(move || {
+        let baseline = match &baseline {
+            Some(rows) => Baseline::Rows(rows),
+            None => Baseline::Statistics(&statistics),
+        };
+        drift(&loaded, baseline, &current)
+    })
+    .await
+    .map_err(UserError::internal)?
+    .map_err(UserError::from)?;
+    let _ = ml_error;
+    batch_relation("model_drift", columns, report.to_batch()?)
+}
+
+async fn named_batches(
+    context: &StatementContext,
+    columns: &[Column],
+    plan: std::sync::Arc<dyn datafusion::physical_plan::ExecutionPlan>,
+) -> Result<Vec<arrow::array::RecordBatch>, UserError> {
+    let schema = schema_of(columns);
+    run_to_batches(&context.shared.runtime, plan, &context.cancel)
+        .await?
+        .into_iter()
+        .map(|batch| {
+            arrow::array::RecordBatch::try_new(schema.clone(), batch.columns().to_vec())
+                .map_err(UserError::internal)
+        })
+        .collect()
+}
+
+/// The training query's rows at the pinned snapshot; None where they cannot be read any more.
+async fn training_rows(
+    context: &StatementContext,
+    work: &mut Work,
+    body: &frazil_catalog::account::ModelVersionBody,
+) -> Option<Vec<arrow::array::RecordBatch>> {
+    let text = body.query_text.as_ref()?;
+    let snapshot = body.snapshot_id?;
+    let database = body.query_database.clone().unwrap_or_default();
+    let schema = body.query_schema.clone().unwrap_or_default();
+    let mut inner = context.for_view(&database, &schema);
+    inner.pinned = Some(snapshot);
+    let query = frazil_dialect::parse_query(text).ok()?;
+    let rows = async {
+        let planned = plan(&inner, work, &query, text).await?;
+        let columns = planned.columns.clone();
+        let operators = operators(&inner, work, &planned).await?;
+        named_batches(context, &columns, operators).await
+    };
+    match rows.await {
+        Ok(rows) => Some(rows),
+        Err(error) => {
+            // The answer's BASELINE column tells that the stored statistics were used instead.
+            tracing::info!("training rows of a model cannot be read: {}", error.message);
+            None
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Runs a governed plan on the query threads, into a spool or a stream.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::error::DataFusionError;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use frazil_common::{Code, UserError};
+use frazil_governance::Governed;
+use futures::{StreamExt, TryStreamExt};
+use tokio_util::sync::CancellationToken;
+
+use crate::run::runtime::QueryRuntime;
+use crate::run::spool::{Spool, SpoolWriter};
+use crate::statements::context::cancelled;
+
+/// Batches between the computation and its reader.
+const STREAM_DEPTH: usize = 2;
+
+/// The user's error inside an error of the engine, or a fitting one.
+pub(crate) fn user_error(error: DataFusionError) -> UserError {
+    let root = error.find_root();
+    if let DataFusionError::External(inner) = root
+        && let Some(user) = inner.downcast_ref::<UserError>()
+    {
+        return user.clone();
+    }
+    if let DataFusionError::ArrowError(inner, _) = root {
+        return arrow_error(inner);
+    }
+    match root {
+        DataFusionError::ResourcesExhausted(message) => UserError::new(
+            Code::ResourceLimit,
+            format!(
+                "The statement needs more memory than the limit allows. Raise --memory-limit or \
+                 make the statement smaller. ({message})"
+            ),
+        ),
+        DataFusionError::NotImplemented(message) => UserError::unsupported(message),
+        DataFusionError::Execution(message)
+            if message.contains("more than one row")
+                || message.contains("more than one element") =>
+        {
+            UserError::new(Code::MultipleRows, "Single-row subquery returns more than one row.")
+        }
+        other => UserError::internal(other),
+    }
+}
+
+fn arrow_error(error: &arrow::error::ArrowError) -> UserError {
+    use arrow::error::ArrowError;
+    match error {
+        ArrowError::DivideByZero => UserError::new(Code::DivisionByZero, "Division by zero"),
+        ArrowError::ArithmeticOverflow(message) => UserError::new(
+            Code::NumericOutOfRange,
+            format!("Numeric value out of range: {message}"),
+        ),
+        ArrowError::ExternalError(inner) => match inner.downcast_ref::<UserError>() {
+            Some(user) => user.clone(),
+            None => match inner.downcast_ref::<DataFusionError>() {
+                Some(DataFusionError::External(inner)) => inner
+                    .downcast_ref::<UserError>()
+                    .cloned()
+                    .unwrap_or_else(|| UserError::internal(inner)),
+                _ => UserError::internal(inner),
+            },
+        },
+        ArrowError::CastError(message) | ArrowError::ComputeError(message) => {
+            UserError::new(Code::FailedCast, message.clone())
+        }
+        other => UserError::internal(other),
+    }
+}
+
+/// Optimises a governed plan and makes its operators.
+pub(crate) async fn physical_plan(
+    runtime: &QueryRuntime,
+    plan: Governed<LogicalPlan>,
+) -> Result<Arc<dyn ExecutionPlan>, UserError> {
+    let state = runtime.state().clone();
+    let plan = plan.into_inner();
+    on_query_threads(runtime, async move {
+        let optimized = state.optimize(&plan).map_err(user_error)?;
+        state.query_planner().create_physical_plan(&optimized, &state).await.map_err(user_error)
+    })
+    .await
+}
+
+/// Optimises only, for EXPLAIN.
+pub(crate) fn optimized(
+    runtime: &QueryRuntime,
+    plan: &Governed<LogicalPlan>,
+) -> Result<LogicalPlan, UserError> {
+    runtime.state().optimize(plan.get()).map_err(user_error)
+}
+
+/// Runs a future on the query threads; dropping the caller ends it.
+pub(crate) async fn on_query_threads<T: Send + 'static>(
+    runtime: &QueryRuntime,
+    future: impl Future<Output = Result<T, UserError>> + Send + 'static,
+) -> Result<T, UserError> {
+    let mut task = tokio::task::JoinSet::new();
+    task.spawn_on(future, runtime.handle());
+    match task.join_next().await {
+        Some(Ok(result)) => result,
+        Some(Err(error)) if error.is_cancelled() => Err(cancelled()),
+        Some(Err(error)) => Err(UserError::internal(format!("a computation failed: {error}"))),
+        None => Err(UserError::internal("a computation vanished")),
+    }
+}
+
+/// Bytes the plan's scans read, from the operators' metrics.
+pub(crate) fn bytes_scanned(plan: &dyn ExecutionPlan) -> u64 {
+    let own = plan
+        .metrics()
+        .and_then(|metrics| metrics.sum_by_name("bytes_scanned"))
+        .map_or(0, |value| value.as_usize() as u64);
+    own + plan.children().iter().map(|child| bytes_scanned(child.as_ref())).sum::<u64>()
+}
+
+/// Runs a plan to its end into a spool named by the query id. Cancelling stops it at once.
+pub(crate) async fn run_to_spool(
+    runtime: &QueryRuntime,
+    plan: Arc<dyn ExecutionPlan>,
+    schema: SchemaRef,
+    directory: &Path,
+    name: &str,
+    bytes_max: Option<u64>,
+    cancel: &CancellationToken,
+) -> Result<Spool, UserError> {
+    let context = Arc::new(TaskContext::from(runtime.state()));
+    let mut writer = SpoolWriter::new(schema.clone(), directory, name, bytes_max);
+    let work = on_query_threads(runtime, async move {
+        let mut stream = execute_stream(plan, context).map_err(user_error)?;
+        while let Some(batch) = stream.next().await {
+            writer.write(&fit(&batch.map_err(user_error)?, &schema)?)?;
+        }
+        writer.finish()
+    });
+    tokio::select! {
+        result = work => result,
+        () = cancel.cancelled() => Err(cancelled()),
+    }
+}
+
+/// Gives a batch the result's schema, whose fields are named as the user sees them.
+fn fit(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, UserError> {
+    for (column, field) in batch.columns().iter().zip(schema.fields()) {
+        if column.data_type() != field.data_type() {
+            return Err(UserError::internal(format!(
+                "column {} is {} but was planned as {}",
+                field.name(),
+                column.data_type(),
+                field.data_type()
+            )));
+        }
+    }
+    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(schema.clone(), batch.columns().to_vec(), &options)
+        .map_err(UserError::internal)
+}
+
+/// Runs a plan on the query threads and hands its batches over a bounded channel.
+pub(crate) fn run_to_stream(
+    runtime: &QueryRuntime,
+    plan: Arc<dyn ExecutionPlan>,
+    cancel: &CancellationToken,
+) -> Result<SendableRecordBatchStream, UserError> {
+    let context = Arc::new(TaskContext::from(runtime.state()));
+    let schema = plan.schema();
+    let (sender, receiver) = tokio::sync::mpsc::channel(STREAM_DEPTH);
+    let cancel = cancel.clone();
+    let mut task = tokio::task::JoinSet::new();
+    task.spawn_on(
+        async move {
+            let work = async {
+                let mut stream = match execute_stream(plan, context) {
+                    Ok(stream) => stream,
+                    Err(error) => {
+                        // The reader may be gone; then nobody waits for the error.
+                        let _ = sender.send(Err(error)).await;
+                        return;
+                    }
+                };
+                while let Some(batch) = stream.next().await {
+                    if sender.send(batch).await.is_err() {
+                        return;
+                    }
+                }
+            };
+            tokio::select! {
+                () = work => {}
+                () = cancel.cancelled() => {
+                    let error = DataFusionError::External(Box::new(cancelled()));
+                    let _ = sender.send(Err(error)).await;
+                }
+            }
+        },
+        runtime.handle(),
+    );
+    // The task lives as long as the stream that owns it.
+    let stream = futures::stream::unfold((receiver, task), |(mut receiver, task)| async move {
+        receiver.recv().await.map(|batch| (batch, (receiver, task)))
+    });
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
+}
+
+/// Runs a plan and keeps all its batches; for results known to be small, and for training.
+pub(crate) async fn run_to_batches(
+    runtime: &QueryRuntime,
+    plan: Arc<dyn ExecutionPlan>,
+    cancel: &CancellationToken,
+) -> Result<Vec<RecordBatch>, UserError> {
+    run_to_stream(runtime, plan, cancel)?.try_collect().await.map_err(user_error)
+}

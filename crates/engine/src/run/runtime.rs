@@ -1,0 +1,103 @@
+//! The query runtime: threads, memory, DataFusion's settings.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::prelude::SessionConfig;
+use frazil_common::UserError;
+
+/// Consumers named in an out-of-memory message.
+const CONSUMERS_SHOWN: usize = 3;
+
+/// Threads and memory shared by all statements, and the settings plans are run with.
+pub struct QueryRuntime {
+    threads: tokio::runtime::Runtime,
+    state: SessionState,
+    pub thread_count: usize,
+}
+
+impl QueryRuntime {
+    /// `memory_limit` in bytes; operators spill below `spill_directory` when they may not grow.
+    pub fn new(
+        thread_count: usize,
+        memory_limit: usize,
+        spill_directory: &Path,
+    ) -> Result<Self, UserError> {
+        let threads = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(thread_count)
+            .thread_name("frazil-query")
+            .enable_all()
+            .build()
+            .map_err(UserError::internal)?;
+        let environment = environment(memory_limit, spill_directory)?;
+        let state = SessionStateBuilder::new()
+            .with_config(session_config(thread_count))
+            .with_runtime_env(Arc::new(environment))
+            .with_default_features()
+            .build();
+        Ok(QueryRuntime { threads, state, thread_count })
+    }
+
+    /// Where statements compute, apart from the threads that talk to clients.
+    pub fn handle(&self) -> &tokio::runtime::Handle {
+        self.threads.handle()
+    }
+
+    /// Makes the stage files' store known to the operators.
+    pub fn register_stages(
+        &self,
+        store: Arc<dyn object_store::ObjectStore>,
+    ) -> Result<(), UserError> {
+        let url = ObjectStoreUrl::parse(crate::stages::parquet_files::STAGE_URL)
+            .map_err(UserError::internal)?;
+        self.state.runtime_env().register_object_store(url.as_ref(), store);
+        Ok(())
+    }
+
+    /// State to optimise and run plans with.
+    pub fn state(&self) -> &SessionState {
+        &self.state
+    }
+
+    /// Ends without waiting for computations that were cancelled.
+    pub fn shutdown(self) {
+        self.threads.shutdown_background();
+    }
+}
+
+fn environment(memory_limit: usize, spill_directory: &Path) -> Result<RuntimeEnv, UserError> {
+    std::fs::create_dir_all(spill_directory).map_err(UserError::internal)?;
+    let disk = DiskManagerBuilder::default()
+        .with_mode(DiskManagerMode::Directories(vec![spill_directory.to_path_buf()]));
+    let consumers =
+        std::num::NonZeroUsize::new(CONSUMERS_SHOWN).unwrap_or(std::num::NonZeroUsize::MIN);
+    RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(TrackConsumersPool::new(
+            FairSpillPool::new(memory_limit),
+            consumers,
+        )))
+        .with_disk_manager_builder(disk)
+        .build()
+        .map_err(UserError::internal)
+}
+
+/// Settings measured to pay off on few cores (docs/benchmarks.md).
+fn session_config(thread_count: usize) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(thread_count)
+        .with_batch_size(16_384)
+        .with_information_schema(false)
+        .with_create_default_catalog_and_schema(false);
+    let options = config.options_mut();
+    // Hash-partitioning both join sides costs more than it gives below a handful of cores.
+    options.optimizer.repartition_joins = thread_count > 4;
+    options.execution.skip_partial_aggregation_probe_ratio_threshold = 0.1;
+    options.execution.collect_statistics = true;
+    options.sql_parser.enable_ident_normalization = false;
+    config
+}

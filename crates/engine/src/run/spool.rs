@@ -1,0 +1,315 @@
+//! Results at rest: small ones in memory, larger ones in an Arrow IPC file, readable batch by batch.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute;
+use arrow::datatypes::{DataType, Decimal128Type, Int64Type, SchemaRef};
+use arrow::ipc::reader::FileReader;
+use arrow::ipc::writer::FileWriter;
+use frazil_common::UserError;
+use parking_lot::Mutex;
+
+/// A result with at most this many bytes stays in memory.
+const MEMORY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Rows of one stored batch, so that a reader of any batch needs bounded memory.
+const BATCH_ROWS_MAX: usize = 16_384;
+
+#[derive(Debug)]
+enum Store {
+    Memory(Vec<RecordBatch>),
+    File(PathBuf),
+}
+
+/// A complete result. Reading needs memory for one batch at a time.
+#[derive(Debug)]
+pub struct Spool {
+    schema: SchemaRef,
+    batch_rows: Vec<usize>,
+    integer_ranges: Vec<Option<(i128, i128)>>,
+    bytes: u64,
+    store: Mutex<Store>,
+}
+
+impl Spool {
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    pub fn total_rows(&self) -> u64 {
+        self.batch_rows.iter().map(|rows| *rows as u64).sum()
+    }
+
+    /// Rows of each stored batch, in order.
+    pub fn batch_rows(&self) -> &[usize] {
+        &self.batch_rows
+    }
+
+    /// Bytes of the batches in memory form.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Smallest and largest unscaled value over the whole result for each Int64 and Decimal128
+    /// column; None for other columns and for columns without a value.
+    pub fn integer_ranges(&self) -> &[Option<(i128, i128)>] {
+        &self.integer_ranges
+    }
+
+    /// Reads one batch. Blocking where the result lies on disk.
+    pub fn read_batch(&self, index: usize) -> Result<RecordBatch, UserError> {
+        let path = match &*self.store.lock() {
+            Store::Memory(batches) => {
+                return batches
+                    .get(index)
+                    .cloned()
+                    .ok_or_else(|| UserError::internal("result batch out of range"));
+            }
+            Store::File(path) => path.clone(),
+        };
+        let file = File::open(&path)
+            .map_err(|e| UserError::internal(format!("stored result is gone: {e}")))?;
+        let mut reader =
+            FileReader::try_new(BufReader::new(file), None).map_err(UserError::internal)?;
+        reader.set_index(index).map_err(UserError::internal)?;
+        reader
+            .next()
+            .ok_or_else(|| UserError::internal("result batch out of range"))?
+            .map_err(UserError::internal)
+    }
+
+    /// All rows; for results known to be small.
+    pub fn read_all(&self) -> Result<Vec<RecordBatch>, UserError> {
+        (0..self.batch_rows.len()).map(|index| self.read_batch(index)).collect()
+    }
+
+    /// Moves a result from memory to a file in `directory`. Returns the bytes freed.
+    pub fn spill(&self, directory: &Path, name: &str) -> Result<u64, UserError> {
+        let mut store = self.store.lock();
+        let Store::Memory(batches) = &*store else { return Ok(0) };
+        if batches.is_empty() {
+            return Ok(0);
+        }
+        let path = directory.join(format!("{name}.arrow"));
+        let mut writer = open_file(&path, &self.schema)?;
+        for batch in batches {
+            writer.write(batch).map_err(UserError::internal)?;
+        }
+        writer.finish().map_err(UserError::internal)?;
+        *store = Store::File(path);
+        Ok(self.bytes)
+    }
+
+    pub fn in_memory(&self) -> bool {
+        matches!(&*self.store.lock(), Store::Memory(_))
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        if let Store::File(path) = &*self.store.lock() {
+            // A leftover file is removed when the server next starts.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn open_file(path: &Path, schema: &SchemaRef) -> Result<FileWriter<File>, UserError> {
+    let file = File::create(path).map_err(|e| {
+        UserError::new(
+            frazil_common::Code::ResourceLimit,
+            format!("the result cannot be stored: {e}"),
+        )
+    })?;
+    FileWriter::try_new(file, schema).map_err(UserError::internal)
+}
+
+/// Builds a [`Spool`] batch by batch.
+pub struct SpoolWriter {
+    schema: SchemaRef,
+    directory: PathBuf,
+    name: String,
+    memory: Vec<RecordBatch>,
+    memory_bytes: usize,
+    file: Option<(PathBuf, FileWriter<File>)>,
+    batch_rows: Vec<usize>,
+    integer_ranges: Vec<Option<(i128, i128)>>,
+    bytes: u64,
+    bytes_max: Option<u64>,
+}
+
+impl SpoolWriter {
+    /// `name` must be unique (the query id). `bytes_max` is the limit on a result's size.
+    pub fn new(schema: SchemaRef, directory: &Path, name: &str, bytes_max: Option<u64>) -> Self {
+        SpoolWriter {
+            integer_ranges: vec![None; schema.fields().len()],
+            schema,
+            directory: directory.to_path_buf(),
+            name: name.to_string(),
+            memory: Vec::new(),
+            memory_bytes: 0,
+            file: None,
+            batch_rows: Vec::new(),
+            bytes: 0,
+            bytes_max,
+        }
+    }
+
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), UserError> {
+        let mut offset = 0;
+        while offset < batch.num_rows() {
+            let rows = BATCH_ROWS_MAX.min(batch.num_rows() - offset);
+            // A slice keeps the whole buffers alive, so string views are compacted below.
+            self.write_slice(compact(&batch.slice(offset, rows))?)?;
+            offset += rows;
+        }
+        Ok(())
+    }
+
+    fn write_slice(&mut self, batch: RecordBatch) -> Result<(), UserError> {
+        let batch = RecordBatch::try_new(self.schema.clone(), batch.columns().to_vec())
+            .map_err(UserError::internal)?;
+        for (range, column) in self.integer_ranges.iter_mut().zip(batch.columns()) {
+            widen(range, column.as_ref());
+        }
+        let bytes = batch.get_array_memory_size();
+        self.bytes += bytes as u64;
+        if self.bytes_max.is_some_and(|max| self.bytes > max) {
+            return Err(UserError::new(
+                frazil_common::Code::ResourceLimit,
+                format!(
+                    "The result is larger than the limit of {} bytes. Select fewer rows, or write \
+                     the result to a table.",
+                    self.bytes_max.unwrap_or_default()
+                ),
+            ));
+        }
+        self.batch_rows.push(batch.num_rows());
+        if let Some((_, writer)) = &mut self.file {
+            return writer.write(&batch).map_err(UserError::internal);
+        }
+        self.memory_bytes += bytes;
+        self.memory.push(batch);
+        if self.memory_bytes > MEMORY_BYTES_MAX {
+            let path = self.directory.join(format!("{}.arrow", self.name));
+            let mut writer = open_file(&path, &self.schema)?;
+            for batch in self.memory.drain(..) {
+                writer.write(&batch).map_err(UserError::internal)?;
+            }
+            self.file = Some((path, writer));
+        }
+        Ok(())
+    }
+
+    pub fn rows(&self) -> u64 {
+        self.batch_rows.iter().map(|rows| *rows as u64).sum()
+    }
+
+    pub fn finish(mut self) -> Result<Spool, UserError> {
+        let store = match self.file.take() {
+            Some((path, mut writer)) => {
+                writer.finish().map_err(UserError::internal)?;
+                Store::File(path)
+            }
+            None => Store::Memory(std::mem::take(&mut self.memory)),
+        };
+        Ok(Spool {
+            schema: self.schema.clone(),
+            batch_rows: std::mem::take(&mut self.batch_rows),
+            integer_ranges: std::mem::take(&mut self.integer_ranges),
+            bytes: self.bytes,
+            store: Mutex::new(store),
+        })
+    }
+}
+
+impl Drop for SpoolWriter {
+    fn drop(&mut self) {
+        // An unfinished file belongs to nobody.
+        if let Some((path, _)) = self.file.take() {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Copies view arrays so that a batch holds only its own bytes.
+fn compact(batch: &RecordBatch) -> Result<RecordBatch, UserError> {
+    let columns = batch
+        .columns()
+        .iter()
+        .map(|column| match column.data_type() {
+            DataType::Utf8View => {
+                std::sync::Arc::new(column.as_string_view().gc()) as arrow::array::ArrayRef
+            }
+            DataType::BinaryView => std::sync::Arc::new(column.as_binary_view().gc()),
+            _ => column.clone(),
+        })
+        .collect();
+    RecordBatch::try_new(batch.schema(), columns).map_err(UserError::internal)
+}
+
+fn widen(range: &mut Option<(i128, i128)>, column: &dyn Array) {
+    let found = match column.data_type() {
+        DataType::Int64 => {
+            let values = column.as_primitive::<Int64Type>();
+            compute::min(values).zip(compute::max(values)).map(|(a, b)| (a as i128, b as i128))
+        }
+        DataType::Decimal128(_, _) => {
+            let values = column.as_primitive::<Decimal128Type>();
+            compute::min(values).zip(compute::max(values))
+        }
+        _ => None,
+    };
+    *range = match (*range, found) {
+        (Some((low, high)), Some((a, b))) => Some((low.min(a), high.max(b))),
+        (None, found) => found,
+        (range, None) => range,
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, StringViewArray};
+
+    use super::*;
+
+    fn batch(values: Vec<i64>) -> RecordBatch {
+        let text: StringViewArray =
+            values.iter().map(|v| Some(format!("row number {v} with a long text"))).collect();
+        RecordBatch::try_from_iter([
+            ("A", Arc::new(Int64Array::from(values)) as ArrayRef),
+            ("B", Arc::new(text) as ArrayRef),
+        ])
+        .unwrap()
+    }
+
+    #[test]
+    fn large_results_go_to_disk_and_read_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = batch((0..100_000).collect());
+        let mut writer = SpoolWriter::new(first.schema(), directory.path(), "q", None);
+        writer.write(&first).unwrap();
+        writer.write(&batch(vec![-5])).unwrap();
+        let spool = writer.finish().unwrap();
+        assert!(!spool.in_memory());
+        assert_eq!(spool.total_rows(), 100_001);
+        assert_eq!(spool.integer_ranges()[0], Some((-5, 99_999)));
+        let last = spool.read_batch(spool.batch_rows().len() - 1).unwrap();
+        assert_eq!(last, batch(vec![-5]));
+        drop(spool);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_limit_on_size_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = batch((0..1000).collect());
+        let mut writer = SpoolWriter::new(first.schema(), directory.path(), "q", Some(1000));
+        assert!(writer.write(&first).is_err());
+    }
+}

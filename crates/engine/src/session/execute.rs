@@ -1,0 +1,569 @@
+//! Running a request: parse, one transaction per statement, answer, history.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use frazil_catalog::CommitMeta;
+use frazil_catalog::account::{AccessRecord, AccessedObject, QueryRecord, QueryState, now_micros};
+use frazil_common::{Code, UserError};
+use frazil_dialect::{Parsed, Statement, StatementKind, parse_statements_with};
+use frazil_functions::{Facts, OutputFormats, TypedExpr};
+use frazil_lake::LakeError;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::api::{StatementRequest, StoredResult};
+use crate::session::binds::{ArrayBinds, Names, scalar_binds};
+use crate::session::parameters::Parameters;
+use crate::session::{OpenTransaction, Session};
+use crate::statements;
+use crate::statements::context::{
+    Record, StatementContext, Work, cancelled, commits_first, reads_only,
+};
+use crate::statements::outcome::Outcome;
+
+/// Times an autocommit statement is tried again after losing a race.
+const RETRIES_MAX: usize = 20;
+/// Type number of a multi-statement answer.
+const MULTI_STATEMENT: u32 = 0xA000;
+
+impl Session {
+    /// Runs SQL text and keeps the result under the request's query id.
+    ///
+    /// # Errors
+    /// The user's error, which is kept under the query id too.
+    pub async fn execute(
+        self: &Arc<Self>,
+        request: StatementRequest,
+    ) -> Result<Arc<StoredResult>, UserError> {
+        let results = &self.shared.results;
+        results.start(request.query_id, self.id, request.cancel.clone());
+        let guard = Unfinished { session: self.clone(), query_id: request.query_id };
+        let result = self.execute_text(&request).await;
+        results.finish(request.query_id, result.clone(), now_micros());
+        std::mem::forget(guard);
+        result
+    }
+
+    async fn execute_text(
+        self: &Arc<Self>,
+        request: &StatementRequest,
+    ) -> Result<Arc<StoredResult>, UserError> {
+        let names = Names { binds: &request.binds, state: &self.state };
+        let mut parsed = match parse_statements_with(&request.text, &names) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                self.record_unparsed(request, &error).await;
+                return Err(error);
+            }
+        };
+        if parsed.is_empty() {
+            return Err(UserError::new(Code::EmptyStatement, "Empty SQL statement."));
+        }
+        let parameters = self.statement_parameters(request)?;
+        let allowed = request
+            .multi_statement_count
+            .map_or_else(|| parameters.get_number("MULTI_STATEMENT_COUNT"), i64::from);
+        if parsed.len() as i64 != allowed && !(allowed == 0 || parsed.len() == 1 && allowed == 1) {
+            return Err(UserError::new(
+                Code::TooManyStatements,
+                format!(
+                    "Actual statement count {} did not match the desired statement count {allowed}.",
+                    parsed.len()
+                ),
+            ));
+        }
+        if parsed.len() == 1 {
+            let statement = parsed.remove(0);
+            return self.execute_one(request, statement, request.query_id, &parameters).await;
+        }
+        let mut children = Vec::with_capacity(parsed.len());
+        for statement in parsed {
+            let query_id = Uuid::now_v7();
+            self.shared.results.start(query_id, self.id, request.cancel.clone());
+            let result = self.execute_one(request, statement, query_id, &parameters).await;
+            self.shared.results.finish(query_id, result.clone(), now_micros());
+            children.push((query_id, result?.statement_type_id));
+        }
+        let outcome = Outcome::status("Multiple statements executed successfully.")?;
+        let mut stored = self.stored(request.query_id, MULTI_STATEMENT, outcome, 0);
+        stored.children = children;
+        Ok(Arc::new(stored))
+    }
+
+    async fn execute_one(
+        self: &Arc<Self>,
+        request: &StatementRequest,
+        parsed: Parsed,
+        query_id: Uuid,
+        parameters: &Parameters,
+    ) -> Result<Arc<StoredResult>, UserError> {
+        let started = now_micros();
+        let kind = parsed.statement.kind();
+        let record = Arc::new(parking_lot::Mutex::new(Record::default()));
+        let cancel = request.cancel.child_token();
+        let timer = Timer::start(parameters, &cancel);
+        let result = self
+            .run_retrying(request, &parsed, query_id, parameters, &cancel, &record)
+            .await
+            .map_err(|error| timer.explain(error));
+        let number_of_binds = request.binds.len() as u32;
+        let history = self.history_record(
+            request,
+            &parsed,
+            query_id,
+            parameters,
+            started,
+            kind,
+            &result,
+            &record.lock(),
+        );
+        self.shared.history.record(history.0, history.1).await;
+        if !request.describe_only {
+            self.state.lock().remember_query(query_id.to_string());
+        }
+        let outcome = result?;
+        let mut stored = self.stored(
+            query_id,
+            outcome.statement_type_id.unwrap_or(kind.statement_type_id()),
+            outcome,
+            number_of_binds,
+        );
+        stored.array_bind_supported = matches!(parsed.statement, Statement::Insert(_));
+        Ok(Arc::new(stored))
+    }
+
+    /// Runs a statement in its transaction; an autocommit one that lost a race runs again.
+    async fn run_retrying(
+        self: &Arc<Self>,
+        request: &StatementRequest,
+        parsed: &Parsed,
+        query_id: Uuid,
+        parameters: &Parameters,
+        cancel: &CancellationToken,
+        record: &Arc<parking_lot::Mutex<Record>>,
+    ) -> Result<Outcome, UserError> {
+        let mut tries = 0;
+        loop {
+            *record.lock() = Record::default();
+            let mut context =
+                self.statement_context(request, &parsed.text, query_id, parameters, cancel).await?;
+            let statement = match ArrayBinds::take(request, &parsed.statement)? {
+                Some((statement, arrays)) => {
+                    context.binds.clear();
+                    context.array_binds = Some(arrays);
+                    statement
+                }
+                None => parsed.statement.clone(),
+            };
+            let result = tokio::select! {
+                result = self.run_in_transaction(&context, &statement, query_id) => result,
+                () = cancel.cancelled() => Err(Failure::User(cancelled())),
+            };
+            *record.lock() = context.record.lock().clone();
+            match result {
+                Ok(outcome) => return Ok(outcome),
+                Err(Failure::LostRace(_)) if tries < RETRIES_MAX => {
+                    tries += 1;
+                    // A short pause that grows, so that contenders spread out.
+                    tokio::time::sleep(Duration::from_millis(2 * tries as u64)).await;
+                }
+                Err(Failure::LostRace(error) | Failure::User(error)) => return Err(error),
+            }
+        }
+    }
+
+    async fn run_in_transaction(
+        self: &Arc<Self>,
+        context: &StatementContext,
+        statement: &Statement,
+        query_id: Uuid,
+    ) -> Result<Outcome, Failure> {
+        let mut guard = self.transaction.clone().lock_owned().await;
+        match statement {
+            Statement::Begin(begin) => {
+                return statements::transaction::begin(context, &mut guard, begin)
+                    .await
+                    .map_err(Failure::User);
+            }
+            Statement::Commit => {
+                return statements::transaction::commit(context, &mut guard)
+                    .await
+                    .map_err(Failure::User);
+            }
+            Statement::Rollback => {
+                return statements::transaction::rollback(&mut guard).await.map_err(Failure::User);
+            }
+            _ => {}
+        }
+        if commits_first(statement) && !context.describe_only && guard.is_some() {
+            statements::transaction::commit(context, &mut guard).await.map_err(Failure::User)?;
+        }
+        let writes = !reads_only(statement) && !context.describe_only;
+        if guard.is_none()
+            && writes
+            && statements::is_dml(statement)
+            && !context.parameters.get_bool("AUTOCOMMIT")
+        {
+            statements::transaction::open(context, &mut guard, None)
+                .await
+                .map_err(Failure::User)?;
+        }
+        if guard.is_some() {
+            let mut work = Work::Open(guard);
+            work.lake()
+                .map_err(Failure::User)?
+                .refresh()
+                .await
+                .map_err(|e| Failure::User(e.into()))?;
+            let outcome =
+                statements::run(context, &mut work, statement).await.map_err(Failure::User)?;
+            if let Work::Open(guard) = &mut work
+                && let Some(open) = guard.as_mut()
+                && writes
+            {
+                open.query_ids.push(query_id.to_string());
+            }
+            return Ok(outcome);
+        }
+        // Statements of their own transaction do not wait for each other.
+        drop(guard);
+        let lake = self.shared.lake.begin(self.id).await.map_err(|e| Failure::User(e.into()))?;
+        let mut work = Work::Auto(Box::new(lake));
+        let outcome = statements::run(context, &mut work, statement).await;
+        let Work::Auto(lake) = work else {
+            return Err(Failure::User(UserError::internal("the transaction changed hands")));
+        };
+        match outcome {
+            Ok(outcome) if writes => {
+                let meta = CommitMeta {
+                    query_id: Some(query_id.to_string()),
+                    statements: vec![query_id.to_string()],
+                    user: Some(self.user.clone()),
+                    message: None,
+                };
+                match lake.commit(meta).await {
+                    Ok(_) => {
+                        statements::ownership::after_commit(context)
+                            .await
+                            .map_err(Failure::User)?;
+                        Ok(outcome)
+                    }
+                    Err(error @ LakeError::Conflict { .. }) => Err(Failure::LostRace(error.into())),
+                    Err(error) => Err(Failure::User(error.into())),
+                }
+            }
+            Ok(outcome) => {
+                lake.rollback().await;
+                Ok(outcome)
+            }
+            Err(error) => {
+                lake.rollback().await;
+                Err(Failure::User(error))
+            }
+        }
+    }
+
+    fn statement_parameters(&self, request: &StatementRequest) -> Result<Parameters, UserError> {
+        let mut parameters = self.state.lock().parameters.clone();
+        for (name, value) in &request.parameters {
+            parameters.set_json(name, value)?;
+        }
+        Ok(parameters)
+    }
+
+    pub(crate) async fn statement_context(
+        self: &Arc<Self>,
+        request: &StatementRequest,
+        text: &str,
+        query_id: Uuid,
+        parameters: &Parameters,
+        cancel: &CancellationToken,
+    ) -> Result<StatementContext, UserError> {
+        let state = self.state.lock().clone();
+        let model = self.shared.access_model().await?;
+        let facts = Facts {
+            now_micros: now_micros(),
+            timezone: parameters.timezone(),
+            user: self.user.clone(),
+            role: state.role.clone(),
+            account: "FRAZIL".to_string(),
+            database: state.database.clone(),
+            schema: state.schema.clone(),
+            warehouse: state.warehouse.clone(),
+            session_id: self.id,
+            query_id: query_id.to_string(),
+            last_query_ids: state.query_ids.iter().cloned().collect(),
+            server_version: env!("CARGO_PKG_VERSION").to_string(),
+            week_start: parameters.get_number("WEEK_START") as u8,
+            formats: output_formats(parameters),
+            transaction_id: None,
+            statement: text.to_string(),
+            available_roles: model
+                .available_roles(&self.user)
+                .into_iter()
+                .map(str::to_string)
+                .collect(),
+        };
+        let binds: Vec<TypedExpr> = scalar_binds(&request.binds, &facts)?;
+        let roles = effective_roles(&model, &self.user, &state.role, state.secondary_roles);
+        Ok(StatementContext {
+            shared: self.shared.clone(),
+            session: self.clone(),
+            facts,
+            parameters: parameters.clone(),
+            state,
+            binds,
+            array_binds: None,
+            text: request.text.clone(),
+            model,
+            roles,
+            cancel: cancel.clone(),
+            describe_only: request.describe_only,
+            pinned: None,
+            depth: 0,
+            record: parking_lot::Mutex::default(),
+        })
+    }
+
+    fn stored(
+        &self,
+        query_id: Uuid,
+        statement_type_id: u32,
+        outcome: Outcome,
+        number_of_binds: u32,
+    ) -> StoredResult {
+        StoredResult {
+            query_id,
+            statement_type_id,
+            columns: outcome.columns,
+            rows: outcome.rows,
+            context: self.current(),
+            transfer: outcome.transfer,
+            children: Vec::new(),
+            user: self.user.clone(),
+            number_of_binds,
+            array_bind_supported: false,
+            prefers_json: outcome.prefers_json,
+            rows_affected: outcome.rows_affected,
+            finished_micros: now_micros(),
+        }
+    }
+
+    async fn record_unparsed(&self, request: &StatementRequest, error: &UserError) {
+        let now = now_micros();
+        let state = self.state.lock().clone();
+        let record = QueryRecord {
+            query_id: request.query_id.to_string(),
+            query_text: request.text.clone(),
+            query_type: "UNKNOWN".to_string(),
+            user: self.user.clone(),
+            role: Some(state.role),
+            warehouse: state.warehouse,
+            database: state.database,
+            schema: state.schema,
+            session_id: self.id,
+            start_time: now,
+            end_time: now,
+            state: QueryState::Fail,
+            error_code: Some(i64::from(error.code.number())),
+            error_message: Some(error.message.clone()),
+            rows_produced: 0,
+            rows_inserted: 0,
+            rows_updated: 0,
+            rows_deleted: 0,
+            bytes_scanned: 0,
+            snapshot_id: None,
+            query_tag: state.parameters.get("QUERY_TAG").to_string(),
+        };
+        self.shared.history.record(record, None).await;
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn history_record(
+        &self,
+        request: &StatementRequest,
+        parsed: &Parsed,
+        query_id: Uuid,
+        parameters: &Parameters,
+        started: i64,
+        kind: StatementKind,
+        result: &Result<Outcome, UserError>,
+        record: &Record,
+    ) -> (QueryRecord, Option<AccessRecord>) {
+        let state = self.state.lock().clone();
+        let (produced, changes) = match result {
+            Ok(outcome) => (outcome.rows.total_rows() as i64, outcome.changes),
+            Err(_) => (0, Default::default()),
+        };
+        let error = result.as_ref().err();
+        let query = QueryRecord {
+            query_id: query_id.to_string(),
+            query_text: redacted(&parsed.statement, &parsed.text),
+            query_type: if request.describe_only {
+                "DESCRIBE".to_string()
+            } else {
+                kind.as_str().to_string()
+            },
+            user: self.user.clone(),
+            role: Some(state.role),
+            warehouse: state.warehouse,
+            database: state.database,
+            schema: state.schema,
+            session_id: self.id,
+            start_time: started,
+            end_time: now_micros(),
+            state: if error.is_some() { QueryState::Fail } else { QueryState::Success },
+            error_code: error.map(|error| i64::from(error.code.number())),
+            error_message: error.map(|error| error.message.clone()),
+            rows_produced: produced,
+            rows_inserted: changes.inserted as i64,
+            rows_updated: changes.updated as i64,
+            rows_deleted: changes.deleted as i64,
+            bytes_scanned: record.bytes_scanned as i64,
+            snapshot_id: record.snapshot,
+            query_tag: parameters.get("QUERY_TAG").to_string(),
+        };
+        let access = (!record.accesses.is_empty() && error.is_none()).then(|| AccessRecord {
+            query_id: query_id.to_string(),
+            query_start_time: started,
+            user: self.user.clone(),
+            objects: record
+                .accesses
+                .iter()
+                .map(|access| AccessedObject {
+                    kind: access.object.kind,
+                    id: access.object.id,
+                    name: access.object.name.clone(),
+                    privilege: access.privilege.as_str().to_string(),
+                    columns: access.columns.clone(),
+                    direct: access.on_behalf_of.is_none(),
+                })
+                .collect(),
+        });
+        (query, access)
+    }
+}
+
+/// A statement's text without its secrets.
+fn redacted(statement: &Statement, text: &str) -> String {
+    let secret = match statement {
+        Statement::CreateUser(_) => true,
+        Statement::AlterObject(alter) => alter.kind == frazil_dialect::ObjectWord::User,
+        _ => false,
+    };
+    if !secret {
+        return text.to_string();
+    }
+    // The word after PASSWORD = is the only secret these statements can carry.
+    let upper = text.to_ascii_uppercase();
+    match upper.find("PASSWORD") {
+        Some(at) => format!("{}PASSWORD = '***' …", &text[..at]),
+        None => text.to_string(),
+    }
+}
+
+pub(crate) fn effective_roles(
+    model: &frazil_governance::AccessModel,
+    user: &str,
+    role: &str,
+    secondary: bool,
+) -> frazil_governance::EffectiveRoles {
+    use frazil_governance::SecondaryRoles;
+    let secondary = if secondary { SecondaryRoles::All } else { SecondaryRoles::None };
+    model.effective_roles(user, role, &secondary)
+}
+
+fn output_formats(parameters: &Parameters) -> OutputFormats {
+    let timestamp = |name: &str| {
+        let own = parameters.get(name);
+        if own.is_empty() { parameters.get("TIMESTAMP_OUTPUT_FORMAT") } else { own }.to_string()
+    };
+    OutputFormats {
+        date: parameters.get("DATE_OUTPUT_FORMAT").to_string(),
+        time: parameters.get("TIME_OUTPUT_FORMAT").to_string(),
+        timestamp_ntz: timestamp("TIMESTAMP_NTZ_OUTPUT_FORMAT"),
+        timestamp_ltz: timestamp("TIMESTAMP_LTZ_OUTPUT_FORMAT"),
+        timestamp_tz: timestamp("TIMESTAMP_TZ_OUTPUT_FORMAT"),
+        binary: parameters.get("BINARY_OUTPUT_FORMAT").to_string(),
+    }
+}
+
+/// Why a statement did not finish.
+enum Failure {
+    /// Another commit got in the way; trying again may succeed.
+    LostRace(UserError),
+    User(UserError),
+}
+
+/// Marks a statement as ended when its future is dropped midway.
+struct Unfinished {
+    session: Arc<Session>,
+    query_id: Uuid,
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        self.session.shared.results.finish(self.query_id, Err(cancelled()), now_micros());
+    }
+}
+
+/// STATEMENT_TIMEOUT_IN_SECONDS: cancels the statement, and says why.
+struct Timer {
+    seconds: i64,
+    expired: Arc<std::sync::atomic::AtomicBool>,
+    task: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Timer {
+    fn start(parameters: &Parameters, cancel: &CancellationToken) -> Timer {
+        let seconds = parameters.get_number("STATEMENT_TIMEOUT_IN_SECONDS");
+        let expired = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let task = (seconds > 0).then(|| {
+            let (expired, cancel) = (expired.clone(), cancel.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_secs(seconds as u64)).await;
+                expired.store(true, std::sync::atomic::Ordering::SeqCst);
+                cancel.cancel();
+            })
+        });
+        Timer { seconds, expired, task }
+    }
+
+    fn explain(&self, error: UserError) -> UserError {
+        if error.code == Code::Cancelled && self.expired.load(std::sync::atomic::Ordering::SeqCst) {
+            return UserError::new(
+                Code::StatementTimeout,
+                format!(
+                    "Statement reached its statement or warehouse timeout of {} second(s) and was \
+                     canceled.",
+                    self.seconds
+                ),
+            );
+        }
+        error
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+/// Opens a transaction for a session.
+pub(crate) fn opened(lake: frazil_lake::LakeTransaction, name: Option<String>) -> OpenTransaction {
+    OpenTransaction {
+        lake,
+        id: now_micros().to_string(),
+        name,
+        started_micros: now_micros(),
+        query_ids: Vec::new(),
+    }
+}
+
+/// Session variables by name, for the planner.
+pub(crate) type Variables = HashMap<String, TypedExpr>;

@@ -1,0 +1,366 @@
+//! Logging in, renewing tokens, logging out.
+
+use std::sync::Arc;
+
+use frazil_catalog::account::{
+    LoginRecord, NewSession, SessionRow, SessionState as StoredState, User,
+};
+use frazil_common::{Code, UserError, fold_identifier};
+use frazil_governance::system;
+
+use crate::api::{Credential, LoginRequest, SessionTokens};
+use crate::engine::{Engine, Shared};
+use crate::session::parameters::Parameters;
+use crate::session::secrets::{ACCESS_TOKEN_PREFIX, digest, random_secret, verify_password};
+use crate::session::{Session, SessionState};
+use crate::statements::account_change::AccountChange;
+
+/// How long a session token lasts before it must be renewed, in seconds.
+const SESSION_SECONDS: u64 = 3600;
+/// How long a master token lasts without renewal, in seconds.
+const MASTER_SECONDS: u64 = 14_400;
+
+/// A successful login.
+pub struct LoginOk {
+    pub session: Arc<Session>,
+    pub tokens: SessionTokens,
+}
+
+fn refused() -> UserError {
+    UserError::new(Code::AuthenticationFailed, "Incorrect username or password was specified.")
+}
+
+fn now_micros() -> i64 {
+    frazil_catalog::account::now_micros()
+}
+
+/// The user and the token's role restriction, if the credential is right.
+async fn authenticate(
+    shared: &Shared,
+    request: &LoginRequest,
+) -> Result<(User, Option<String>, &'static str), UserError> {
+    let user = shared.accounts.user_by_login(&fold_identifier(&request.user)).await?;
+    let user = match user {
+        Some(user) => Some(user),
+        None => shared.accounts.user(&request.user).await?,
+    };
+    let secret = match &request.credential {
+        Credential::Embedded => {
+            return user.map(|user| (user, None, "EMBEDDED")).ok_or_else(refused);
+        }
+        Credential::AccessToken(secret) => return by_token(shared, user, secret).await,
+        Credential::Password(secret) => secret.clone(),
+    };
+    if secret.starts_with(ACCESS_TOKEN_PREFIX) {
+        return by_token(shared, user, &secret).await;
+    }
+    // The same work for unknown users, so that time does not tell names apart.
+    let hash = user.as_ref().and_then(|user| user.password_hash.clone());
+    let right = tokio::task::spawn_blocking(move || match hash {
+        Some(hash) => verify_password(&secret, &hash),
+        None => {
+            let decoy = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21l$\
+                         n0Zc1Yw5c5wHkq2m0x1c1b6m0v5q8w2d3e4f5a6b7c8";
+            let _ = verify_password(&secret, decoy);
+            false
+        }
+    })
+    .await
+    .map_err(UserError::internal)?;
+    match user {
+        Some(user) if right && !user.disabled => Ok((user, None, "PASSWORD")),
+        _ => Err(refused()),
+    }
+}
+
+async fn by_token(
+    shared: &Shared,
+    user: Option<User>,
+    secret: &str,
+) -> Result<(User, Option<String>, &'static str), UserError> {
+    let invalid =
+        || UserError::new(Code::AuthenticationFailed, "Programmatic access token is invalid.");
+    let token = shared.accounts.access_token(&digest(secret)).await?.ok_or_else(invalid)?;
+    let view = shared.accounts.view().await?;
+    let owner = view.user_by_id(token.user_id).cloned().ok_or_else(invalid)?;
+    let named_other = user.is_some_and(|user| user.id != owner.id);
+    if named_other || owner.disabled || !token.is_valid(now_micros()) {
+        return Err(invalid());
+    }
+    let mut transaction = AccountChange::on(&shared.accounts).await?;
+    transaction.writer().record_token_use(token.id).await?;
+    transaction.commit().await?;
+    Ok((owner, token.role_restriction, "PROGRAMMATIC_ACCESS_TOKEN"))
+}
+
+impl Engine {
+    /// Checks a credential and opens a session.
+    ///
+    /// # Errors
+    /// 390100 for a wrong user, password or token; 390189 for a role the user does not hold.
+    pub async fn login(&self, request: LoginRequest) -> Result<LoginOk, UserError> {
+        let shared = &self.shared;
+        let checked = authenticate(shared, &request).await;
+        let (factor, outcome) = match &checked {
+            Ok((_, _, factor)) => (*factor, None),
+            Err(error) => ("PASSWORD", Some(error.clone())),
+        };
+        let mut transaction = AccountChange::on(&shared.accounts).await?;
+        transaction
+            .writer()
+            .insert_login(&LoginRecord {
+                event_time: now_micros(),
+                user: fold_identifier(&request.user),
+                client_ip: None,
+                client_name: Some(request.client.clone()),
+                client_version: None,
+                factor: factor.to_string(),
+                success: outcome.is_none(),
+                error_code: outcome.as_ref().map(|error| i64::from(error.code.number())),
+                error_message: outcome.as_ref().map(|error| error.message.clone()),
+            })
+            .await?;
+        transaction.commit().await?;
+        let (user, restriction, _) = checked?;
+
+        let role = self.first_role(&user, request.role.as_deref(), restriction.as_deref()).await?;
+        let mut parameters = Parameters::default();
+        for (name, value) in &request.parameters {
+            parameters.set_json(name, value)?;
+        }
+        let namespace = user.properties.default_namespace.clone();
+        let (default_database, default_schema) = match &namespace {
+            Some(text) => match text.split_once('.') {
+                Some((database, schema)) => (Some(database.to_string()), Some(schema.to_string())),
+                None => (Some(text.clone()), None),
+            },
+            None => (None, None),
+        };
+        let view = shared.catalog.head_view().await?;
+        let database = request
+            .database
+            .as_deref()
+            .map(identifier_text)
+            .or(default_database)
+            .filter(|name| view.database(name).is_some());
+        let wanted_schema = request.schema.as_deref().map(identifier_text).or(default_schema);
+        let schema = database.as_deref().and_then(|database| {
+            wanted_schema
+                .or_else(|| Some("PUBLIC".to_string()))
+                .filter(|name| view.schema(database, name).is_some())
+        });
+        let warehouse = request
+            .warehouse
+            .as_deref()
+            .map(identifier_text)
+            .or_else(|| user.properties.default_warehouse.clone());
+        let state = SessionState {
+            database,
+            schema,
+            warehouse,
+            role,
+            secondary_roles: false,
+            parameters,
+            variables: Default::default(),
+            query_ids: Default::default(),
+        };
+        let tokens = new_tokens();
+        let mut transaction = AccountChange::on(&shared.accounts).await?;
+        let row = transaction
+            .writer()
+            .create_session(NewSession {
+                user_id: user.id,
+                session_token_sha256: digest(&tokens.session_token),
+                session_expires_on: now_micros() + seconds(tokens.session_seconds),
+                master_token_sha256: digest(&tokens.master_token),
+                master_expires_on: now_micros() + seconds(tokens.master_seconds),
+                state: stored_state(&state, restriction.as_deref(), &request.client),
+            })
+            .await?;
+        transaction.commit().await?;
+        let session = Arc::new(Session {
+            id: row.id,
+            user: user.name,
+            client: request.client,
+            role_restriction: restriction,
+            shared: shared.clone(),
+            state: parking_lot::Mutex::new(state),
+            transaction: Arc::default(),
+        });
+        shared.sessions.write().insert(row.id, session.clone());
+        Ok(LoginOk { session, tokens })
+    }
+
+    async fn first_role(
+        &self,
+        user: &User,
+        wanted: Option<&str>,
+        restriction: Option<&str>,
+    ) -> Result<String, UserError> {
+        let model = self.shared.access_model().await?;
+        let role = match (restriction, wanted) {
+            (Some(only), _) => only.to_string(),
+            (None, Some(wanted)) => identifier_text(wanted),
+            (None, None) => match &user.properties.default_role {
+                Some(role) if model.may_assume(&user.name, role) => role.clone(),
+                _ => system::PUBLIC.to_string(),
+            },
+        };
+        if !model.may_assume(&user.name, &role) {
+            return Err(UserError::new(
+                Code::RoleNotGranted,
+                format!(
+                    "Role '{role}' specified in the connect string is not granted to this user. Contact your local system administrator, or attempt to login with another role, e.g. PUBLIC."
+                ),
+            ));
+        }
+        Ok(role)
+    }
+
+    /// The session of a token.
+    ///
+    /// # Errors
+    /// 390112 for an expired token, 390104 for one that was never given or whose session is gone.
+    pub async fn session_by_token(&self, token: &str) -> Result<Arc<Session>, UserError> {
+        let invalid =
+            || UserError::new(Code::TokenInvalid, "Authentication token is invalid. Log in again.");
+        let row =
+            self.shared.accounts.session_by_token(&digest(token)).await?.ok_or_else(invalid)?;
+        if row.session_expires_on <= now_micros() {
+            return Err(UserError::new(
+                Code::TokenExpired,
+                "Authentication token has expired. The user must authenticate again.",
+            ));
+        }
+        self.revive(row).await
+    }
+
+    /// The live session of a stored row; after a restart it is made again from the row.
+    async fn revive(&self, row: SessionRow) -> Result<Arc<Session>, UserError> {
+        if let Some(session) = self.shared.sessions.read().get(&row.id) {
+            return Ok(session.clone());
+        }
+        let gone = || UserError::new(Code::SessionGone, "Session no longer exists. Log in again.");
+        let view = self.shared.accounts.view().await?;
+        let user = view.user_by_id(row.user_id).filter(|user| !user.disabled).ok_or_else(gone)?;
+        let mut parameters = Parameters::default();
+        for (name, value) in &row.state.parameters {
+            parameters.set_json(name, value)?;
+        }
+        let state = SessionState {
+            database: row.state.database.clone(),
+            schema: row.state.schema.clone(),
+            warehouse: row.state.warehouse.clone(),
+            role: row.state.role.clone().unwrap_or_else(|| system::PUBLIC.to_string()),
+            secondary_roles: row.state.secondary_roles.as_bool().unwrap_or_default(),
+            parameters,
+            variables: Default::default(),
+            query_ids: Default::default(),
+        };
+        let session = Arc::new(Session {
+            id: row.id,
+            user: user.name.clone(),
+            client: row.state.client_name.clone().unwrap_or_default(),
+            role_restriction: row.state.role_restriction.clone(),
+            shared: self.shared.clone(),
+            state: parking_lot::Mutex::new(state),
+            transaction: Arc::default(),
+        });
+        Ok(self.shared.sessions.write().entry(row.id).or_insert(session).clone())
+    }
+
+    /// New tokens for the session of a master token; the old ones stop working.
+    pub async fn renew(&self, master_token: &str) -> Result<(i64, SessionTokens), UserError> {
+        let row = self
+            .shared
+            .accounts
+            .session_by_master_token(&digest(master_token))
+            .await?
+            .ok_or_else(|| {
+                UserError::new(Code::MasterTokenInvalid, "Master token is invalid. Log in again.")
+            })?;
+        if row.master_expires_on <= now_micros() {
+            return Err(UserError::new(
+                Code::MasterTokenExpired,
+                "Master token has expired. Log in again.",
+            ));
+        }
+        let tokens = new_tokens();
+        let mut transaction = AccountChange::on(&self.shared.accounts).await?;
+        transaction
+            .writer()
+            .renew_session(
+                row.id,
+                (&digest(&tokens.session_token), now_micros() + seconds(tokens.session_seconds)),
+                (&digest(&tokens.master_token), now_micros() + seconds(tokens.master_seconds)),
+            )
+            .await?;
+        transaction.commit().await?;
+        Ok((row.id, tokens))
+    }
+
+    /// Ends a session: what it runs stops, its open transaction is rolled back, its temporary
+    /// objects go.
+    pub async fn close_session(&self, session: &Session) -> Result<(), UserError> {
+        let shared = &self.shared;
+        shared.results.cancel_session(session.id, None);
+        shared.sessions.write().remove(&session.id);
+        if let Some(open) = session.transaction.lock().await.take() {
+            open.lake.rollback().await;
+        }
+        shared.lake.drop_session(session.id).await;
+        let mut transaction = AccountChange::on(&shared.accounts).await?;
+        let dropped = transaction.writer().drop_objects_of_session(session.id).await?;
+        transaction.writer().delete_session(session.id).await?;
+        transaction.commit().await?;
+        for object in dropped.iter().filter(|o| o.kind == frazil_common::ObjectKind::Stage) {
+            shared.stages.delete_stage(object.id).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What a session's row keeps of its state.
+pub(crate) fn stored_state(
+    state: &SessionState,
+    restriction: Option<&str>,
+    client: &str,
+) -> StoredState {
+    StoredState {
+        database: state.database.clone(),
+        schema: state.schema.clone(),
+        warehouse: state.warehouse.clone(),
+        role: Some(state.role.clone()),
+        secondary_roles: serde_json::Value::Bool(state.secondary_roles),
+        role_restriction: restriction.map(str::to_string),
+        parameters: state
+            .parameters
+            .overrides()
+            .map(|(name, value)| (name.to_string(), serde_json::Value::from(value)))
+            .collect(),
+        client_name: Some(client.to_string()),
+        client_version: None,
+        client_environment: serde_json::Value::Null,
+    }
+}
+
+/// A name given outside SQL, such as at login: quoted text is exact, other text is folded.
+fn identifier_text(text: &str) -> String {
+    match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(exact) => exact.replace("\"\"", "\""),
+        None => fold_identifier(text),
+    }
+}
+
+fn new_tokens() -> SessionTokens {
+    SessionTokens {
+        session_token: random_secret(),
+        session_seconds: SESSION_SECONDS,
+        master_token: random_secret(),
+        master_seconds: MASTER_SECONDS,
+    }
+}
+
+fn seconds(seconds: u64) -> i64 {
+    seconds as i64 * 1_000_000
+}

@@ -1,0 +1,132 @@
+//! Sessions: who is connected, where, with which settings and which open transaction.
+
+pub(crate) mod binds;
+pub(crate) mod execute;
+pub(crate) mod login;
+pub mod parameters;
+pub(crate) mod secrets;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use frazil_common::{Code, ObjectName, QualifiedName, UserError};
+use frazil_functions::TypedExpr;
+use frazil_lake::LakeTransaction;
+use parking_lot::Mutex;
+
+use crate::api::SessionContext;
+use crate::engine::Shared;
+use parameters::Parameters;
+
+/// Query ids kept for LAST_QUERY_ID.
+const QUERY_IDS_KEPT: usize = 1000;
+
+/// What a session remembers between statements.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionState {
+    pub database: Option<String>,
+    pub schema: Option<String>,
+    pub warehouse: Option<String>,
+    pub role: String,
+    /// Whether all roles granted to the user count beside the primary one.
+    pub secondary_roles: bool,
+    pub parameters: Parameters,
+    pub variables: HashMap<String, TypedExpr>,
+    pub query_ids: VecDeque<String>,
+}
+
+/// A transaction opened by BEGIN, or by DML where AUTOCOMMIT is off.
+pub(crate) struct OpenTransaction {
+    pub lake: LakeTransaction,
+    pub id: String,
+    pub name: Option<String>,
+    pub started_micros: i64,
+    /// Statements whose changes it holds, for the commit's record.
+    pub query_ids: Vec<String>,
+}
+
+/// One connection's session.
+pub struct Session {
+    pub(crate) id: i64,
+    pub(crate) user: String,
+    pub(crate) client: String,
+    /// A token's role restriction: the only role this session may use.
+    pub(crate) role_restriction: Option<String>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) state: Mutex<SessionState>,
+    pub(crate) transaction: Arc<tokio::sync::Mutex<Option<OpenTransaction>>>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Session({}, {})", self.id, self.user)
+    }
+}
+
+impl Session {
+    pub fn id(&self) -> i64 {
+        self.id
+    }
+
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The client program, as it named itself at login.
+    pub fn client(&self) -> &str {
+        &self.client
+    }
+
+    /// The current objects and role.
+    pub fn current(&self) -> SessionContext {
+        let state = self.state.lock();
+        SessionContext {
+            user: self.user.clone(),
+            database: state.database.clone(),
+            schema: state.schema.clone(),
+            warehouse: state.warehouse.clone(),
+            role: state.role.clone(),
+        }
+    }
+
+    /// Makes a database and schema the current ones.
+    pub(crate) fn set_namespace(&self, database: Option<String>, schema: Option<String>) {
+        let mut state = self.state.lock();
+        state.database = database;
+        state.schema = schema;
+    }
+
+    /// All session parameters with typed values.
+    pub fn parameters(&self) -> Vec<(String, serde_json::Value)> {
+        self.state.lock().parameters.to_json()
+    }
+}
+
+impl SessionState {
+    /// Completes a name from the session's current database and schema.
+    pub fn qualify(&self, name: &ObjectName) -> Result<QualifiedName, UserError> {
+        if name.database.is_none() && self.database.is_none() {
+            return Err(UserError::new(
+                Code::NoCurrentDatabase,
+                "Cannot perform operation. This session does not have a current database. Call \
+                 'USE DATABASE', or use a qualified name.",
+            ));
+        }
+        if name.schema.is_none() && self.schema.is_none() {
+            return Err(UserError::new(
+                Code::NoCurrentSchema,
+                "Cannot perform operation. This session does not have a current schema. Call \
+                 'USE SCHEMA', or use a qualified name.",
+            ));
+        }
+        name.qualify(self.database.as_deref(), self.schema.as_deref())
+            .ok_or_else(|| UserError::internal("a name could not be completed"))
+    }
+
+    pub fn remember_query(&mut self, query_id: String) {
+        if self.query_ids.len() >= QUERY_IDS_KEPT {
+            self.query_ids.pop_front();
+        }
+        self.query_ids.push_back(query_id);
+    }
+}

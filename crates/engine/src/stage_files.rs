@@ -1,0 +1,226 @@
+//! Bytes of internal stages: `stages/<stage id>/<path>`, by id and never by name.
+
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use frazil_common::{Code, UserError};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
+
+use crate::api::{StageBytes, StageFile};
+
+/// Bytes collected before a part is written.
+const PART_BYTES: usize = 8 * 1024 * 1024;
+
+/// Stage files in the data directory.
+#[derive(Debug)]
+pub struct LocalStages {
+    store: Arc<LocalFileSystem>,
+    root: PathBuf,
+    /// Largest file taken, in bytes.
+    file_bytes_max: u64,
+}
+
+fn failed(action: &str, path: &str, error: impl std::fmt::Display) -> UserError {
+    UserError::new(Code::Internal, format!("Stage file '{path}' could not be {action}: {error}"))
+}
+
+impl LocalStages {
+    pub fn open(root: &FilePath, file_bytes_max: u64) -> Result<Self, UserError> {
+        std::fs::create_dir_all(root)
+            .map_err(|e| failed("opened", &root.display().to_string(), e))?;
+        let store = LocalFileSystem::new_with_prefix(root)
+            .map_err(|e| failed("opened", &root.display().to_string(), e))?;
+        Ok(LocalStages { store: Arc::new(store), root: root.to_path_buf(), file_bytes_max })
+    }
+
+    /// The store all stage files lie in; a stage's files are below its id.
+    pub fn object_store(&self) -> Arc<dyn ObjectStore> {
+        self.store.clone()
+    }
+
+    /// Where a stage's file lies in [`LocalStages::object_store`]. Refuses paths that climb out.
+    pub fn location(stage_id: i64, path: &str) -> Result<Path, UserError> {
+        let bad = |why: String| {
+            UserError::new(
+                Code::InvalidArgument,
+                format!("'{path}' is not a path inside a stage: {why}"),
+            )
+        };
+        if path.split('/').any(|part| part == ".." || part == ".") {
+            return Err(bad("it has a '.' or '..' part".to_string()));
+        }
+        let path = path.trim_start_matches('/');
+        Path::parse(format!("{stage_id}/{path}").trim_end_matches('/'))
+            .map_err(|e| bad(e.to_string()))
+    }
+
+    /// Removes everything below a stage.
+    pub async fn delete_stage(&self, stage_id: i64) -> Result<(), UserError> {
+        for file in self.list(stage_id, "").await? {
+            self.delete(stage_id, &file.path).await?;
+        }
+        Ok(())
+    }
+
+    fn sync(&self, location: &Path) -> std::io::Result<()> {
+        let path = self.root.join(location.as_ref());
+        std::fs::File::open(&path)?.sync_all()?;
+        // The directories' entries, up to the root that was there before.
+        let mut folder = path.parent();
+        while let Some(directory) = folder {
+            std::fs::File::open(directory)?.sync_all()?;
+            if directory == self.root {
+                break;
+            }
+            folder = directory.parent();
+        }
+        Ok(())
+    }
+
+    async fn write(
+        &self,
+        upload: &mut Box<dyn MultipartUpload>,
+        path: &str,
+        mut body: BoxStream<'static, Result<Bytes, std::io::Error>>,
+    ) -> Result<u64, UserError> {
+        let mut total = 0u64;
+        let mut part: Vec<u8> = Vec::new();
+        while let Some(bytes) = body.next().await {
+            let bytes = bytes.map_err(|e| failed("received", path, e))?;
+            total += bytes.len() as u64;
+            if total > self.file_bytes_max {
+                return Err(UserError::new(
+                    Code::ResourceLimit,
+                    format!(
+                        "File '{path}' is larger than the limit of {} bytes for stage files.",
+                        self.file_bytes_max
+                    ),
+                ));
+            }
+            part.extend_from_slice(&bytes);
+            if part.len() >= PART_BYTES {
+                let full = std::mem::take(&mut part);
+                upload
+                    .put_part(PutPayload::from(full))
+                    .await
+                    .map_err(|e| failed("written", path, e))?;
+            }
+        }
+        upload.put_part(PutPayload::from(part)).await.map_err(|e| failed("written", path, e))?;
+        upload.complete().await.map_err(|e| failed("written", path, e))?;
+        Ok(total)
+    }
+}
+
+#[async_trait::async_trait]
+impl StageBytes for LocalStages {
+    async fn put(
+        &self,
+        stage_id: i64,
+        path: &str,
+        body: BoxStream<'static, Result<Bytes, std::io::Error>>,
+    ) -> Result<u64, UserError> {
+        let location = Self::location(stage_id, path)?;
+        let mut upload =
+            self.store.put_multipart(&location).await.map_err(|e| failed("written", path, e))?;
+        match self.write(&mut upload, path, body).await {
+            Ok(total) => {
+                self.sync(&location).map_err(|e| failed("written", path, e))?;
+                Ok(total)
+            }
+            Err(error) => {
+                // The first error is the one to tell; the half-written part is removed.
+                let _ = upload.abort().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn get(
+        &self,
+        stage_id: i64,
+        path: &str,
+    ) -> Result<BoxStream<'static, Result<Bytes, std::io::Error>>, UserError> {
+        let location = Self::location(stage_id, path)?;
+        let found = self.store.get(&location).await.map_err(|e| match e {
+            object_store::Error::NotFound { .. } => UserError::new(
+                Code::StageFileNotFound,
+                format!("File '{path}' does not exist in the stage."),
+            ),
+            other => failed("read", path, other),
+        })?;
+        Ok(found.into_stream().map_err(std::io::Error::other).boxed())
+    }
+
+    async fn head(&self, stage_id: i64, path: &str) -> Result<Option<StageFile>, UserError> {
+        let location = Self::location(stage_id, path)?;
+        match self.store.head(&location).await {
+            Ok(meta) => Ok(Some(describe(stage_id, &meta))),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed("read", path, error)),
+        }
+    }
+
+    async fn list(&self, stage_id: i64, prefix: &str) -> Result<Vec<StageFile>, UserError> {
+        let folder = Path::from(stage_id.to_string());
+        let mut files: Vec<StageFile> = self
+            .store
+            .list(Some(&folder))
+            .map_ok(|meta| describe(stage_id, &meta))
+            .try_filter(|file| futures::future::ready(file.path.starts_with(prefix)))
+            .try_collect()
+            .await
+            .map_err(|e| failed("listed", prefix, e))?;
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(files)
+    }
+
+    async fn delete(&self, stage_id: i64, path: &str) -> Result<(), UserError> {
+        let location = Self::location(stage_id, path)?;
+        self.store.delete(&location).await.map_err(|e| failed("removed", path, e))
+    }
+}
+
+fn describe(stage_id: i64, meta: &object_store::ObjectMeta) -> StageFile {
+    let location = meta.location.as_ref();
+    let path = location.strip_prefix(&format!("{stage_id}/")).unwrap_or(location);
+    StageFile {
+        path: path.to_string(),
+        size: meta.size,
+        digest: meta.e_tag.clone().unwrap_or_default(),
+        modified_micros: meta.last_modified.timestamp_micros(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn body(text: &'static str) -> BoxStream<'static, Result<Bytes, std::io::Error>> {
+        futures::stream::iter([Ok(Bytes::from_static(text.as_bytes()))]).boxed()
+    }
+
+    #[tokio::test]
+    async fn files_are_kept_by_stage_and_path() {
+        let directory = tempfile::tempdir().unwrap();
+        let stages = LocalStages::open(directory.path(), 10).unwrap();
+        stages.put(7, "a/b.csv", body("1,2")).await.unwrap();
+        stages.put(8, "a/b.csv", body("other")).await.unwrap();
+        let listed = stages.list(7, "a/").await.unwrap();
+        assert_eq!(listed.len(), 1);
+        assert_eq!((listed[0].path.as_str(), listed[0].size), ("a/b.csv", 3));
+        assert!(stages.put(7, "../8/x", body("no")).await.is_err());
+        let error = stages.put(7, "large", body("more than ten bytes")).await.unwrap_err();
+        assert_eq!(error.code, Code::ResourceLimit);
+        assert!(stages.head(7, "large").await.unwrap().is_none());
+        stages.delete_stage(7).await.unwrap();
+        assert!(stages.list(7, "").await.unwrap().is_empty());
+        assert_eq!(stages.list(8, "").await.unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,368 @@
+//! ALTER TABLE.
+
+use std::sync::Arc;
+
+use datafusion::common::ScalarValue;
+use frazil_catalog::{ColumnInfo, TableInfo};
+use frazil_common::{Code, Privilege, QualifiedName, SqlType, UserError, quote_identifier};
+use frazil_dialect::{
+    AlterColumn, AlterColumnAction, AlterTable, AlterTableAction, ColumnDefinition, ObjectWord,
+    Options,
+};
+use frazil_functions::cast::{CastMode, cast};
+use frazil_functions::evaluate_constant;
+use frazil_planner::{Resolved, plan_expression, sql_type};
+
+use crate::run::execute::run_to_spool;
+use crate::statements::alter_object::complete;
+use crate::statements::context::{StatementContext, Work};
+use crate::statements::create_table::{authorize_create, definition};
+use crate::statements::lookup::{Target, absent, described_status, expect, find};
+use crate::statements::option_values::{only, optional_text};
+use crate::statements::outcome::{Outcome, schema_of};
+use crate::statements::query::{operators, plan, plan_context};
+
+const DONE: &str = "Statement executed successfully.";
+
+/// Properties that SET and UNSET take: COMMENT, and those without an effect here, as in CREATE.
+const PROPERTIES: &[&str] = &[
+    "COMMENT",
+    "CHANGE_TRACKING",
+    "DATA_RETENTION_TIME_IN_DAYS",
+    "MAX_DATA_EXTENSION_TIME_IN_DAYS",
+    "DEFAULT_DDL_COLLATION",
+    "ENABLE_SCHEMA_EVOLUTION",
+];
+
+pub(crate) async fn run(
+    context: &StatementContext,
+    work: &mut Work,
+    alter: &AlterTable,
+) -> Result<Outcome, UserError> {
+    let view = work.lake()?.view().clone();
+    let Some(found) = find(context, &view, ObjectWord::Table, &alter.name).await? else {
+        return if alter.if_exists {
+            Outcome::status(DONE)
+        } else {
+            Err(absent(context, ObjectWord::Table, &alter.name))
+        };
+    };
+    found.require(context, &[Privilege::Ownership])?;
+    let Target::Table(table) = found.target else {
+        return Err(UserError::internal("a table is no table"));
+    };
+    let name = &table.name;
+    match &alter.action {
+        AlterTableAction::AddColumns { if_not_exists, columns } => {
+            add_columns(context, work, &table, columns, *if_not_exists).await?;
+        }
+        AlterTableAction::DropColumns { if_exists, columns } => {
+            for column in columns {
+                if *if_exists && table.column(column).is_none() {
+                    continue;
+                }
+                expect_column(&table, column)?;
+                if !context.describe_only {
+                    work.lake()?.drop_column(name, column)?;
+                }
+            }
+        }
+        AlterTableAction::RenameColumn { from, to } => {
+            expect_column(&table, from)?;
+            if !context.describe_only {
+                work.lake()?.rename_column(name, from, to)?;
+            }
+        }
+        AlterTableAction::RenameTo(to) => {
+            let to = complete(to, name);
+            if (&to.database, &to.schema) != (&name.database, &name.schema) {
+                authorize_create(context, work, &to, Privilege::CreateTable)?;
+            }
+            if !context.describe_only {
+                work.lake()?.rename_table(name, &to)?;
+            }
+        }
+        AlterTableAction::SwapWith(other) => {
+            let other = expect(context, &view, ObjectWord::Table, other).await?;
+            other.require(context, &[Privilege::Ownership])?;
+            let Target::Table(other) = other.target else {
+                return Err(UserError::internal("a table is no table"));
+            };
+            if !context.describe_only {
+                work.lake()?.swap_tables(name, &other.name)?;
+            }
+        }
+        AlterTableAction::AlterColumns(columns) => {
+            for column in columns {
+                alter_column(context, work, name, column).await?;
+            }
+        }
+        AlterTableAction::Set(options) => set(context, work, name, options)?,
+        AlterTableAction::Unset(keys) => {
+            only("TABLE", keys.iter().map(String::as_str), PROPERTIES)?;
+            if keys.iter().any(|key| key == "COMMENT") && !context.describe_only {
+                work.lake()?.set_table_comment(name, None)?;
+            }
+        }
+        AlterTableAction::ClusterBy(keys) => {
+            let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+            cluster_by(context, work, name, Some(format!("LINEAR({})", keys.join(", "))))?;
+        }
+        AlterTableAction::DropClusteringKey => cluster_by(context, work, name, None)?,
+        AlterTableAction::AddConstraint(_) => {
+            return Err(UserError::unsupported("ALTER TABLE … ADD of a key or constraint"));
+        }
+        AlterTableAction::DropConstraint(_) => {
+            return Err(UserError::unsupported("ALTER TABLE … DROP of a key or constraint"));
+        }
+        AlterTableAction::SuspendRecluster | AlterTableAction::ResumeRecluster => {
+            return Err(UserError::unsupported("ALTER TABLE … RECLUSTER"));
+        }
+    }
+    if context.describe_only { described_status() } else { Outcome::status(DONE) }
+}
+
+fn expect_column<'t>(table: &'t TableInfo, name: &str) -> Result<&'t ColumnInfo, UserError> {
+    table.column(name).ok_or_else(|| {
+        UserError::new(
+            Code::InvalidIdentifier,
+            format!("column '{}' does not exist", quote_identifier(name)),
+        )
+    })
+}
+
+fn cluster_by(
+    context: &StatementContext,
+    work: &mut Work,
+    name: &QualifiedName,
+    keys: Option<String>,
+) -> Result<(), UserError> {
+    if !context.describe_only {
+        work.lake()?.alter_table(name, |table| {
+            table.cluster_by = keys;
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn set(
+    context: &StatementContext,
+    work: &mut Work,
+    name: &QualifiedName,
+    options: &Options,
+) -> Result<(), UserError> {
+    if let Some((key, _)) = options.iter().find(|(key, _)| key.starts_with("STAGE_")) {
+        return Err(UserError::unsupported(format!("ALTER TABLE … SET {key}")));
+    }
+    only("TABLE", options.iter().map(|(key, _)| key), PROPERTIES)?;
+    if let Some(value) = options.get("COMMENT") {
+        let comment = optional_text("COMMENT", value)?;
+        if !context.describe_only {
+            work.lake()?.set_table_comment(name, comment)?;
+        }
+    }
+    Ok(())
+}
+
+async fn add_columns(
+    context: &StatementContext,
+    work: &mut Work,
+    table: &Arc<TableInfo>,
+    columns: &[ColumnDefinition],
+    if_not_exists: bool,
+) -> Result<(), UserError> {
+    let rows = work.lake()?.table_version(table).await?.row_count();
+    for column in columns {
+        if table.column(&column.name).is_some() {
+            if if_not_exists {
+                continue;
+            }
+            return Err(UserError::new(
+                Code::DuplicateColumn,
+                format!("column '{}' already exists", quote_identifier(&column.name)),
+            ));
+        }
+        if column.unique || column.primary_key || column.references.is_some() {
+            return Err(UserError::unsupported("ADD COLUMN with a key or constraint"));
+        }
+        let info = definition(context, column)?;
+        if info.autoincrement.is_some() && rows > 0 {
+            return Err(UserError::new(
+                Code::InvalidStatement,
+                format!(
+                    "Cannot add column '{}' with AUTOINCREMENT to non-empty table '{}'.",
+                    column.name, table.name.name
+                ),
+            ));
+        }
+        let initial = initial_value(context, &info)?;
+        if rows > 0 && !info.nullable && initial.as_ref().is_none_or(ScalarValue::is_null) {
+            return Err(UserError::new(
+                Code::InvalidStatement,
+                format!(
+                    "Non-nullable column '{}' cannot be added to non-empty table '{}' unless it \
+                     has a non-null default value.",
+                    column.name, table.name.name
+                ),
+            ));
+        }
+        if !context.describe_only {
+            work.lake()?.add_column(&table.name, info, initial).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What rows already there get: the default's value now.
+fn initial_value(
+    context: &StatementContext,
+    column: &ColumnInfo,
+) -> Result<Option<ScalarValue>, UserError> {
+    let Some(text) = &column.default else { return Ok(None) };
+    let expression = frazil_dialect::parse_expression(text)?;
+    let empty = Resolved::default();
+    let value = plan_expression(&expression, None, &plan_context(context, &empty, text))?;
+    let value = cast(value, &column.sql_type, CastMode::Implicit, &context.facts)?;
+    evaluate_constant(&value).map(Some)
+}
+
+async fn alter_column(
+    context: &StatementContext,
+    work: &mut Work,
+    table: &QualifiedName,
+    alter: &AlterColumn,
+) -> Result<(), UserError> {
+    let info = work.lake()?.table(table)?;
+    let column = expect_column(&info, &alter.column)?.clone();
+    let change: Box<dyn FnOnce(&mut ColumnInfo) + Send> = match &alter.action {
+        AlterColumnAction::SetNotNull => {
+            refuse_nulls(context, work, table, &column.name).await?;
+            Box::new(|column| column.nullable = false)
+        }
+        AlterColumnAction::DropNotNull => Box::new(|column| column.nullable = true),
+        AlterColumnAction::SetDataType(data_type) => {
+            let wanted = sql_type(data_type)?;
+            check_widening(&column, &wanted)?;
+            let shape = ColumnInfo::new(&column.name, wanted, column.nullable);
+            Box::new(move |column| {
+                column.sql_type = shape.sql_type;
+                column.physical_type = shape.physical_type;
+            })
+        }
+        AlterColumnAction::SetDefault(expression, text) => {
+            let empty = Resolved::default();
+            let source = context.text.as_str();
+            let value = plan_expression(expression, None, &plan_context(context, &empty, source))?;
+            cast(value, &column.sql_type, CastMode::Implicit, &context.facts)?;
+            let text = text.clone();
+            Box::new(move |column| {
+                column.default = Some(text);
+                column.autoincrement = None;
+            })
+        }
+        AlterColumnAction::DropDefault => Box::new(|column| {
+            column.default = None;
+            column.autoincrement = None;
+        }),
+        AlterColumnAction::SetComment(comment) => {
+            let comment = Some(comment.clone()).filter(|text| !text.is_empty());
+            Box::new(move |column| column.comment = comment)
+        }
+        AlterColumnAction::UnsetComment => Box::new(|column| column.comment = None),
+    };
+    if !context.describe_only {
+        work.lake()?.alter_column(table, &column.name, change)?;
+    }
+    Ok(())
+}
+
+/// SET NOT NULL needs a column without NULLs.
+async fn refuse_nulls(
+    context: &StatementContext,
+    work: &mut Work,
+    table: &QualifiedName,
+    column: &str,
+) -> Result<(), UserError> {
+    let text = format!("SELECT 1 FROM {table} WHERE {} IS NULL LIMIT 1", quote_identifier(column));
+    let query = frazil_dialect::parse_query(&text)?;
+    let planned = plan(context, work, &query, &text).await?;
+    let operators = operators(context, work, &planned).await?;
+    if context.describe_only {
+        return Ok(());
+    }
+    let found = run_to_spool(
+        &context.shared.runtime,
+        operators,
+        schema_of(&planned.columns),
+        context.shared.results.directory(),
+        &format!("{}-nulls", context.query_id()),
+        None,
+        &context.cancel,
+    )
+    .await?;
+    if found.total_rows() > 0 {
+        return Err(UserError::new(
+            Code::NullNotAllowed,
+            format!("column {column} contains null values. Not null constraint cannot be added."),
+        ));
+    }
+    Ok(())
+}
+
+/// A column's type can only take in more values of the same storage: longer text, longer binary,
+/// more digits before the point.
+fn check_widening(column: &ColumnInfo, wanted: &SqlType) -> Result<(), UserError> {
+    let from = &column.sql_type;
+    let refuse = |because: &str| {
+        Err(UserError::new(
+            Code::IncompatibleTypes,
+            format!("cannot change column {} from type {from} to {wanted}{because}", column.name),
+        ))
+    };
+    match (from, wanted) {
+        (from, wanted) if from == wanted => Ok(()),
+        (SqlType::Varchar { length: old }, SqlType::Varchar { length: new }) if new >= old => {
+            Ok(())
+        }
+        (SqlType::Varchar { .. }, SqlType::Varchar { .. }) => {
+            refuse(" because reducing the byte-length of a varchar is not supported.")
+        }
+        (SqlType::Binary { length: old }, SqlType::Binary { length: new }) if new >= old => Ok(()),
+        (
+            SqlType::Number { precision: old, scale },
+            SqlType::Number { precision: new, scale: new_scale },
+        ) => {
+            if scale != new_scale {
+                refuse(" because changing the scale of a number is not supported.")
+            } else if new < old {
+                refuse(" because reducing the precision of a number is not supported.")
+            } else {
+                Ok(())
+            }
+        }
+        _ => refuse(""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn column(sql_type: SqlType) -> ColumnInfo {
+        ColumnInfo::new("C", sql_type, true)
+    }
+
+    #[test]
+    fn types_widen_and_never_narrow() {
+        let number = |precision, scale| SqlType::Number { precision, scale };
+        let text = |length| SqlType::Varchar { length };
+        check_widening(&column(text(5)), &text(10)).unwrap();
+        check_widening(&column(number(10, 2)), &number(38, 2)).unwrap();
+        assert!(check_widening(&column(text(10)), &text(5)).is_err());
+        assert!(check_widening(&column(number(10, 2)), &number(10, 3)).is_err());
+        assert!(check_widening(&column(number(10, 2)), &number(9, 2)).is_err());
+        assert!(check_widening(&column(text(10)), &SqlType::Float).is_err());
+    }
+}

@@ -1,0 +1,194 @@
+//! What every statement works with: the session's facts, binds, and its transaction.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use frazil_common::{ObjectName, ObjectRef, QualifiedName, UserError};
+use frazil_dialect::Statement;
+use frazil_functions::{Facts, TypedExpr};
+use frazil_governance::{AccessModel, EffectiveRoles, Requirement, authorize};
+use frazil_lake::LakeTransaction;
+use tokio::sync::OwnedMutexGuard;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::Shared;
+use crate::session::binds::ArrayBinds;
+use crate::session::parameters::Parameters;
+use crate::session::{OpenTransaction, Session, SessionState};
+
+/// The transaction a statement works in.
+pub(crate) enum Work {
+    /// Its own, committed when the statement succeeds.
+    Auto(Box<LakeTransaction>),
+    /// The session's open one; the guard keeps the session's other statements out.
+    Open(OwnedMutexGuard<Option<OpenTransaction>>),
+}
+
+impl Work {
+    pub fn lake(&mut self) -> Result<&mut LakeTransaction, UserError> {
+        match self {
+            Work::Auto(lake) => Ok(lake),
+            Work::Open(guard) => match guard.as_mut() {
+                Some(open) => Ok(&mut open.lake),
+                None => Err(UserError::internal("the open transaction is gone")),
+            },
+        }
+    }
+}
+
+/// One statement's surroundings, fixed when it starts.
+pub(crate) struct StatementContext {
+    pub shared: Arc<Shared>,
+    pub session: Arc<Session>,
+    pub facts: Facts,
+    /// Session parameters with the statement's own on top.
+    pub parameters: Parameters,
+    pub state: SessionState,
+    pub binds: Vec<TypedExpr>,
+    /// Rows of an array bind, read by INSERT through an internal table function.
+    pub array_binds: Option<ArrayBinds>,
+    pub text: String,
+    pub model: Arc<AccessModel>,
+    pub roles: EffectiveRoles,
+    pub cancel: CancellationToken,
+    pub describe_only: bool,
+    /// Reads every table as it was at this snapshot, as replaying a training query does.
+    pub pinned: Option<i64>,
+    /// Depth of EXECUTE IMMEDIATE.
+    pub depth: usize,
+    /// Facts for the history, filled while the statement runs.
+    pub record: parking_lot::Mutex<Record>,
+}
+
+/// What a statement leaves in the history besides its answer.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Record {
+    pub snapshot: Option<i64>,
+    pub bytes_scanned: u64,
+    pub accesses: Vec<frazil_common::Access>,
+    /// Lake objects made by the statement; their owner is registered once their ids are known.
+    pub created: Vec<(frazil_common::ObjectKind, QualifiedName)>,
+    /// Lake objects replaced by a new one of the same name, whose grants it takes (COPY GRANTS).
+    pub copy_grants: Vec<(frazil_common::ObjectKind, i64, QualifiedName)>,
+    /// Objects that are gone when the statement commits: their grants end.
+    pub forgotten: Vec<(frazil_common::ObjectKind, i64)>,
+}
+
+impl StatementContext {
+    pub fn query_id(&self) -> &str {
+        &self.facts.query_id
+    }
+
+    pub fn variables(&self) -> &HashMap<String, TypedExpr> {
+        &self.state.variables
+    }
+
+    /// The same statement seen from inside a view: the view's database and schema, no binds.
+    pub fn for_view(&self, database: &str, schema: &str) -> StatementContext {
+        let mut state = self.state.clone();
+        state.database = Some(database.to_string());
+        state.schema = Some(schema.to_string());
+        let mut facts = self.facts.clone();
+        facts.database = state.database.clone();
+        facts.schema = state.schema.clone();
+        StatementContext {
+            shared: self.shared.clone(),
+            session: self.session.clone(),
+            facts,
+            parameters: self.parameters.clone(),
+            state,
+            binds: Vec::new(),
+            array_binds: None,
+            text: String::new(),
+            model: self.model.clone(),
+            roles: self.roles.clone(),
+            cancel: self.cancel.clone(),
+            describe_only: self.describe_only,
+            pinned: self.pinned,
+            depth: self.depth,
+            record: parking_lot::Mutex::default(),
+        }
+    }
+
+    pub fn qualify(&self, name: &ObjectName) -> Result<QualifiedName, UserError> {
+        self.state.qualify(name)
+    }
+
+    /// The role that owns what this statement creates.
+    pub fn role(&self) -> &str {
+        &self.state.role
+    }
+
+    pub fn authorize(&self, requirements: &[Requirement]) -> Result<(), UserError> {
+        authorize(&self.model, &self.roles, requirements)
+    }
+
+    pub fn may(&self, requirement: Requirement) -> bool {
+        self.authorize(std::slice::from_ref(&requirement)).is_ok()
+    }
+
+    /// Whether the role may know of the object: SHOW and INFORMATION_SCHEMA list no others.
+    pub fn sees(&self, object: &ObjectRef, parents: &[ObjectRef]) -> bool {
+        self.model.is_visible(&self.roles, object, parents)
+    }
+
+    pub fn check_cancelled(&self) -> Result<(), UserError> {
+        if self.cancel.is_cancelled() { Err(cancelled()) } else { Ok(()) }
+    }
+}
+
+pub(crate) fn cancelled() -> UserError {
+    UserError::new(frazil_common::Code::Cancelled, "SQL execution canceled")
+}
+
+/// Whether a statement only reads, and so needs no commit.
+pub(crate) fn reads_only(statement: &Statement) -> bool {
+    matches!(
+        statement,
+        Statement::Query(_)
+            | Statement::Explain(_)
+            | Statement::Show(_)
+            | Statement::ShowGrants(_)
+            | Statement::Describe(_)
+            | Statement::DescribeResult(_)
+            | Statement::Put(_)
+            | Statement::Get(_)
+            | Statement::List(_)
+            | Statement::CopyIntoLocation(_)
+    )
+}
+
+/// Whether a statement ends an open transaction first, as DDL does.
+pub(crate) fn commits_first(statement: &Statement) -> bool {
+    use Statement::*;
+    matches!(
+        statement,
+        CreateTable(_)
+            | CreateView(_)
+            | CreateDatabase(_)
+            | CreateSchema(_)
+            | CreateWarehouse(_)
+            | CreateRole(_)
+            | CreateUser(_)
+            | CreateStage(_)
+            | CreateFileFormat(_)
+            | CreateSequence(_)
+            | CreateModel(_)
+            | ImportModel(_)
+            | CreateEndpoint(_)
+            | AlterTable(_)
+            | AlterObject(_)
+            | AlterWarehouse(_)
+            | AlterUserAccessToken(_)
+            | AlterModel(_)
+            | AlterEndpoint(_)
+            | Drop(_)
+            | Undrop(_)
+            | Grant(_)
+            | GrantRole(_)
+            | GrantOwnership(_)
+            | Revoke(_)
+            | RevokeRole(_)
+            | Comment(_)
+    )
+}

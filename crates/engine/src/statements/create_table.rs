@@ -1,0 +1,329 @@
+//! CREATE TABLE: column lists, AS SELECT, LIKE.
+
+use frazil_catalog::{
+    Autoincrement, ColumnInfo, Relation as CatalogRelation, TableInfo, TableKind,
+};
+use frazil_common::{
+    Code, Column, ObjectKind, ObjectRef, Privilege, QualifiedName, SqlType, UserError,
+};
+use frazil_dialect::{ColumnDefinition, CreateTable, CreateTableSource, Persistence};
+use frazil_functions::cast::{CastMode, cast};
+use frazil_governance::Requirement;
+use frazil_lake::NewTable;
+use frazil_planner::{Planned, Resolved, plan_expression, sql_type};
+
+use crate::resolve::objects::{
+    database_object, parents_of, schema, schema_object, table_object, view_object,
+};
+use crate::resolve::relation::target_table;
+use crate::run::execute::run_to_stream;
+use crate::statements::context::{StatementContext, Work};
+use crate::statements::outcome::{Changes, Outcome};
+use crate::statements::query::{operators, plan, plan_context};
+
+/// Checks that the role may create such an object in a schema that exists.
+pub(crate) fn authorize_create(
+    context: &StatementContext,
+    work: &mut Work,
+    name: &QualifiedName,
+    privilege: Privilege,
+) -> Result<(), UserError> {
+    let view = work.lake()?.view().clone();
+    let schema = schema(&view, &name.database, &name.schema)?;
+    let database: Vec<ObjectRef> = database_object(&view, &name.database).into_iter().collect();
+    context.authorize(&[Requirement::new(schema_object(&schema), database, privilege)])
+}
+
+/// What stands under the name a CREATE wants, and whether to go on.
+pub(crate) enum Occupied {
+    Free,
+    /// OR REPLACE: drop this first.
+    Replace(ObjectRef),
+    /// IF NOT EXISTS: nothing to do.
+    Keep,
+}
+
+/// Decides what CREATE does about a table or view of the name.
+pub(crate) fn occupied(
+    context: &StatementContext,
+    work: &mut Work,
+    name: &QualifiedName,
+    mode: frazil_dialect::CreateMode,
+    temporary: bool,
+) -> Result<Occupied, UserError> {
+    let view = work.lake()?.view().clone();
+    let (object, found_temporary) = match view.relation(name) {
+        None => return Ok(Occupied::Free),
+        Some(CatalogRelation::Table(table)) => {
+            (table_object(&table), table.kind == TableKind::Temporary)
+        }
+        Some(CatalogRelation::View(view)) => (view_object(&view), false),
+    };
+    if temporary && !found_temporary {
+        // A temporary table shadows the permanent one of its name.
+        return Ok(Occupied::Free);
+    }
+    if mode.if_not_exists {
+        return Ok(Occupied::Keep);
+    }
+    if !mode.or_replace {
+        return Err(UserError::exists(frazil_common::quote_identifier(&name.name)));
+    }
+    if !found_temporary {
+        context.authorize(&[Requirement::new(
+            object.clone(),
+            parents_of(&view, name),
+            Privilege::Ownership,
+        )])?;
+    }
+    Ok(Occupied::Replace(object))
+}
+
+pub(crate) async fn run(
+    context: &StatementContext,
+    work: &mut Work,
+    create: &CreateTable,
+) -> Result<Outcome, UserError> {
+    let name = context.qualify(&create.name)?;
+    let kind = match create.persistence {
+        Persistence::Permanent => TableKind::Permanent,
+        Persistence::Transient => TableKind::Transient,
+        Persistence::Temporary => TableKind::Temporary,
+    };
+    if kind == TableKind::Temporary {
+        let view = work.lake()?.view().clone();
+        let schema = schema(&view, &name.database, &name.schema)?;
+        let database = database_object(&view, &name.database).into_iter().collect();
+        context.authorize(&[Requirement::new(
+            schema_object(&schema),
+            database,
+            Privilege::Usage,
+        )
+        .or(Privilege::CreateTable)])?;
+    } else {
+        authorize_create(context, work, &name, Privilege::CreateTable)?;
+    }
+    for (option, _) in create.options.iter() {
+        if !ACCEPTED_OPTIONS.contains(&option.to_uppercase().as_str()) {
+            return Err(UserError::unsupported(format!("CREATE TABLE … {option}")));
+        }
+    }
+    let occupied = occupied(context, work, &name, create.mode, kind == TableKind::Temporary)?;
+    if matches!(occupied, Occupied::Keep) {
+        return Outcome::status(format!("{} already exists, statement succeeded.", name.name));
+    }
+    let (columns, query) = match &create.source {
+        CreateTableSource::Columns { columns, constraints } => {
+            // Keys are kept by nobody yet; they are not enforced in Snowflake either.
+            let _ = constraints;
+            (definitions(context, columns)?, None)
+        }
+        CreateTableSource::AsSelect { columns, constraints, query } => {
+            let _ = constraints;
+            let planned = plan(context, work, query, &context.text).await?;
+            let (columns, planned) = as_select(context, columns, planned)?;
+            (columns, Some(planned))
+        }
+        CreateTableSource::Like(source) => {
+            let source = target_table(context, work, source)?;
+            authorize_read(context, work, &source)?;
+            (source.columns.iter().cloned().map(copied).collect(), None)
+        }
+        CreateTableSource::Clone { source, .. } => {
+            return Err(UserError::unsupported(format!("CREATE TABLE … CLONE {source}")));
+        }
+    };
+    check_columns(&columns)?;
+    let rows = match &query {
+        Some(planned) => Some(operators(context, work, planned).await?),
+        None => None,
+    };
+    let done = format!("Table {} successfully created.", name.name);
+    if context.describe_only {
+        return Outcome::status(done);
+    }
+    if let Occupied::Replace(object) = &occupied {
+        let mut record = context.record.lock();
+        if create.copy_grants {
+            record.copy_grants.push((ObjectKind::Table, object.id, name.clone()));
+        }
+        record.forgotten.push((object.kind, object.id));
+        drop(record);
+        match object.kind {
+            ObjectKind::View => drop(work.lake()?.drop_view(&name)?),
+            _ => drop(work.lake()?.drop_table(&name)?),
+        }
+    }
+    let cluster_by = (!create.cluster_by.is_empty()).then(|| {
+        let keys: Vec<String> = create.cluster_by.iter().map(ToString::to_string).collect();
+        format!("LINEAR({})", keys.join(", "))
+    });
+    let table = work
+        .lake()?
+        .create_table(NewTable {
+            name: name.clone(),
+            columns,
+            kind,
+            comment: create.comment.clone(),
+            cluster_by,
+        })
+        .await?;
+    if kind != TableKind::Temporary {
+        context.record.lock().created.push((ObjectKind::Table, name.clone()));
+    }
+    let mut outcome = Outcome::status(done)?;
+    if let Some(rows) = rows {
+        let stream = run_to_stream(&context.shared.runtime, rows, &context.cancel)?;
+        let inserted = work.lake()?.append(&table, stream).await?;
+        outcome.changes = Changes { inserted, ..Changes::default() };
+    }
+    Ok(outcome)
+}
+
+/// Options whose effect is either none here or taken care of elsewhere.
+const ACCEPTED_OPTIONS: &[&str] = &[
+    "CHANGE_TRACKING",
+    "DATA_RETENTION_TIME_IN_DAYS",
+    "MAX_DATA_EXTENSION_TIME_IN_DAYS",
+    "DEFAULT_DDL_COLLATION",
+    "ENABLE_SCHEMA_EVOLUTION",
+];
+
+fn authorize_read(
+    context: &StatementContext,
+    work: &mut Work,
+    table: &TableInfo,
+) -> Result<(), UserError> {
+    if table.kind == TableKind::Temporary {
+        return Ok(());
+    }
+    let view = work.lake()?.view().clone();
+    context.authorize(&[Requirement::new(
+        table_object(table),
+        parents_of(&view, &table.name),
+        Privilege::Select,
+    )])
+}
+
+/// A column of another table, with counters of its own.
+fn copied(mut column: ColumnInfo) -> ColumnInfo {
+    column.field_id = 0;
+    for child in &mut column.children {
+        child.field_id = 0;
+    }
+    column.initial_default = None;
+    if let Some(counter) = &mut column.autoincrement {
+        counter.sequence_id = 0;
+    }
+    column
+}
+
+fn check_columns(columns: &[ColumnInfo]) -> Result<(), UserError> {
+    for (index, column) in columns.iter().enumerate() {
+        if columns[..index].iter().any(|other| other.name == column.name) {
+            return Err(UserError::new(
+                Code::DuplicateColumn,
+                format!("duplicate column name '{}'", column.name),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Column definitions as the catalog keeps them; defaults are checked against their type.
+pub(crate) fn definitions(
+    context: &StatementContext,
+    columns: &[ColumnDefinition],
+) -> Result<Vec<ColumnInfo>, UserError> {
+    columns.iter().map(|column| definition(context, column)).collect()
+}
+
+/// One column definition.
+pub(crate) fn definition(
+    context: &StatementContext,
+    column: &ColumnDefinition,
+) -> Result<ColumnInfo, UserError> {
+    let data_type = column.data_type.as_ref().ok_or_else(|| {
+        UserError::syntax(format!("column {} has no data type", column.name))
+            .at(Some(column.position))
+    })?;
+    let target = sql_type(data_type).map_err(|error| error.at(Some(column.position)))?;
+    if let Some(collation) = &column.collation
+        && !collation.is_empty()
+        && !collation.eq_ignore_ascii_case("utf8")
+    {
+        return Err(UserError::unsupported(format!("COLLATE '{collation}'")));
+    }
+    let mut info = ColumnInfo::new(&column.name, target, !(column.not_null || column.primary_key));
+    info.comment = column.comment.clone();
+    if let Some((expression, text)) = &column.default {
+        let empty = Resolved::default();
+        let bound =
+            plan_expression(expression, None, &plan_context(context, &empty, &context.text))?;
+        cast(bound, &info.sql_type, CastMode::Implicit, &context.facts).map_err(|error| {
+            UserError::new(
+                error.code,
+                format!("Default of column {}: {}", column.name, error.message),
+            )
+            .at(Some(column.position))
+        })?;
+        info.default = Some(text.clone());
+    }
+    if let Some(counter) = &column.autoincrement {
+        if !matches!(info.sql_type, SqlType::Number { .. } | SqlType::Float) {
+            return Err(UserError::new(
+                Code::InvalidDataType,
+                format!("Column {} with AUTOINCREMENT must be numeric.", column.name),
+            )
+            .at(Some(column.position)));
+        }
+        info.autoincrement =
+            Some(Autoincrement { sequence_id: 0, start: counter.start, step: counter.increment });
+    }
+    Ok(info)
+}
+
+/// Columns of CREATE TABLE … AS SELECT, and the query with its values cast to them.
+fn as_select(
+    context: &StatementContext,
+    definitions_given: &[ColumnDefinition],
+    planned: Planned,
+) -> Result<(Vec<ColumnInfo>, Planned), UserError> {
+    if !definitions_given.is_empty() && definitions_given.len() != planned.columns.len() {
+        return Err(UserError::new(
+            Code::ColumnCountMismatch,
+            format!(
+                "Invalid column definition list: {} columns for a query of {}.",
+                definitions_given.len(),
+                planned.columns.len()
+            ),
+        ));
+    }
+    let mut columns = Vec::with_capacity(planned.columns.len());
+    for (index, found) in planned.columns.iter().enumerate() {
+        let own = definitions_given.get(index);
+        let mut info = match own {
+            Some(column) if column.data_type.is_some() => definition(context, column)?,
+            other => {
+                let name = other.map_or(&found.name, |column| &column.name);
+                ColumnInfo::new(name, stored_type(&found.sql_type), found.nullable)
+            }
+        };
+        if own.is_none() {
+            // A column made by a query accepts NULL later, as Snowflake's does unless declared.
+            info.nullable = true;
+        }
+        columns.push(info);
+    }
+    let target: Vec<Column> = columns.iter().map(ColumnInfo::to_column).collect();
+    let planned = frazil_planner::cast_columns(planned, &target, &context.facts)?;
+    Ok((columns, planned))
+}
+
+/// The type a table keeps for a query's column: a bare NULL becomes text.
+fn stored_type(found: &SqlType) -> SqlType {
+    match found {
+        SqlType::Null => SqlType::TEXT,
+        other => other.clone(),
+    }
+}

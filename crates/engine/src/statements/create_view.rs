@@ -1,0 +1,99 @@
+//! CREATE VIEW: the query is checked now and kept as text.
+
+use frazil_common::{Code, Column, ObjectKind, Privilege, UserError};
+use frazil_dialect::{CreateView, Persistence};
+use frazil_lake::NewView;
+
+use crate::statements::context::{StatementContext, Work};
+use crate::statements::create_table::{Occupied, authorize_create, occupied};
+use crate::statements::outcome::Outcome;
+use crate::statements::query::{governed, plan};
+
+pub(crate) async fn run(
+    context: &StatementContext,
+    work: &mut Work,
+    create: &CreateView,
+) -> Result<Outcome, UserError> {
+    let name = context.qualify(&create.name)?;
+    if create.persistence == Persistence::Temporary {
+        return Err(UserError::unsupported("CREATE TEMPORARY VIEW"));
+    }
+    if create.recursive {
+        return Err(UserError::unsupported("CREATE RECURSIVE VIEW"));
+    }
+    if let Some((option, _)) = create.options.iter().next() {
+        return Err(UserError::unsupported(format!("CREATE VIEW … {option}")));
+    }
+    authorize_create(context, work, &name, Privilege::CreateView)?;
+    let occupied = occupied(context, work, &name, create.mode, false)?;
+    if matches!(occupied, Occupied::Keep) {
+        return Outcome::status(format!("{} already exists, statement succeeded.", name.name));
+    }
+    // The view's text is read later with its own database and schema as the current ones.
+    let inner = context.for_view(&name.database, &name.schema);
+    let query = frazil_dialect::parse_query(&create.query_text)?;
+    let planned = match plan(&inner, work, &query, &create.query_text).await {
+        Ok(planned) => planned,
+        Err(_) => {
+            // The error of the query as written has the right place in the statement's text.
+            plan(context, work, &create.query, &context.text).await?;
+            plan(&inner, work, &query, &create.query_text).await?
+        }
+    };
+    governed(context, work, &planned)?;
+    if !create.columns.is_empty() && create.columns.len() != planned.columns.len() {
+        return Err(UserError::new(
+            Code::ColumnCountMismatch,
+            format!(
+                "Invalid column definition list: {} columns for a query of {}.",
+                create.columns.len(),
+                planned.columns.len()
+            ),
+        ));
+    }
+    let columns: Vec<Column> = planned
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(index, found)| {
+            let name = create.columns.get(index).map_or(&found.name, |column| &column.name);
+            Column::new(name, found.sql_type.clone(), found.nullable)
+        })
+        .collect();
+    for (index, column) in columns.iter().enumerate() {
+        if columns[..index].iter().any(|other| other.name == column.name) {
+            return Err(UserError::new(
+                Code::DuplicateColumn,
+                format!("duplicate column name '{}'", column.name),
+            ));
+        }
+    }
+    let done = format!("View {} successfully created.", name.name);
+    if context.describe_only {
+        return Outcome::status(done);
+    }
+    if let Occupied::Replace(object) = &occupied {
+        if object.kind != ObjectKind::View {
+            return Err(UserError::exists(frazil_common::quote_identifier(&name.name)));
+        }
+        let mut record = context.record.lock();
+        if create.copy_grants {
+            record.copy_grants.push((ObjectKind::View, object.id, name.clone()));
+        }
+        record.forgotten.push((object.kind, object.id));
+        drop(record);
+        work.lake()?.drop_view(&name)?;
+    }
+    work.lake()?.create_view(NewView {
+        name: name.clone(),
+        text: create.query_text.clone(),
+        column_comments: (0..columns.len())
+            .map(|index| create.columns.get(index).and_then(|column| column.comment.clone()))
+            .collect(),
+        columns,
+        secure: create.secure,
+        comment: create.comment.clone(),
+    })?;
+    context.record.lock().created.push((ObjectKind::View, name));
+    Outcome::status(done)
+}

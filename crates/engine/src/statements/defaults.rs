@@ -1,0 +1,137 @@
+//! Column defaults as expressions: constants, functions, AUTOINCREMENT.
+
+use std::sync::Arc;
+
+use arrow::array::Int64Array;
+use arrow::datatypes::DataType;
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use frazil_catalog::account::AccountStore;
+use frazil_catalog::{Autoincrement, Catalog, ColumnInfo};
+use frazil_common::{SqlType, UserError};
+use frazil_functions::TypedExpr;
+use frazil_functions::cast::{CastMode, cast};
+use frazil_planner::{Resolved, plan_expression};
+
+use crate::statements::context::StatementContext;
+use crate::statements::query::plan_context;
+
+/// A column's default, cast to the column's type; None where the default is NULL.
+pub(crate) async fn bound(
+    context: &StatementContext,
+    column: &ColumnInfo,
+) -> Result<Option<TypedExpr>, UserError> {
+    let value = if let Some(autoincrement) = column.autoincrement {
+        next_value(Counter::Column {
+            catalog: context.shared.catalog.clone(),
+            counter: autoincrement,
+        })
+    } else if let Some(text) = &column.default {
+        let expression = frazil_dialect::parse_expression(text)?;
+        let empty = Resolved::default();
+        plan_expression(&expression, None, &plan_context(context, &empty, text))?
+    } else {
+        return Ok(None);
+    };
+    cast(value, &column.sql_type, CastMode::Implicit, &context.facts).map(Some)
+}
+
+/// Where next values come from.
+#[derive(Debug, Clone)]
+pub(crate) enum Counter {
+    /// An AUTOINCREMENT column.
+    Column { catalog: Catalog, counter: Autoincrement },
+    /// A sequence.
+    Sequence { accounts: AccountStore, id: i64, step: i64 },
+}
+
+impl Counter {
+    fn key(&self) -> (bool, i64) {
+        match self {
+            Counter::Column { counter, .. } => (true, counter.sequence_id),
+            Counter::Sequence { id, .. } => (false, *id),
+        }
+    }
+
+    fn step(&self) -> i64 {
+        match self {
+            Counter::Column { counter, .. } => counter.step,
+            Counter::Sequence { step, .. } => *step,
+        }
+    }
+
+    /// Takes `count` values durably and gives the first.
+    async fn take(&self, count: u64) -> Result<i64, UserError> {
+        match self {
+            Counter::Column { catalog, counter } => {
+                Ok(catalog.next_values(counter.sequence_id, count).await?)
+            }
+            Counter::Sequence { accounts, id, .. } => {
+                Ok(accounts.next_sequence_values(*id, count).await?)
+            }
+        }
+    }
+}
+
+/// An expression that gives each row the counter's next value.
+pub(crate) fn next_value(counter: Counter) -> TypedExpr {
+    let udf =
+        ScalarUDF::from(NextValue { counter, signature: Signature::nullary(Volatility::Volatile) });
+    TypedExpr::new(
+        Expr::ScalarFunction(datafusion::logical_expr::expr::ScalarFunction::new_udf(
+            Arc::new(udf),
+            Vec::new(),
+        )),
+        SqlType::Number { precision: 18, scale: 0 },
+        false,
+    )
+}
+
+/// Draws as many values as there are rows, in one step, durably.
+#[derive(Debug)]
+struct NextValue {
+    counter: Counter,
+    signature: Signature,
+}
+
+impl PartialEq for NextValue {
+    fn eq(&self, other: &Self) -> bool {
+        self.counter.key() == other.counter.key()
+    }
+}
+
+impl Eq for NextValue {}
+
+impl std::hash::Hash for NextValue {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.counter.key().hash(state);
+    }
+}
+
+impl ScalarUDFImpl for NextValue {
+    fn name(&self) -> &str {
+        "frazil_next_value"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> DataFusionResult<DataType> {
+        Ok(DataType::Int64)
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> DataFusionResult<ColumnarValue> {
+        let rows = arguments.number_rows;
+        // Expressions are evaluated on a worker of the multi-threaded query runtime.
+        let first = tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(self.counter.take(rows as u64))
+        })
+        .map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let step = self.counter.step();
+        let values = (0..rows as i64).map(|index| first + index * step);
+        Ok(ColumnarValue::Array(Arc::new(Int64Array::from_iter_values(values))))
+    }
+}

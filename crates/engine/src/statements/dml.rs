@@ -1,0 +1,243 @@
+//! INSERT, UPDATE, DELETE, MERGE and TRUNCATE: governed queries whose rows go into the lake.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use frazil_catalog::TableInfo;
+use frazil_common::{Access, ObjectName, Privilege, UserError};
+use frazil_dialect::{Delete, Insert, Merge, Truncate, Update};
+use frazil_functions::TypedExpr;
+use frazil_governance::{HiddenError, Requirement};
+use frazil_planner::{
+    PlannedDml, Resolved, TargetColumn, TargetTable, plan_delete, plan_insert, plan_merge,
+    plan_update, references_of_delete, references_of_insert, references_of_merge,
+    references_of_update,
+};
+
+use crate::resolve::objects::{parents_of, table_object};
+use crate::resolve::relation::{table_relation, target_table};
+use crate::run::execute::run_to_stream;
+use crate::statements::context::{StatementContext, Work};
+use crate::statements::defaults;
+use crate::statements::outcome::{Changes, Outcome};
+use crate::statements::query::{described, operators, plan_context, resolve_all};
+
+/// The target with its current rows and bound defaults.
+async fn target(
+    context: &StatementContext,
+    work: &mut Work,
+    name: &ObjectName,
+) -> Result<(Arc<TableInfo>, Arc<frazil_lake::TableVersion>, TargetTable), UserError> {
+    let table = target_table(context, work, name)?;
+    let version = work.lake()?.table_version(&table).await?;
+    let relation = table_relation(context, work, version.clone())?;
+    let mut columns = Vec::with_capacity(table.columns.len());
+    for column in &table.columns {
+        let default: Option<TypedExpr> = defaults::bound(context, column).await?;
+        columns.push(TargetColumn { column: column.to_column(), default });
+    }
+    Ok((table, version, TargetTable { relation, columns }))
+}
+
+/// Checks a privilege on the target and notes the write for the access history.
+fn authorize_write(
+    context: &StatementContext,
+    work: &mut Work,
+    table: &TableInfo,
+    privileges: &[Privilege],
+    columns: Vec<String>,
+) -> Result<(), UserError> {
+    if table.kind == frazil_catalog::TableKind::Temporary {
+        return Ok(());
+    }
+    let view = work.lake()?.view().clone();
+    for privilege in privileges {
+        context.authorize(&[Requirement::new(
+            table_object(table),
+            parents_of(&view, &table.name),
+            *privilege,
+        )])?;
+        context.record.lock().accesses.push(Access {
+            object: table_object(table),
+            privilege: *privilege,
+            columns: columns.clone(),
+            on_behalf_of: None,
+        });
+    }
+    Ok(())
+}
+
+/// The planner lists the target's own scan as read; writing it needs no SELECT beyond what the
+/// statement's expressions read.
+fn rows_of(
+    context: &StatementContext,
+    work: &mut Work,
+    dml: &PlannedDml,
+) -> impl Future<Output = Result<Arc<dyn datafusion::physical_plan::ExecutionPlan>, UserError>> {
+    operators(context, work, &dml.planned)
+}
+
+const INSERTED: &str = "number of rows inserted";
+const UPDATED: &str = "number of rows updated";
+const DELETED: &str = "number of rows deleted";
+const MULTI_JOINED: &str = "number of multi-joined rows updated";
+
+fn counts_described(names: &[&str]) -> Result<Outcome, UserError> {
+    let columns = names
+        .iter()
+        .map(|name| frazil_common::Column::new(*name, crate::statements::outcome::COUNT, false));
+    described(columns.collect())
+}
+
+pub(crate) async fn insert(
+    context: &StatementContext,
+    work: &mut Work,
+    statement: &Insert,
+) -> Result<Outcome, UserError> {
+    let (table, _, target) = target(context, work, &statement.target.table).await?;
+    let mut privileges = vec![Privilege::Insert];
+    if statement.overwrite {
+        privileges.push(Privilege::Delete);
+    }
+    let written = statement.target.columns.iter().map(|(name, _)| name.clone()).collect();
+    authorize_write(context, work, &table, &privileges, written)?;
+    let empty = Resolved { relations: HashMap::new(), ..Default::default() };
+    let wanted = references_of_insert(statement, &plan_context(context, &empty, &context.text))?;
+    let resolved = resolve_all(context, work, wanted).await?;
+    let dml = plan_insert(statement, &target, &plan_context(context, &resolved, &context.text))?;
+    let plan = rows_of(context, work, &dml).await?;
+    if context.describe_only {
+        return counts_described(&[INSERTED]);
+    }
+    let rows = run_to_stream(&context.shared.runtime, plan, &context.cancel)?;
+    if statement.overwrite {
+        work.lake()?.truncate(&table).await?;
+    }
+    let inserted = work.lake()?.append(&table, rows).await?;
+    Outcome::counts(&[(INSERTED, inserted)], Changes { inserted, ..Changes::default() })
+}
+
+pub(crate) async fn update(
+    context: &StatementContext,
+    work: &mut Work,
+    statement: &Update,
+) -> Result<Outcome, UserError> {
+    let (table, version, target) = target(context, work, &statement.table).await?;
+    let written = statement.assignments.iter().map(|a| a.column.clone()).collect();
+    authorize_write(context, work, &table, &[Privilege::Update], written)?;
+    let empty = Resolved::default();
+    let wanted = references_of_update(statement, &plan_context(context, &empty, &context.text))?;
+    let resolved = resolve_all(context, work, wanted).await?;
+    let dml = plan_update(statement, &target, &plan_context(context, &resolved, &context.text))?;
+    let plan = rows_of(context, work, &dml).await?;
+    if context.describe_only {
+        return counts_described(&[UPDATED, MULTI_JOINED]);
+    }
+    let rows = run_to_stream(&context.shared.runtime, plan, &context.cancel)?;
+    let done = work.lake()?.update(&version, rows).await?;
+    if done.multi_joined > 0 && context.parameters.get_bool("ERROR_ON_NONDETERMINISTIC_UPDATE") {
+        return Err(UserError::new(
+            frazil_common::Code::DuplicateRowInDml,
+            "Duplicate row detected during DML action",
+        ));
+    }
+    Outcome::counts(
+        &[(UPDATED, done.updated), (MULTI_JOINED, done.multi_joined)],
+        Changes { updated: done.updated, ..Changes::default() },
+    )
+}
+
+pub(crate) async fn delete(
+    context: &StatementContext,
+    work: &mut Work,
+    statement: &Delete,
+) -> Result<Outcome, UserError> {
+    let (table, version, target) = target(context, work, &statement.table).await?;
+    authorize_write(context, work, &table, &[Privilege::Delete], Vec::new())?;
+    let empty = Resolved::default();
+    let wanted = references_of_delete(statement, &plan_context(context, &empty, &context.text))?;
+    let resolved = resolve_all(context, work, wanted).await?;
+    let dml = plan_delete(statement, &target, &plan_context(context, &resolved, &context.text))?;
+    let plan = rows_of(context, work, &dml).await?;
+    if context.describe_only {
+        return counts_described(&[DELETED]);
+    }
+    let rows = run_to_stream(&context.shared.runtime, plan, &context.cancel)?;
+    let deleted = work.lake()?.delete(&version, rows).await?.rows;
+    Outcome::counts(&[(DELETED, deleted)], Changes { deleted, ..Changes::default() })
+}
+
+pub(crate) async fn merge(
+    context: &StatementContext,
+    work: &mut Work,
+    statement: &Merge,
+) -> Result<Outcome, UserError> {
+    use frazil_dialect::MergeAction;
+    let (table, version, target) = target(context, work, &statement.table).await?;
+    let has = |wanted: fn(&MergeAction) -> bool| {
+        statement.clauses.iter().any(|clause| wanted(&clause.action))
+    };
+    let inserts = has(|action| matches!(action, MergeAction::Insert { .. }));
+    let updates = has(|action| matches!(action, MergeAction::Update { .. }));
+    let deletes = has(|action| matches!(action, MergeAction::Delete));
+    let privileges: Vec<Privilege> =
+        [(inserts, Privilege::Insert), (updates, Privilege::Update), (deletes, Privilege::Delete)]
+            .into_iter()
+            .filter_map(|(used, privilege)| used.then_some(privilege))
+            .collect();
+    authorize_write(context, work, &table, &privileges, Vec::new())?;
+    let empty = Resolved::default();
+    let wanted = references_of_merge(statement, &plan_context(context, &empty, &context.text))?;
+    let resolved = resolve_all(context, work, wanted).await?;
+    let dml = plan_merge(statement, &target, &plan_context(context, &resolved, &context.text))?;
+    let plan = rows_of(context, work, &dml).await?;
+    let names: Vec<&str> = [(inserts, INSERTED), (updates, UPDATED), (deletes, DELETED)]
+        .into_iter()
+        .filter_map(|(used, name)| used.then_some(name))
+        .collect();
+    if context.describe_only {
+        return counts_described(&names);
+    }
+    let rows = run_to_stream(&context.shared.runtime, plan, &context.cancel)?;
+    let done = work.lake()?.merge(&version, rows).await?;
+    let changes = Changes { inserted: done.inserted, updated: done.updated, deleted: done.deleted };
+    let counts: Vec<(&str, u64)> = names
+        .into_iter()
+        .map(|name| {
+            let count = match name {
+                INSERTED => changes.inserted,
+                UPDATED => changes.updated,
+                _ => changes.deleted,
+            };
+            (name, count)
+        })
+        .collect();
+    Outcome::counts(&counts, changes)
+}
+
+pub(crate) async fn truncate(
+    context: &StatementContext,
+    work: &mut Work,
+    statement: &Truncate,
+) -> Result<Outcome, UserError> {
+    let table = match target_table(context, work, &statement.name) {
+        Err(error) if statement.if_exists && error.code == frazil_common::Code::ObjectNotFound => {
+            return Outcome::status("Statement executed successfully.");
+        }
+        other => other?,
+    };
+    if table.kind != frazil_catalog::TableKind::Temporary {
+        let view = work.lake()?.view().clone();
+        context.authorize(&[Requirement::new(
+            table_object(&table),
+            parents_of(&view, &table.name),
+            Privilege::Truncate,
+        )
+        .or(Privilege::Delete)
+        .hidden_as(HiddenError::DoesNotExist)])?;
+    }
+    if !context.describe_only {
+        work.lake()?.truncate(&table).await?;
+    }
+    Outcome::status("Statement executed successfully.")
+}

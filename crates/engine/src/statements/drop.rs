@@ -1,0 +1,267 @@
+//! DROP of every kind of object.
+
+use frazil_catalog::TableKind;
+use frazil_catalog::account::ObjectHeader;
+use frazil_catalog::objects::EXTERNAL_DATABASE;
+use frazil_common::{Code, ObjectKind, Privilege, UserError};
+use frazil_dialect::Drop;
+use frazil_governance::system;
+
+use crate::session::SessionState;
+use crate::statements::account_change::AccountChange;
+use crate::statements::context::{StatementContext, Work};
+use crate::statements::lookup::{Found, Target, absent, described_status, find, object_kind};
+use crate::statements::outcome::Outcome;
+use crate::statements::use_object::persist;
+
+pub(crate) async fn run(
+    context: &StatementContext,
+    work: &mut Work,
+    drop: &Drop,
+) -> Result<Outcome, UserError> {
+    object_kind(drop.kind).map_err(|_| UserError::unsupported(format!("DROP {}", drop.kind)))?;
+    let name = &drop.name.name;
+    let view = work.lake()?.view().clone();
+    let Some(found) = find(context, &view, drop.kind, &drop.name).await? else {
+        return if !drop.if_exists {
+            Err(absent(context, drop.kind, &drop.name))
+        } else if context.describe_only {
+            described_status()
+        } else {
+            Outcome::status(format!(
+                "Drop statement executed successfully ({name} already dropped)."
+            ))
+        };
+    };
+    found.require(context, &[Privilege::Ownership])?;
+    refuse_needed(context, &found)?;
+    if drop.restrict {
+        refuse_filled(context, work, &found).await?;
+    }
+    if context.describe_only {
+        return described_status();
+    }
+    apply(context, work, found).await?;
+    Outcome::status(format!("{name} successfully dropped."))
+}
+
+/// What the account or the session can't do without.
+fn refuse_needed(context: &StatementContext, found: &Found) -> Result<(), UserError> {
+    let refused = |what: String| Err(UserError::new(Code::InvalidStatement, what));
+    match &found.target {
+        Target::Role(role) if system::ALL.contains(&role.name.as_str()) => {
+            refused(format!("System role '{}' can not be dropped.", role.name))
+        }
+        Target::Role(role) if role.name == context.state.role => {
+            refused(format!("Role '{}' is the current role and can not be dropped.", role.name))
+        }
+        Target::User(user) if user.name == context.session.user => {
+            refused(format!("User '{}' can not drop itself.", user.name))
+        }
+        Target::Database(database) if database.name == EXTERNAL_DATABASE => {
+            refused(format!("Database '{EXTERNAL_DATABASE}' can not be dropped."))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// RESTRICT: a database or schema that holds something stays.
+async fn refuse_filled(
+    context: &StatementContext,
+    work: &mut Work,
+    found: &Found,
+) -> Result<(), UserError> {
+    use frazil_catalog::account::{FileFormat, Model, ObjectFilter, Sequence, Stage};
+    let view = work.lake()?.view().clone();
+    let (filled, filter) = match &found.target {
+        Target::Database(database) => (
+            view.schemas_in(&database.name).any(|schema| {
+                view.tables_in(&database.name, &schema.name).next().is_some()
+                    || view.views_in(&database.name, &schema.name).next().is_some()
+            }),
+            ObjectFilter { database_id: Some(database.database_id), ..ObjectFilter::default() },
+        ),
+        Target::Schema(schema) => (
+            view.tables_in(&schema.database, &schema.name).next().is_some()
+                || view.views_in(&schema.database, &schema.name).next().is_some(),
+            ObjectFilter { schema_id: Some(schema.schema_id), ..ObjectFilter::default() },
+        ),
+        _ => return Ok(()),
+    };
+    let accounts = &context.shared.accounts;
+    let filled = filled
+        || !accounts.objects::<Stage>(filter).await?.is_empty()
+        || !accounts.objects::<FileFormat>(filter).await?.is_empty()
+        || !accounts.objects::<Sequence>(filter).await?.is_empty()
+        || !accounts.objects::<Model>(filter).await?.is_empty();
+    if filled {
+        return Err(UserError::new(
+            Code::InvalidStatement,
+            format!("{} is not empty and can not be dropped with RESTRICT.", found.object.name),
+        ));
+    }
+    Ok(())
+}
+
+async fn apply(context: &StatementContext, work: &mut Work, found: Found) -> Result<(), UserError> {
+    let shared = &context.shared;
+    let Found { target, object, .. } = found;
+    match target {
+        Target::Table(table) => {
+            work.lake()?.drop_table(&table.name)?;
+            if table.kind != TableKind::Temporary {
+                context.record.lock().forgotten.push((ObjectKind::Table, table.table_id));
+            }
+        }
+        Target::View(view) => {
+            work.lake()?.drop_view(&view.name)?;
+            context.record.lock().forgotten.push((ObjectKind::View, view.view_id));
+        }
+        Target::Schema(schema) => {
+            drop_schema(context, work, &schema.database, &schema.name).await?;
+            leave(context, |state| {
+                if state.database.as_deref() == Some(&schema.database)
+                    && state.schema.as_deref() == Some(&schema.name)
+                {
+                    state.schema = None;
+                }
+            })
+            .await?;
+        }
+        Target::Database(database) => {
+            drop_database(context, work, &database.name).await?;
+            leave(context, |state| {
+                if state.database.as_deref() == Some(&database.name) {
+                    state.database = None;
+                    state.schema = None;
+                }
+            })
+            .await?;
+        }
+        Target::Stage(stage) => {
+            drop_object(context, ObjectKind::Stage, stage.id).await?;
+            shared.stages.delete_stage(stage.id).await?;
+        }
+        Target::FileFormat(_) | Target::Sequence(_) => {
+            drop_object(context, object.kind, object.id).await?;
+        }
+        Target::Model(model) => shared.registry.drop_model(&model).await?,
+        Target::Endpoint(endpoint) => {
+            drop_object(context, ObjectKind::Endpoint, endpoint.id).await?;
+            shared.registry.invalidate();
+        }
+        Target::Warehouse(warehouse) => {
+            drop_object(context, ObjectKind::Warehouse, warehouse.id).await?;
+            leave(context, |state| {
+                if state.warehouse.as_deref() == Some(&warehouse.name) {
+                    state.warehouse = None;
+                }
+            })
+            .await?;
+        }
+        Target::Role(role) => {
+            let mut change = AccountChange::begin(context).await?;
+            change.writer().drop_role(role.id, context.role()).await?;
+            change.commit().await?;
+        }
+        Target::User(user) => {
+            let mut change = AccountChange::begin(context).await?;
+            change.writer().drop_user(user.id).await?;
+            change.commit().await?;
+            end_sessions(context, &user.name);
+        }
+    }
+    Ok(())
+}
+
+async fn drop_object(
+    context: &StatementContext,
+    kind: ObjectKind,
+    id: i64,
+) -> Result<(), UserError> {
+    let mut change = AccountChange::begin(context).await?;
+    change.writer().drop_object(kind, id).await?;
+    change.commit().await
+}
+
+/// The session leaves what is gone.
+async fn leave(
+    context: &StatementContext,
+    change: impl Fn(&mut SessionState),
+) -> Result<(), UserError> {
+    persist(context, change).await
+}
+
+/// A dropped user's sessions stop what they run and are found no more.
+pub(crate) fn end_sessions(context: &StatementContext, user: &str) {
+    let mut sessions = context.shared.sessions.write();
+    sessions.retain(|id, session| {
+        let stays = session.user != user;
+        if !stays {
+            context.shared.results.cancel_session(*id, None);
+        }
+        stays
+    });
+}
+
+/// Drops a schema with all it holds, and notes what is to be forgotten once that is committed.
+pub(crate) async fn drop_schema(
+    context: &StatementContext,
+    work: &mut Work,
+    database: &str,
+    name: &str,
+) -> Result<(), UserError> {
+    let lake = work.lake()?;
+    let view = lake.view().clone();
+    let schema = lake.drop_schema(database, name)?;
+    let mut record = context.record.lock();
+    for table in view.tables_in(database, name).filter(|t| t.kind != TableKind::Temporary) {
+        record.forgotten.push((ObjectKind::Table, table.table_id));
+    }
+    for found in view.views_in(database, name) {
+        record.forgotten.push((ObjectKind::View, found.view_id));
+    }
+    record.forgotten.push((ObjectKind::Schema, schema.schema_id));
+    Ok(())
+}
+
+/// Drops a database with all it holds; see [`drop_schema`].
+pub(crate) async fn drop_database(
+    context: &StatementContext,
+    work: &mut Work,
+    name: &str,
+) -> Result<(), UserError> {
+    let schemas: Vec<String> =
+        work.lake()?.view().schemas_in(name).map(|schema| schema.name.clone()).collect();
+    for schema in schemas {
+        drop_schema(context, work, name, &schema).await?;
+    }
+    let database = work.lake()?.drop_database(name)?;
+    context.record.lock().forgotten.push((ObjectKind::Database, database.database_id));
+    Ok(())
+}
+
+/// Drops the stages, formats, sequences and models of schemas whose drop is committed, with
+/// their files.
+pub(crate) async fn clean_up_schemas(
+    context: &StatementContext,
+    schema_ids: &[i64],
+) -> Result<(), UserError> {
+    if schema_ids.is_empty() {
+        return Ok(());
+    }
+    let mut dropped: Vec<ObjectHeader> = Vec::new();
+    let mut change = AccountChange::begin(context).await?;
+    for schema_id in schema_ids {
+        dropped.extend(change.writer().drop_objects_in_schema(*schema_id).await?);
+    }
+    change.commit().await?;
+    for object in dropped.iter().filter(|object| object.kind == ObjectKind::Stage) {
+        context.shared.stages.delete_stage(object.id).await?;
+    }
+    if dropped.iter().any(|object| object.kind == ObjectKind::Model) {
+        context.shared.registry.invalidate();
+        context.shared.registry.clean().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,348 @@
+//! CREATE ROLE, CREATE USER and the properties of users.
+
+use frazil_catalog::account::{NewUser, ParameterLevel, User, UserProperties, Writer};
+use frazil_common::{Code, ObjectName, Privilege, UserError, quote_identifier};
+use frazil_dialect::{CreateRole, CreateUser, ObjectWord, OptionValue, Options};
+use frazil_governance::Requirement;
+use frazil_governance::system;
+use serde_json::Value;
+
+use crate::session::parameters::{Parameters, definition};
+use crate::session::secrets::hash_password;
+use crate::statements::account_change::AccountChange;
+use crate::statements::context::StatementContext;
+use crate::statements::lookup::{described_status, of_role, of_user};
+use crate::statements::option_values::{boolean, name, optional_text, text, unknown};
+use crate::statements::outcome::Outcome;
+use crate::statements::session::parameter_text;
+
+pub(crate) use crate::statements::access_token::run as access_token;
+
+pub(crate) async fn create_role(
+    context: &StatementContext,
+    create: &CreateRole,
+) -> Result<Outcome, UserError> {
+    context.authorize(&[Requirement::global(Privilege::CreateRole)])?;
+    let name = &create.name;
+    let account = context.shared.accounts.view().await?;
+    let existing = account.roles.get(name).cloned();
+    if let Some(existing) = &existing {
+        if create.mode.if_not_exists {
+            return kept(context, name);
+        }
+        if !create.mode.or_replace || system::ALL.contains(&name.as_str()) {
+            return Err(UserError::exists(quote_identifier(name)));
+        }
+        of_role(existing.clone()).require(context, &[Privilege::Ownership])?;
+    }
+    if context.describe_only {
+        return described_status();
+    }
+    let mut change = AccountChange::begin(context).await?;
+    if let Some(existing) = &existing {
+        change.writer().drop_role(existing.id, context.role()).await?;
+    }
+    change.writer().create_role(name, create.comment.as_deref(), context.role()).await?;
+    change.commit().await?;
+    Outcome::status(format!("Role {name} successfully created."))
+}
+
+fn kept(context: &StatementContext, name: &str) -> Result<Outcome, UserError> {
+    if context.describe_only {
+        return described_status();
+    }
+    Outcome::status(format!("{name} already exists, statement succeeded."))
+}
+
+/// What CREATE USER and ALTER USER … SET say, read and checked. None: not said.
+#[derive(Debug, Default)]
+pub(crate) struct UserOptions {
+    password: Option<Option<String>>,
+    login_name: Option<String>,
+    must_change_password: Option<bool>,
+    disabled: Option<bool>,
+    comment: Option<Option<String>>,
+    display_name: Option<Option<String>>,
+    first_name: Option<Option<String>>,
+    last_name: Option<Option<String>>,
+    email: Option<Option<String>>,
+    default_role: Option<Option<String>>,
+    default_warehouse: Option<Option<String>>,
+    default_namespace: Option<Option<String>>,
+    default_secondary_roles_all: Option<bool>,
+    /// Session parameters the user's sessions begin with; None takes one back.
+    parameters: Vec<(String, Option<Value>)>,
+}
+
+/// What Snowflake's users have and Frazil's haven't.
+const REFUSED: &[&str] = &[
+    "RSA_PUBLIC_KEY",
+    "RSA_PUBLIC_KEY_2",
+    "RSA_PUBLIC_KEY_FP",
+    "RSA_PUBLIC_KEY_2_FP",
+    "MIDDLE_NAME",
+    "DAYS_TO_EXPIRY",
+    "MINS_TO_UNLOCK",
+    "MINS_TO_BYPASS_MFA",
+    "DISABLE_MFA",
+    "NETWORK_POLICY",
+    "EXT_AUTHN_DUO",
+    "EXT_AUTHN_UID",
+];
+
+impl UserOptions {
+    /// Reads SET's options.
+    pub fn read(options: &Options) -> Result<Self, UserError> {
+        let mut read = UserOptions::default();
+        for (key, value) in options.iter() {
+            read.take(key, value)?;
+        }
+        Ok(read)
+    }
+
+    /// Reads UNSET's keys: each goes back to nothing.
+    pub fn unset(keys: &[String]) -> Result<Self, UserError> {
+        let mut read = UserOptions::default();
+        for key in keys {
+            match key.as_str() {
+                "DISABLED" | "MUST_CHANGE_PASSWORD" => {
+                    read.take(key, &OptionValue::Boolean(false))?;
+                }
+                "DEFAULT_SECONDARY_ROLES" => read.default_secondary_roles_all = Some(false),
+                "LOGIN_NAME" => return Err(UserError::unsupported("UNSET LOGIN_NAME")),
+                key if definition(key).is_some() => read.parameters.push((key.to_string(), None)),
+                key => read.take(key, &OptionValue::Null)?,
+            }
+        }
+        Ok(read)
+    }
+
+    fn take(&mut self, key: &str, value: &OptionValue) -> Result<(), UserError> {
+        match key {
+            "PASSWORD" => {
+                let password = optional_text(key, value)?;
+                if password.is_none() && *value != OptionValue::Null {
+                    return Err(UserError::new(
+                        Code::InvalidArgument,
+                        "The password must not be empty.",
+                    ));
+                }
+                self.password = Some(password);
+            }
+            "LOGIN_NAME" => self.login_name = Some(text(key, value)?),
+            "MUST_CHANGE_PASSWORD" => self.must_change_password = Some(boolean(key, value)?),
+            "DISABLED" => self.disabled = Some(boolean(key, value)?),
+            "COMMENT" => self.comment = Some(optional_text(key, value)?),
+            "DISPLAY_NAME" => self.display_name = Some(optional_text(key, value)?),
+            "FIRST_NAME" => self.first_name = Some(optional_text(key, value)?),
+            "LAST_NAME" => self.last_name = Some(optional_text(key, value)?),
+            "EMAIL" => self.email = Some(optional_text(key, value)?),
+            "DEFAULT_ROLE" => self.default_role = Some(name(key, value)?),
+            "DEFAULT_WAREHOUSE" => self.default_warehouse = Some(name(key, value)?),
+            "DEFAULT_NAMESPACE" => {
+                let namespace = match optional_text(key, value)? {
+                    None => None,
+                    Some(text) => Some(frazil_dialect::parse_object_name_text(&text)?.to_string()),
+                };
+                self.default_namespace = Some(namespace);
+            }
+            "DEFAULT_SECONDARY_ROLES" => {
+                let roles = value.as_list();
+                let all = match roles.as_slice() {
+                    [] => false,
+                    [one] if one.as_text().is_some_and(|t| t.eq_ignore_ascii_case("ALL")) => true,
+                    _ => {
+                        return Err(UserError::new(
+                            Code::InvalidArgument,
+                            "DEFAULT_SECONDARY_ROLES must be ('ALL') or ().",
+                        ));
+                    }
+                };
+                self.default_secondary_roles_all = Some(all);
+            }
+            "TYPE" => {
+                let kind = text(key, value)?.to_uppercase();
+                if kind != "PERSON" {
+                    return Err(UserError::unsupported(format!("users of TYPE {kind}")));
+                }
+            }
+            key if REFUSED.contains(&key) => {
+                return Err(UserError::unsupported(format!("{key} of a user")));
+            }
+            key if definition(key).is_some() => {
+                let text = parameter_text(key, value)?;
+                let mut checked = Parameters::default();
+                checked.set(key, &text)?;
+                self.parameters.push((key.to_string(), Some(Value::from(checked.get(key)))));
+            }
+            other => return Err(unknown("USER", other)),
+        }
+        Ok(())
+    }
+
+    /// Whether nothing but the password and its flag is touched, as a user may do to itself.
+    pub fn only_password(&self) -> bool {
+        let UserOptions {
+            password,
+            login_name,
+            must_change_password: _,
+            disabled,
+            comment,
+            display_name,
+            first_name,
+            last_name,
+            email,
+            default_role,
+            default_warehouse,
+            default_namespace,
+            default_secondary_roles_all,
+            parameters,
+        } = self;
+        password.is_some()
+            && login_name.is_none()
+            && disabled.is_none()
+            && comment.is_none()
+            && [display_name, first_name, last_name, email].iter().all(|text| text.is_none())
+            && [default_role, default_warehouse, default_namespace]
+                .iter()
+                .all(|text| text.is_none())
+            && default_secondary_roles_all.is_none()
+            && parameters.is_empty()
+    }
+
+    /// Writes what was said into a user. Hashing a password takes its time.
+    pub async fn apply(&self, user: &mut User) -> Result<(), UserError> {
+        if let Some(password) = self.password.clone() {
+            user.password_hash = match password {
+                None => None,
+                Some(password) => Some(
+                    tokio::task::spawn_blocking(move || hash_password(&password))
+                        .await
+                        .map_err(UserError::internal)??,
+                ),
+            };
+        }
+        let properties = &mut user.properties;
+        for (said, property) in [
+            (&self.comment, &mut user.comment),
+            (&self.display_name, &mut properties.display_name),
+            (&self.first_name, &mut properties.first_name),
+            (&self.last_name, &mut properties.last_name),
+            (&self.email, &mut properties.email),
+            (&self.default_role, &mut properties.default_role),
+            (&self.default_warehouse, &mut properties.default_warehouse),
+            (&self.default_namespace, &mut properties.default_namespace),
+        ] {
+            if let Some(value) = said {
+                property.clone_from(value);
+            }
+        }
+        if let Some(all) = self.default_secondary_roles_all {
+            properties.default_secondary_roles_all = all;
+        }
+        if let Some(login_name) = &self.login_name {
+            user.login_name = login_name.to_uppercase();
+        }
+        if let Some(value) = self.must_change_password {
+            user.must_change_password = value;
+        }
+        if let Some(value) = self.disabled {
+            user.disabled = value;
+        }
+        Ok(())
+    }
+
+    /// Keeps the session parameters said.
+    pub async fn save_parameters(
+        &self,
+        writer: &mut Writer<'_>,
+        user_id: i64,
+    ) -> Result<(), UserError> {
+        for (name, value) in &self.parameters {
+            writer.set_parameter(ParameterLevel::User(user_id), name, value.as_ref()).await?;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) async fn create_user(
+    context: &StatementContext,
+    create: &CreateUser,
+) -> Result<Outcome, UserError> {
+    let options = UserOptions::read(&create.options)?;
+    context.authorize(&[Requirement::global(Privilege::CreateUser)])?;
+    let name = &create.name;
+    let account = context.shared.accounts.view().await?;
+    let existing = account.users.get(name).cloned();
+    if let Some(existing) = &existing {
+        if create.mode.if_not_exists {
+            return kept(context, name);
+        }
+        if !create.mode.or_replace {
+            return Err(UserError::exists(quote_identifier(name)));
+        }
+        if *name == context.session.user {
+            return Err(UserError::new(
+                Code::InvalidStatement,
+                format!("User '{name}' can not replace itself."),
+            ));
+        }
+        of_user(existing.clone()).require(context, &[Privilege::Ownership])?;
+    }
+    if context.describe_only {
+        return described_status();
+    }
+    let mut user = User {
+        id: 0,
+        name: name.clone(),
+        login_name: name.to_uppercase(),
+        password_hash: None,
+        must_change_password: false,
+        disabled: false,
+        comment: None,
+        created_on: 0,
+        last_login_on: None,
+        properties: UserProperties::default(),
+    };
+    options.apply(&mut user).await?;
+    let mut change = AccountChange::begin(context).await?;
+    if let Some(existing) = &existing {
+        change.writer().drop_user(existing.id).await?;
+    }
+    let made = change
+        .writer()
+        .create_user(NewUser {
+            name: user.name,
+            login_name: Some(user.login_name),
+            password_hash: user.password_hash,
+            must_change_password: user.must_change_password,
+            disabled: user.disabled,
+            comment: user.comment,
+            properties: user.properties,
+            owner_role: context.role().to_string(),
+        })
+        .await?;
+    options.save_parameters(&mut change.writer(), made.id).await?;
+    change.commit().await?;
+    Outcome::status(format!("User {name} successfully created."))
+}
+
+/// The user a statement is about; the session's own where none is named.
+pub(crate) async fn expect_user(
+    context: &StatementContext,
+    name: Option<&str>,
+) -> Result<Option<User>, UserError> {
+    let account = context.shared.accounts.view().await?;
+    let own = context.session.user.as_str();
+    let name = name.unwrap_or(own);
+    Ok(account
+        .users
+        .get(name)
+        .filter(|user| name == own || of_user((*user).clone()).is_visible(context))
+        .cloned())
+}
+
+/// 002003 for a user.
+pub(crate) fn no_such_user(context: &StatementContext, name: &str) -> UserError {
+    crate::statements::lookup::absent(context, ObjectWord::User, &ObjectName::bare(name))
+}

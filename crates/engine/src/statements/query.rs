@@ -1,0 +1,143 @@
+//! SELECT and everything else that reads rows: plan, govern, run.
+
+use std::sync::Arc;
+
+use datafusion::physical_plan::ExecutionPlan;
+use frazil_common::{Column, ObjectRef, UserError};
+use frazil_dialect::Explain;
+use frazil_dialect::sqlparser::ast::Query;
+use frazil_governance::{Governed, govern};
+use frazil_planner::{PlanContext, Planned, Reference, Resolved, plan_query, references};
+
+use crate::resolve::objects::parents_by_object;
+use crate::resolve::resolve;
+use crate::run::execute::{bytes_scanned, optimized, physical_plan, run_to_spool};
+use crate::statements::context::{StatementContext, Work};
+use crate::statements::outcome::{Cell, Outcome, schema_of};
+use frazil_common::SqlType;
+
+/// Resolves and plans a query; `source` is the text its positions count in.
+pub(crate) async fn plan(
+    context: &StatementContext,
+    work: &mut Work,
+    query: &Query,
+    source: &str,
+) -> Result<Planned, UserError> {
+    let empty = Resolved::default();
+    let wanted = {
+        let plan_context = plan_context(context, &empty, source);
+        references(query, &plan_context)?
+    };
+    let resolved = resolve(context, work, wanted, 0).await?;
+    plan_query(query, &plan_context(context, &resolved, source))
+}
+
+pub(crate) fn plan_context<'a>(
+    context: &'a StatementContext,
+    resolved: &'a Resolved,
+    source: &'a str,
+) -> PlanContext<'a> {
+    PlanContext::new(&context.facts, resolved, &context.binds, context.variables())
+        .with_source(source)
+}
+
+/// Resolves what a list of references names.
+pub(crate) async fn resolve_all(
+    context: &StatementContext,
+    work: &mut Work,
+    wanted: Vec<Reference>,
+) -> Result<Resolved, UserError> {
+    resolve(context, work, wanted, 0).await
+}
+
+/// Passes a plan through governance and notes its accesses for the history.
+pub(crate) fn governed(
+    context: &StatementContext,
+    work: &mut Work,
+    planned: &Planned,
+) -> Result<Governed<datafusion::logical_expr::LogicalPlan>, UserError> {
+    let view = work.lake()?.view().clone();
+    let containers = |object: &ObjectRef| parents_by_object(&view, object);
+    let result = govern(
+        planned.plan.clone(),
+        &planned.accesses,
+        &containers,
+        &context.model,
+        &context.roles,
+    )?;
+    context.record.lock().accesses.extend(planned.accesses.iter().cloned());
+    Ok(result)
+}
+
+/// A planned query as operators, ready to run.
+pub(crate) async fn operators(
+    context: &StatementContext,
+    work: &mut Work,
+    planned: &Planned,
+) -> Result<Arc<dyn ExecutionPlan>, UserError> {
+    let plan = governed(context, work, planned)?;
+    physical_plan(&context.shared.runtime, plan).await
+}
+
+/// Runs a SELECT.
+pub(crate) async fn run(
+    context: &StatementContext,
+    work: &mut Work,
+    query: &Query,
+) -> Result<Outcome, UserError> {
+    let planned = plan(context, work, query, &context.text).await?;
+    if context.describe_only {
+        governed(context, work, &planned)?;
+        return described(planned.columns);
+    }
+    let plan = operators(context, work, &planned).await?;
+    let spool = run_to_spool(
+        &context.shared.runtime,
+        plan.clone(),
+        schema_of(&planned.columns),
+        context.shared.results.directory(),
+        context.query_id(),
+        context.shared.result_bytes_max,
+        &context.cancel,
+    )
+    .await?;
+    context.record.lock().bytes_scanned += bytes_scanned(plan.as_ref());
+    Ok(Outcome::new(planned.columns, spool))
+}
+
+/// Columns without rows.
+pub(crate) fn described(columns: Vec<Column>) -> Result<Outcome, UserError> {
+    let writer = crate::run::spool::SpoolWriter::new(
+        schema_of(&columns),
+        std::path::Path::new("."),
+        "described",
+        None,
+    );
+    Ok(Outcome::new(columns, writer.finish()?))
+}
+
+/// EXPLAIN: the optimised logical plan and the operators, one line each.
+pub(crate) async fn explain(
+    context: &StatementContext,
+    work: &mut Work,
+    explain: &Explain,
+) -> Result<Outcome, UserError> {
+    let columns = [("step", SqlType::TEXT), ("plan", SqlType::TEXT)];
+    let frazil_dialect::Statement::Query(query) = explain.statement.as_ref() else {
+        return Err(UserError::unsupported("EXPLAIN of a statement other than a query"));
+    };
+    let planned = plan(context, work, query, &context.text).await?;
+    let plan = governed(context, work, &planned)?;
+    if context.describe_only {
+        return Outcome::table(&columns, Vec::new());
+    }
+    let logical = optimized(&context.shared.runtime, &plan)?.display_indent().to_string();
+    let physical = physical_plan(&context.shared.runtime, plan).await?;
+    let physical =
+        datafusion::physical_plan::displayable(physical.as_ref()).indent(true).to_string();
+    let mut rows = Vec::new();
+    for (step, text) in [("logical", logical), ("physical", physical)] {
+        rows.extend(text.lines().map(|line| vec![Cell::from(step), Cell::from(line)]));
+    }
+    Outcome::table(&columns, rows)
+}

@@ -1,0 +1,544 @@
+//! SHOW of what belongs to the account and the session.
+
+use datafusion::common::ScalarValue;
+use frazil_catalog::account::{
+    AccountView, Grantee, ObjectFilter, ParameterLevel, User, Warehouse, now_micros,
+};
+use frazil_common::{ObjectKind, ObjectRef, Privilege, SqlType, UserError, quote_identifier};
+use frazil_dialect::{ObjectWord, ShowScope};
+use frazil_functions::TypedExpr;
+use frazil_functions::cast::{CastMode, cast};
+use frazil_functions::evaluate_constant;
+use serde_json::Value;
+
+use super::{INSTANT, Lister, Listing, TEXT, TerseKind};
+use crate::session::parameters::{PARAMETERS, ParameterKind};
+use crate::session::{OpenTransaction, Session};
+use crate::statements::context::Work;
+use crate::statements::lookup::{expect, of_role, of_user};
+use crate::statements::outcome::{COUNT, Cell};
+use crate::statements::principals::{expect_user, no_such_user};
+
+fn flag(value: bool) -> Cell {
+    Cell::from(if value { "Y" } else { "N" })
+}
+
+fn word(value: bool) -> Cell {
+    Cell::from(if value { "true" } else { "false" })
+}
+
+/// A kept option's text.
+fn option(warehouse: &Warehouse, key: &str, default: &str) -> String {
+    match warehouse.options.get(key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => default.to_string(),
+    }
+}
+
+fn option_number(warehouse: &Warehouse, key: &str, default: i64) -> Cell {
+    let value = warehouse.options.get(key).and_then(Value::as_i64);
+    Cell::Number(value.unwrap_or(default))
+}
+
+pub(super) async fn warehouses(lister: &Lister<'_>) -> Result<Listing, UserError> {
+    let columns = vec![
+        ("name", TEXT),
+        ("state", TEXT),
+        ("type", TEXT),
+        ("size", TEXT),
+        ("min_cluster_count", COUNT),
+        ("max_cluster_count", COUNT),
+        ("started_clusters", COUNT),
+        ("running", COUNT),
+        ("queued", COUNT),
+        ("is_default", TEXT),
+        ("is_current", TEXT),
+        ("auto_suspend", COUNT),
+        ("auto_resume", TEXT),
+        ("available", TEXT),
+        ("provisioning", TEXT),
+        ("quiescing", TEXT),
+        ("other", TEXT),
+        ("created_on", INSTANT),
+        ("resumed_on", INSTANT),
+        ("updated_on", INSTANT),
+        ("owner", TEXT),
+        ("comment", TEXT),
+        ("enable_query_acceleration", TEXT),
+        ("query_acceleration_max_scale_factor", COUNT),
+        ("resource_monitor", TEXT),
+        ("actives", COUNT),
+        ("pendings", COUNT),
+        ("failed", COUNT),
+        ("suspended", COUNT),
+        ("uuid", TEXT),
+        ("scaling_policy", TEXT),
+        ("budget", TEXT),
+        ("owner_role_type", TEXT),
+        ("resource_constraint", TEXT),
+    ];
+    let mut listing = Listing::new(columns, "name");
+    let context = lister.context;
+    let account = context.shared.accounts.view().await?;
+    let default = account
+        .users
+        .get(&context.session.user)
+        .and_then(|user| user.properties.default_warehouse.clone());
+    let all = context.shared.accounts.objects::<Warehouse>(ObjectFilter::default()).await?;
+    for warehouse in all {
+        let object = ObjectRef {
+            kind: ObjectKind::Warehouse,
+            id: warehouse.id,
+            name: quote_identifier(&warehouse.name),
+        };
+        if !context.sees(&object, &[]) {
+            continue;
+        }
+        let body = &warehouse.body;
+        let started = i64::from(!body.suspended);
+        let share = if body.suspended { "" } else { "100" };
+        listing.rows.push(vec![
+            Cell::from(warehouse.name.as_str()),
+            Cell::from(if body.suspended { "SUSPENDED" } else { "STARTED" }),
+            Cell::from(option(body, "WAREHOUSE_TYPE", "STANDARD")),
+            Cell::from(body.size.as_str()),
+            option_number(body, "MIN_CLUSTER_COUNT", 1),
+            option_number(body, "MAX_CLUSTER_COUNT", 1),
+            Cell::Number(started),
+            Cell::Number(0),
+            Cell::Number(0),
+            flag(default.as_deref() == Some(&warehouse.name)),
+            flag(context.state.warehouse.as_deref() == Some(&warehouse.name)),
+            Cell::from(body.auto_suspend),
+            word(body.auto_resume),
+            Cell::from(share),
+            Cell::from(""),
+            Cell::from(""),
+            Cell::from(""),
+            Cell::Instant(warehouse.created_on),
+            Cell::Instant(warehouse.altered_on),
+            Cell::Instant(warehouse.altered_on),
+            Cell::from(warehouse.owner.clone().unwrap_or_default()),
+            Cell::from(warehouse.comment.clone().unwrap_or_default()),
+            Cell::from(option(body, "ENABLE_QUERY_ACCELERATION", "false")),
+            option_number(body, "QUERY_ACCELERATION_MAX_SCALE_FACTOR", 8),
+            Cell::from("null"),
+            Cell::Number(0),
+            Cell::Number(0),
+            Cell::Number(0),
+            Cell::Number(i64::from(body.suspended)),
+            Cell::from(warehouse.id.to_string()),
+            Cell::from(option(body, "SCALING_POLICY", "STANDARD")),
+            Cell::Null,
+            Cell::from("ROLE"),
+            Cell::Null,
+        ]);
+    }
+    Ok(listing)
+}
+
+pub(super) async fn roles(lister: &Lister<'_>) -> Result<Listing, UserError> {
+    let columns = vec![
+        ("created_on", INSTANT),
+        ("name", TEXT),
+        ("is_default", TEXT),
+        ("is_current", TEXT),
+        ("is_inherited", TEXT),
+        ("assigned_to_users", COUNT),
+        ("granted_to_roles", COUNT),
+        ("granted_roles", COUNT),
+        ("owner", TEXT),
+        ("comment", TEXT),
+    ];
+    let mut listing = Listing::new(columns, "name");
+    let context = lister.context;
+    let account = context.shared.accounts.view().await?;
+    let default = account
+        .users
+        .get(&context.session.user)
+        .and_then(|user| user.properties.default_role.clone());
+    for role in account.roles.values() {
+        let name = role.name.as_str();
+        let found = of_role(role.clone());
+        let held = context.model.may_assume(&context.session.user, name);
+        if !held && !found.is_visible(context) {
+            continue;
+        }
+        let count = |matches: &dyn Fn(&Grantee, &str) -> bool| {
+            let grants = account.role_grants.iter();
+            let number = grants.filter(|grant| matches(&grant.grantee, &grant.role)).count();
+            Cell::Number(i64::try_from(number).unwrap_or(i64::MAX))
+        };
+        let current = context.state.role == name;
+        listing.rows.push(vec![
+            Cell::Instant(role.created_on),
+            Cell::from(name),
+            flag(default.as_deref() == Some(name)),
+            flag(current),
+            flag(!current && context.model.includes(&context.roles, name)),
+            count(&|grantee, granted| granted == name && matches!(grantee, Grantee::User(_))),
+            count(&|grantee, granted| granted == name && matches!(grantee, Grantee::Role(_))),
+            count(&|grantee, _| *grantee == Grantee::Role(name.to_string())),
+            lister.owner(&found.object),
+            Cell::from(role.comment.clone().unwrap_or_default()),
+        ]);
+    }
+    Ok(listing)
+}
+
+/// The visible users: those the role may know of, and oneself.
+pub(super) fn visible_users(lister: &Lister<'_>, account: &AccountView) -> Vec<User> {
+    account
+        .users
+        .values()
+        .filter(|user| {
+            user.name == lister.context.session.user
+                || of_user((*user).clone()).is_visible(lister.context)
+        })
+        .cloned()
+        .collect()
+}
+
+pub(super) async fn users(lister: &Lister<'_>) -> Result<Listing, UserError> {
+    let columns = vec![
+        ("name", TEXT),
+        ("created_on", INSTANT),
+        ("login_name", TEXT),
+        ("display_name", TEXT),
+        ("first_name", TEXT),
+        ("last_name", TEXT),
+        ("email", TEXT),
+        ("mins_to_unlock", TEXT),
+        ("days_to_expiry", TEXT),
+        ("comment", TEXT),
+        ("disabled", TEXT),
+        ("must_change_password", TEXT),
+        ("snowflake_lock", TEXT),
+        ("default_warehouse", TEXT),
+        ("default_namespace", TEXT),
+        ("default_role", TEXT),
+        ("default_secondary_roles", TEXT),
+        ("ext_authn_duo", TEXT),
+        ("ext_authn_uid", TEXT),
+        ("mins_to_bypass_mfa", TEXT),
+        ("owner", TEXT),
+        ("last_success_login", INSTANT),
+        ("expires_at_time", INSTANT),
+        ("locked_until_time", INSTANT),
+        ("has_password", TEXT),
+        ("has_rsa_public_key", TEXT),
+        ("type", TEXT),
+        ("has_mfa", TEXT),
+        ("has_pat", TEXT),
+    ];
+    let mut listing = Listing::new(columns, "name").terse(TerseKind::None);
+    let accounts = &lister.context.shared.accounts;
+    let account = accounts.view().await?;
+    for user in visible_users(lister, &account) {
+        let tokens = accounts.access_tokens(user.id).await?;
+        let properties = user.properties.clone();
+        let found = of_user(user.clone());
+        let text = |value: Option<String>| Cell::from(value.unwrap_or_default());
+        listing.rows.push(vec![
+            Cell::from(user.name.as_str()),
+            Cell::Instant(user.created_on),
+            Cell::from(user.login_name.as_str()),
+            Cell::from(properties.display_name.unwrap_or_else(|| user.name.clone())),
+            text(properties.first_name),
+            text(properties.last_name),
+            text(properties.email),
+            Cell::from(""),
+            Cell::from(""),
+            text(user.comment.clone()),
+            word(user.disabled),
+            word(user.must_change_password),
+            word(false),
+            text(properties.default_warehouse),
+            text(properties.default_namespace),
+            text(properties.default_role),
+            Cell::from(if properties.default_secondary_roles_all { "[\"ALL\"]" } else { "[]" }),
+            word(false),
+            Cell::from(""),
+            Cell::from(""),
+            lister.owner(&found.object),
+            user.last_login_on.map_or(Cell::Null, Cell::Instant),
+            Cell::Null,
+            Cell::Null,
+            word(user.password_hash.is_some()),
+            word(false),
+            Cell::from("PERSON"),
+            word(false),
+            word(!tokens.is_empty()),
+        ]);
+    }
+    Ok(listing)
+}
+
+pub(super) async fn access_tokens(lister: &Lister<'_>) -> Result<Listing, UserError> {
+    let columns = vec![
+        ("name", TEXT),
+        ("user_name", TEXT),
+        ("role_restriction", TEXT),
+        ("expires_at", INSTANT),
+        ("status", TEXT),
+        ("comment", TEXT),
+        ("created_on", INSTANT),
+        ("created_by", TEXT),
+        ("mins_to_bypass_network_policy_requirement", COUNT),
+        ("rotated_to", TEXT),
+    ];
+    let mut listing = Listing::new(columns, "name");
+    let context = lister.context;
+    let name = match &lister.show.scope {
+        None => None,
+        Some(ShowScope::Object(ObjectWord::User, name)) => name.as_ref().map(|n| n.name.clone()),
+        Some(_) => return Err(UserError::syntax("SHOW USER PROGRAMMATIC ACCESS TOKENS FOR USER")),
+    };
+    let Some(user) = expect_user(context, name.as_deref()).await? else {
+        return Err(no_such_user(context, name.as_deref().unwrap_or_default()));
+    };
+    if user.name != context.session.user {
+        of_user(user.clone()).require(context, &[Privilege::Ownership])?;
+    }
+    let now = now_micros();
+    for token in context.shared.accounts.access_tokens(user.id).await? {
+        let status = if token.disabled {
+            "DISABLED"
+        } else if token.expires_on <= now {
+            "EXPIRED"
+        } else {
+            "ACTIVE"
+        };
+        listing.rows.push(vec![
+            Cell::from(token.name.as_str()),
+            Cell::from(user.name.as_str()),
+            Cell::from(token.role_restriction.clone()),
+            Cell::Instant(token.expires_on),
+            Cell::from(status),
+            Cell::from(token.comment.clone()),
+            Cell::Instant(token.created_on),
+            Cell::from(token.created_by.as_str()),
+            Cell::Null,
+            Cell::Null,
+        ]);
+    }
+    Ok(listing)
+}
+
+/// Whose parameters SHOW PARAMETERS lists.
+async fn parameter_level(
+    lister: &Lister<'_>,
+) -> Result<Option<(ParameterLevel, &'static str)>, UserError> {
+    let context = lister.context;
+    Ok(match &lister.show.scope {
+        None | Some(ShowScope::Session) => None,
+        Some(ShowScope::Account) => Some((ParameterLevel::Account, "ACCOUNT")),
+        Some(ShowScope::Object(ObjectWord::User, name)) => {
+            let name = name.as_ref().map(|name| name.name.as_str());
+            let Some(user) = expect_user(context, name).await? else {
+                return Err(no_such_user(context, name.unwrap_or_default()));
+            };
+            Some((ParameterLevel::User(user.id), "USER"))
+        }
+        Some(ShowScope::Object(ObjectWord::Warehouse, Some(name))) => {
+            let found = expect(context, &lister.view, ObjectWord::Warehouse, name).await?;
+            Some((ParameterLevel::Warehouse(found.object.id), "WAREHOUSE"))
+        }
+        Some(_) => {
+            return Err(UserError::unsupported(
+                "SHOW PARAMETERS IN other than SESSION, ACCOUNT, USER and WAREHOUSE",
+            ));
+        }
+    })
+}
+
+pub(super) async fn parameters(lister: &Lister<'_>) -> Result<Listing, UserError> {
+    let columns = vec![
+        ("key", TEXT),
+        ("value", TEXT),
+        ("default", TEXT),
+        ("level", TEXT),
+        ("description", TEXT),
+        ("type", TEXT),
+    ];
+    let mut listing = Listing::new(columns, "key");
+    let context = lister.context;
+    let level = parameter_level(lister).await?;
+    let stored = match level {
+        Some((level, _)) => context.shared.accounts.parameters(level).await?,
+        None => Default::default(),
+    };
+    for definition in PARAMETERS {
+        let (value, set_at) = match level {
+            None => {
+                let set = context.state.parameters.is_set(definition.name);
+                let value = context.state.parameters.get(definition.name).to_string();
+                (value, if set { "SESSION" } else { "" })
+            }
+            Some((_, word)) => match stored.get(definition.name) {
+                Some(Value::String(text)) => (text.clone(), word),
+                Some(other) => (other.to_string(), word),
+                None => (definition.default.to_string(), ""),
+            },
+        };
+        let kind = match definition.kind {
+            ParameterKind::Boolean => "BOOLEAN",
+            ParameterKind::Number { .. } => "NUMBER",
+            ParameterKind::Text | ParameterKind::TimeZone => "STRING",
+        };
+        listing.rows.push(vec![
+            Cell::from(definition.name),
+            Cell::from(value),
+            Cell::from(definition.default),
+            Cell::from(set_at),
+            Cell::from(definition.description),
+            Cell::from(kind),
+        ]);
+    }
+    Ok(listing)
+}
+
+pub(super) fn variables(lister: &Lister<'_>) -> Result<Listing, UserError> {
+    let columns = vec![
+        ("session_id", COUNT),
+        ("created_on", INSTANT),
+        ("updated_on", INSTANT),
+        ("name", TEXT),
+        ("value", TEXT),
+        ("type", TEXT),
+        ("comment", TEXT),
+    ];
+    let mut listing = Listing::new(columns, "name");
+    let context = lister.context;
+    let mut variables: Vec<(&String, &TypedExpr)> = context.state.variables.iter().collect();
+    variables.sort_by_key(|(name, _)| *name);
+    for (name, value) in variables {
+        let text = cast(value.clone(), &SqlType::TEXT, CastMode::Explicit, &context.facts)?;
+        let shown = match evaluate_constant(&text)? {
+            ScalarValue::Utf8View(Some(text)) | ScalarValue::Utf8(Some(text)) => Cell::Text(text),
+            _ => Cell::Null,
+        };
+        listing.rows.push(vec![
+            Cell::Number(context.session.id),
+            Cell::Null,
+            Cell::Null,
+            Cell::from(name.as_str()),
+            shown,
+            Cell::from(wire_word(&value.sql_type)),
+            Cell::from(""),
+        ]);
+    }
+    Ok(listing)
+}
+
+/// A variable's type as SHOW VARIABLES says it.
+fn wire_word(sql_type: &SqlType) -> String {
+    match sql_type {
+        SqlType::Number { .. } => "fixed".to_string(),
+        SqlType::Float => "real".to_string(),
+        SqlType::Varchar { .. } | SqlType::Null => "text".to_string(),
+        other => crate::statements::column_types::name(other).to_lowercase(),
+    }
+}
+
+pub(super) fn transactions(lister: &Lister<'_>, work: &mut Work) -> Result<Listing, UserError> {
+    let columns = vec![
+        ("id", COUNT),
+        ("user", TEXT),
+        ("session", COUNT),
+        ("name", TEXT),
+        ("started_on", INSTANT),
+        ("state", TEXT),
+        ("scope", COUNT),
+    ];
+    let mut listing = Listing::new(columns, "name");
+    let context = lister.context;
+    let row = |session: &Session, open: &OpenTransaction| {
+        vec![
+            Cell::from(open.id.parse::<i64>().ok()),
+            Cell::from(session.user()),
+            Cell::Number(session.id()),
+            Cell::from(open.name.clone().unwrap_or_else(|| open.id.clone())),
+            Cell::Instant(open.started_micros),
+            Cell::from("running"),
+            Cell::Number(0),
+        ]
+    };
+    if let Work::Open(guard) = work
+        && let Some(open) = guard.as_ref()
+    {
+        listing.rows.push(row(&context.session, open));
+    }
+    let all = context.model.has_global(&context.roles, Privilege::Monitor)
+        && matches!(lister.show.scope, Some(ShowScope::Account));
+    for session in context.shared.sessions.read().values() {
+        let concerned =
+            session.id() != context.session.id && (all || session.user() == context.session.user);
+        // A session in the middle of a statement holds its transaction; waiting for it could
+        // wait for ever.
+        if concerned
+            && let Ok(guard) = session.transaction.try_lock()
+            && let Some(open) = guard.as_ref()
+        {
+            listing.rows.push(row(session, open));
+        }
+    }
+    Ok(listing)
+}
+
+/// Columns of SHOW FUNCTIONS and SHOW PROCEDURES up to the last they share.
+pub(super) fn function_columns() -> Vec<(&'static str, SqlType)> {
+    vec![
+        ("created_on", INSTANT),
+        ("name", TEXT),
+        ("schema_name", TEXT),
+        ("is_builtin", TEXT),
+        ("is_aggregate", TEXT),
+        ("is_ansi", TEXT),
+        ("min_num_arguments", COUNT),
+        ("max_num_arguments", COUNT),
+        ("arguments", TEXT),
+        ("description", TEXT),
+        ("catalog_name", TEXT),
+        ("is_table_function", TEXT),
+        ("valid_for_clustering", TEXT),
+        ("is_secure", TEXT),
+        ("secrets", TEXT),
+        ("external_access_integrations", TEXT),
+        ("is_external_function", TEXT),
+        ("language", TEXT),
+        ("is_memoizable", TEXT),
+        ("is_data_metric", TEXT),
+    ]
+}
+
+/// All functions are built in.
+pub(super) fn functions(_lister: &Lister<'_>) -> Listing {
+    let mut listing = Listing::new(function_columns(), "name");
+    for (name, kind) in frazil_functions::names() {
+        listing.rows.push(vec![
+            Cell::Null,
+            Cell::from(name),
+            Cell::from(""),
+            flag(true),
+            flag(kind == "AGGREGATE"),
+            flag(false),
+            Cell::Null,
+            Cell::Null,
+            Cell::from(name),
+            Cell::Null,
+            Cell::from(""),
+            flag(kind == "TABLE"),
+            flag(false),
+            flag(false),
+            Cell::Null,
+            Cell::Null,
+            flag(false),
+            Cell::from("SQL"),
+            flag(false),
+            flag(false),
+        ]);
+    }
+    listing
+}

@@ -1,0 +1,137 @@
+//! The command line: words only, no work.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// An ML warehouse in one binary: load, govern, transform, train, serve and watch, where the data
+/// lives.
+#[derive(Debug, Parser)]
+#[command(name = "frazil", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve clients over HTTP until SIGTERM or Ctrl-C.
+    Serve(Serve),
+    /// Run SQL on a data directory, or against a server.
+    Sql(Sql),
+    /// The whole job on real data, step by step, with a report.
+    Quickstart(Quickstart),
+    /// Check a data directory: catalog, files, leftovers.
+    Doctor(Doctor),
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Folder that holds everything; made where absent.
+    #[arg(long, env = "FRAZIL_DATA_DIR")]
+    pub data_dir: PathBuf,
+    /// Address to listen on; port 0 picks a free one.
+    #[arg(long, default_value = "127.0.0.1:8765")]
+    pub listen: SocketAddr,
+    /// Name of the administrator made at first start. Its password comes from
+    /// FRAZIL_BOOTSTRAP_PASSWORD, or is generated and printed once.
+    #[arg(long, default_value = "admin")]
+    pub bootstrap_user: String,
+    /// Memory all statements may use together, such as 4GiB or 512MB.
+    #[arg(long, value_parser = parse_bytes)]
+    pub memory_limit: Option<usize>,
+    /// Threads for queries and training; all cores if not given.
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Allow an address beyond this machine although connections are not encrypted.
+    #[arg(long)]
+    pub insecure_listen: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Table,
+    Json,
+    Csv,
+}
+
+#[derive(Debug, Args)]
+pub struct Sql {
+    /// Data directory to open, as its administrator.
+    #[arg(long, conflicts_with = "connect", required_unless_present = "connect")]
+    pub data_dir: Option<PathBuf>,
+    /// Server to connect to, such as http://127.0.0.1:8765.
+    #[arg(long)]
+    pub connect: Option<String>,
+    /// User at the server; the password comes from FRAZIL_PASSWORD.
+    #[arg(long, default_value = "admin", requires = "connect")]
+    pub user: String,
+    /// Statements to run.
+    #[arg(short = 'c', long = "command", conflicts_with = "file")]
+    pub text: Option<String>,
+    /// File of statements to run; `-` for standard input.
+    #[arg(short = 'f', long = "file")]
+    pub file: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    #[arg(long)]
+    pub database: Option<String>,
+    #[arg(long)]
+    pub schema: Option<String>,
+    #[arg(long)]
+    pub role: Option<String>,
+    /// Memory all statements may use together, such as 4GiB or 512MB.
+    #[arg(long, value_parser = parse_bytes, conflicts_with = "connect")]
+    pub memory_limit: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub struct Quickstart {
+    /// Folder to work in; a new temporary one if not given.
+    #[arg(long)]
+    pub data_dir: Option<PathBuf>,
+    /// Where the HTML report goes.
+    #[arg(long, default_value = "frazil-quickstart.html")]
+    pub report: PathBuf,
+    /// Folder with the two input files.
+    #[arg(long, default_value = "examples/data")]
+    pub input: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Doctor {
+    #[arg(long, env = "FRAZIL_DATA_DIR")]
+    pub data_dir: PathBuf,
+}
+
+/// A number of bytes with an optional unit.
+fn parse_bytes(text: &str) -> Result<usize, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: f64 = number.parse().map_err(|_| format!("'{text}' is not a size"))?;
+    let factor: f64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "kb" => 1e3,
+        "mb" => 1e6,
+        "gb" => 1e9,
+        "k" | "kib" => 1024.0,
+        "m" | "mib" => 1024.0 * 1024.0,
+        "g" | "gib" => 1024.0 * 1024.0 * 1024.0,
+        other => return Err(format!("'{other}' is not a unit of size (KiB, MiB, GiB, MB, GB)")),
+    };
+    Ok((number * factor) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(parse_bytes("512MB").unwrap(), 512_000_000);
+        assert_eq!(parse_bytes("1.5GiB").unwrap(), 1_610_612_736);
+        assert!(parse_bytes("4 parsecs").is_err());
+    }
+}

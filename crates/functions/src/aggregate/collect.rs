@@ -1,0 +1,235 @@
+//! Aggregates that need all their rows at once: they keep the rows of a group, put them in order,
+//! and compute the result when it is asked for.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, new_empty_array};
+use arrow::compute::{SortColumn, SortOptions, concat, lexsort_to_indices, take};
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::ScalarValue;
+use datafusion::common::utils::SingleRowListArrayBuilder;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility,
+};
+
+use crate::kernel::{Input, KernelResult, Rows};
+
+/// Computes the result of one group; the columns are the arguments, in order.
+pub(crate) type Finish = fn(&Rows) -> KernelResult<ArrayRef>;
+
+/// How the rows of a group are prepared.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Shape {
+    /// The last arguments are sort keys with these options (descending, nulls first).
+    pub order: Vec<(bool, bool)>,
+    /// Rows that repeat an earlier row's first argument are dropped.
+    pub distinct: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Collect {
+    name: &'static str,
+    returns: DataType,
+    shape: Shape,
+    finish: Finish,
+    signature: Signature,
+}
+
+impl PartialEq for Collect {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.returns == other.returns && self.shape == other.shape
+    }
+}
+impl Eq for Collect {}
+impl Hash for Collect {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.name, &self.returns, &self.shape).hash(state);
+    }
+}
+
+pub(crate) fn udaf(
+    name: &'static str,
+    returns: DataType,
+    shape: Shape,
+    finish: Finish,
+) -> Arc<AggregateUDF> {
+    let signature = Signature::variadic_any(Volatility::Immutable);
+    Arc::new(AggregateUDF::from(Collect { name, returns, shape, finish, signature }))
+}
+
+impl AggregateUDFImpl for Collect {
+    fn name(&self) -> &str {
+        self.name
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.returns.clone())
+    }
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        let types = args.expr_fields.iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
+        Ok(Box::new(Rowset {
+            chunks: vec![Vec::new(); types.len()],
+            types,
+            skip: 0,
+            returns: self.returns.clone(),
+            shape: self.shape.clone(),
+            finish: self.finish,
+        }))
+    }
+    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        Ok(args
+            .input_fields
+            .iter()
+            .enumerate()
+            .map(|(index, field)| {
+                let item = Field::new("item", field.data_type().clone(), true);
+                let name = format!("{}[{index}]", args.name);
+                Arc::new(Field::new(name, DataType::List(Arc::new(item)), true))
+            })
+            .collect())
+    }
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        self.accumulator(args)
+    }
+}
+
+/// The rows of one group, by column.
+struct Rowset {
+    chunks: Vec<Vec<ArrayRef>>,
+    types: Vec<DataType>,
+    /// Rows at the front that a sliding frame has left behind.
+    skip: usize,
+    returns: DataType,
+    shape: Shape,
+    finish: Finish,
+}
+
+impl std::fmt::Debug for Rowset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rowset").field("types", &self.types).field("skip", &self.skip).finish()
+    }
+}
+
+impl Rowset {
+    fn columns(&mut self) -> Result<Vec<ArrayRef>> {
+        let mut columns = Vec::with_capacity(self.types.len());
+        for (chunks, data_type) in self.chunks.iter_mut().zip(&self.types) {
+            let whole = match chunks.as_slice() {
+                [] => new_empty_array(data_type),
+                [one] => Arc::clone(one),
+                many => {
+                    let parts: Vec<&dyn Array> = many.iter().map(|a| a.as_ref()).collect();
+                    concat(&parts)?
+                }
+            };
+            let kept = whole.slice(self.skip, whole.len() - self.skip);
+            *chunks = vec![Arc::clone(&kept)];
+            columns.push(kept);
+        }
+        self.skip = 0;
+        Ok(columns)
+    }
+}
+
+impl Accumulator for Rowset {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        for (chunks, values) in self.chunks.iter_mut().zip(values) {
+            if !values.is_empty() {
+                chunks.push(Arc::clone(values));
+            }
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let mut columns = self.columns()?;
+        let keys = self.shape.order.len();
+        if keys > 0 {
+            let at = columns.len().saturating_sub(keys);
+            let sort: Vec<SortColumn> = columns
+                .split_off(at)
+                .into_iter()
+                .zip(&self.shape.order)
+                .map(|(values, (descending, nulls_first))| SortColumn {
+                    values,
+                    options: Some(SortOptions {
+                        descending: *descending,
+                        nulls_first: *nulls_first,
+                    }),
+                })
+                .collect();
+            let order = lexsort_to_indices(&sort, None)?;
+            columns = columns.iter().map(|c| take(c, &order, None)).collect::<Result<_, _>>()?;
+        }
+        if self.shape.distinct
+            && let Some(first) = columns.first()
+        {
+            let mut seen = std::collections::HashSet::new();
+            let mut kept = Vec::new();
+            let mut key = Vec::new();
+            for row in 0..first.len() {
+                key.clear();
+                if let Some(value) = crate::variant::row_to_value(first.as_ref(), row)
+                    .map_err(crate::error::raise)?
+                {
+                    crate::variant::append_key(&value, &mut key);
+                }
+                if seen.insert(key.clone()) {
+                    kept.push(row as u32);
+                }
+            }
+            let kept = arrow::array::UInt32Array::from(kept);
+            columns = columns.iter().map(|c| take(c, &kept, None)).collect::<Result<_, _>>()?;
+        }
+        let rows = columns.first().map_or(0, |c| c.len());
+        let inputs = columns.into_iter().map(|array| Input { array, constant: false }).collect();
+        let out = (self.finish)(&Rows { inputs, rows, out: self.returns.clone() })
+            .map_err(DataFusionError::from)?;
+        ScalarValue::try_from_array(&out, 0)
+    }
+
+    fn size(&self) -> usize {
+        // Chunks of one batch share its buffers; their own rows are what they keep.
+        let held: usize = self
+            .chunks
+            .iter()
+            .flatten()
+            .map(|a| a.to_data().get_slice_memory_size().unwrap_or(0) + 64)
+            .sum();
+        held + std::mem::size_of::<Self>()
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Ok(self
+            .columns()?
+            .into_iter()
+            .map(|c| SingleRowListArrayBuilder::new(c).build_list_scalar())
+            .collect())
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        for (chunks, state) in self.chunks.iter_mut().zip(states) {
+            let lists = state.as_list::<i32>();
+            for row in 0..lists.len() {
+                if lists.is_valid(row) && !lists.value(row).is_empty() {
+                    chunks.push(lists.value(row));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.skip += values.first().map_or(0, |v| v.len());
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,78 @@
+//! What the session tells the functions at bind time.
+
+use chrono_tz::Tz;
+
+/// Output formats of the session, in Snowflake's format elements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputFormats {
+    pub date: String,
+    pub time: String,
+    pub timestamp_ntz: String,
+    pub timestamp_ltz: String,
+    pub timestamp_tz: String,
+    /// `HEX`, `BASE64` or `UTF-8`.
+    pub binary: String,
+}
+
+impl Default for OutputFormats {
+    fn default() -> Self {
+        OutputFormats {
+            date: "YYYY-MM-DD".into(),
+            time: "HH24:MI:SS".into(),
+            timestamp_ntz: "YYYY-MM-DD HH24:MI:SS.FF3".into(),
+            timestamp_ltz: "YYYY-MM-DD HH24:MI:SS.FF3 TZHTZM".into(),
+            timestamp_tz: "YYYY-MM-DD HH24:MI:SS.FF3 TZHTZM".into(),
+            binary: "HEX".into(),
+        }
+    }
+}
+
+/// Facts of the session and the statement, fixed for the statement's whole run.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Start of the statement, microseconds since 1970-01-01 UTC.
+    pub now_micros: i64,
+    pub timezone: Tz,
+    pub user: String,
+    pub role: String,
+    pub account: String,
+    pub database: Option<String>,
+    pub schema: Option<String>,
+    pub warehouse: Option<String>,
+    pub session_id: i64,
+    pub query_id: String,
+    /// Oldest first.
+    pub last_query_ids: Vec<String>,
+    pub server_version: String,
+    /// WEEK_START: 0 as ISO, else 1 (Monday) to 7 (Sunday).
+    pub week_start: u8,
+    pub formats: OutputFormats,
+    pub transaction_id: Option<String>,
+    /// Text of the running statement.
+    pub statement: String,
+    pub available_roles: Vec<String>,
+}
+
+impl Default for Facts {
+    fn default() -> Self {
+        Facts {
+            now_micros: 1_750_000_000_000_000,
+            timezone: Tz::UTC,
+            user: "FRAZIL".into(),
+            role: "ACCOUNTADMIN".into(),
+            account: "FRAZIL".into(),
+            database: None,
+            schema: None,
+            warehouse: None,
+            session_id: 1,
+            query_id: "00000000-0000-0000-0000-000000000000".into(),
+            last_query_ids: Vec::new(),
+            server_version: env!("CARGO_PKG_VERSION").into(),
+            week_start: 0,
+            formats: OutputFormats::default(),
+            transaction_id: None,
+            statement: String::new(),
+            available_roles: Vec::new(),
+        }
+    }
+}

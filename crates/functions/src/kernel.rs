@@ -1,0 +1,374 @@
+//! The one implementation of `ScalarUDFImpl`: a name, a result type and a function over rows.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, BooleanArray, BooleanBuilder,
+    Decimal128Array, PrimitiveArray, PrimitiveBuilder, StringViewArray, StringViewBuilder,
+};
+use arrow::datatypes::{
+    ArrowPrimitiveType, DataType, Date32Type, Decimal128Type, Float64Type, Int64Type,
+};
+use datafusion::common::ScalarValue;
+use datafusion::error::{DataFusionError, Result as EngineResult};
+use datafusion::logical_expr::expr::ScalarFunction as ScalarCall;
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
+    Volatility,
+};
+use frazil_common::{SqlType, UserError};
+
+use crate::error::FunctionError;
+use crate::typed::TypedExpr;
+
+pub(crate) type KernelResult<T = ArrayRef> = Result<T, FunctionError>;
+pub(crate) type KernelFn = fn(&Rows) -> KernelResult;
+
+/// A scalar function; its identity is its name and result type.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    name: &'static str,
+    returns: DataType,
+    signature: Signature,
+    run: KernelFn,
+}
+
+impl PartialEq for Kernel {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.returns == other.returns
+    }
+}
+impl Eq for Kernel {}
+impl Hash for Kernel {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+        self.returns.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Kernel {
+    fn name(&self) -> &str {
+        self.name
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _: &[DataType]) -> EngineResult<DataType> {
+        Ok(self.returns.clone())
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
+        let constant = self.signature.volatility != Volatility::Volatile
+            && args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
+        let inputs = args
+            .args
+            .into_iter()
+            .map(|value| match value {
+                ColumnarValue::Scalar(value) => {
+                    Ok(Input { array: value.to_array_of_size(1)?, constant: true })
+                }
+                ColumnarValue::Array(array) => Ok(Input { array, constant: false }),
+            })
+            .collect::<EngineResult<Vec<_>>>()?;
+        let rows = if constant { 1 } else { args.number_rows };
+        let out = (self.run)(&Rows { inputs, rows, out: self.returns.clone() })?;
+        if out.data_type() != &self.returns {
+            return Err(DataFusionError::Internal(format!(
+                "{} gave {} for {}",
+                self.name,
+                out.data_type(),
+                self.returns
+            )));
+        }
+        if constant {
+            Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&out, 0)?))
+        } else {
+            Ok(ColumnarValue::Array(out))
+        }
+    }
+}
+
+/// The function itself, for callers that wrap it on their own.
+pub(crate) fn udf(name: &'static str, returns: DataType, run: KernelFn) -> Arc<ScalarUDF> {
+    udf_with(name, returns, Volatility::Immutable, run)
+}
+
+pub(crate) fn udf_with(
+    name: &'static str,
+    returns: DataType,
+    volatility: Volatility,
+    run: KernelFn,
+) -> Arc<ScalarUDF> {
+    let any = vec![TypeSignature::VariadicAny, TypeSignature::Nullary];
+    let signature = Signature::one_of(any, volatility);
+    Arc::new(ScalarUDF::from(Kernel { name, returns, signature, run }))
+}
+
+/// A call of a kernel.
+pub(crate) fn call(
+    name: &'static str,
+    args: Vec<Expr>,
+    returns: SqlType,
+    nullable: bool,
+    run: KernelFn,
+) -> TypedExpr {
+    let func = udf(name, returns.to_arrow(), run);
+    let expr = Expr::ScalarFunction(ScalarCall::new_udf(func, args));
+    crate::evaluate::fold(TypedExpr::new(expr, returns, nullable))
+}
+
+/// A call of a kernel that gives another value on every row.
+pub(crate) fn call_volatile(
+    name: &'static str,
+    args: Vec<Expr>,
+    returns: SqlType,
+    run: KernelFn,
+) -> TypedExpr {
+    let func = udf_with(name, returns.to_arrow(), Volatility::Volatile, run);
+    let expr = Expr::ScalarFunction(ScalarCall::new_udf(func, args));
+    TypedExpr::new(expr, returns, false)
+}
+
+/// One argument's values; a constant has a single row.
+#[derive(Debug)]
+pub(crate) struct Input {
+    pub array: ArrayRef,
+    pub constant: bool,
+}
+
+impl Input {
+    pub fn row(&self, row: usize) -> usize {
+        if self.constant { 0 } else { row }
+    }
+    pub fn is_null(&self, row: usize) -> bool {
+        self.array.data_type() == &DataType::Null || self.array.is_null(self.row(row))
+    }
+}
+
+/// The arguments of one call over a batch.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    pub inputs: Vec<Input>,
+    pub rows: usize,
+    pub out: DataType,
+}
+
+macro_rules! typed_input {
+    ($name:ident, $array:ty, $value:ty, $get:expr) => {
+        /// Values of one argument, `None` for NULL.
+        pub(crate) struct $name<'a> {
+            array: Option<&'a $array>,
+            constant: bool,
+        }
+        impl<'a> $name<'a> {
+            pub fn get(&self, row: usize) -> Option<$value> {
+                let array = self.array?;
+                let row = if self.constant { 0 } else { row };
+                if array.is_null(row) { None } else { Some($get(array, row)) }
+            }
+        }
+    };
+}
+typed_input!(Texts, StringViewArray, &'a str, |a: &'a StringViewArray, r| a.value(r));
+typed_input!(Bytes, BinaryArray, &'a [u8], |a: &'a BinaryArray, r| a.value(r));
+typed_input!(Booleans, BooleanArray, bool, |a: &'a BooleanArray, r| a.value(r));
+typed_input!(Integers, PrimitiveArray<Int64Type>, i64, |a: &PrimitiveArray<Int64Type>, r| a
+    .value(r));
+typed_input!(Floats, PrimitiveArray<Float64Type>, f64, |a: &PrimitiveArray<Float64Type>, r| a
+    .value(r));
+typed_input!(Dates, PrimitiveArray<Date32Type>, i32, |a: &PrimitiveArray<Date32Type>, r| a
+    .value(r));
+
+/// NUMBER values of either backing, in units of 10^-scale.
+pub(crate) struct Numbers<'a> {
+    integers: Option<&'a PrimitiveArray<Int64Type>>,
+    decimals: Option<&'a Decimal128Array>,
+    constant: bool,
+    pub scale: u8,
+}
+
+impl Numbers<'_> {
+    pub fn get(&self, row: usize) -> Option<i128> {
+        let row = if self.constant { 0 } else { row };
+        if let Some(array) = self.integers {
+            return (!array.is_null(row)).then(|| array.value(row) as i128);
+        }
+        let array = self.decimals?;
+        (!array.is_null(row)).then(|| array.value(row))
+    }
+}
+
+impl Rows {
+    pub fn input(&self, index: usize) -> KernelResult<&Input> {
+        self.inputs
+            .get(index)
+            .ok_or_else(|| UserError::internal(format!("argument {index} is missing")).into())
+    }
+
+    fn wrong(&self, index: usize, wanted: &str) -> FunctionError {
+        let found = self.inputs.get(index).map(|i| i.array.data_type().to_string());
+        UserError::internal(format!("argument {index} is {found:?}, not {wanted}")).into()
+    }
+
+    pub fn texts(&self, index: usize) -> KernelResult<Texts<'_>> {
+        let input = self.input(index)?;
+        let array = input.array.as_string_view_opt();
+        if array.is_none() && input.array.data_type() != &DataType::Null {
+            return Err(self.wrong(index, "text"));
+        }
+        Ok(Texts { array, constant: input.constant })
+    }
+
+    pub fn bytes(&self, index: usize) -> KernelResult<Bytes<'_>> {
+        let input = self.input(index)?;
+        let array = input.array.as_binary_opt::<i32>();
+        if array.is_none() && input.array.data_type() != &DataType::Null {
+            return Err(self.wrong(index, "binary"));
+        }
+        Ok(Bytes { array, constant: input.constant })
+    }
+
+    pub fn booleans(&self, index: usize) -> KernelResult<Booleans<'_>> {
+        let input = self.input(index)?;
+        let array = input.array.as_boolean_opt();
+        if array.is_none() && input.array.data_type() != &DataType::Null {
+            return Err(self.wrong(index, "boolean"));
+        }
+        Ok(Booleans { array, constant: input.constant })
+    }
+
+    fn primitive<T: ArrowPrimitiveType>(
+        &self,
+        index: usize,
+    ) -> KernelResult<Option<&PrimitiveArray<T>>> {
+        let input = self.input(index)?;
+        let array = input.array.as_primitive_opt::<T>();
+        if array.is_none() && input.array.data_type() != &DataType::Null {
+            return Err(self.wrong(index, &T::DATA_TYPE.to_string()));
+        }
+        Ok(array)
+    }
+
+    pub fn integers(&self, index: usize) -> KernelResult<Integers<'_>> {
+        Ok(Integers {
+            array: self.primitive::<Int64Type>(index)?,
+            constant: self.input(index)?.constant,
+        })
+    }
+
+    pub fn floats(&self, index: usize) -> KernelResult<Floats<'_>> {
+        Ok(Floats {
+            array: self.primitive::<Float64Type>(index)?,
+            constant: self.input(index)?.constant,
+        })
+    }
+
+    pub fn dates(&self, index: usize) -> KernelResult<Dates<'_>> {
+        Ok(Dates {
+            array: self.primitive::<Date32Type>(index)?,
+            constant: self.input(index)?.constant,
+        })
+    }
+
+    pub fn numbers(&self, index: usize) -> KernelResult<Numbers<'_>> {
+        let input = self.input(index)?;
+        let integers = input.array.as_primitive_opt::<Int64Type>();
+        let decimals = input.array.as_primitive_opt::<Decimal128Type>();
+        let scale = match input.array.data_type() {
+            DataType::Decimal128(_, scale) => u8::try_from(*scale).unwrap_or(0),
+            DataType::Int64 | DataType::Null => 0,
+            _ => return Err(self.wrong(index, "number")),
+        };
+        Ok(Numbers { integers, decimals, constant: input.constant, scale })
+    }
+
+    /// A text column made row by row.
+    pub fn build_texts<S: AsRef<str>>(
+        &self,
+        mut value: impl FnMut(usize) -> KernelResult<Option<S>>,
+    ) -> KernelResult {
+        let mut builder = StringViewBuilder::with_capacity(self.rows);
+        for row in 0..self.rows {
+            builder.append_option(value(row)?);
+        }
+        Ok(Arc::new(builder.finish()))
+    }
+
+    pub fn build_bytes(
+        &self,
+        mut value: impl FnMut(usize) -> KernelResult<Option<Vec<u8>>>,
+    ) -> KernelResult {
+        let mut builder = BinaryBuilder::new();
+        for row in 0..self.rows {
+            builder.append_option(value(row)?);
+        }
+        Ok(Arc::new(builder.finish()))
+    }
+
+    pub fn build_booleans(
+        &self,
+        mut value: impl FnMut(usize) -> KernelResult<Option<bool>>,
+    ) -> KernelResult {
+        let mut builder = BooleanBuilder::with_capacity(self.rows);
+        for row in 0..self.rows {
+            builder.append_option(value(row)?);
+        }
+        Ok(Arc::new(builder.finish()))
+    }
+
+    pub fn build<T: ArrowPrimitiveType>(
+        &self,
+        mut value: impl FnMut(usize) -> KernelResult<Option<T::Native>>,
+    ) -> KernelResult {
+        let mut builder =
+            PrimitiveBuilder::<T>::with_capacity(self.rows).with_data_type(self.out.clone());
+        for row in 0..self.rows {
+            builder.append_option(value(row)?);
+        }
+        Ok(Arc::new(builder.finish()))
+    }
+
+    pub fn build_integers(
+        &self,
+        value: impl FnMut(usize) -> KernelResult<Option<i64>>,
+    ) -> KernelResult {
+        self.build::<Int64Type>(value)
+    }
+
+    pub fn build_floats(
+        &self,
+        value: impl FnMut(usize) -> KernelResult<Option<f64>>,
+    ) -> KernelResult {
+        self.build::<Float64Type>(value)
+    }
+
+    /// A NUMBER column of the result type; values are in units of the result's scale and are
+    /// checked against its precision.
+    pub fn build_numbers(
+        &self,
+        mut value: impl FnMut(usize) -> KernelResult<Option<i128>>,
+    ) -> KernelResult {
+        let out = self.out.clone();
+        match out {
+            DataType::Int64 => self.build::<Int64Type>(|row| {
+                value(row)?
+                    .map(|v| i64::try_from(v).map_err(|_| crate::number::out_of_range(v, 18, 0)))
+                    .transpose()
+                    .map_err(FunctionError::from)
+            }),
+            DataType::Decimal128(precision, scale) => {
+                let limit = crate::number::power_of_ten(precision).unwrap_or(i128::MAX);
+                self.build::<Decimal128Type>(|row| {
+                    let v = value(row)?;
+                    match v {
+                        Some(v) if v.unsigned_abs() >= limit as u128 => {
+                            Err(crate::number::out_of_range(v, precision, scale as u8).into())
+                        }
+                        v => Ok(v),
+                    }
+                })
+            }
+            other => Err(UserError::internal(format!("{other} is not a number")).into()),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Facts of the session as functions. They are literals by the time a plan is made.
+
+use frazil_common::{Code, SqlType, UserError};
+
+use crate::arguments::Arguments;
+use crate::registry::Registry;
+use crate::typed::TypedExpr;
+use crate::variant::{Value, json_text};
+
+type Bound = Result<TypedExpr, UserError>;
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add(&["CURRENT_USER", "USER"], |a| fact(a, |a| Some(a.facts.user.clone())));
+    registry.add(&["CURRENT_ROLE"], |a| fact(a, |a| Some(a.facts.role.clone())));
+    registry.add(&["CURRENT_ROLE_TYPE"], |a| fact(a, |_| Some("ROLE".into())));
+    registry.add(&["CURRENT_SECONDARY_ROLES"], |a| {
+        fact(a, |_| Some("{\"roles\":\"\",\"value\":\"\"}".into()))
+    });
+    registry.add(&["CURRENT_DATABASE"], |a| fact(a, |a| a.facts.database.clone()));
+    registry.add(&["CURRENT_SCHEMA"], |a| fact(a, |a| a.facts.schema.clone()));
+    registry.add(&["CURRENT_SCHEMAS"], |a| {
+        fact(a, |a| {
+            let path = match (&a.facts.database, &a.facts.schema) {
+                (Some(database), Some(schema)) => vec![Value::Text(format!("{database}.{schema}"))],
+                _ => Vec::new(),
+            };
+            Some(json_text(&Value::List(path)))
+        })
+    });
+    registry.add(&["CURRENT_WAREHOUSE"], |a| fact(a, |a| a.facts.warehouse.clone()));
+    registry.add(&["CURRENT_ACCOUNT", "CURRENT_ACCOUNT_NAME", "CURRENT_ORGANIZATION_NAME"], |a| {
+        fact(a, |a| Some(a.facts.account.clone()))
+    });
+    registry.add(&["CURRENT_REGION"], |a| fact(a, |_| Some("LOCAL".into())));
+    registry.add(&["CURRENT_SESSION"], |a| fact(a, |a| Some(a.facts.session_id.to_string())));
+    registry.add(&["CURRENT_VERSION"], |a| fact(a, |a| Some(a.facts.server_version.clone())));
+    registry.add(&["CURRENT_CLIENT"], |a| {
+        fact(a, |a| Some(format!("Frazil {}", a.facts.server_version)))
+    });
+    registry.add(&["CURRENT_STATEMENT"], |a| fact(a, |a| Some(a.facts.statement.clone())));
+    registry.add(&["CURRENT_QUERY_ID"], |a| fact(a, |a| Some(a.facts.query_id.clone())));
+    registry.add(&["CURRENT_TRANSACTION"], |a| fact(a, |a| a.facts.transaction_id.clone()));
+    registry.add(&["CURRENT_IP_ADDRESS"], |a| fact(a, |_| Some("127.0.0.1".into())));
+    registry.add(&["CURRENT_AVAILABLE_ROLES"], |a| {
+        fact(a, |a| {
+            let roles = a.facts.available_roles.iter().cloned().map(Value::Text).collect();
+            Some(json_text(&Value::List(roles)))
+        })
+    });
+    registry.add(&["LAST_QUERY_ID"], last_query_id);
+    registry.add(&["IS_ROLE_IN_SESSION"], |a| {
+        a.expect(1..=1)?;
+        let role = a.constant_text(0)?;
+        let held = a.facts.role == role || a.facts.available_roles.contains(&role);
+        Ok(TypedExpr::boolean(held))
+    });
+}
+
+fn optional(text: Option<String>) -> TypedExpr {
+    match text {
+        Some(text) => TypedExpr { sql_type: SqlType::TEXT, ..TypedExpr::text(&text) },
+        None => TypedExpr::null_of(SqlType::TEXT),
+    }
+}
+
+fn fact(a: Arguments, read: fn(&Arguments) -> Option<String>) -> Bound {
+    a.expect(0..=0)?;
+    Ok(optional(read(&a)))
+}
+
+/// Negative numbers count back from the latest, positive ones from the first of the session.
+fn last_query_id(a: Arguments) -> Bound {
+    a.expect(0..=1)?;
+    let wanted = if a.len() > 0 { a.constant_integer(0)? } else { -1 };
+    let ids = &a.facts.last_query_ids;
+    let index = match wanted {
+        0 => {
+            return Err(UserError::new(Code::InvalidArgument, "LAST_QUERY_ID takes no 0"));
+        }
+        n if n < 0 => ids.len().checked_sub(n.unsigned_abs() as usize),
+        n => Some(n as usize - 1),
+    };
+    Ok(optional(index.and_then(|i| ids.get(i)).cloned()))
+}

@@ -1,0 +1,124 @@
+//! Who may grant and revoke.
+
+use frazil_common::{Code, ObjectKind, ObjectRef, Privilege, UserError};
+
+use crate::authorize::{HiddenError, hidden_error, insufficient};
+use crate::model::AccessModel;
+use crate::roles::{EffectiveRoles, system};
+
+/// GRANT `privilege` ON `object` TO ROLE …: the owner, a holder of the privilege with grant
+/// option, or a holder of MANAGE GRANTS.
+///
+/// # Errors
+/// 003001 where the roles may not; an error for a privilege that the kind does not have.
+pub fn may_grant_privilege(
+    model: &AccessModel,
+    roles: &EffectiveRoles,
+    object: &ObjectRef,
+    parents: &[ObjectRef],
+    privilege: Privilege,
+) -> Result<(), UserError> {
+    if !object.kind.privileges().contains(&privilege) {
+        return Err(UserError::new(
+            Code::InvalidStatement,
+            format!("Privilege {privilege} can not be granted on {}.", object.kind),
+        ));
+    }
+    let allowed = model.has_global(roles, Privilege::ManageGrants)
+        || (model.reaches(roles, parents)
+            && (model.owns(roles, object) || model.holds_grant_option(roles, object, privilege)));
+    refuse_unless(allowed, model, roles, object, parents)
+}
+
+/// REVOKE follows the same rule as GRANT.
+///
+/// # Errors
+/// As [`may_grant_privilege`].
+pub fn may_revoke_privilege(
+    model: &AccessModel,
+    roles: &EffectiveRoles,
+    object: &ObjectRef,
+    parents: &[ObjectRef],
+    privilege: Privilege,
+) -> Result<(), UserError> {
+    may_grant_privilege(model, roles, object, parents, privilege)
+}
+
+/// GRANT OWNERSHIP: the owner, or a holder of MANAGE GRANTS.
+///
+/// # Errors
+/// 003001 or 002003.
+pub fn may_transfer_ownership(
+    model: &AccessModel,
+    roles: &EffectiveRoles,
+    object: &ObjectRef,
+    parents: &[ObjectRef],
+) -> Result<(), UserError> {
+    let allowed = model.has_global(roles, Privilege::ManageGrants)
+        || (model.reaches(roles, parents) && model.owns(roles, object));
+    refuse_unless(allowed, model, roles, object, parents)
+}
+
+/// GRANT … ON FUTURE … IN SCHEMA or DATABASE: MANAGE GRANTS alone allows it.
+///
+/// # Errors
+/// 003001 on the container.
+pub fn may_grant_future(
+    model: &AccessModel,
+    roles: &EffectiveRoles,
+    container: &ObjectRef,
+    parents: &[ObjectRef],
+) -> Result<(), UserError> {
+    let allowed = model.has_global(roles, Privilege::ManageGrants);
+    refuse_unless(allowed, model, roles, container, parents)
+}
+
+/// GRANT ROLE and REVOKE ROLE: the role's owner, or a holder of MANAGE GRANTS. `to_role` is the
+/// receiving role of a GRANT, to refuse circles.
+///
+/// # Errors
+/// 002003 or 003001; an error for a circle, and for PUBLIC, which everybody holds.
+pub fn may_grant_role(
+    model: &AccessModel,
+    roles: &EffectiveRoles,
+    role: &ObjectRef,
+    to_role: Option<&str>,
+) -> Result<(), UserError> {
+    if role.kind != ObjectKind::Role {
+        return Err(UserError::internal(format!("{} is no role", role.name)));
+    }
+    let allowed = model.has_global(roles, Privilege::ManageGrants) || model.owns(roles, role);
+    refuse_unless(allowed, model, roles, role, &[])?;
+    let name = crate::names::last_part(&role.name);
+    if name == system::PUBLIC {
+        return Err(UserError::new(
+            Code::InvalidStatement,
+            "Role 'PUBLIC' is held by every user and role and can not be granted or revoked.",
+        ));
+    }
+    match to_role {
+        Some(grantee) if model.would_cycle(&name, grantee) => Err(UserError::new(
+            Code::InvalidStatement,
+            format!(
+                "Role '{name}' can not be granted to role '{grantee}': it would create a cycle."
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn refuse_unless(
+    allowed: bool,
+    model: &AccessModel,
+    roles: &EffectiveRoles,
+    object: &ObjectRef,
+    parents: &[ObjectRef],
+) -> Result<(), UserError> {
+    if allowed {
+        Ok(())
+    } else if model.is_visible(roles, object, parents) {
+        Err(insufficient(object))
+    } else {
+        Err(hidden_error(object, HiddenError::DoesNotExist))
+    }
+}

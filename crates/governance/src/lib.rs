@@ -1,0 +1,23 @@
+//! Authorisation: who may do what to which object, and the proof that a plan was checked.
+//!
+//! Pure: knows nothing of stores, sessions or the clock. The caller brings the facts as
+//! [`AccessFacts`], and gets back either a Snowflake error or a [`Governed`] plan. Nothing
+//! outside this crate can make a `Governed` value, and the executor accepts nothing else.
+
+mod authorize;
+mod governed;
+mod grants;
+mod model;
+mod names;
+mod roles;
+mod scans;
+
+pub use authorize::{HiddenError, Requirement, authorize};
+pub use governed::{Containers, Governed, govern};
+pub use grants::{
+    may_grant_future, may_grant_privilege, may_grant_role, may_revoke_privilege,
+    may_transfer_ownership,
+};
+pub use model::{AccessFacts, AccessModel, GrantFact};
+pub use roles::{EffectiveRoles, SecondaryRoles, system};
+pub use scans::INTERNAL_SCHEMA;

@@ -1,0 +1,307 @@
+//! The access model: the role graph, grants and owners, ready for questions.
+
+use std::collections::HashMap;
+
+use frazil_common::{ObjectKind, ObjectRef, Privilege};
+
+use crate::roles::{EffectiveRoles, RoleSet, SecondaryRoles, system};
+
+/// One privilege held by one role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantFact {
+    pub object_kind: ObjectKind,
+    pub object_id: i64,
+    pub privilege: Privilege,
+    pub role: String,
+    /// Whether the role may pass the privilege on.
+    pub grant_option: bool,
+}
+
+/// Everything authorisation depends on, as plain data. Names of unknown roles are ignored: a
+/// grant to a role that is gone gives nothing.
+#[derive(Debug, Clone, Default)]
+pub struct AccessFacts {
+    pub roles: Vec<String>,
+    /// (role, the role it is granted to): the second inherits the first.
+    pub role_grants: Vec<(String, String)>,
+    /// (role, the user it is granted to).
+    pub user_roles: Vec<(String, String)>,
+    pub grants: Vec<GrantFact>,
+    /// The owning role of each object that has one on record.
+    pub owners: Vec<((ObjectKind, i64), String)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    privilege: Privilege,
+    role: usize,
+    grant_option: bool,
+}
+
+/// Answers questions about roles and privileges. Immutable; made anew when the facts change.
+#[derive(Debug)]
+pub struct AccessModel {
+    names: Vec<String>,
+    index: HashMap<String, usize>,
+    /// For each role: itself and everything it inherits.
+    inherited: Vec<RoleSet>,
+    users: HashMap<String, Vec<usize>>,
+    grants: HashMap<(ObjectKind, i64), Vec<Held>>,
+    owners: HashMap<(ObjectKind, i64), usize>,
+}
+
+impl AccessModel {
+    pub fn new(facts: &AccessFacts) -> Self {
+        let names = facts.roles.clone();
+        let index: HashMap<String, usize> =
+            names.iter().enumerate().map(|(at, name)| (name.clone(), at)).collect();
+        let find = |name: &str| index.get(name).copied();
+
+        let mut granted_to: Vec<Vec<usize>> = vec![Vec::new(); names.len()];
+        for (role, grantee) in &facts.role_grants {
+            if let (Some(role), Some(grantee)) = (find(role), find(grantee)) {
+                granted_to[grantee].push(role);
+            }
+        }
+        let public = find(system::PUBLIC);
+        let inherited = (0..names.len()).map(|role| closure(&granted_to, role, public)).collect();
+
+        let mut users: HashMap<String, Vec<usize>> = HashMap::new();
+        for (role, user) in &facts.user_roles {
+            if let Some(role) = find(role) {
+                users.entry(user.clone()).or_default().push(role);
+            }
+        }
+        let mut grants: HashMap<(ObjectKind, i64), Vec<Held>> = HashMap::new();
+        for grant in &facts.grants {
+            if let Some(role) = find(&grant.role) {
+                grants.entry((grant.object_kind, grant.object_id)).or_default().push(Held {
+                    privilege: grant.privilege,
+                    role,
+                    grant_option: grant.grant_option,
+                });
+            }
+        }
+        let owners =
+            facts.owners.iter().filter_map(|(object, role)| Some((*object, find(role)?))).collect();
+        AccessModel { names, index, inherited, users, grants, owners }
+    }
+
+    /// Whether a role of this name exists.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.index.contains_key(role)
+    }
+
+    /// Whether the user may make this role primary: it is granted to the user directly, or
+    /// inherited by a role that is. Every user holds PUBLIC.
+    pub fn may_assume(&self, user: &str, role: &str) -> bool {
+        let Some(&role) = self.index.get(role) else { return false };
+        self.user_closure(user).contains(role)
+    }
+
+    /// Names of all roles the user may assume, in the order of the facts.
+    pub fn available_roles(&self, user: &str) -> Vec<&str> {
+        self.user_closure(user).iter().map(|role| self.names[role].as_str()).collect()
+    }
+
+    /// The roles in force for a user's session. Secondary roles the user does not hold, and a
+    /// primary role that no longer exists, count for nothing.
+    pub fn effective_roles(
+        &self,
+        user: &str,
+        primary: &str,
+        secondary: &SecondaryRoles,
+    ) -> EffectiveRoles {
+        let mut roles = self.role_alone(primary);
+        match secondary {
+            SecondaryRoles::None => {}
+            SecondaryRoles::All => {
+                let held = self.user_closure(user);
+                roles.any.extend(&held);
+            }
+            SecondaryRoles::Listed(listed) => {
+                for name in listed.iter().filter(|name| self.may_assume(user, name)) {
+                    if let Some(&role) = self.index.get(name) {
+                        roles.any.extend(&self.inherited[role]);
+                    }
+                }
+            }
+        }
+        roles
+    }
+
+    /// One role and what it inherits, as for the owner of a view. Nothing if it does not exist.
+    pub fn role_alone(&self, role: &str) -> EffectiveRoles {
+        let set = match self.index.get(role) {
+            Some(&role) => self.inherited[role].clone(),
+            None => self.empty(),
+        };
+        EffectiveRoles {
+            name: role.to_string(),
+            primary: set.clone(),
+            any: set,
+            session_owners: HashMap::new(),
+        }
+    }
+
+    /// Adds the owner of an object that only the session has: a temporary one, or one its open
+    /// transaction made, whose id is not on record.
+    pub fn add_session_owner(
+        &self,
+        roles: &mut EffectiveRoles,
+        object: (ObjectKind, i64),
+        role: &str,
+    ) {
+        if let Some(&role) = self.index.get(role) {
+            roles.session_owners.insert(object, role);
+        }
+    }
+
+    /// Whether granting `role` to `grantee` would close a circle.
+    pub fn would_cycle(&self, role: &str, grantee: &str) -> bool {
+        match (self.index.get(role), self.index.get(grantee)) {
+            (Some(&role), Some(&grantee)) => self.inherited[role].contains(grantee),
+            _ => role == grantee,
+        }
+    }
+
+    /// Whether `roles` have taken in `role`, as its holder or by inheritance.
+    pub fn includes(&self, roles: &EffectiveRoles, role: &str) -> bool {
+        self.index.get(role).is_some_and(|&role| roles.any.contains(role))
+    }
+
+    /// The owning role. An object with no record, such as a table another program wrote, is
+    /// ACCOUNTADMIN's.
+    pub fn owner(&self, object: &ObjectRef) -> Option<&str> {
+        self.owner_key((object.kind, object.id)).map(|role| self.names[role].as_str())
+    }
+
+    /// Whether the roles hold the privilege on the object, and can reach it through `parents`
+    /// (its database, and its schema where it is in one).
+    ///
+    /// OWNERSHIP implies every other privilege on that object. Reaching takes USAGE on every
+    /// parent. The right to create takes the primary role.
+    pub fn has_privilege(
+        &self,
+        roles: &EffectiveRoles,
+        object: &ObjectRef,
+        parents: &[ObjectRef],
+        privilege: Privilege,
+    ) -> bool {
+        self.reaches(roles, parents) && self.holds(roles, object, privilege)
+    }
+
+    /// Whether the roles may know that the object exists: they hold any privilege on it and reach
+    /// it, or manage grants.
+    pub fn is_visible(
+        &self,
+        roles: &EffectiveRoles,
+        object: &ObjectRef,
+        parents: &[ObjectRef],
+    ) -> bool {
+        object.kind == ObjectKind::Account
+            || self.has_global(roles, Privilege::ManageGrants)
+            || (self.reaches(roles, parents) && self.holds_any(roles, object))
+    }
+
+    /// Whether the roles hold a privilege on the account.
+    pub fn has_global(&self, roles: &EffectiveRoles, privilege: Privilege) -> bool {
+        self.holds_key(roles, (ObjectKind::Account, 0), privilege)
+    }
+
+    /// Whether the roles hold the privilege with the right to pass it on.
+    pub(crate) fn holds_grant_option(
+        &self,
+        roles: &EffectiveRoles,
+        object: &ObjectRef,
+        privilege: Privilege,
+    ) -> bool {
+        self.grants.get(&(object.kind, object.id)).is_some_and(|held| {
+            held.iter().any(|grant| {
+                grant.grant_option && grant.privilege == privilege && roles.any.contains(grant.role)
+            })
+        })
+    }
+
+    pub(crate) fn owns(&self, roles: &EffectiveRoles, object: &ObjectRef) -> bool {
+        self.owned_within(&roles.any, roles, (object.kind, object.id))
+    }
+
+    pub(crate) fn reaches(&self, roles: &EffectiveRoles, parents: &[ObjectRef]) -> bool {
+        parents.iter().all(|parent| self.holds(roles, parent, Privilege::Usage))
+    }
+
+    fn holds(&self, roles: &EffectiveRoles, object: &ObjectRef, privilege: Privilege) -> bool {
+        self.holds_key(roles, (object.kind, object.id), privilege)
+    }
+
+    fn holds_key(
+        &self,
+        roles: &EffectiveRoles,
+        key: (ObjectKind, i64),
+        privilege: Privilege,
+    ) -> bool {
+        let set = if creates(privilege) { &roles.primary } else { &roles.any };
+        self.owned_within(set, roles, key)
+            || self.grants.get(&key).is_some_and(|held| {
+                held.iter().any(|grant| {
+                    (grant.privilege == privilege || grant.privilege == Privilege::Ownership)
+                        && set.contains(grant.role)
+                })
+            })
+    }
+
+    fn holds_any(&self, roles: &EffectiveRoles, object: &ObjectRef) -> bool {
+        self.owns(roles, object)
+            || self
+                .grants
+                .get(&(object.kind, object.id))
+                .is_some_and(|held| held.iter().any(|grant| roles.any.contains(grant.role)))
+    }
+
+    fn owned_within(&self, set: &RoleSet, roles: &EffectiveRoles, key: (ObjectKind, i64)) -> bool {
+        let owner = roles.session_owners.get(&key).copied().or_else(|| self.owner_key(key));
+        owner.is_some_and(|owner| set.contains(owner))
+    }
+
+    fn owner_key(&self, key: (ObjectKind, i64)) -> Option<usize> {
+        self.owners.get(&key).or_else(|| self.index.get(system::ACCOUNTADMIN)).copied()
+    }
+
+    fn user_closure(&self, user: &str) -> RoleSet {
+        let mut set = self.empty();
+        let granted = self.users.get(user).into_iter().flatten().copied();
+        for role in granted.chain(self.index.get(system::PUBLIC).copied()) {
+            set.extend(&self.inherited[role]);
+        }
+        set
+    }
+
+    fn empty(&self) -> RoleSet {
+        RoleSet::with_capacity(self.names.len())
+    }
+}
+
+/// Privileges that only the primary role can use, because it will own what they make.
+fn creates(privilege: Privilege) -> bool {
+    use Privilege::*;
+    match privilege {
+        CreateDatabase | CreateWarehouse | CreateRole | CreateUser | CreateEndpoint
+        | CreateSchema | CreateTable | CreateView | CreateStage | CreateFileFormat
+        | CreateSequence | CreateModel => true,
+        Select | Insert | Update | Delete | Truncate | References | Usage | Read | Write
+        | Monitor | Modify | Operate | Ownership | ManageGrants => false,
+    }
+}
+
+/// The role, all it inherits, and PUBLIC. Terminates on circular grants too.
+fn closure(granted_to: &[Vec<usize>], role: usize, public: Option<usize>) -> RoleSet {
+    let mut set = RoleSet::with_capacity(granted_to.len());
+    let mut open: Vec<usize> = std::iter::once(role).chain(public).collect();
+    while let Some(role) = open.pop() {
+        if set.insert(role) {
+            open.extend(&granted_to[role]);
+        }
+    }
+    set
+}

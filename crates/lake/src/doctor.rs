@@ -1,0 +1,86 @@
+//! Checks that catalog and files agree, and removes files nobody names.
+
+use std::collections::HashSet;
+use std::time::SystemTime;
+
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore};
+
+use crate::Lake;
+use crate::error::Result;
+
+/// What a check found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DoctorReport {
+    /// Contradictions in the catalog database.
+    pub catalog_faults: Vec<String>,
+    /// Files the catalog names that are not there.
+    pub missing_files: Vec<String>,
+    /// Files whose size is not what the catalog says.
+    pub wrong_sizes: Vec<String>,
+    /// Files that no snapshot names; of a broken transaction, or of one that is still open.
+    pub orphan_files: Vec<String>,
+}
+
+impl DoctorReport {
+    /// Nothing wrong; orphans cost space only.
+    pub fn is_healthy(&self) -> bool {
+        self.catalog_faults.is_empty()
+            && self.missing_files.is_empty()
+            && self.wrong_sizes.is_empty()
+    }
+}
+
+impl Lake {
+    /// Checks the catalog, and every file it names.
+    pub async fn doctor(&self) -> Result<DoctorReport> {
+        let mut report = DoctorReport {
+            catalog_faults: self.catalog().integrity().await?,
+            ..DoctorReport::default()
+        };
+        let mut known: HashSet<Path> = HashSet::new();
+        for (name, size) in self.catalog().file_paths().await? {
+            let path = self.store().locate(&name)?;
+            if size >= 0 {
+                match object_store::ObjectStoreExt::head(self.store().object_store(), &path).await {
+                    Ok(meta) if meta.size == size as u64 => {}
+                    Ok(_) => report.wrong_sizes.push(name),
+                    Err(object_store::Error::NotFound { .. }) => report.missing_files.push(name),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            known.insert(path);
+        }
+        for meta in self.data_files().await? {
+            if !known.contains(&meta.location) {
+                report.orphan_files.push(meta.location.to_string());
+            }
+        }
+        Ok(report)
+    }
+
+    /// Removes files that no snapshot names and that were last written before `older_than`;
+    /// gives their number. `older_than` must be before every open transaction's start.
+    pub async fn cleanup_orphans(&self, older_than: SystemTime) -> Result<usize> {
+        let files = self.data_files().await?;
+        let mut known: HashSet<Path> = HashSet::new();
+        for (name, _) in self.catalog().file_paths().await? {
+            known.insert(self.store().locate(&name)?);
+        }
+        let limit = chrono::DateTime::<chrono::Utc>::from(older_than);
+        let orphans: Vec<Path> = files
+            .into_iter()
+            .filter(|meta| meta.last_modified < limit && !known.contains(&meta.location))
+            .map(|meta| meta.location)
+            .collect();
+        self.store().remove(&orphans).await;
+        Ok(orphans.len())
+    }
+
+    async fn data_files(&self) -> Result<Vec<ObjectMeta>> {
+        let root = self.store().data_path().display().to_string();
+        let prefix = self.store().locate(&root)?;
+        Ok(self.store().object_store().list(Some(&prefix)).try_collect().await?)
+    }
+}

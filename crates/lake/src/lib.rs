@@ -1,0 +1,258 @@
+//! Rows at rest: DuckLake tables as Parquet files, and transactions over them.
+//!
+//! A transaction reads one catalog snapshot per statement with its own changes on top, writes new
+//! files that nobody sees, and publishes all of it as one catalog snapshot.
+
+mod directory;
+mod doctor;
+mod error;
+mod files;
+mod scan;
+mod settings;
+mod temporary;
+mod transaction;
+mod version;
+mod write;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use frazil_catalog::files::{FileSet, VisibleFile};
+use frazil_catalog::{Catalog, CatalogView, TableInfo, TableKind};
+use frazil_common::{QualifiedName, SnapshotId, UserError};
+use parking_lot::Mutex;
+
+pub use directory::DataDirectory;
+pub use doctor::DoctorReport;
+pub use error::{LakeError, Result};
+pub use files::FileStore;
+pub use frazil_catalog::CommitMeta;
+pub use scan::{FILE_COLUMN, HIDDEN_COLUMNS, LakeTable, ROW_ID, ROW_NUMBER_COLUMN, hidden_fields};
+pub use settings::{Compression, LakeSettings};
+pub use transaction::{
+    DeleteOutcome, LakeTransaction, MergeOutcome, NewTable, NewView, UpdateOutcome,
+};
+pub use version::{DataFile, FileKey, TableVersion};
+
+use temporary::Temporaries;
+
+/// Positions by file id and the snapshot they were cut at.
+type PositionCache = HashMap<(i64, SnapshotId), Arc<Vec<i64>>>;
+
+const DELETES_CACHED_MAX: usize = 4096;
+
+/// All tables of an account. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Lake {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    catalog: Catalog,
+    store: FileStore,
+    settings: LakeSettings,
+    temporaries: Temporaries,
+    /// Positions by delete file and the snapshot they were cut at (-1: uncut).
+    deletes: Mutex<PositionCache>,
+    /// Rows hidden in merged files, by data file and snapshot.
+    later_rows: Mutex<PositionCache>,
+}
+
+impl Lake {
+    /// Opens the lake of a data directory; temporary tables left by an earlier run are removed.
+    pub async fn open(catalog: Catalog, data_dir: &Path, settings: LakeSettings) -> Result<Lake> {
+        let io = |source| LakeError::Io { path: data_dir.display().to_string(), source };
+        let root = data_dir.canonicalize().map_err(io)?;
+        let store = FileStore::local(&root);
+        for folder in [store.data_path(), store.temporary_path()] {
+            std::fs::create_dir_all(folder).map_err(io)?;
+        }
+        temporary::reap(store.temporary_path());
+        Ok(Lake {
+            inner: Arc::new(Inner {
+                catalog,
+                store,
+                settings,
+                temporaries: Temporaries::default(),
+                deletes: Mutex::default(),
+                later_rows: Mutex::default(),
+            }),
+        })
+    }
+
+    /// The catalog below.
+    pub fn catalog(&self) -> &Catalog {
+        &self.inner.catalog
+    }
+
+    /// The store of data files.
+    pub fn store(&self) -> &FileStore {
+        &self.inner.store
+    }
+
+    pub(crate) fn settings(&self) -> &LakeSettings {
+        &self.inner.settings
+    }
+
+    pub(crate) fn temporaries(&self) -> &Temporaries {
+        &self.inner.temporaries
+    }
+
+    /// Starts a transaction of a session at the newest snapshot.
+    pub async fn begin(&self, session_id: i64) -> Result<LakeTransaction> {
+        LakeTransaction::begin(self.clone(), session_id).await
+    }
+
+    /// The permanent objects of the newest snapshot.
+    pub async fn view(&self) -> Result<Arc<CatalogView>> {
+        Ok(self.catalog().head_view().await?)
+    }
+
+    /// A table as it was at a snapshot.
+    pub async fn table_version_at(
+        &self,
+        name: &QualifiedName,
+        snapshot: SnapshotId,
+    ) -> Result<Arc<TableVersion>> {
+        let view = self.catalog().view(snapshot).await?;
+        let table = view.table(name).ok_or_else(|| UserError::not_found("Table", name))?;
+        self.committed_version(table, snapshot).await.map(Arc::new)
+    }
+
+    /// A provider that reads a table version.
+    pub fn scan(&self, version: &Arc<TableVersion>) -> Arc<dyn TableProvider> {
+        Arc::new(LakeTable::new(self.inner.store.clone(), Arc::clone(version)))
+    }
+
+    /// Forgets a session's temporary tables and removes their files.
+    pub async fn drop_session(&self, session_id: i64) {
+        self.inner.temporaries.remove(session_id);
+        let path = self.inner.store.session_path(session_id);
+        if let Err(error) = tokio::fs::remove_dir_all(&path).await
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %path.display(), %error, "temporary files stay until the next start");
+        }
+    }
+
+    /// The version of a permanent table that a snapshot shows.
+    pub(crate) async fn committed_version(
+        &self,
+        table: &Arc<TableInfo>,
+        snapshot: SnapshotId,
+    ) -> Result<TableVersion> {
+        if table.table_id < 0 {
+            return Ok(TableVersion {
+                table: Arc::clone(table),
+                snapshot,
+                files: Vec::new(),
+                inlined: Vec::new(),
+            });
+        }
+        debug_assert!(table.kind != TableKind::Temporary);
+        let set: Arc<FileSet> = self.catalog().files(table.table_id, snapshot).await?;
+        let mut files = Vec::with_capacity(set.files.len());
+        for visible in &set.files {
+            files.push(self.data_file(table, visible, snapshot).await?);
+        }
+        Ok(TableVersion { table: Arc::clone(table), snapshot, files, inlined: set.inlined.clone() })
+    }
+
+    async fn data_file(
+        &self,
+        table: &TableInfo,
+        visible: &VisibleFile,
+        snapshot: SnapshotId,
+    ) -> Result<DataFile> {
+        let file = &visible.file;
+        let refuse = |what: &str| {
+            LakeError::User(UserError::unsupported(format!("{what} of table {}", table.name)))
+        };
+        if file.encrypted {
+            return Err(refuse("encrypted files"));
+        }
+        if file.mapping_id.is_some() {
+            return Err(refuse("files without field ids (name mapping)"));
+        }
+        let place = |path: &str| {
+            if path.starts_with('/') { path.to_string() } else { format!("{}{path}", table.path) }
+        };
+        let path = self.inner.store.locate(&place(&file.path))?;
+        let mut deleted: Arc<Vec<i64>> = Arc::clone(&visible.inlined_deletes);
+        if let Some(entry) = &visible.delete_file {
+            let cut = entry.partial_max.filter(|max| *max > snapshot).map_or(-1, |_| snapshot);
+            let key = (entry.delete_file_id, cut);
+            let cached = self.inner.deletes.lock().get(&key).cloned();
+            let positions = match cached {
+                Some(positions) => positions,
+                None => {
+                    let path = self.inner.store.locate(&place(&entry.path))?;
+                    let limit = if cut < 0 { SnapshotId::MAX } else { cut };
+                    let read =
+                        Arc::new(write::delete_file::read(&self.inner.store, &path, limit).await?);
+                    remember(&self.inner.deletes, key, &read);
+                    read
+                }
+            };
+            deleted = union(&deleted, &positions);
+        }
+        if file.partial_max.is_some_and(|max| max > snapshot) {
+            let key = (file.file_id, snapshot);
+            let cached = self.inner.later_rows.lock().get(&key).cloned();
+            let later = match cached {
+                Some(later) => later,
+                None => {
+                    let read = write::delete_file::later_rows(&self.inner.store, &path, snapshot);
+                    let read = Arc::new(read.await?);
+                    remember(&self.inner.later_rows, key, &read);
+                    read
+                }
+            };
+            deleted = union(&deleted, &later);
+        }
+        let unsigned = |value: i64| u64::try_from(value).unwrap_or(0);
+        Ok(DataFile {
+            key: FileKey::Committed(file.file_id),
+            path,
+            name: file.path.clone(),
+            rows: unsigned(file.rows),
+            bytes: unsigned(file.bytes),
+            footer_bytes: unsigned(file.footer_bytes),
+            row_id_start: file.row_id_start.unwrap_or(0),
+            keeps_row_ids: file.row_id_start.is_none(),
+            statistics: file.statistics.clone(),
+            deleted,
+            delete_file: visible.delete_file.as_ref().map(|entry| entry.delete_file_id),
+        })
+    }
+
+    /// Positions of a committed delete file that is read whole.
+    pub(crate) fn cached_delete_positions(&self, delete_file: i64) -> Option<Arc<Vec<i64>>> {
+        self.inner.deletes.lock().get(&(delete_file, -1)).cloned()
+    }
+}
+
+fn remember(cache: &Mutex<PositionCache>, key: (i64, SnapshotId), value: &Arc<Vec<i64>>) {
+    let mut cache = cache.lock();
+    if cache.len() >= DELETES_CACHED_MAX {
+        cache.clear();
+    }
+    cache.insert(key, Arc::clone(value));
+}
+
+/// Both ascending lists as one.
+pub(crate) fn union(left: &Arc<Vec<i64>>, right: &Arc<Vec<i64>>) -> Arc<Vec<i64>> {
+    if left.is_empty() {
+        return Arc::clone(right);
+    }
+    if right.is_empty() {
+        return Arc::clone(left);
+    }
+    let mut all: Vec<i64> = left.iter().chain(right.iter()).copied().collect();
+    all.sort_unstable();
+    all.dedup();
+    Arc::new(all)
+}

@@ -1,0 +1,225 @@
+//! Finds a table's columns in a file by field id, and gives them the table's types.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, StructArray};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{DataFusionError, Result, ScalarValue};
+use datafusion::logical_expr::ColumnarValue;
+use datafusion::parquet::arrow::PARQUET_FIELD_ID_META_KEY;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
+use datafusion::physical_expr_adapter::{PhysicalExprAdapter, PhysicalExprAdapterFactory};
+use frazil_catalog::TableInfo;
+use parquet_variant_compute::{VariantArray, unshred_variant};
+
+use crate::error::LakeError;
+use crate::write::schema::{ROW_ID_COLUMN, ROW_ID_FIELD, reshape};
+use crate::write::statistics::from_text;
+
+#[derive(Debug, Clone)]
+struct FieldFacts {
+    field_id: i64,
+    initial: Option<ScalarValue>,
+    variant: bool,
+}
+
+/// Makes adapters for a table's files.
+#[derive(Debug)]
+pub struct FieldIdAdapterFactory {
+    fields: Arc<HashMap<String, FieldFacts>>,
+}
+
+impl FieldIdAdapterFactory {
+    /// For files of this table.
+    pub fn new(table: &TableInfo) -> Self {
+        let mut fields: HashMap<String, FieldFacts> = table
+            .columns
+            .iter()
+            .map(|column| {
+                let initial = column
+                    .initial_default
+                    .as_deref()
+                    .and_then(|text| from_text(text, &column.sql_type.to_arrow()));
+                let facts = FieldFacts {
+                    field_id: column.field_id,
+                    initial,
+                    variant: column.sql_type.is_semi_structured(),
+                };
+                (column.name.clone(), facts)
+            })
+            .collect();
+        fields.insert(
+            ROW_ID_COLUMN.to_string(),
+            FieldFacts { field_id: ROW_ID_FIELD, initial: None, variant: false },
+        );
+        FieldIdAdapterFactory { fields: Arc::new(fields) }
+    }
+}
+
+impl PhysicalExprAdapterFactory for FieldIdAdapterFactory {
+    fn create(
+        &self,
+        logical_file_schema: SchemaRef,
+        physical_file_schema: SchemaRef,
+    ) -> Result<Arc<dyn PhysicalExprAdapter>> {
+        let ids: HashMap<i64, usize> = physical_file_schema
+            .fields()
+            .iter()
+            .enumerate()
+            .filter_map(|(index, field)| Some((field_id(field)?, index)))
+            .collect();
+        Ok(Arc::new(FieldIdAdapter {
+            fields: Arc::clone(&self.fields),
+            ids,
+            logical: logical_file_schema,
+            physical: physical_file_schema,
+        }))
+    }
+}
+
+fn field_id(field: &Field) -> Option<i64> {
+    field.metadata().get(PARQUET_FIELD_ID_META_KEY)?.parse().ok()
+}
+
+#[derive(Debug)]
+struct FieldIdAdapter {
+    fields: Arc<HashMap<String, FieldFacts>>,
+    ids: HashMap<i64, usize>,
+    logical: SchemaRef,
+    physical: SchemaRef,
+}
+
+impl FieldIdAdapter {
+    fn adapt(&self, column: &Column) -> Result<Option<Arc<dyn PhysicalExpr>>> {
+        let Ok(target) = self.logical.field_with_name(column.name()) else { return Ok(None) };
+        let facts = self.fields.get(column.name());
+        let found = match facts {
+            // A file without any field ids is matched by name.
+            Some(facts) if !self.ids.is_empty() => self.ids.get(&facts.field_id).copied(),
+            _ => self.physical.index_of(column.name()).ok(),
+        };
+        let Some(index) = found else {
+            let initial = facts.and_then(|f| f.initial.clone());
+            let value = match initial {
+                Some(value) => value,
+                None => ScalarValue::try_from(target.data_type())?,
+            };
+            return Ok(Some(Arc::new(Literal::new(value))));
+        };
+        let source = self.physical.field(index);
+        let inner: Arc<dyn PhysicalExpr> = Arc::new(Column::new(source.name(), index));
+        if source.data_type() == target.data_type() {
+            return Ok(Some(inner));
+        }
+        if target.data_type().is_nested() {
+            return Ok(Some(Arc::new(ReshapeExpr {
+                inner,
+                target: Arc::new(target.clone()),
+                variant: facts.is_some_and(|f| f.variant),
+            })));
+        }
+        Ok(Some(Arc::new(CastExpr::new(inner, target.data_type().clone(), None))))
+    }
+}
+
+impl PhysicalExprAdapter for FieldIdAdapter {
+    fn rewrite(&self, expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
+        expr.transform_up(|node| {
+            let Some(column) = node.downcast_ref::<Column>() else {
+                return Ok(Transformed::no(node));
+            };
+            match self.adapt(column)? {
+                Some(adapted) => Ok(Transformed::yes(adapted)),
+                None => Ok(Transformed::no(node)),
+            }
+        })
+        .data()
+    }
+}
+
+/// Gives a nested column of a file the table's nested type; puts shredded variants together.
+#[derive(Debug, Clone)]
+struct ReshapeExpr {
+    inner: Arc<dyn PhysicalExpr>,
+    target: FieldRef,
+    variant: bool,
+}
+
+impl PartialEq for ReshapeExpr {
+    fn eq(&self, other: &Self) -> bool {
+        self.inner.eq(&other.inner) && self.target == other.target
+    }
+}
+
+impl Eq for ReshapeExpr {}
+
+impl Hash for ReshapeExpr {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.inner.hash(state);
+        self.target.hash(state);
+    }
+}
+
+impl fmt::Display for ReshapeExpr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.inner)
+    }
+}
+
+fn convert(array: &ArrayRef, target: &DataType, variant: bool) -> Result<ArrayRef, LakeError> {
+    if !variant {
+        return reshape(array, target);
+    }
+    let source = array.as_struct();
+    if source.column_by_name("typed_value").is_none() {
+        return reshape(array, target);
+    }
+    let whole = unshred_variant(&VariantArray::try_new(array.as_ref())?)?;
+    let inner: StructArray = whole.into();
+    // The shredded form keeps NULL rows as they were.
+    reshape(&(Arc::new(inner) as ArrayRef), target)
+}
+
+impl PhysicalExpr for ReshapeExpr {
+    fn data_type(&self, _: &Schema) -> Result<DataType> {
+        Ok(self.target.data_type().clone())
+    }
+
+    fn nullable(&self, _: &Schema) -> Result<bool> {
+        Ok(self.target.is_nullable())
+    }
+
+    fn return_field(&self, _: &Schema) -> Result<FieldRef> {
+        Ok(Arc::clone(&self.target))
+    }
+
+    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
+        let array = self.inner.evaluate(batch)?.into_array(batch.num_rows())?;
+        let converted = convert(&array, self.target.data_type(), self.variant)
+            .map_err(DataFusionError::from)?;
+        Ok(ColumnarValue::Array(converted))
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
+        vec![&self.inner]
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn PhysicalExpr>>,
+    ) -> Result<Arc<dyn PhysicalExpr>> {
+        match (children.pop(), children.is_empty()) {
+            (Some(inner), true) => Ok(Arc::new(ReshapeExpr { inner, ..ReshapeExpr::clone(&self) })),
+            _ => Err(DataFusionError::Internal("one child expected".into())),
+        }
+    }
+
+    fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt_sql(f)
+    }
+}

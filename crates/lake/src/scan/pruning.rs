@@ -1,0 +1,189 @@
+//! The catalog's statistics: which files a filter needs, and what the optimizer may know.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, BooleanArray, UInt64Array};
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::pruning::PruningStatistics;
+use datafusion::common::stats::Precision;
+use datafusion::common::{Column, ColumnStatistics, ScalarValue, Statistics};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use frazil_catalog::{ColumnInfo, TableInfo};
+
+use crate::version::{DataFile, FileKey, TableVersion};
+use crate::write::statistics::{from_text, is_cut};
+
+/// What the catalog knows of a column in one file.
+struct Known {
+    min: Option<ScalarValue>,
+    max: Option<ScalarValue>,
+    nulls: Option<u64>,
+    /// The bounds are values of the column.
+    exact: bool,
+}
+
+fn known(file: &DataFile, column: &ColumnInfo, data_type: &DataType) -> Known {
+    let unknown = Known { min: None, max: None, nulls: None, exact: false };
+    let Some(row) = file.statistics.iter().find(|s| s.field_id == column.field_id) else {
+        // A column added after the file was written is NULL in it, unless it has a default.
+        return match &column.initial_default {
+            None if !file.statistics.is_empty() && column.children.is_empty() => {
+                Known { nulls: Some(file.rows), exact: true, ..unknown }
+            }
+            _ => unknown,
+        };
+    };
+    let nulls = u64::try_from(row.null_count).ok();
+    if row.contains_nan == Some(true) {
+        // NaN is above every number, and outside these bounds.
+        return Known { nulls, ..unknown };
+    }
+    let bound = |text: &Option<String>| text.as_deref().and_then(|t| from_text(t, data_type));
+    // Bounds of other clients may be looser than the values.
+    let own = file.name.starts_with("frazil-") || matches!(file.key, FileKey::Staged(_));
+    let cut = [&row.min, &row.max].into_iter().flatten().any(|text| is_cut(text));
+    Known { min: bound(&row.min), max: bound(&row.max), nulls, exact: own && !cut }
+}
+
+struct FileBounds<'a> {
+    version: &'a TableVersion,
+    schema: &'a SchemaRef,
+    files: &'a [usize],
+}
+
+impl FileBounds<'_> {
+    fn bounds(
+        &self,
+        column: &Column,
+        pick: impl Fn(Known) -> Option<ScalarValue>,
+    ) -> Option<ArrayRef> {
+        let info = self.version.table.column(&column.name)?;
+        let data_type = self.schema.field_with_name(&column.name).ok()?.data_type();
+        let null = ScalarValue::try_from(data_type).ok()?;
+        let values = self.files.iter().map(|i| {
+            pick(known(&self.version.files[*i], info, data_type)).unwrap_or_else(|| null.clone())
+        });
+        ScalarValue::iter_to_array(values).ok()
+    }
+}
+
+impl PruningStatistics for FileBounds<'_> {
+    fn min_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.bounds(column, |k| k.min)
+    }
+
+    fn max_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.bounds(column, |k| k.max)
+    }
+
+    fn num_containers(&self) -> usize {
+        self.files.len()
+    }
+
+    fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
+        let info = self.version.table.column(&column.name)?;
+        let data_type = self.schema.field_with_name(&column.name).ok()?.data_type();
+        let counts =
+            self.files.iter().map(|i| known(&self.version.files[*i], info, data_type).nulls);
+        Some(Arc::new(counts.collect::<UInt64Array>()))
+    }
+
+    fn row_counts(&self) -> Option<ArrayRef> {
+        let counts = self.files.iter().map(|i| Some(self.version.files[*i].rows));
+        Some(Arc::new(counts.collect::<UInt64Array>()))
+    }
+
+    fn contained(&self, _: &Column, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+        None
+    }
+}
+
+/// The files that may hold rows the filter accepts.
+pub fn prune(
+    version: &TableVersion,
+    schema: &SchemaRef,
+    filter: Arc<dyn PhysicalExpr>,
+    files: Vec<usize>,
+) -> Vec<usize> {
+    let Ok(predicate) =
+        PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).try_build(filter)
+    else {
+        return files;
+    };
+    if predicate.always_true() {
+        return files;
+    }
+    let statistics = FileBounds { version, schema, files: &files };
+    match predicate.prune(&statistics) {
+        Ok(keep) => files.iter().zip(keep).filter(|(_, keep)| *keep).map(|(i, _)| *i).collect(),
+        Err(error) => {
+            tracing::debug!(%error, "files were not pruned");
+            files
+        }
+    }
+}
+
+/// Statistics over files for the visible columns.
+pub fn file_statistics(table: &TableInfo, files: &[&DataFile], schema: &SchemaRef) -> Statistics {
+    let rows: u64 = files.iter().map(|f| f.live_rows()).sum();
+    let deletes = files.iter().any(|f| !f.deleted.is_empty());
+    let size = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    let mut bytes = 0_u64;
+    let column_statistics = table
+        .columns
+        .iter()
+        .zip(schema.fields())
+        .map(|(column, field)| {
+            let mut exact = !deletes;
+            let mut bounded = true;
+            let mut nulls = Some(0_u64);
+            let mut min: Option<ScalarValue> = None;
+            let mut max: Option<ScalarValue> = None;
+            let mut stored = 0_i64;
+            for file in files {
+                let facts = known(file, column, field.data_type());
+                exact &= facts.exact;
+                nulls = nulls.zip(facts.nulls).map(|(a, b)| a + b);
+                if let Some(row) = file.statistics.iter().find(|s| s.field_id == column.field_id) {
+                    stored += row.bytes.max(0);
+                }
+                if facts.nulls == Some(file.rows) {
+                    continue;
+                }
+                match (facts.min, facts.max) {
+                    (Some(low), Some(high)) => {
+                        if min.as_ref().is_none_or(|m| low < *m) {
+                            min = Some(low);
+                        }
+                        if max.as_ref().is_none_or(|m| high > *m) {
+                            max = Some(high);
+                        }
+                    }
+                    _ => bounded = false,
+                }
+            }
+            bytes += stored.max(0) as u64;
+            let bound = |value: Option<ScalarValue>| match value {
+                Some(value) if bounded && exact => Precision::Exact(value),
+                Some(value) if bounded => Precision::Inexact(value),
+                _ => Precision::Absent,
+            };
+            let mut statistics = ColumnStatistics::new_unknown();
+            statistics.min_value = bound(min);
+            statistics.max_value = bound(max);
+            statistics.null_count = match nulls {
+                Some(count) if !deletes => Precision::Exact(size(count)),
+                Some(count) => Precision::Inexact(size(count)),
+                None => Precision::Absent,
+            };
+            statistics
+        })
+        .collect();
+    Statistics {
+        num_rows: Precision::Exact(size(rows)),
+        total_byte_size: Precision::Inexact(size(bytes)),
+        column_statistics,
+    }
+}

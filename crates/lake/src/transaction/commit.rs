@@ -1,0 +1,196 @@
+//! Publishes a transaction as one snapshot.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use frazil_catalog::changes::{DeleteTarget, FileDelete, NewDataFile, NewDeleteFile, TableChange};
+use frazil_catalog::{CommitMeta, CommitRequest, TableKind};
+use frazil_common::SnapshotId;
+
+use super::{LakeTransaction, StagedRows};
+use crate::error::{LakeError, Result};
+use crate::version::{DataFile, FileKey};
+use crate::write::delete_file;
+
+impl LakeTransaction {
+    /// Commits everything as one snapshot and gives its number; without changes the number of
+    /// the snapshot read. On any error the transaction is rolled back.
+    ///
+    /// Fails with [`LakeError::Conflict`] when another transaction got in the way.
+    pub async fn commit(mut self, meta: CommitMeta) -> Result<SnapshotId> {
+        match self.publish(meta).await {
+            Ok(snapshot) => {
+                // Kept files belong to the catalog now; others held rows that are gone again.
+                let kept = std::mem::take(&mut self.kept);
+                let written = std::mem::take(&mut self.written);
+                let mut discarded = std::mem::take(&mut self.discarded);
+                discarded.extend(written.into_iter().filter(|path| !kept.contains(path)));
+                self.lake.store().remove(&discarded).await;
+                Ok(snapshot)
+            }
+            Err(error) => {
+                let written = std::mem::take(&mut self.written);
+                self.lake.store().remove(&written).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn publish(&mut self, meta: CommitMeta) -> Result<SnapshotId> {
+        let mut tables = Vec::new();
+        let mut temporary = Vec::new();
+        for (_, staged) in std::mem::take(&mut self.rows) {
+            self.kept.extend(staged.added.iter().map(|file| file.path.clone()));
+            match staged.table.kind {
+                TableKind::Temporary => temporary.push(staged),
+                _ => tables.push(self.table_change(staged).await?),
+            }
+        }
+        // A table's rows follow its definition in a fixed order.
+        tables.sort_by_key(|change| change.table_id);
+        tables.retain(|change| {
+            !(change.added.is_empty()
+                && change.deletes.is_empty()
+                && change.ended_files.is_empty()
+                && change.ended_inlined_rows.is_empty())
+        });
+        let mut snapshot = self.base.snapshot;
+        if !self.changes.is_empty() || !tables.is_empty() {
+            let request = CommitRequest {
+                base: self.first_base.unwrap_or(self.base.snapshot),
+                changes: std::mem::take(&mut self.changes),
+                tables,
+                meta,
+            };
+            snapshot = self.lake.catalog().commit(&request).await?.snapshot;
+        }
+        for staged in temporary {
+            self.apply_temporary(staged);
+        }
+        if self.temporary_changed {
+            let tables = std::mem::take(&mut self.temporary);
+            self.lake.temporaries().set(self.session_id, tables);
+        }
+        Ok(snapshot)
+    }
+
+    async fn table_change(&mut self, staged: StagedRows) -> Result<TableChange> {
+        let StagedRows { table, base, added, deletes, ended, inlined } = staged;
+        let mut change = TableChange {
+            table_id: table.table_id,
+            table_name: table.name.to_string(),
+            base,
+            defined_at: table.defined_at,
+            added: Vec::with_capacity(added.len()),
+            deletes: Vec::new(),
+            ended_files: Vec::new(),
+            ended_inlined_rows: inlined.into_iter().collect(),
+        };
+        let mut own: HashMap<FileKey, usize> = HashMap::new();
+        for file in &added {
+            own.insert(file.key, change.added.len());
+            let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+            change.added.push(NewDataFile {
+                path: file.name.clone(),
+                rows: signed(file.rows),
+                bytes: signed(file.bytes),
+                footer_bytes: signed(file.footer_bytes),
+                keeps_row_ids: file.keeps_row_ids,
+                statistics: file.statistics.clone(),
+            });
+        }
+        for key in ended {
+            if let FileKey::Committed(id) = key {
+                change.ended_files.push(id);
+            }
+        }
+        change.ended_files.sort_unstable();
+        let committed: Vec<DataFile> = if deletes.keys().any(|k| matches!(k, FileKey::Committed(_)))
+        {
+            let snapshot = base.unwrap_or(self.base.snapshot);
+            self.lake.committed_version(&table, snapshot).await?.files
+        } else {
+            Vec::new()
+        };
+        for (key, positions) in deletes {
+            let positions: Vec<i64> = positions.into_iter().collect();
+            let (target, file) = match key {
+                FileKey::Committed(id) => {
+                    let file = committed.iter().find(|f| f.key == key);
+                    (DeleteTarget::Committed(id), file)
+                }
+                FileKey::Staged(_) => match own.get(&key) {
+                    Some(index) => (DeleteTarget::Added(*index), added.get(*index)),
+                    // The whole file was given up since.
+                    None => continue,
+                },
+            };
+            let file = file.ok_or_else(|| LakeError::Conflict {
+                object: change.table_name.clone(),
+                reason: "the rows were moved or deleted".to_string(),
+            })?;
+            let (delete_file, replaces) =
+                if positions.len() <= self.lake.settings().inlined_deletes_max {
+                    (None, None)
+                } else {
+                    self.write_delete_file(&table.path, file, &positions).await?
+                };
+            change.deletes.push(FileDelete { target, positions, delete_file, replaces });
+        }
+        Ok(change)
+    }
+
+    async fn write_delete_file(
+        &mut self,
+        folder: &str,
+        file: &DataFile,
+        positions: &[i64],
+    ) -> Result<(Option<NewDeleteFile>, Option<i64>)> {
+        let mut all = Arc::new(positions.to_vec());
+        if let Some(id) = file.delete_file {
+            // Reading the version has read the former delete file.
+            let former = self.lake.cached_delete_positions(id).unwrap_or_else(|| {
+                // It was cut at a snapshot: what the version shows is what it held.
+                Arc::clone(&file.deleted)
+            });
+            all = crate::union(&all, &former);
+        }
+        let written =
+            delete_file::write(self.lake.store(), folder, &file.path, all.as_slice()).await?;
+        self.kept.insert(written.path.clone());
+        self.written.push(written.path);
+        let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let new = NewDeleteFile {
+            path: written.name,
+            rows: signed(all.len() as u64),
+            bytes: signed(written.bytes),
+            footer_bytes: signed(written.footer_bytes),
+        };
+        Ok((Some(new), file.delete_file))
+    }
+
+    fn apply_temporary(&mut self, staged: StagedRows) {
+        self.temporary_changed = true;
+        let entry = self.temporary.rows.entry(staged.table.table_id).or_default();
+        let rows = Arc::make_mut(entry);
+        let discarded = &mut self.discarded;
+        rows.files.retain(|file| {
+            let gone = staged.ended.contains(&file.key);
+            if gone {
+                discarded.push(file.path.clone());
+            }
+            !gone
+        });
+        for mut file in staged.added {
+            file.row_id_start = rows.next_row_id;
+            rows.next_row_id += i64::try_from(file.rows).unwrap_or(0);
+            rows.files.push(file);
+        }
+        for file in &mut rows.files {
+            if let Some(positions) = staged.deletes.get(&file.key) {
+                let own = Arc::new(positions.iter().copied().collect::<Vec<_>>());
+                file.deleted = crate::union(&file.deleted, &own);
+            }
+        }
+    }
+}

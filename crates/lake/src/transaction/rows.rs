@@ -1,0 +1,435 @@
+//! Staged rows: INSERT, DELETE, UPDATE, MERGE, TRUNCATE.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, AsArray, BooleanArray, Int64Array, RecordBatch};
+use datafusion::arrow::compute::{cast, filter, filter_record_batch};
+use datafusion::arrow::datatypes::{DataType, Int8Type, Int32Type, Int64Type};
+use datafusion::execution::SendableRecordBatchStream;
+use frazil_catalog::{TableInfo, TableKind};
+use frazil_common::{Code, UserError};
+use futures::StreamExt;
+
+use super::LakeTransaction;
+use crate::error::{LakeError, Result};
+use crate::version::{FileKey, TableVersion};
+use crate::write::TableWriter;
+
+/// What a DELETE did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeleteOutcome {
+    pub rows: u64,
+    /// Rows that came more than once (joined with several source rows).
+    pub duplicates: u64,
+}
+
+/// What an UPDATE did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UpdateOutcome {
+    pub updated: u64,
+    /// Rows that joined with more than one source row; the first was taken.
+    pub multi_joined: u64,
+}
+
+/// What a MERGE did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MergeOutcome {
+    pub inserted: u64,
+    pub updated: u64,
+    pub deleted: u64,
+}
+
+const ACTION_UPDATE: i8 = 1;
+const ACTION_DELETE: i8 = 2;
+const ACTION_INSERT: i8 = 3;
+
+/// A row's place: `METADATA$FILE` and position.
+type Place = (i32, i64);
+
+/// The identity columns of a batch.
+struct Identity {
+    files: datafusion::arrow::array::Int32Array,
+    positions: Int64Array,
+    row_ids: Int64Array,
+}
+
+impl Identity {
+    fn read(batch: &RecordBatch, first: usize) -> Result<Identity> {
+        let column = |offset: usize, data_type: DataType| -> Result<_> {
+            if batch.num_columns() <= first + offset {
+                return Err(LakeError::Damaged("identity columns are missing".into()));
+            }
+            Ok(cast(batch.column(first + offset), &data_type)?)
+        };
+        Ok(Identity {
+            files: column(0, DataType::Int32)?.as_primitive::<Int32Type>().clone(),
+            positions: column(1, DataType::Int64)?.as_primitive::<Int64Type>().clone(),
+            row_ids: column(2, DataType::Int64)?.as_primitive::<Int64Type>().clone(),
+        })
+    }
+
+    fn place(&self, row: usize) -> Result<Place> {
+        if self.files.is_null(row) || self.positions.is_null(row) {
+            return Err(LakeError::Damaged("a row without a place was to be changed".into()));
+        }
+        Ok((self.files.value(row), self.positions.value(row)))
+    }
+}
+
+/// Removes the files of writers that are dropped before they finish.
+struct Writers {
+    /// Rows that keep their ids.
+    moved: Option<TableWriter>,
+    /// Rows that get new ids.
+    fresh: Option<TableWriter>,
+}
+
+impl LakeTransaction {
+    fn writer(&self, table: &Arc<TableInfo>, row_ids: bool) -> Result<TableWriter> {
+        TableWriter::new(
+            self.lake.store().clone(),
+            self.lake.settings().clone(),
+            Arc::clone(table),
+            table.path.clone(),
+            row_ids,
+        )
+    }
+
+    fn check_target(&self, table: &Arc<TableInfo>) -> Result<()> {
+        match self.view.tables().any(|t| t.table_id == table.table_id) {
+            true => Ok(()),
+            false => Err(LakeError::User(UserError::not_found("Table", &table.name))),
+        }
+    }
+
+    /// Adds rows; the stream has the visible columns in table order. Gives their number.
+    pub async fn append(
+        &mut self,
+        table: &Arc<TableInfo>,
+        mut rows: SendableRecordBatchStream,
+    ) -> Result<u64> {
+        self.check_target(table)?;
+        let mut writer = self.writer(table, false)?;
+        let mut count = 0_u64;
+        while let Some(batch) = rows.next().await {
+            let written = match batch {
+                Ok(batch) => {
+                    count += batch.num_rows() as u64;
+                    writer.write(&batch, None).await
+                }
+                Err(error) => Err(LakeError::from(error)),
+            };
+            if let Err(error) = written {
+                writer.abort().await;
+                return Err(error);
+            }
+        }
+        let writers = Writers { moved: None, fresh: Some(writer) };
+        self.stage_writers(table, writers).await?;
+        Ok(count)
+    }
+
+    /// Deletes rows; the stream has the three identity columns of `version`.
+    pub async fn delete(
+        &mut self,
+        version: &TableVersion,
+        mut rows: SendableRecordBatchStream,
+    ) -> Result<DeleteOutcome> {
+        self.check_target(&version.table)?;
+        let mut seen: HashMap<Place, i8> = HashMap::new();
+        let mut outcome = DeleteOutcome::default();
+        while let Some(batch) = rows.next().await {
+            let batch = batch.map_err(LakeError::from)?;
+            let identity = Identity::read(&batch, 0)?;
+            for row in 0..batch.num_rows() {
+                match seen.insert(identity.place(row)?, ACTION_DELETE) {
+                    None => outcome.rows += 1,
+                    Some(_) => outcome.duplicates += 1,
+                }
+            }
+        }
+        self.stage_deletes(version, seen.into_keys())?;
+        Ok(outcome)
+    }
+
+    /// Replaces rows; the stream has the identity columns of `version`, then all new values in
+    /// table order. Rows keep their ids.
+    pub async fn update(
+        &mut self,
+        version: &TableVersion,
+        mut rows: SendableRecordBatchStream,
+    ) -> Result<UpdateOutcome> {
+        self.check_target(&version.table)?;
+        // The value counts how often the row came.
+        let mut seen: HashMap<Place, u32> = HashMap::new();
+        let mut outcome = UpdateOutcome::default();
+        let mut writers = Writers { moved: None, fresh: None };
+        while let Some(batch) = rows.next().await {
+            let work = async {
+                let batch = batch.map_err(LakeError::from)?;
+                let identity = Identity::read(&batch, 0)?;
+                let mut keep = Vec::with_capacity(batch.num_rows());
+                for row in 0..batch.num_rows() {
+                    let times = seen.entry(identity.place(row)?).or_default();
+                    *times += 1;
+                    keep.push(*times == 1);
+                    outcome.updated += u64::from(*times == 1);
+                    outcome.multi_joined += u64::from(*times == 2);
+                }
+                self.write_moved(&mut writers, version, &batch, 3, &identity, &keep).await
+            };
+            if let Err(error) = work.await {
+                writers.abort().await;
+                return Err(error);
+            }
+        }
+        self.stage_writers(&version.table, writers).await?;
+        self.stage_deletes(version, seen.into_keys())?;
+        Ok(outcome)
+    }
+
+    /// Applies a MERGE; the stream has `METADATA$ACTION` (1 update, 2 delete, 3 insert), the
+    /// identity columns of `version`, then all new values in table order.
+    pub async fn merge(
+        &mut self,
+        version: &TableVersion,
+        mut rows: SendableRecordBatchStream,
+    ) -> Result<MergeOutcome> {
+        self.check_target(&version.table)?;
+        let mut seen: HashMap<Place, i8> = HashMap::new();
+        let mut outcome = MergeOutcome::default();
+        let mut writers = Writers { moved: None, fresh: None };
+        while let Some(batch) = rows.next().await {
+            let work = async {
+                let batch = batch.map_err(LakeError::from)?;
+                let actions = cast(batch.column(0), &DataType::Int8)?;
+                let actions = actions.as_primitive::<Int8Type>();
+                let identity = Identity::read(&batch, 1)?;
+                let mut inserts = vec![false; batch.num_rows()];
+                let mut updates = vec![false; batch.num_rows()];
+                for row in 0..batch.num_rows() {
+                    match actions.value(row) {
+                        ACTION_INSERT => {
+                            inserts[row] = true;
+                            outcome.inserted += 1;
+                        }
+                        action @ (ACTION_UPDATE | ACTION_DELETE) => {
+                            match seen.insert(identity.place(row)?, action) {
+                                None if action == ACTION_UPDATE => {
+                                    updates[row] = true;
+                                    outcome.updated += 1;
+                                }
+                                None => outcome.deleted += 1,
+                                // Deleting a row twice gives one result, all else several.
+                                Some(ACTION_DELETE) if action == ACTION_DELETE => {}
+                                Some(_) => return Err(duplicate_row(&batch, row)),
+                            }
+                        }
+                        other => {
+                            return Err(LakeError::Damaged(format!("MERGE action {other}")));
+                        }
+                    }
+                }
+                if inserts.contains(&true) {
+                    let values = values_of(&batch, 4, &version.table)?;
+                    let chosen = filter_record_batch(&values, &BooleanArray::from(inserts))?;
+                    writers.fresh(self, &version.table)?.write(&chosen, None).await?;
+                }
+                self.write_moved(&mut writers, version, &batch, 4, &identity, &updates).await
+            };
+            if let Err(error) = work.await {
+                writers.abort().await;
+                return Err(error);
+            }
+        }
+        self.stage_writers(&version.table, writers).await?;
+        self.stage_deletes(version, seen.into_keys())?;
+        Ok(outcome)
+    }
+
+    /// Deletes all rows; gives their number.
+    pub async fn truncate(&mut self, table: &Arc<TableInfo>) -> Result<u64> {
+        self.check_target(table)?;
+        let version = self.table_version(table).await?;
+        let count = version.row_count();
+        let base = self.base.snapshot;
+        let staged = self.staged(table);
+        staged.base = Some(staged.base.map_or(base, |b| b.min(base)));
+        let added: Vec<FileKey> = staged.added.iter().map(|f| f.key).collect();
+        staged.added.clear();
+        for file in &version.files {
+            staged.deletes.remove(&file.key);
+            if !added.contains(&file.key) {
+                staged.ended.insert(file.key);
+            }
+        }
+        for inlined in &version.inlined {
+            for (id, _) in &inlined.rows {
+                staged.inlined.insert((inlined.inlined_table.clone(), *id));
+            }
+        }
+        Ok(count)
+    }
+
+    /// Writes changed rows of a batch; rows this transaction added itself get ids at commit.
+    async fn write_moved(
+        &self,
+        writers: &mut Writers,
+        version: &TableVersion,
+        batch: &RecordBatch,
+        first_value: usize,
+        identity: &Identity,
+        keep: &[bool],
+    ) -> Result<()> {
+        if !keep.contains(&true) {
+            return Ok(());
+        }
+        let own = self.rows.get(&version.table.table_id);
+        let is_fresh = |row: usize| {
+            let file = usize::try_from(identity.files.value(row)).unwrap_or(usize::MAX);
+            version.files.get(file).is_some_and(|file| {
+                !file.keeps_row_ids
+                    && own.is_some_and(|staged| staged.added.iter().any(|f| f.key == file.key))
+            })
+        };
+        let mut fresh = vec![false; keep.len()];
+        let mut moved = vec![false; keep.len()];
+        for (row, keep) in keep.iter().enumerate() {
+            if *keep {
+                let target = if is_fresh(row) { &mut fresh } else { &mut moved };
+                target[row] = true;
+            }
+        }
+        let values = values_of(batch, first_value, &version.table)?;
+        if fresh.contains(&true) {
+            let chosen = filter_record_batch(&values, &BooleanArray::from(fresh))?;
+            writers.fresh(self, &version.table)?.write(&chosen, None).await?;
+        }
+        if moved.contains(&true) {
+            let mask = BooleanArray::from(moved);
+            let chosen = filter_record_batch(&values, &mask)?;
+            let ids = filter(&identity.row_ids, &mask)?;
+            let writer = writers.moved(self, &version.table)?;
+            writer.write(&chosen, Some(ids.as_primitive::<Int64Type>())).await?;
+        }
+        Ok(())
+    }
+
+    async fn stage_writers(&mut self, table: &Arc<TableInfo>, writers: Writers) -> Result<()> {
+        for writer in [writers.moved, writers.fresh].into_iter().flatten() {
+            let files = writer.finish().await?;
+            self.written.extend(files.iter().map(|f| f.path.clone()));
+            if !files.is_empty() {
+                self.staged(table).added.extend(files);
+            }
+        }
+        Ok(())
+    }
+
+    fn stage_deletes(
+        &mut self,
+        version: &TableVersion,
+        places: impl Iterator<Item = Place>,
+    ) -> Result<()> {
+        let mut by_file: HashMap<usize, Vec<i64>> = HashMap::new();
+        for (file, position) in places {
+            by_file.entry(usize::try_from(file).unwrap_or(usize::MAX)).or_default().push(position);
+        }
+        if by_file.is_empty() {
+            return Ok(());
+        }
+        let temporary = version.table.kind == TableKind::Temporary;
+        let staged = self.staged(&version.table);
+        if !temporary {
+            staged.base = Some(staged.base.map_or(version.snapshot, |b| b.min(version.snapshot)));
+        }
+        for (index, positions) in by_file {
+            let Some(file) = version.files.get(index) else {
+                let inlined = index.checked_sub(version.files.len());
+                let inlined = inlined.and_then(|i| version.inlined.get(i)).ok_or_else(|| {
+                    LakeError::Damaged(format!("file {index} is not in the table version"))
+                })?;
+                for position in positions {
+                    let row = usize::try_from(position).ok().and_then(|p| inlined.rows.get(p));
+                    let (id, _) = row.ok_or_else(|| {
+                        LakeError::Damaged("an inlined row is not in the version".into())
+                    })?;
+                    staged.inlined.insert((inlined.inlined_table.clone(), *id));
+                }
+                continue;
+            };
+            staged.deletes.entry(file.key).or_default().extend(positions);
+            let gone = staged.deletes.get(&file.key).map_or(0, |d| d.len());
+            let before = file.deleted.len();
+            // `deleted` may hold this transaction's earlier deletes too, so this is a lower bound
+            // of the rows left only when nothing was deleted before.
+            if (before == 0 && gone as u64 == file.rows) || file.rows == 0 {
+                staged.deletes.remove(&file.key);
+                if let Some(at) = staged.added.iter().position(|f| f.key == file.key) {
+                    staged.added.remove(at);
+                } else {
+                    staged.ended.insert(file.key);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Writers {
+    fn fresh(
+        &mut self,
+        transaction: &LakeTransaction,
+        table: &Arc<TableInfo>,
+    ) -> Result<&mut TableWriter> {
+        if self.fresh.is_none() {
+            self.fresh = Some(transaction.writer(table, false)?);
+        }
+        self.fresh.as_mut().ok_or_else(|| LakeError::Damaged("no writer".into()))
+    }
+
+    fn moved(
+        &mut self,
+        transaction: &LakeTransaction,
+        table: &Arc<TableInfo>,
+    ) -> Result<&mut TableWriter> {
+        if self.moved.is_none() {
+            self.moved = Some(transaction.writer(table, true)?);
+        }
+        self.moved.as_mut().ok_or_else(|| LakeError::Damaged("no writer".into()))
+    }
+
+    async fn abort(self) {
+        for writer in [self.moved, self.fresh].into_iter().flatten() {
+            writer.abort().await;
+        }
+    }
+}
+
+fn values_of(batch: &RecordBatch, first: usize, table: &TableInfo) -> Result<RecordBatch> {
+    let wanted = first + table.columns.len();
+    if batch.num_columns() != wanted {
+        return Err(LakeError::Damaged(format!(
+            "{} columns where {wanted} were expected for {}",
+            batch.num_columns(),
+            table.name
+        )));
+    }
+    Ok(batch.project(&(first..wanted).collect::<Vec<_>>())?)
+}
+
+fn duplicate_row(batch: &RecordBatch, row: usize) -> LakeError {
+    let shown: Vec<String> = batch
+        .columns()
+        .iter()
+        .skip(4)
+        .map(|column| {
+            datafusion::arrow::util::display::array_value_to_string(column, row).unwrap_or_default()
+        })
+        .collect();
+    LakeError::User(UserError::new(
+        Code::DuplicateRowInDml,
+        format!("Duplicate row detected during DML action\nRow Values: [{}]", shown.join(", ")),
+    ))
+}

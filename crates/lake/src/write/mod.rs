@@ -1,0 +1,282 @@
+//! Writes rows to Parquet files.
+
+pub mod delete_file;
+pub mod schema;
+pub mod statistics;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
+use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::parquet::arrow::AsyncArrowWriter;
+use datafusion::parquet::arrow::arrow_writer::ArrowWriterOptions;
+use datafusion::parquet::basic::Compression as ParquetCompression;
+use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
+use datafusion::parquet::schema::types::ColumnPath;
+use frazil_catalog::TableInfo;
+use frazil_common::{Code, UserError};
+use object_store::ObjectStoreExt;
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+
+use crate::error::{LakeError, Result};
+use crate::files::FileStore;
+use crate::settings::{Compression, LakeSettings};
+use crate::version::{DataFile, FileKey};
+use schema::{FileSchema, file_schema};
+use statistics::Bounds;
+
+/// Rows looked at to choose encodings.
+const SAMPLE_ROWS: usize = 8192;
+/// A dictionary pays when a value stands for at least this many rows of the sample.
+const DICTIONARY_REPEATS_MIN: usize = 8;
+/// Bytes kept before a file is uploaded in parts.
+const UPLOAD_PART_BYTES: usize = 8 << 20;
+
+struct OpenFile {
+    writer: AsyncArrowWriter<BufWriter>,
+    key: uuid::Uuid,
+    path: Path,
+    name: String,
+    rows: u64,
+    bounds: Vec<Bounds>,
+}
+
+/// Writes a table's rows into files of bounded size. Nothing is visible before a commit.
+pub struct TableWriter {
+    store: FileStore,
+    settings: LakeSettings,
+    table: Arc<TableInfo>,
+    folder: String,
+    schema: FileSchema,
+    row_ids: bool,
+    open: Option<OpenFile>,
+    finished: Vec<DataFile>,
+}
+
+impl TableWriter {
+    /// A writer into `folder` (as in the catalog, or absolute); with `row_ids` the rows bring
+    /// their ids.
+    pub fn new(
+        store: FileStore,
+        settings: LakeSettings,
+        table: Arc<TableInfo>,
+        folder: String,
+        row_ids: bool,
+    ) -> Result<TableWriter> {
+        let schema = file_schema(&table, row_ids)?;
+        Ok(TableWriter {
+            store,
+            settings,
+            table,
+            folder,
+            schema,
+            row_ids,
+            open: None,
+            finished: Vec::new(),
+        })
+    }
+
+    /// Writes a batch of the visible columns in table order.
+    pub async fn write(&mut self, batch: &RecordBatch, row_ids: Option<&Int64Array>) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        if batch.num_columns() != self.table.columns.len() {
+            return Err(LakeError::Damaged(format!(
+                "{} columns written to {} of {}",
+                batch.num_columns(),
+                self.table.columns.len(),
+                self.table.name
+            )));
+        }
+        for (column, array) in self.table.columns.iter().zip(batch.columns()) {
+            if !column.nullable && array.logical_null_count() > 0 {
+                return Err(LakeError::User(UserError::new(
+                    Code::NullNotAllowed,
+                    format!("NULL result in a non-nullable column '{}'", column.name),
+                )));
+            }
+        }
+        let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
+        if self.row_ids {
+            let ids = row_ids.ok_or_else(|| LakeError::Damaged("row ids are missing".into()))?;
+            columns.push(Arc::new(ids.clone()));
+        }
+        let rows = self.settings.row_group_rows.max(1);
+        let mut offset = 0;
+        while offset < batch.num_rows() {
+            let take = rows.min(batch.num_rows() - offset);
+            let part: Vec<ArrayRef> = columns.iter().map(|c| c.slice(offset, take)).collect();
+            self.write_part(part).await?;
+            offset += take;
+        }
+        Ok(())
+    }
+
+    async fn write_part(&mut self, columns: Vec<ArrayRef>) -> Result<()> {
+        let rows = columns.first().map_or(0, |c| c.len());
+        let columns: Vec<ArrayRef> = columns
+            .into_iter()
+            .zip(self.schema.arrow.fields())
+            .map(|(array, field)| schema::reshape(&array, field.data_type()))
+            .collect::<Result<_>>()?;
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema.arrow), columns)?;
+        if self.open.is_none() {
+            self.open = Some(self.open_file(&batch)?);
+        }
+        let Some(open) = self.open.as_mut() else { return Ok(()) };
+        for ((bounds, column), array) in
+            open.bounds.iter_mut().zip(&self.table.columns).zip(batch.columns())
+        {
+            let logical = column.sql_type.to_arrow();
+            // Bounds are taken on the table's own type; columns of other clients may be narrower.
+            match array.data_type() == &logical || logical.is_nested() {
+                true => bounds.add(array),
+                false => bounds.add(&schema::reshape(array, &logical)?),
+            }
+        }
+        open.writer.write(&batch).await?;
+        open.rows += rows as u64;
+        let size = open.writer.bytes_written() + open.writer.in_progress_size();
+        if size as u64 >= self.settings.target_file_bytes {
+            self.close_file().await?;
+        }
+        Ok(())
+    }
+
+    fn open_file(&self, sample: &RecordBatch) -> Result<OpenFile> {
+        let key = uuid::Uuid::now_v7();
+        let name = format!("frazil-{key}.parquet");
+        let path = self.store.locate(&format!("{}{name}", self.folder))?;
+        let sink = BufWriter::with_capacity(
+            Arc::clone(self.store.object_store()),
+            path.clone(),
+            UPLOAD_PART_BYTES,
+        );
+        let mut properties = WriterProperties::builder()
+            .set_created_by(concat!("frazil ", env!("CARGO_PKG_VERSION")).to_string())
+            .set_compression(match self.settings.compression {
+                Compression::None => ParquetCompression::UNCOMPRESSED,
+                Compression::Lz4 => ParquetCompression::LZ4_RAW,
+            })
+            .set_max_row_group_row_count(Some(self.settings.row_group_rows.max(1)))
+            .set_statistics_enabled(EnabledStatistics::Page)
+            .set_dictionary_enabled(false);
+        for (index, field) in self.schema.arrow.fields().iter().enumerate() {
+            if repeats(sample.column(index)) {
+                let path = ColumnPath::new(vec![field.name().clone()]);
+                properties = properties.set_column_dictionary_enabled(path, true);
+            }
+        }
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties.build())
+            .with_skip_arrow_metadata(true)
+            .with_parquet_schema(self.schema.parquet.clone());
+        Ok(OpenFile {
+            writer: AsyncArrowWriter::try_new_with_options(
+                sink,
+                Arc::clone(&self.schema.arrow),
+                options,
+            )?,
+            key,
+            path,
+            name,
+            rows: 0,
+            bounds: self.table.columns.iter().map(|c| Bounds::new(c.field_id)).collect(),
+        })
+    }
+
+    async fn close_file(&mut self) -> Result<()> {
+        let Some(mut open) = self.open.take() else { return Ok(()) };
+        let metadata = open.writer.finish().await?;
+        let (bytes, footer_bytes) =
+            file_facts(&self.store, &open.path, open.writer.bytes_written()).await?;
+        let mut sizes = vec![0_i64; self.schema.arrow.fields().len()];
+        let schema = metadata.file_metadata().schema_descr();
+        for group in metadata.row_groups() {
+            for (leaf, chunk) in group.columns().iter().enumerate() {
+                if let Some(size) = sizes.get_mut(schema.get_column_root_idx(leaf)) {
+                    *size += chunk.compressed_size();
+                }
+            }
+        }
+        let statistics = open
+            .bounds
+            .into_iter()
+            .zip(sizes)
+            .map(|(bounds, bytes)| bounds.finish(bytes))
+            .collect();
+        self.finished.push(DataFile {
+            key: FileKey::Staged(open.key),
+            path: open.path,
+            name: open.name,
+            rows: open.rows,
+            bytes,
+            footer_bytes,
+            row_id_start: 0,
+            keeps_row_ids: self.row_ids,
+            statistics,
+            deleted: Arc::default(),
+            delete_file: None,
+        });
+        Ok(())
+    }
+
+    /// Ends the last file and gives all; they are durable.
+    pub async fn finish(mut self) -> Result<Vec<DataFile>> {
+        self.close_file().await?;
+        self.store.sync(self.finished.iter().map(|f| f.path.clone()).collect()).await?;
+        Ok(self.finished)
+    }
+
+    /// Removes what was written.
+    pub async fn abort(mut self) {
+        let mut paths: Vec<Path> = self.finished.iter().map(|f| f.path.clone()).collect();
+        if let Some(open) = self.open.take() {
+            paths.push(open.path);
+        }
+        self.store.remove(&paths).await;
+    }
+}
+
+/// Size of a finished file and of its footer.
+pub async fn file_facts(store: &FileStore, path: &Path, written: usize) -> Result<(u64, u64)> {
+    let mut bytes = written as u64;
+    if bytes < 8 {
+        bytes = store.object_store().head(path).await?.size;
+    }
+    let tail = store.read(path, bytes.saturating_sub(8)..bytes).await?;
+    let footer = match tail.get(0..4).and_then(|b| <[u8; 4]>::try_from(b).ok()) {
+        Some(length) if tail.get(4..8) == Some(b"PAR1") => u64::from(u32::from_le_bytes(length)),
+        _ => return Err(LakeError::Damaged(format!("{path} has no Parquet footer"))),
+    };
+    Ok((bytes, footer))
+}
+
+/// Whether the column has few different values, judged on its first rows.
+fn repeats(array: &ArrayRef) -> bool {
+    let sample = array.slice(0, array.len().min(SAMPLE_ROWS));
+    let limit = sample.len() / DICTIONARY_REPEATS_MIN;
+    if limit == 0 {
+        return false;
+    }
+    match sample.data_type() {
+        DataType::Utf8View => {
+            let mut seen: HashSet<&str> = HashSet::new();
+            sample.as_string_view().iter().flatten().all(|v| {
+                seen.insert(v);
+                seen.len() <= limit
+            })
+        }
+        DataType::Int64 => {
+            let mut seen: HashSet<i64> = HashSet::new();
+            sample.as_primitive::<Int64Type>().iter().flatten().all(|v| {
+                seen.insert(v);
+                seen.len() <= limit
+            })
+        }
+        _ => false,
+    }
+}

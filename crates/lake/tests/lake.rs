@@ -1,0 +1,533 @@
+//! Tables through transactions: rows, time travel, conflicts, rollback.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, Float64Array, Int8Array, Int64Array, RecordBatch, StringViewArray,
+};
+use datafusion::arrow::datatypes::{Int64Type, Schema};
+use datafusion::catalog::TableProvider;
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::{Expr, ident, lit};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::prelude::SessionContext;
+use frazil_catalog::{Catalog, ColumnInfo, TableInfo, TableKind};
+use frazil_common::{Code, QualifiedName, SqlType};
+use frazil_lake::{
+    CommitMeta, FILE_COLUMN, Lake, LakeError, LakeSettings, LakeTransaction, NewTable, NewView,
+    ROW_ID, ROW_NUMBER_COLUMN, TableVersion,
+};
+
+const INT: SqlType = SqlType::Number { precision: 18, scale: 0 };
+
+async fn open(dir: &Path) -> Lake {
+    std::fs::create_dir_all(dir.join("data")).unwrap();
+    let catalog = Catalog::open(&dir.join("catalog.sqlite")).await.unwrap();
+    Lake::open(catalog, dir, LakeSettings { inlined_deletes_max: 3, ..LakeSettings::default() })
+        .await
+        .unwrap()
+}
+
+fn name(table: &str) -> QualifiedName {
+    QualifiedName::new("D", "S", table)
+}
+
+fn columns() -> Vec<ColumnInfo> {
+    vec![
+        ColumnInfo::new("ID", INT, false),
+        ColumnInfo::new("NAME", SqlType::TEXT, true),
+        ColumnInfo::new("X", SqlType::Float, true),
+    ]
+}
+
+fn new_table(table: &str, kind: TableKind) -> NewTable {
+    NewTable { name: name(table), columns: columns(), kind, comment: None, cluster_by: None }
+}
+
+fn stream(batch: RecordBatch) -> SendableRecordBatchStream {
+    let schema = batch.schema();
+    Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter([Ok(batch)])))
+}
+
+fn rows(from: i64, to: i64) -> SendableRecordBatchStream {
+    let ids: Vec<i64> = (from..to).collect();
+    let names = StringViewArray::from_iter_values(ids.iter().map(|i| format!("n{i}")));
+    let xs = Float64Array::from_iter_values(ids.iter().map(|i| *i as f64 / 2.0));
+    let schema: Vec<_> = columns().iter().map(|c| c.to_column().to_field()).collect();
+    let batch = RecordBatch::try_new(
+        Arc::new(Schema::new(schema)),
+        vec![Arc::new(Int64Array::from(ids)), Arc::new(names), Arc::new(xs)],
+    )
+    .unwrap();
+    stream(batch)
+}
+
+async fn setup(dir: &Path) -> (Lake, Arc<TableInfo>) {
+    let lake = open(dir).await;
+    let mut t = lake.begin(1).await.unwrap();
+    t.create_database("D", false, None).unwrap();
+    t.create_schema("D", "S", false, Some("the schema".into())).unwrap();
+    let table = t.create_table(new_table("T", TableKind::Permanent)).await.unwrap();
+    assert_eq!(t.append(&table, rows(0, 100)).await.unwrap(), 100);
+    t.commit(meta("q1")).await.unwrap();
+    let table = lake.view().await.unwrap().table(&name("T")).cloned().unwrap();
+    (lake, table)
+}
+
+fn meta(query: &str) -> CommitMeta {
+    CommitMeta { query_id: Some(query.into()), ..CommitMeta::default() }
+}
+
+fn frame(provider: Arc<dyn TableProvider>) -> DataFrame {
+    SessionContext::new().read_table(provider).unwrap()
+}
+
+async fn ids(provider: Arc<dyn TableProvider>) -> Vec<i64> {
+    let batches = frame(provider).select(vec![ident("ID")]).unwrap().collect().await.unwrap();
+    let mut all: Vec<i64> = batches
+        .iter()
+        .flat_map(|b| b.column(0).as_primitive::<Int64Type>().values().to_vec())
+        .collect();
+    all.sort_unstable();
+    all
+}
+
+async fn text(provider: Arc<dyn TableProvider>, id: i64) -> Vec<String> {
+    let batches = frame(provider)
+        .filter(ident("ID").eq(lit(id)))
+        .unwrap()
+        .select(vec![ident("NAME")])
+        .unwrap()
+        .collect()
+        .await
+        .unwrap();
+    batches
+        .iter()
+        .flat_map(|b| {
+            let a = b.column(0).as_string_view();
+            (0..a.len()).map(|i| a.value(i).to_string()).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn identity() -> Vec<Expr> {
+    vec![ident(FILE_COLUMN), ident(ROW_NUMBER_COLUMN), ident(ROW_ID)]
+}
+
+async fn chosen(
+    lake: &Lake,
+    version: &Arc<TableVersion>,
+    filter: Expr,
+    values: Vec<Expr>,
+) -> SendableRecordBatchStream {
+    let exprs: Vec<Expr> = identity().into_iter().chain(values).collect();
+    frame(lake.scan(version))
+        .filter(filter)
+        .unwrap()
+        .select(exprs)
+        .unwrap()
+        .execute_stream()
+        .await
+        .unwrap()
+}
+
+async fn delete(t: &mut LakeTransaction, filter: Expr) -> u64 {
+    let table = t.table(&name("T")).unwrap();
+    let version = t.table_version(&table).await.unwrap();
+    let rows = chosen(t.lake(), &version, filter, vec![]).await;
+    t.delete(&version, rows).await.unwrap().rows
+}
+
+async fn update(t: &mut LakeTransaction, filter: Expr, to: &str) -> u64 {
+    let table = t.table(&name("T")).unwrap();
+    let version = t.table_version(&table).await.unwrap();
+    let to = datafusion::scalar::ScalarValue::Utf8View(Some(to.into()));
+    let values = vec![ident("ID"), lit(to), ident("X")];
+    let rows = chosen(t.lake(), &version, filter, values).await;
+    t.update(&version, rows).await.unwrap().updated
+}
+
+async fn current(lake: &Lake) -> Arc<dyn TableProvider> {
+    let t = lake.begin(9).await.unwrap();
+    let table = t.table(&name("T")).unwrap();
+    let version = t.table_version(&table).await.unwrap();
+    t.scan(&version)
+}
+
+async fn row_ids(provider: Arc<dyn TableProvider>, filter: Expr) -> Vec<i64> {
+    let batches = frame(provider)
+        .filter(filter)
+        .unwrap()
+        .select(vec![ident(ROW_ID)])
+        .unwrap()
+        .collect()
+        .await
+        .unwrap();
+    let mut all: Vec<i64> = batches
+        .iter()
+        .flat_map(|b| b.column(0).as_primitive::<Int64Type>().values().to_vec())
+        .collect();
+    all.sort_unstable();
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_and_time_travel() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lake, table) = setup(dir.path()).await;
+    assert_eq!(ids(current(&lake).await).await, (0..100).collect::<Vec<_>>());
+    let first = lake.catalog().head().await.unwrap();
+
+    let mut t = lake.begin(1).await.unwrap();
+    assert_eq!(delete(&mut t, ident("ID").lt(lit(2_i64))).await, 2);
+    assert_eq!(ids(t.scan(&t.table_version(&table).await.unwrap())).await.len(), 98);
+    let second = t.commit(meta("q2")).await.unwrap();
+
+    // More than the inlined limit goes into a delete file.
+    let mut t = lake.begin(1).await.unwrap();
+    assert_eq!(delete(&mut t, ident("ID").lt(lit(20_i64))).await, 18);
+    t.commit(meta("q3")).await.unwrap();
+    let mut t = lake.begin(1).await.unwrap();
+    assert_eq!(delete(&mut t, ident("ID").lt(lit(30_i64))).await, 10);
+    t.commit(meta("q4")).await.unwrap();
+    assert_eq!(ids(current(&lake).await).await, (30..100).collect::<Vec<_>>());
+
+    let mut t = lake.begin(1).await.unwrap();
+    assert_eq!(update(&mut t, ident("ID").eq(lit(50_i64)), "fifty").await, 1);
+    t.commit(meta("q5")).await.unwrap();
+    assert_eq!(text(current(&lake).await, 50).await, ["fifty"]);
+    assert_eq!(row_ids(current(&lake).await, ident("ID").eq(lit(50_i64))).await, [50]);
+    assert_eq!(row_ids(current(&lake).await, lit(true)).await, (30..100).collect::<Vec<_>>());
+
+    let old = lake.table_version_at(&name("T"), first).await.unwrap();
+    assert_eq!(ids(lake.scan(&old)).await.len(), 100);
+    assert_eq!(text(lake.scan(&old), 50).await, ["n50"]);
+    let old = lake.table_version_at(&name("T"), second).await.unwrap();
+    assert_eq!(ids(lake.scan(&old)).await.len(), 98);
+
+    let before = lake.catalog().snapshot_before_statement("q2").await.unwrap();
+    assert_eq!(before, Some(first));
+    assert_eq!(lake.catalog().snapshot_of_statement("q2").await.unwrap(), Some(second));
+    let infos = lake.catalog().snapshots(-1).await.unwrap();
+    assert_eq!(infos.len() as i64, lake.catalog().head().await.unwrap() + 1);
+    let at = infos.iter().find(|i| i.snapshot == second).unwrap().micros;
+    assert_eq!(lake.catalog().snapshot_at(at).await.unwrap(), second);
+    assert_eq!(lake.catalog().snapshot_at(at - 1).await.unwrap(), first);
+
+    let sizes = lake.catalog().table_sizes(lake.catalog().head().await.unwrap()).await.unwrap();
+    assert_eq!(sizes.get(&table.table_id).unwrap().rows, 70);
+
+    let mut t = lake.begin(1).await.unwrap();
+    assert_eq!(t.truncate(&table).await.unwrap(), 70);
+    t.commit(meta("q6")).await.unwrap();
+    assert_eq!(ids(current(&lake).await).await.len(), 0);
+    let report = lake.doctor().await.unwrap();
+    assert!(report.is_healthy(), "{report:?}");
+    assert!(report.orphan_files.is_empty(), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_sees_its_own_changes_and_rolls_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lake, table) = setup(dir.path()).await;
+    let head = lake.catalog().head().await.unwrap();
+    let mut t = lake.begin(1).await.unwrap();
+    t.append(&table, rows(100, 110)).await.unwrap();
+    assert_eq!(delete(&mut t, ident("ID").eq(lit(105_i64))).await, 1);
+    assert_eq!(update(&mut t, ident("ID").gt_eq(lit(98_i64)), "late").await, 11);
+    assert_eq!(update(&mut t, ident("ID").eq(lit(99_i64)), "later").await, 1);
+    let version = t.table_version(&table).await.unwrap();
+    assert_eq!(version.row_count(), 109);
+    assert_eq!(ids(t.scan(&version)).await.len(), 109);
+    assert_eq!(text(t.scan(&version), 99).await, ["later"]);
+    assert_eq!(text(t.scan(&version), 108).await, ["late"]);
+    assert_eq!(lake.catalog().head().await.unwrap(), head);
+    assert_eq!(ids(current(&lake).await).await.len(), 100);
+    t.rollback().await;
+    assert!(lake.doctor().await.unwrap().orphan_files.is_empty());
+
+    let mut t = lake.begin(1).await.unwrap();
+    t.append(&table, rows(100, 110)).await.unwrap();
+    update(&mut t, ident("ID").gt_eq(lit(98_i64)), "late").await;
+    delete(&mut t, ident("ID").eq(lit(98_i64))).await;
+    assert_eq!(t.commit(meta("q")).await.unwrap(), head + 1);
+    assert_eq!(ids(current(&lake).await).await.len(), 109);
+    assert_eq!(row_ids(current(&lake).await, ident("ID").eq(lit(99_i64))).await, [99]);
+    let mut unique = row_ids(current(&lake).await, lit(true)).await;
+    unique.dedup();
+    assert_eq!(unique.len(), 109);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_transactions() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lake, table) = setup(dir.path()).await;
+    // Two that only insert never get in each other's way.
+    let mut a = lake.begin(1).await.unwrap();
+    let mut b = lake.begin(2).await.unwrap();
+    a.append(&table, rows(100, 101)).await.unwrap();
+    b.append(&table, rows(101, 102)).await.unwrap();
+    a.commit(meta("a")).await.unwrap();
+    b.commit(meta("b")).await.unwrap();
+    assert_eq!(ids(current(&lake).await).await.len(), 102);
+    assert_eq!(row_ids(current(&lake).await, lit(true)).await, (0..102).collect::<Vec<_>>());
+
+    // Different rows of one file: both go.
+    let mut a = lake.begin(1).await.unwrap();
+    let mut b = lake.begin(2).await.unwrap();
+    delete(&mut a, ident("ID").eq(lit(1_i64))).await;
+    delete(&mut b, ident("ID").eq(lit(2_i64))).await;
+    a.commit(meta("a")).await.unwrap();
+    b.commit(meta("b")).await.unwrap();
+    assert_eq!(ids(current(&lake).await).await.len(), 100);
+
+    // The same row: the second loses, and leaves no file.
+    let mut a = lake.begin(1).await.unwrap();
+    let mut b = lake.begin(2).await.unwrap();
+    update(&mut a, ident("ID").eq(lit(7_i64)), "a").await;
+    update(&mut b, ident("ID").eq(lit(7_i64)), "b").await;
+    a.commit(meta("a")).await.unwrap();
+    let lost = b.commit(meta("b")).await.unwrap_err();
+    assert!(matches!(lost, LakeError::Conflict { .. }), "{lost}");
+    assert_eq!(text(current(&lake).await, 7).await, ["a"]);
+    assert!(lake.doctor().await.unwrap().orphan_files.is_empty());
+
+    // READ COMMITTED: the next statement sees what was committed meanwhile.
+    let mut a = lake.begin(1).await.unwrap();
+    delete(&mut a, ident("ID").eq(lit(10_i64))).await;
+    let mut b = lake.begin(2).await.unwrap();
+    b.append(&table, rows(200, 203)).await.unwrap();
+    b.commit(meta("b")).await.unwrap();
+    a.refresh().await.unwrap();
+    let version = a.table_version(&table).await.unwrap();
+    assert_eq!(version.row_count(), 102);
+    a.commit(meta("a")).await.unwrap();
+
+    // A dropped table takes no rows.
+    let mut a = lake.begin(1).await.unwrap();
+    a.append(&table, rows(300, 301)).await.unwrap();
+    let mut b = lake.begin(2).await.unwrap();
+    b.drop_table(&name("T")).unwrap();
+    b.commit(meta("b")).await.unwrap();
+    let lost = a.commit(meta("a")).await.unwrap_err();
+    assert!(matches!(lost, LakeError::Conflict { .. }), "{lost}");
+
+    // The same name twice.
+    let mut a = lake.begin(1).await.unwrap();
+    let mut b = lake.begin(2).await.unwrap();
+    a.create_table(new_table("U", TableKind::Permanent)).await.unwrap();
+    b.create_table(new_table("u", TableKind::Permanent)).await.unwrap();
+    a.commit(meta("a")).await.unwrap();
+    match b.commit(meta("b")).await.unwrap_err() {
+        LakeError::User(error) => assert_eq!(error.code, Code::ObjectExists),
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn merge_and_null_checks() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lake, table) = setup(dir.path()).await;
+    let mut t = lake.begin(1).await.unwrap();
+    let version = t.table_version(&table).await.unwrap();
+    let batch = |actions: Vec<i8>, places: Vec<Option<i64>>, values: Vec<Option<i64>>| {
+        let file =
+            places.iter().map(|p| p.map(|_| 0)).collect::<datafusion::arrow::array::Int32Array>();
+        let places = Int64Array::from(places);
+        let names = StringViewArray::from_iter(values.iter().map(|v| v.map(|v| format!("m{v}"))));
+        let xs = Float64Array::from_iter(values.iter().map(|v| v.map(|v| v as f64)));
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("METADATA$ACTION", Arc::new(Int8Array::from(actions))),
+            (FILE_COLUMN, Arc::new(file)),
+            (ROW_NUMBER_COLUMN, Arc::new(places.clone())),
+            (ROW_ID, Arc::new(places)),
+            ("ID", Arc::new(Int64Array::from(values.clone()))),
+            ("NAME", Arc::new(names)),
+            ("X", Arc::new(xs)),
+        ];
+        stream(
+            RecordBatch::try_from_iter_with_nullable(
+                columns.into_iter().map(|(n, a)| (n, a, true)),
+            )
+            .unwrap(),
+        )
+    };
+    let outcome = t
+        .merge(
+            &version,
+            batch(vec![1, 2, 3], vec![Some(3), Some(4), None], vec![Some(3), None, Some(500)]),
+        )
+        .await
+        .unwrap();
+    assert_eq!((outcome.inserted, outcome.updated, outcome.deleted), (1, 1, 1));
+    t.commit(meta("m")).await.unwrap();
+    assert_eq!(ids(current(&lake).await).await.len(), 100);
+    assert_eq!(text(current(&lake).await, 3).await, ["m3"]);
+    assert_eq!(text(current(&lake).await, 500).await, ["m500"]);
+    assert_eq!(row_ids(current(&lake).await, ident("ID").eq(lit(500_i64))).await.len(), 1);
+
+    let mut t = lake.begin(1).await.unwrap();
+    let version = t.table_version(&table).await.unwrap();
+    let error = t
+        .merge(&version, batch(vec![1, 2], vec![Some(8), Some(8)], vec![Some(8), None]))
+        .await
+        .unwrap_err();
+    match error {
+        LakeError::User(error) => assert_eq!(error.code, Code::DuplicateRowInDml),
+        other => panic!("{other}"),
+    }
+    let error = t.merge(&version, batch(vec![3], vec![None], vec![None])).await.unwrap_err();
+    match error {
+        LakeError::User(error) => assert_eq!(error.code, Code::NullNotAllowed),
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn definitions_change_and_old_files_follow() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lake, _) = setup(dir.path()).await;
+    let mut t = lake.begin(1).await.unwrap();
+    t.add_column(&name("T"), ColumnInfo::new("Y", INT, true), Some(lit_value(7))).await.unwrap();
+    t.add_column(&name("T"), ColumnInfo::new("Z", SqlType::TEXT, true), None).await.unwrap();
+    t.rename_column(&name("T"), "NAME", "LABEL").unwrap();
+    t.drop_column(&name("T"), "X").unwrap();
+    t.set_table_comment(&name("T"), Some("about".into())).unwrap();
+    t.create_view(NewView {
+        name: name("V"),
+        text: "SELECT id FROM t".into(),
+        columns: vec![frazil_common::Column::new("ID", INT, true)],
+        column_comments: vec![None],
+        secure: true,
+        comment: None,
+    })
+    .unwrap();
+    t.commit(meta("alter")).await.unwrap();
+    let t = lake.begin(1).await.unwrap();
+    let table = t.table(&name("T")).unwrap();
+    let names: Vec<_> = table.columns.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(names, ["ID", "LABEL", "Y", "Z"]);
+    assert_eq!(table.comment.as_deref(), Some("about"));
+    assert!(t.view().view(&name("V")).unwrap().secure);
+    let version = t.table_version(&table).await.unwrap();
+    let batches = frame(t.scan(&version))
+        .filter(ident("LABEL").eq(lit("n5")).and(ident("Y").eq(lit(7_i64))))
+        .unwrap()
+        .select(vec![ident("ID"), ident("Y"), ident("Z")])
+        .unwrap()
+        .collect()
+        .await
+        .unwrap();
+    let row = batches.iter().find(|b| b.num_rows() > 0).unwrap();
+    assert_eq!(row.column(0).as_primitive::<Int64Type>().value(0), 5);
+    assert_eq!(row.column(1).as_primitive::<Int64Type>().value(0), 7);
+    assert!(row.column(2).is_null(0));
+    // The old snapshot keeps the old shape.
+    let old = lake.table_version_at(&name("T"), 1).await.unwrap();
+    assert_eq!(text(lake.scan(&old), 5).await, ["n5"]);
+    assert_eq!(old.table.columns.len(), 3);
+
+    let mut t = lake.begin(1).await.unwrap();
+    t.create_table(new_table("U", TableKind::Transient)).await.unwrap();
+    t.commit(meta("u")).await.unwrap();
+    let mut t = lake.begin(1).await.unwrap();
+    t.swap_tables(&name("T"), &name("U")).unwrap();
+    t.rename_table(&name("T"), &name("W")).unwrap();
+    t.commit(meta("swap")).await.unwrap();
+    let t = lake.begin(1).await.unwrap();
+    assert!(t.table(&name("T")).is_err());
+    assert_eq!(t.table(&name("U")).unwrap().columns.len(), 4);
+    let table = t.table(&name("W")).unwrap();
+    assert_eq!((table.columns.len(), table.kind), (3, TableKind::Transient));
+    drop(t);
+    let mut t = lake.begin(1).await.unwrap();
+    t.drop_database("D").unwrap();
+    t.commit(meta("drop")).await.unwrap();
+    let view = lake.view().await.unwrap();
+    assert_eq!((view.databases().count(), view.tables().count()), (0, 0));
+    assert!(lake.doctor().await.unwrap().is_healthy());
+}
+
+fn lit_value(value: i64) -> datafusion::scalar::ScalarValue {
+    datafusion::scalar::ScalarValue::Int64(Some(value))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn temporary_tables_shadow_and_go_with_the_session() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lake, _) = setup(dir.path()).await;
+    let head = lake.catalog().head().await.unwrap();
+    let mut t = lake.begin(5).await.unwrap();
+    let table = t.create_table(new_table("T", TableKind::Temporary)).await.unwrap();
+    t.append(&table, rows(0, 10)).await.unwrap();
+    assert_eq!(t.commit(meta("temp")).await.unwrap(), head);
+    let mut t = lake.begin(5).await.unwrap();
+    assert_eq!(delete(&mut t, ident("ID").lt(lit(4_i64))).await, 4);
+    assert_eq!(update(&mut t, ident("ID").eq(lit(4_i64)), "four").await, 1);
+    t.commit(meta("temp")).await.unwrap();
+    let t = lake.begin(5).await.unwrap();
+    let table = t.table(&name("T")).unwrap();
+    assert_eq!(table.kind, TableKind::Temporary);
+    let version = t.table_version(&table).await.unwrap();
+    assert_eq!(ids(t.scan(&version)).await, [4, 5, 6, 7, 8, 9]);
+    assert_eq!(text(t.scan(&version), 4).await, ["four"]);
+    assert_eq!(ids(current(&lake).await).await.len(), 100);
+    lake.drop_session(5).await;
+    let t = lake.begin(5).await.unwrap();
+    assert_eq!(t.table(&name("T")).unwrap().kind, TableKind::Permanent);
+    assert_eq!(std::fs::read_dir(dir.path().join("temp")).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_committed_is_there_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let (lake, table) = setup(dir.path()).await;
+        let mut t = lake.begin(1).await.unwrap();
+        t.append(&table, rows(100, 105)).await.unwrap();
+        t.commit(meta("kept")).await.unwrap();
+        let mut t = lake.begin(1).await.unwrap();
+        t.append(&table, rows(105, 110)).await.unwrap();
+        // As in a crash: the files are written, the commit never comes.
+        std::mem::forget(t);
+        lake.catalog().close().await;
+    }
+    let lake = open(dir.path()).await;
+    assert_eq!(ids(current(&lake).await).await, (0..105).collect::<Vec<_>>());
+    assert_eq!(lake.doctor().await.unwrap().orphan_files.len(), 1);
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
+    assert_eq!(lake.cleanup_orphans(later).await.unwrap(), 1);
+    let report = lake.doctor().await.unwrap();
+    assert!(report.is_healthy() && report.orphan_files.is_empty(), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counts_and_pruning_come_from_the_catalog() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lake, table) = setup(dir.path()).await;
+    for start in [1000, 2000, 3000] {
+        let mut t = lake.begin(1).await.unwrap();
+        t.append(&table, rows(start, start + 10)).await.unwrap();
+        t.commit(meta("i")).await.unwrap();
+    }
+    let provider = current(&lake).await;
+    let plan = frame(Arc::clone(&provider))
+        .filter(ident("ID").gt_eq(lit(2000_i64)).and(ident("ID").lt(lit(2005_i64))))
+        .unwrap()
+        .create_physical_plan()
+        .await
+        .unwrap();
+    let shown = datafusion::physical_plan::displayable(plan.as_ref()).indent(false).to_string();
+    assert_eq!(shown.matches(".parquet").count(), 1, "{shown}");
+    let plan = frame(provider)
+        .aggregate(vec![], vec![datafusion::functions_aggregate::expr_fn::count(lit(1_i64))])
+        .unwrap()
+        .create_physical_plan()
+        .await
+        .unwrap();
+    let shown = datafusion::physical_plan::displayable(plan.as_ref()).indent(false).to_string();
+    assert!(!shown.contains(".parquet"), "{shown}");
+}

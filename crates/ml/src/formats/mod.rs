@@ -1,0 +1,6 @@
+//! Model file formats: the document tree they share, their two encodings, and their schema.
+
+pub mod document;
+pub mod xgboost_json;
+pub mod xgboost_schema;
+pub mod xgboost_ubj;

@@ -1,0 +1,125 @@
+//! Names in expressions: columns, aliases, outer columns, sequences, functions without parentheses.
+
+use frazil_common::UserError;
+use frazil_functions::TypedExpr;
+use sqlparser::ast::Ident;
+use sqlparser::tokenizer::Span;
+
+use super::function::{contains_aggregate, contains_window};
+use crate::binder::Binder;
+use crate::error::{Result, position};
+use crate::names::{fold, keyword, object_name, shown};
+use crate::relation::{Reference, ResolvedSequence};
+use crate::scope::{AliasState, Env};
+
+/// Functions that may be called without parentheses.
+const BARE_FUNCTIONS: &[&str] = &[
+    "CURRENT_DATE",
+    "CURRENT_TIME",
+    "CURRENT_TIMESTAMP",
+    "CURRENT_USER",
+    "CURRENT_ROLE",
+    "LOCALTIME",
+    "LOCALTIMESTAMP",
+    "SYSTIMESTAMP",
+];
+
+impl Binder<'_> {
+    /// Binds a name: a column here, then an alias of the select list, then a column of a query
+    /// around this one. Columns win over aliases, as in Snowflake.
+    pub(super) fn name(&mut self, idents: &[Ident], env: &Env) -> Result<TypedExpr> {
+        if let Some(index) = env.scope.find(idents)? {
+            let column = &env.scope.columns[index];
+            for (usage, name) in &column.uses {
+                self.uses[*usage].columns.insert(name.clone());
+            }
+            return Ok(column.typed());
+        }
+        if let [ident] = idents
+            && let Some(value) = self.alias(ident, env)?
+        {
+            return Ok(value);
+        }
+        for depth in (0..self.outer.len()).rev() {
+            let scope = self.outer[depth].clone();
+            if let Some(index) = scope.find(idents)? {
+                let column = &scope.columns[index];
+                for (usage, name) in &column.uses {
+                    self.uses[*usage].columns.insert(name.clone());
+                }
+                let TypedExpr { expr, sql_type, nullable } = column.typed();
+                return Ok(TypedExpr::new(scope.outer(expr)?, sql_type, nullable));
+            }
+        }
+        if let Some((last, sequence)) = idents.split_last()
+            && !sequence.is_empty()
+            && keyword(last).as_deref() == Some("NEXTVAL")
+        {
+            let reference = Reference::Sequence { name: object_name(sequence)? };
+            if let Some(ResolvedSequence { object, next }) =
+                self.ctx.resolved.sequences.get(&reference)
+            {
+                self.note_usage(object);
+                return Ok(next.clone());
+            }
+        }
+        if let [ident] = idents
+            && let Some(name) = keyword(ident)
+            && BARE_FUNCTIONS.contains(&name.as_str())
+        {
+            return self.call(&name, Vec::new());
+        }
+        let span = idents.first().map_or(Span::empty(), |ident| ident.span);
+        Err(UserError::invalid_identifier(shown(idents)).at(position(span)).into())
+    }
+
+    /// The value of an alias of the select list, bound on first use.
+    fn alias(&mut self, ident: &Ident, env: &Env) -> Result<Option<TypedExpr>> {
+        let Some(aliases) = &env.aliases else { return Ok(None) };
+        let name = fold(ident);
+        let state = aliases.borrow().get(&name).cloned();
+        let value = match state {
+            // An alias that refers to itself is no alias there: the name means something else.
+            None | Some(AliasState::Binding) => return Ok(None),
+            Some(AliasState::Bound(value)) => value,
+            Some(AliasState::Unbound(expr)) => {
+                aliases.borrow_mut().insert(name.clone(), AliasState::Binding);
+                let select = Env {
+                    allow_aggregates: true,
+                    allow_windows: true,
+                    clause: "SELECT",
+                    ..env.clone()
+                };
+                let bound = self.expr(&expr, &select);
+                let state = match &bound {
+                    Ok(value) => AliasState::Bound(value.clone()),
+                    Err(_) => AliasState::Unbound(expr),
+                };
+                aliases.borrow_mut().insert(name.clone(), state);
+                bound?
+            }
+        };
+        if !env.allow_aggregates && contains_aggregate(&value.expr) {
+            return Err(function_misplaced("aggregate", &name, env, ident.span));
+        }
+        if !env.allow_windows && contains_window(&value.expr) {
+            return Err(function_misplaced("window", &name, env, ident.span));
+        }
+        Ok(Some(value))
+    }
+}
+
+/// An aggregate or window function where the clause takes none.
+pub(super) fn function_misplaced(
+    kind: &str,
+    name: &str,
+    env: &Env,
+    span: Span,
+) -> crate::error::PlannerError {
+    UserError::new(
+        frazil_common::Code::InvalidStatement,
+        format!("Invalid {kind} function in {} clause [{name}]", env.clause),
+    )
+    .at(position(span))
+    .into()
+}

@@ -1,0 +1,89 @@
+//! The binder: syntax tree and resolved objects → DataFusion's logical plan, with Snowflake's
+//! rules for names, types and NULLs.
+//!
+//! Planning does no IO. [`references`] tells what a statement needs; the engine resolves it; then
+//! [`plan_query`] and its like build the plan. Every syntax node is taken apart field by field, so
+//! that a part nobody thought of is refused and never dropped.
+
+mod aggregate;
+mod arrange;
+mod binder;
+mod dml;
+mod error;
+mod expr;
+mod from;
+mod join;
+mod merge;
+mod names;
+mod pivot;
+mod query;
+mod references;
+mod relation;
+mod sample;
+mod scope;
+mod select;
+mod select_list;
+mod set_operation;
+mod single_row;
+mod source_text;
+mod table_function;
+mod types;
+mod values;
+mod with;
+
+#[cfg(test)]
+mod tests;
+
+use frazil_common::UserError;
+use frazil_functions::TypedExpr;
+use sqlparser::ast::{Expr, Query};
+
+pub use arrange::{arrange_columns, cast_columns};
+pub use dml::{plan_delete, plan_insert, plan_update};
+pub use error::PlannerError;
+pub use merge::plan_merge;
+pub use references::{
+    references, references_of_delete, references_of_expression, references_of_insert,
+    references_of_merge, references_of_update,
+};
+pub use relation::{
+    DmlKind, FunctionValue, IDENTITY_COLUMNS, MERGE_DELETE, MERGE_INSERT, MERGE_UPDATE,
+    METADATA_ACTION, METADATA_FILE, METADATA_FILE_ROW_NUMBER, METADATA_ROW_ID, ModelFeature,
+    ModelMethod, PlanContext, Planned, PlannedDml, Reference, Relation, Resolved, ResolvedModel,
+    ResolvedSequence, TargetColumn, TargetTable, TimeTravel,
+};
+pub use types::sql_type;
+
+/// Plans a query.
+///
+/// # Errors
+/// Names that are not there or ambiguous, types that do not fit, syntax that is not offered.
+pub fn plan_query(query: &Query, ctx: &PlanContext<'_>) -> Result<Planned, UserError> {
+    let mut binder = binder::Binder::new(ctx);
+    let bound = binder.query(query)?;
+    Ok(binder.finish(bound))
+}
+
+/// Binds an expression over the columns of a relation, or over none.
+///
+/// Its columns are those of the relation's plan, unqualified where the plan's fields are.
+///
+/// # Errors
+/// As [`plan_query`].
+pub fn plan_expression(
+    expr: &Expr,
+    relation: Option<&Relation>,
+    ctx: &PlanContext<'_>,
+) -> Result<TypedExpr, UserError> {
+    let mut binder = binder::Binder::new(ctx);
+    Ok(binder.expression_over(expr, relation)?)
+}
+
+/// Computes an expression that refers to no column.
+///
+/// # Errors
+/// As [`plan_query`], and what computing it raises.
+pub fn evaluate_expression(expr: &Expr, ctx: &PlanContext<'_>) -> Result<TypedExpr, UserError> {
+    let mut binder = binder::Binder::new(ctx);
+    Ok(binder.constant(expr, "expression")?)
+}

@@ -1,0 +1,11 @@
+//! Queries bound and run on small relations.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod audit;
+mod dml;
+mod grouping;
+mod harness;
+mod models;
+mod references;
+mod relations;
+mod select;

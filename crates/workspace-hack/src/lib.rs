@@ -1,0 +1,1 @@
+//! Holds no code: it unifies the features of shared dependencies (see Cargo.toml).

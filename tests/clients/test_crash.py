@@ -1,0 +1,98 @@
+"""The server is killed while several writers commit; every acknowledged commit must be there."""
+
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import CONNECTOR_MAJOR, start_server
+
+KILLS = int(os.environ.get("FRAZIL_CRASH_KILLS", "50"))
+WRITERS = 3
+
+
+def writer(server, number, round_number, acknowledged, stop):
+    """Commits rows one by one and in transactions; notes each commit the server confirmed."""
+    try:
+        connection = server.connect(database="CRASH", schema="PUBLIC", login_timeout=5, network_timeout=5)
+        cursor = connection.cursor()
+        step = 0
+        while not stop.is_set():
+            step += 1
+            key = f"{round_number}-{number}-{step}"
+            kind = step % 4
+            if kind == 0:
+                cursor.execute("BEGIN")
+                cursor.execute(f"INSERT INTO log VALUES ('{key}', 1)")
+                cursor.execute(f"INSERT INTO log VALUES ('{key}', 2)")
+                cursor.execute("COMMIT")
+                acknowledged[key] = 3
+            elif kind == 1:
+                cursor.execute(f"INSERT INTO log VALUES ('{key}', 5)")
+                acknowledged[key] = 5
+            elif kind == 2:
+                previous = f"{round_number}-{number}-{step - 1}"
+                acknowledged.pop(previous, None)
+                cursor.execute(f"UPDATE log SET amount = 7 WHERE id = '{previous}'")
+                acknowledged[previous] = 7
+            else:
+                cursor.execute(f"INSERT INTO log VALUES ('{key}', 9)")
+                cursor.execute(f"DELETE FROM log WHERE id = '{key}'")
+                acknowledged[key] = None
+    except Exception:  # noqa: BLE001 - the server is killed under the client's feet
+        return
+
+
+@pytest.mark.skipif(CONNECTOR_MAJOR != 4, reason="one connector generation is enough")
+def test_acknowledged_commits_survive_kill(tmp_path):
+    directory = tmp_path / "data"
+    server = start_server(directory)
+    connection = server.connect()
+    connection.cursor().execute("CREATE DATABASE crash")
+    connection.cursor().execute("CREATE TABLE crash.public.log (id VARCHAR, amount NUMBER(5))")
+    connection.close()
+    random.seed(7)
+    everything = {}
+    for round_number in range(KILLS):
+        acknowledged, stop = {}, threading.Event()
+        threads = [
+            threading.Thread(target=writer, args=(server, n, round_number, acknowledged, stop), daemon=True)
+            for n in range(WRITERS)
+        ]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.3 + random.random() * 0.7)
+        server.process.send_signal(signal.SIGKILL)
+        server.process.wait()
+        stop.set()
+        for thread in threads:
+            thread.join(timeout=30)
+        everything.update(acknowledged)
+        server = start_server(directory)
+    connection = server.connect(database="CRASH", schema="PUBLIC")
+    rows = connection.cursor().execute("SELECT id, SUM(amount), COUNT(*) FROM log GROUP BY id").fetchall()
+    found = {row[0]: (int(row[1]), row[2]) for row in rows}
+    assert len(everything) > KILLS
+    for key, amount in everything.items():
+        if amount is None:
+            assert key not in found, key
+        else:
+            assert found.get(key, (None,))[0] == amount, key
+    # A transaction is there as a whole or not at all.
+    for key, (total, count) in found.items():
+        if int(key.rsplit("-", 1)[1]) % 4 == 0:
+            assert (total, count) == (3, 2), key
+    connection.close()
+    server.process.send_signal(signal.SIGTERM)
+    server.process.wait(timeout=30)
+    doctor = subprocess.run(
+        [os.environ["FRAZIL_BIN"], "doctor", "--data-dir", str(directory)],
+        capture_output=True,
+        text=True,
+    )
+    assert "fault" not in doctor.stdout.replace("no fault found", ""), doctor.stdout
+    assert "missing file" not in doctor.stdout, doctor.stdout

@@ -1,0 +1,37 @@
+"""Runs `frazil sql` on a data directory."""
+
+import csv
+import io
+import os
+import pathlib
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def binary():
+    return os.environ.get("FRAZIL_BIN") or str(ROOT / "target/debug/frazil")
+
+
+def sql(data_dir, text, fails=False):
+    """Runs statements; gives the rows of the last result as dictionaries of text."""
+    done = subprocess.run(
+        [binary(), "sql", "--data-dir", str(data_dir), "--format", "csv", "-f", "-"],
+        input=text,
+        text=True,
+        capture_output=True,
+        env={**os.environ, "FRAZIL_BOOTSTRAP_PASSWORD": "reference-tests-1"},
+    )
+    if fails:
+        assert done.returncode != 0, done.stdout
+        return done.stderr
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def query(data_dir, text, prepare="USE SCHEMA t.public;"):
+    """The rows of one query, as lists of text with None for NULL."""
+    output = sql(data_dir, prepare + text)
+    lines = output.split("\n", 2)[2] if prepare else output
+    rows = list(csv.reader(io.StringIO(lines)))
+    return rows[0], rows[1:]
