@@ -78,7 +78,7 @@ def test_rows_written_by_duckdb_are_read(tmp_path):
     connection.execute('DELETE FROM lake."T.PUBLIC"."MIXED" WHERE a % 2 = 1 AND a > 1')
     connection.close()
     _, rows = query(directory, "SELECT COUNT(*), MIN(a), MAX(a), MAX(b) FROM mixed")
-    assert rows == [["10001", "1", "20098", "theirs 998"]]
+    assert rows == [["10001", "1", "20098", "theirs 9998"]]
     sql(directory, "DELETE FROM t.public.mixed WHERE a >= 200;")
     connection = attach(directory)
     assert connection.execute('SELECT COUNT(*) FROM lake."T.PUBLIC"."MIXED"').fetchone() == (51,)

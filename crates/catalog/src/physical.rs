@@ -1,6 +1,6 @@
 //! Snowflake's types and the DuckLake types they are stored as.
 //!
-//! The logical type is kept in a column tag; columns without it were made by another DuckLake
+//! The logical type is kept in a column tag of Frazil's own; columns without it were made by another DuckLake
 //! client and are read by their DuckLake type alone.
 
 use frazil_common::{SqlType, TimeZoneKind, VectorElement};
@@ -26,7 +26,8 @@ pub fn to_physical(sql_type: &SqlType) -> PhysicalType {
         SqlType::Boolean => plain("boolean"),
         SqlType::Date => plain("date"),
         SqlType::Time { nanos: false, .. } => plain("time"),
-        SqlType::Time { nanos: true, .. } => plain("time_ns"),
+        // Readers of the format know no Parquet time in nanoseconds: they are stored as a count.
+        SqlType::Time { nanos: true, .. } => plain("int64"),
         SqlType::Timestamp { zone, nanos, .. } => match (zone, nanos) {
             (TimeZoneKind::Ntz, false) => plain("timestamp"),
             (TimeZoneKind::Ntz, true) => plain("timestamp_ns"),

@@ -90,7 +90,10 @@ impl Dialect for FrazilDialect {
     }
 
     fn is_reserved_for_identifier(&self, kw: Keyword) -> bool {
-        self.inner.is_reserved_for_identifier(kw)
+        // Snowflake: "cannot be used as column reference in a scalar expression". Taking them for
+        // columns would also put the error of a wrong CASE or CAST at its first word.
+        matches!(kw, Keyword::CASE | Keyword::CAST | Keyword::TRY_CAST | Keyword::WHEN)
+            || self.inner.is_reserved_for_identifier(kw)
     }
 
     fn is_column_alias(&self, kw: &Keyword, parser: &mut Parser) -> bool {

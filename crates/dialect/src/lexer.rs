@@ -23,17 +23,34 @@ pub(crate) fn lex(text: &str) -> Result<Vec<Vec<TokenWithSpan>>, UserError> {
     Ok(lexer.statements)
 }
 
-/// The byte offset of a location.
-pub(crate) fn offset(text: &str, location: Location) -> usize {
-    let mut start = 0;
-    for _ in 1..location.line {
-        match text[start..].find('\n') {
-            Some(index) => start += index + 1,
-            None => return text.len(),
-        }
+/// A text whose places can be turned into byte offsets.
+pub(crate) struct Source<'a> {
+    pub(crate) text: &'a str,
+    /// Byte offsets at which lines begin.
+    lines: Vec<usize>,
+    /// Columns are bytes.
+    ascii: bool,
+}
+
+impl<'a> Source<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1));
+        Source { text, lines: lines.collect(), ascii: text.is_ascii() }
     }
-    let column = usize::try_from(location.column.saturating_sub(1)).unwrap_or(usize::MAX);
-    text[start..].char_indices().nth(column).map_or(text.len(), |(index, _)| start + index)
+
+    /// The byte offset of a location; the text's end for places beyond it.
+    pub(crate) fn offset(&self, location: Location) -> usize {
+        let index = |number: u64| usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
+        let Some(start) = self.lines.get(index(location.line)) else { return self.text.len() };
+        let column = index(location.column);
+        if self.ascii {
+            return start.saturating_add(column).min(self.text.len());
+        }
+        self.text[*start..]
+            .char_indices()
+            .nth(column)
+            .map_or(self.text.len(), |(offset, _)| start + offset)
+    }
 }
 
 struct Lexer<'a> {
@@ -409,7 +426,7 @@ mod tests {
         let starts: Vec<_> =
             tokens.iter().map(|token| (token.span.start.line, token.span.start.column)).collect();
         assert_eq!(starts, [(1, 1), (1, 3), (2, 4), (3, 3), (3, 6)]);
-        assert_eq!(offset("é 'x\ny' a", Location { line: 2, column: 4 }), 9);
+        assert_eq!(Source::new("é 'x\ny' a").offset(Location { line: 2, column: 4 }), 9);
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use frazil_common::{Code, Position, UserError};
 use sqlparser::ast::{Expr, Query};
-use sqlparser::tokenizer::TokenWithSpan;
+use sqlparser::keywords::Keyword;
+use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::dialect::FrazilDialect;
 use crate::error::{DialectError, position};
-use crate::lexer;
+use crate::lexer::{self, Source};
 use crate::name_argument::{IdentifierResolver, NoIdentifiers};
 use crate::rewrite::rewrite;
 use crate::statement::{self, Statement};
@@ -43,10 +44,11 @@ pub fn parse_statements_with(
     if statements.is_empty() {
         return Err(DialectError::Empty.into());
     }
+    let source = Source::new(text);
     let mut binds = 0;
     statements
         .into_iter()
-        .map(|tokens| parse_one(text, tokens, &mut binds, resolver, statement::parse))
+        .map(|tokens| parse_one(&source, tokens, &mut binds, resolver, statement::parse))
         .collect()
 }
 
@@ -104,15 +106,16 @@ fn parse_as<T>(
         return Err(DialectError::Empty.into());
     };
     let tokens = rewrite(tokens, &mut 0, &NoIdentifiers)?;
+    let source = &Source::new(text);
     let dialect = FrazilDialect::new(tokens.len());
-    let mut tokens = Tokens::new(&dialect, text, tokens);
+    let mut tokens = Tokens::new(&dialect, source, tokens);
     let parsed = parse(&mut tokens)?;
     tokens.expect_end()?;
     Ok(parsed)
 }
 
 fn parse_one(
-    text: &str,
+    source: &Source<'_>,
     tokens: Vec<TokenWithSpan>,
     binds: &mut usize,
     resolver: &dyn IdentifierResolver,
@@ -124,11 +127,51 @@ fn parse_one(
     let (start, end) = (first.span.start, last.span.end);
     let tokens = rewrite(tokens, binds, resolver)?;
     let dialect = FrazilDialect::new(tokens.len());
-    let mut tokens = Tokens::new(&dialect, text, tokens);
-    let statement = parse(&mut tokens)?;
-    tokens.expect_end()?;
-    let slice = text.get(lexer::offset(text, start)..lexer::offset(text, end)).unwrap_or_default();
+    let mut cursor = Tokens::new(&dialect, source, tokens);
+    let statement = parse(&mut cursor)
+        .and_then(|statement| cursor.expect_end().map(|()| statement))
+        .map_err(|error| blame_subquery(source, cursor.into_tokens(), error))?;
+    let slice = source.text.get(source.offset(start)..source.offset(end)).unwrap_or_default();
     Ok(Parsed { statement, text: slice.to_string(), position: position(start) })
+}
+
+/// Subqueries looked at for the cause of an error.
+const MOST_BLAMED: usize = 200;
+
+/// `sqlparser` reads `(` in FROM as a subquery and, where that fails, as a join, so that a fault
+/// inside a subquery is reported at its first word. The innermost subquery that doesn't parse by
+/// itself has the fault's true place.
+fn blame_subquery(source: &Source<'_>, tokens: Vec<TokenWithSpan>, error: UserError) -> UserError {
+    if error.code != Code::SyntaxError {
+        return error;
+    }
+    let mut open = Vec::new();
+    let mut looked_at = 0;
+    for (end, token) in tokens.iter().enumerate() {
+        match token.token {
+            Token::LParen => open.push(end + 1),
+            Token::RParen => {
+                let Some(start) = open.pop() else { return error };
+                let subquery = matches!(&tokens[start].token, Token::Word(word)
+                    if matches!(word.keyword, Keyword::SELECT | Keyword::WITH));
+                if !subquery {
+                    continue;
+                }
+                looked_at += 1;
+                if looked_at > MOST_BLAMED {
+                    return error;
+                }
+                let part = tokens[start..=end].to_vec();
+                let dialect = FrazilDialect::new(part.len());
+                let mut cursor = Tokens::new(&dialect, source, part);
+                if let Err(inner) = cursor.query().and_then(|_| cursor.expect(&Token::RParen)) {
+                    return inner;
+                }
+            }
+            _ => {}
+        }
+    }
+    error
 }
 
 #[cfg(test)]

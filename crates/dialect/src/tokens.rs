@@ -7,7 +7,7 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
 use crate::error::{self, DialectError};
 use crate::identifier::{identifier, object_name_of_identifiers};
-use crate::lexer;
+use crate::lexer::Source;
 
 /// Deep enough for generated SQL; `sqlparser` grows the stack where it recurses.
 const RECURSION_LIMIT: usize = 400;
@@ -15,22 +15,22 @@ const RECURSION_LIMIT: usize = 400;
 /// The tokens of one statement, read from left to right.
 pub(crate) struct Tokens<'a> {
     parser: Parser<'a>,
-    text: &'a str,
+    source: &'a Source<'a>,
     end: Location,
 }
 
 impl<'a> Tokens<'a> {
-    /// `text` is the whole text the tokens' places refer to.
+    /// `source` is the whole text the tokens' places refer to.
     pub(crate) fn new(
         dialect: &'a crate::dialect::FrazilDialect,
-        text: &'a str,
+        source: &'a Source<'a>,
         tokens: Vec<TokenWithSpan>,
     ) -> Self {
         let end = tokens.last().map_or(Location { line: 1, column: 1 }, |token| token.span.end);
         let parser = Parser::new(dialect)
             .with_recursion_limit(RECURSION_LIMIT)
             .with_tokens_with_locations(tokens);
-        Tokens { parser, text, end }
+        Tokens { parser, source, end }
     }
 
     /// The next token, not read.
@@ -61,13 +61,13 @@ impl<'a> Tokens<'a> {
 
     /// The byte where the next token begins; the end of the statement after the last.
     pub(crate) fn offset(&self) -> usize {
-        lexer::offset(self.text, self.location())
+        self.source.offset(self.location())
     }
 
     /// The text from a byte offset up to the end of the last token read.
     pub(crate) fn text_since(&self, offset: usize) -> String {
-        let end = lexer::offset(self.text, self.parser.get_current_token().span.end);
-        self.text.get(offset..end).unwrap_or_default().to_string()
+        let end = self.source.offset(self.parser.get_current_token().span.end);
+        self.source.text.get(offset..end).unwrap_or_default().to_string()
     }
 
     /// The error that the next token is not expected.
@@ -289,6 +289,11 @@ impl<'a> Tokens<'a> {
 
     pub(crate) fn data_type(&mut self) -> Result<DataType, UserError> {
         self.sql(|parser| parser.parse_data_type())
+    }
+
+    /// All tokens, read or not.
+    pub(crate) fn into_tokens(self) -> Vec<TokenWithSpan> {
+        self.parser.into_tokens()
     }
 
     /// Nothing may follow.

@@ -138,7 +138,7 @@ select interval from t
 select try_to_number('x', '99.9', 10, 2), to_number(a, 38, 5), to_decimal(a)
 select grouping(a), grouping_id(a,b) from t group by cube(a,b)
 select * from semantic_view(a metrics b)
-select a::number, a::decimal(10), a::numeric(10,2), a::float4, a::float8, a::real, a::bigint, a::smallint, a::tinyint, a::byteint, a::boolean, a::date, a::datetime, a::timestamp, a::timestamp_ltz, a::timestamp_tz(3), a::timestampntz, a::char(3), a::string, a::text, a::nvarchar(10), a::char varying(10), a::varbinary, a::geography, a::object(a int, b varchar), a::array(int), a::timestamp without time zone, a::timestamp with local time zone, a::decfloat, a::character varying
+select a::number, a::decimal(10), a::numeric(10,2), a::float4, a::float8, a::real, a::bigint, a::smallint, a::tinyint, a::byteint, a::boolean, a::date, a::datetime, a::timestamp, a::timestamp_ltz, a::timestamp_tz(3), a::timestampntz, a::char(3), a::string, a::text, a::nvarchar(10), a::char varying(10), a::varbinary, a::geography, a::object(a int, b varchar), a::timestamp without time zone, a::decfloat, a::character varying
 select 1 as "a", 2 b union all select 3, 4 order by "a"
 select t.* from t, table(flatten(input => t.x)) f where f.value = 'x'
 select ascii('a') , insert('abc', 1, 2, 'x'), replace(a, 'b'), left('abc', 2), char(65), chr(65), rank() over (order by a), dense_rank() over(order by a) from t

@@ -46,8 +46,11 @@ fn refused_where_they_go_wrong() {
         ("SELECT a FROM t WHERE", 21),
         ("SELECT a b c FROM t", 11),
         ("SELECT (1 + 2 FROM t", 14),
-        ("SELECT a FROM t GROUP a", 22),
+        ("SELECT a FROM t GROUP BY", 24),
         ("SELECT CASE WHEN a THEN 1 FROM t", 26),
+        ("SELECT * FROM (SELECT a FRM, FROM t WHERE) x JOIN u ON a = b", 41),
+        ("SELECT * FROM (SELECT * FROM (SELECT a FROM t GROUP BY) y) x", 54),
+        ("SELECT a IN (SELECT b FROM), 1", 26),
         ("SELECT a FROM t ORDER BY", 24),
         ("SELECT a FROM t JOIN u ON", 25),
         ("SELECT 1 UNION", 14),
@@ -84,7 +87,7 @@ fn subqueries_may_be_named_arguments() {
 fn paths_and_casts() {
     for (sql, shown) in [
         ("a:b.c[0]::INT", "a:b.c[0]::INT"),
-        ("a:b::NUMBER(38, 0)", "a:b::NUMBER(38,0)"),
+        ("a:b::NUMBER(38, 0)", "a:b::NUMBER(38, 0)"),
         ("1 :: INT", "1::INT"),
         ("-a::INT", "-a::INT"),
         ("{*}", "OBJECT_CONSTRUCT(*)"),

@@ -41,7 +41,8 @@ pub(crate) struct Shared {
     /// The authorisation model and the account version it was made from.
     access: Mutex<Option<(i64, Arc<AccessModel>)>>,
     pub result_bytes_max: Option<u64>,
-    pub data_directory: DataDirectory,
+    /// Holds the directory's lock as long as the engine lives.
+    _data_directory: DataDirectory,
 }
 
 /// The engine. One per data directory.
@@ -89,7 +90,7 @@ impl Engine {
             sessions: RwLock::default(),
             access: Mutex::default(),
             result_bytes_max: None,
-            data_directory: directory,
+            _data_directory: directory,
         });
         let generated = bootstrap(&shared, &settings).await?;
         Ok((Arc::new(Engine { shared }), generated))

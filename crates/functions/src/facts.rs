@@ -50,7 +50,10 @@ pub struct Facts {
     pub transaction_id: Option<String>,
     /// Text of the running statement.
     pub statement: String,
+    /// Roles the user may take on.
     pub available_roles: Vec<String>,
+    /// Roles in force: the primary one, secondary ones and what they inherit.
+    pub active_roles: Vec<String>,
 }
 
 impl Default for Facts {
@@ -73,6 +76,7 @@ impl Default for Facts {
             transaction_id: None,
             statement: String::new(),
             available_roles: Vec::new(),
+            active_roles: Vec::new(),
         }
     }
 }

@@ -444,10 +444,24 @@ async fn definitions_change_and_old_files_follow() {
     assert_eq!((table.columns.len(), table.kind), (3, TableKind::Transient));
     drop(t);
     let mut t = lake.begin(1).await.unwrap();
+    assert!(t.create_database("D.S", false, None).is_err());
+    // A database whose name begins alike stays when D goes.
+    t.create_database("DE", false, None).unwrap();
+    t.create_schema("DE", "S", false, None).unwrap();
+    t.commit(meta("other")).await.unwrap();
+    let mut t = lake.begin(1).await.unwrap();
     t.drop_database("D").unwrap();
     t.commit(meta("drop")).await.unwrap();
     let view = lake.view().await.unwrap();
-    assert_eq!((view.databases().count(), view.tables().count()), (0, 0));
+    assert_eq!((view.databases().count(), view.tables().count()), (1, 0));
+    assert!(view.schema("DE", "S").is_some());
+
+    // The directory has one user at a time.
+    let held = frazil_lake::DataDirectory::open(&dir.path().join("held")).unwrap();
+    let refused = frazil_lake::DataDirectory::open(&dir.path().join("held")).unwrap_err();
+    assert!(refused.to_string().contains("in use"), "{refused}");
+    drop(held);
+    assert!(frazil_lake::DataDirectory::open(&dir.path().join("held")).is_ok());
     assert!(lake.doctor().await.unwrap().is_healthy());
 }
 

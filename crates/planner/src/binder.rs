@@ -56,6 +56,14 @@ pub(crate) enum Cte {
     },
 }
 
+/// An alias such as that of `RANDOM() AS r`, computed into a column of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct VolatileAlias {
+    pub alias: String,
+    pub expr: Expr,
+    pub column: String,
+}
+
 /// Plans one statement.
 pub(crate) struct Binder<'a> {
     pub ctx: PlanContext<'a>,
@@ -65,6 +73,9 @@ pub(crate) struct Binder<'a> {
     /// Common table expressions, innermost WITH last.
     pub ctes: Vec<HashMap<String, Cte>>,
     pub uses: Vec<RelationUse>,
+    /// Aliases of the select being planned whose values differ from call to call: they are
+    /// computed once per row, so that every use sees the same value.
+    pub volatile: Vec<VolatileAlias>,
     /// Models and sequences used.
     pub other_accesses: Vec<Access>,
     pub source: SourceText,
@@ -78,6 +89,7 @@ impl<'a> Binder<'a> {
             outer: Vec::new(),
             ctes: Vec::new(),
             uses: Vec::new(),
+            volatile: Vec::new(),
             other_accesses: Vec::new(),
             source: SourceText::new(ctx.source),
         }

@@ -5,6 +5,10 @@ use sqlparser::ast::{self, Ident, ObjectNamePart};
 
 use crate::error::{Result, position};
 
+/// Marks scans of rows that no object of the account holds: generated ones, and those of the step
+/// before in a recursive table. They need no grant.
+pub(crate) const INTERNAL_SCHEMA: &str = "frazil_internal";
+
 /// The identifier's name: folded unless quoted.
 pub(crate) fn fold(ident: &Ident) -> String {
     frazil_dialect::identifier(ident)

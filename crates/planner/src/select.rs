@@ -13,7 +13,7 @@ use frazil_functions::TypedExpr;
 use sqlparser::ast::{self, Expr as Syntax, Select, SelectItem, Spanned};
 use sqlparser::tokenizer::Span;
 
-use crate::binder::{Binder, Bound};
+use crate::binder::{Binder, Bound, VolatileAlias};
 use crate::error::{At, Result, position, refuse, unsupported};
 use crate::expr::window::{direction, key_of};
 use crate::expr::{contains_aggregate, contains_window};
@@ -115,6 +115,7 @@ impl Binder<'_> {
 
         let (plan, scope) = self.plan_from(from)?;
         let scope = Rc::new(scope);
+        let outer_volatile = std::mem::take(&mut self.volatile);
         let env = self.select_env(scope.clone(), projection, named_window)?;
 
         // Names: WHERE first, so that its errors come before those of the list.
@@ -125,7 +126,8 @@ impl Binder<'_> {
             Some(expr) => Some(self.condition(expr, &plain("WHERE"))?),
         };
         let filter_counts_rows = scope.wants_row_number.replace(false);
-        let items = self.select_items(select_token.0.span, projection, &env)?;
+        let filter_volatile = self.volatile.len();
+        let mut items = self.select_items(select_token.0.span, projection, &env)?;
         let grouping = self.grouping_of(group_by, projection, &items, &plain("GROUP BY"))?;
         let having_env = Env { allow_windows: false, clause: "HAVING", ..env.clone() };
         let having_expr =
@@ -133,7 +135,24 @@ impl Binder<'_> {
         let qualify_env = Env { clause: "QUALIFY", ..env.clone() };
         let qualify =
             qualify.as_ref().map(|expr| self.condition(expr, &qualify_env)).transpose()?;
+        let windowed = |value: &TypedExpr| contains_window(&value.expr);
+        if let Some(condition) = &qualify
+            && !windowed(condition)
+            && !items.iter().any(|item| windowed(&item.value))
+        {
+            return Err(UserError::syntax(
+                "QUALIFY needs a window function in its condition or in the select list",
+            )
+            .into());
+        }
         let order = self.order_of(tail, &items, &env)?;
+        let volatile = std::mem::replace(&mut self.volatile, outer_volatile);
+        for VolatileAlias { alias, expr, column } in &volatile {
+            let item = items.iter_mut().find(|i| i.name == *alias && i.value.expr == *expr);
+            if let Some(item) = item {
+                item.value.expr = Expr::Column(PlanColumn::from_name(column));
+            }
+        }
         let mut parts = Parts { items, having: having_expr, qualify, order };
 
         // Evaluation.
@@ -141,12 +160,14 @@ impl Binder<'_> {
         if filter_counts_rows {
             plan = numbered(plan)?;
         }
+        plan = computed(plan, &volatile[..filter_volatile])?;
         if let Some(filter) = filter {
             plan = LogicalPlanBuilder::from(plan).filter(filter.expr)?.build()?;
         }
         if !filter_counts_rows && scope.wants_row_number.get() {
             plan = numbered(plan)?;
         }
+        plan = computed(plan, &volatile[filter_volatile..])?;
         let aggregated =
             grouping.is_some() || parts.values().any(|value| contains_aggregate(&value.expr));
         if !aggregated && having.is_some() {
@@ -325,6 +346,18 @@ fn output_named(expr: &Syntax, items: &[Item]) -> Option<usize> {
     let Syntax::Identifier(ident) = expr else { return None };
     let name = fold(ident);
     items.iter().position(|item| item.name == name)
+}
+
+/// The rows with the values of volatile aliases as further columns.
+fn computed(plan: LogicalPlan, volatile: &[VolatileAlias]) -> Result<LogicalPlan> {
+    let mut plan = plan;
+    for VolatileAlias { alias: _, expr, column } in volatile {
+        // One after the other: an alias may use one before it.
+        let mut exprs: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
+        exprs.push(expr.clone().alias(column));
+        plan = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?);
+    }
+    Ok(plan)
 }
 
 /// The rows with their number from 0 as a further column.

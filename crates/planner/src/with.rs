@@ -13,7 +13,7 @@ use sqlparser::ast::{self, Query, SetExpr};
 
 use crate::binder::{Binder, Bound, Cte, alias_parts};
 use crate::error::{At, Result, position, refuse};
-use crate::names::fold;
+use crate::names::{INTERNAL_SCHEMA, fold};
 use crate::set_operation::column_count;
 
 impl Binder<'_> {

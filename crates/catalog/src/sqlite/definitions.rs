@@ -63,16 +63,12 @@ async fn load_tags(pool: &SqlitePool, snapshot: SnapshotId) -> Result<HashMap<i6
     Ok(tags)
 }
 
-/// Splits `DB.S`; names of other clients fall under EXTERNAL.
-fn split_schema_name(name: &str, databases: &Definitions) -> (String, String) {
-    // A database's name may hold a dot itself, so the longest known database wins.
-    let known = name
-        .match_indices('.')
-        .rev()
-        .map(|(at, _)| (&name[..at], &name[at + 1..]))
-        .find(|(database, _)| databases.databases.contains_key(*database));
-    match known.or_else(|| name.split_once('.')) {
-        Some((database, schema)) if !database.is_empty() && !schema.is_empty() => {
+/// Splits `DB.S`; names of other clients fall under EXTERNAL. Database names have no dot.
+fn split_schema_name(name: &str, definitions: &Definitions) -> (String, String) {
+    match name.split_once('.') {
+        Some((database, schema))
+            if !schema.is_empty() && definitions.databases.contains_key(database) =>
+        {
             (database.to_string(), schema.to_string())
         }
         _ => (EXTERNAL_DATABASE.to_string(), name.to_string()),

@@ -447,14 +447,17 @@ async fn alter_table(
     let kept: HashSet<i64> = after.columns.iter().map(|c| c.field_id).collect();
     for column in before.columns.iter().filter(|c| !kept.contains(&c.field_id)) {
         end_column(new, id, column).await?;
-        sqlx::query(
+        for sql in [
             "UPDATE ducklake_column_tag SET end_snapshot = ? WHERE table_id = ? AND column_id = ? AND end_snapshot IS NULL",
-        )
-        .bind(new.snapshot)
-        .bind(id)
-        .bind(column.field_id)
-        .execute(&mut **new.tx)
-        .await?;
+            "UPDATE frazil_column_tag SET end_snapshot = ? WHERE table_id = ? AND column_id = ? AND end_snapshot IS NULL",
+        ] {
+            sqlx::query(sql)
+                .bind(new.snapshot)
+                .bind(id)
+                .bind(column.field_id)
+                .execute(&mut **new.tx)
+                .await?;
+        }
         versioned = true;
     }
     for column in &after.columns {
@@ -498,6 +501,9 @@ async fn record_version(new: &mut NewSnapshot<'_>, table_id: i64) -> Result<()> 
 }
 
 // ---- tags ----
+
+/// The only key other clients accept in DuckLake's tag tables.
+const COMMENT: &str = "comment";
 
 async fn set_tag(
     new: &mut NewSnapshot<'_>,
@@ -607,10 +613,13 @@ async fn set_column_tags(
     };
     let wanted: HashMap<&str, String> = column_tags(after)?.into_iter().collect();
     for key in former.keys().filter(|key| former.get(*key) != wanted.get(*key)) {
-        sqlx::query(
+        sqlx::query(if *key == COMMENT {
             "UPDATE ducklake_column_tag SET end_snapshot = ? WHERE table_id = ? AND column_id = ? \
-             AND \"key\" = ? AND end_snapshot IS NULL",
-        )
+             AND \"key\" = ? AND end_snapshot IS NULL"
+        } else {
+            "UPDATE frazil_column_tag SET end_snapshot = ? WHERE table_id = ? AND column_id = ? \
+             AND \"key\" = ? AND end_snapshot IS NULL"
+        })
         .bind(new.snapshot)
         .bind(table_id)
         .bind(after.field_id)
@@ -619,14 +628,18 @@ async fn set_column_tags(
         .await?;
     }
     for (key, value) in wanted.iter().filter(|(key, value)| former.get(*key) != Some(*value)) {
-        sqlx::query("INSERT INTO ducklake_column_tag VALUES (?, ?, ?, NULL, ?, ?)")
-            .bind(table_id)
-            .bind(after.field_id)
-            .bind(new.snapshot)
-            .bind(*key)
-            .bind(value)
-            .execute(&mut **new.tx)
-            .await?;
+        sqlx::query(if *key == COMMENT {
+            "INSERT INTO ducklake_column_tag VALUES (?, ?, ?, NULL, ?, ?)"
+        } else {
+            "INSERT INTO frazil_column_tag VALUES (?, ?, ?, NULL, ?, ?)"
+        })
+        .bind(table_id)
+        .bind(after.field_id)
+        .bind(new.snapshot)
+        .bind(*key)
+        .bind(value)
+        .execute(&mut **new.tx)
+        .await?;
     }
     Ok(())
 }

@@ -57,6 +57,8 @@ pub struct AlterColumn {
     pub action: AlterColumnAction,
 }
 
+// Statements are few and short-lived; boxes would cost the reader more than the bytes.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum AlterColumnAction {
     SetNotNull,
@@ -158,12 +160,20 @@ fn drop(tokens: &mut Tokens<'_>) -> Result<AlterTableAction, UserError> {
         return Ok(AlterTableAction::DropClusteringKey);
     }
     let constraint = if tokens.words("CONSTRAINT") {
-        Some(TableConstraint { name: Some(tokens.identifier()?), kind: ConstraintKind::ByName })
+        Some(TableConstraint {
+            name: Some(tokens.identifier()?),
+            kind: ConstraintKind::ByName,
+            comment: None,
+        })
     } else if tokens.words("PRIMARY KEY") {
-        Some(TableConstraint { name: None, kind: ConstraintKind::PrimaryKey(Vec::new()) })
+        Some(TableConstraint {
+            name: None,
+            kind: ConstraintKind::PrimaryKey(Vec::new()),
+            comment: None,
+        })
     } else if tokens.words("UNIQUE") {
         let columns = tokens.parenthesized(|tokens| tokens.identifier())?;
-        Some(TableConstraint { name: None, kind: ConstraintKind::Unique(columns) })
+        Some(TableConstraint { name: None, kind: ConstraintKind::Unique(columns), comment: None })
     } else if tokens.peek_words("FOREIGN KEY") {
         return Err(tokens.unsupported("DROP FOREIGN KEY without the constraint's name"));
     } else {

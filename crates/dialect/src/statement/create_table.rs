@@ -29,6 +29,8 @@ pub struct CreateTable {
     pub options: Options,
 }
 
+// Statements are few and short-lived; boxes would cost the reader more than the bytes.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum CreateTableSource {
     Columns {
@@ -90,6 +92,7 @@ pub struct ForeignKey {
 pub struct TableConstraint {
     pub name: Option<String>,
     pub kind: ConstraintKind,
+    pub comment: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -222,8 +225,8 @@ pub(super) fn table_constraint(
         return Err(tokens.unexpected());
     };
     constraint_properties(tokens)?;
-    let _ = comment(tokens)?;
-    Ok(Some(TableConstraint { name, kind }))
+    let comment = comment(tokens)?;
+    Ok(Some(TableConstraint { name, kind, comment }))
 }
 
 fn foreign_key(tokens: &mut Tokens<'_>) -> Result<ForeignKey, UserError> {

@@ -110,13 +110,9 @@ pub(super) fn target(
 ) -> Result<(ObjectName, Position, Option<String>), UserError> {
     let position = tokens.position();
     let table = tokens.name()?;
-    let alias = if tokens.words("AS") {
-        Some(tokens.identifier()?)
-    } else if tokens.peek_ident().is_some() && !stops.iter().any(|stop| tokens.peek_words(stop)) {
-        Some(tokens.identifier()?)
-    } else {
-        None
-    };
+    let aliased = tokens.words("AS")
+        || (tokens.peek_ident().is_some() && !stops.iter().any(|stop| tokens.peek_words(stop)));
+    let alias = if aliased { Some(tokens.identifier()?) } else { None };
     Ok((table, position, alias))
 }
 

@@ -78,6 +78,8 @@ pub use use_object::{SecondaryRoles, Use};
 pub use warehouse::{AlterWarehouse, AlterWarehouseAction, CreateWarehouse};
 
 /// A parsed statement.
+// Statements are few and short-lived; boxes would cost the reader more than the bytes.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Statement {
     /// SELECT, WITH, VALUES, set operations, parenthesised queries.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::common::TableReference;
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::LogicalPlanBuilder;
 use frazil_catalog::{CatalogView, Relation as CatalogRelation, TableInfo, TableKind, ViewInfo};
 use frazil_common::{Access, Code, ObjectName, QualifiedName, UserError};
 use frazil_governance::INTERNAL_SCHEMA;
@@ -273,12 +273,4 @@ pub(crate) fn target_table(
         )),
         None => Err(UserError::not_found("Table", &qualified)),
     }
-}
-
-/// A plan without rows, for statements that only describe.
-pub(crate) fn limit_zero(plan: LogicalPlan) -> Result<LogicalPlan, UserError> {
-    LogicalPlanBuilder::from(plan)
-        .limit(0, Some(0))
-        .and_then(LogicalPlanBuilder::build)
-        .map_err(UserError::internal)
 }

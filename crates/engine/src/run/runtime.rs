@@ -11,6 +11,8 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 use frazil_common::UserError;
 
+/// Deeply nested plans and expressions are walked recursively.
+const STACK_BYTES: usize = 16 * 1024 * 1024;
 /// Consumers named in an out-of-memory message.
 const CONSUMERS_SHOWN: usize = 3;
 
@@ -31,6 +33,7 @@ impl QueryRuntime {
         let threads = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(thread_count)
             .thread_name("frazil-query")
+            .thread_stack_size(STACK_BYTES)
             .enable_all()
             .build()
             .map_err(UserError::internal)?;
@@ -62,11 +65,6 @@ impl QueryRuntime {
     /// State to optimise and run plans with.
     pub fn state(&self) -> &SessionState {
         &self.state
-    }
-
-    /// Ends without waiting for computations that were cancelled.
-    pub fn shutdown(self) {
-        self.threads.shutdown_background();
     }
 }
 

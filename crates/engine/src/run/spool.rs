@@ -203,10 +203,6 @@ impl SpoolWriter {
         Ok(())
     }
 
-    pub fn rows(&self) -> u64 {
-        self.batch_rows.iter().map(|rows| *rows as u64).sum()
-    }
-
     pub fn finish(mut self) -> Result<Spool, UserError> {
         let store = match self.file.take() {
             Some((path, mut writer)) => {

@@ -1,6 +1,5 @@
 //! Running a request: parse, one transaction per statement, answer, history.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -157,6 +156,8 @@ impl Session {
                 }
                 None => parsed.statement.clone(),
             };
+            context.facts.transaction_id =
+                self.transaction.lock().await.as_ref().map(|open| open.id.clone());
             let result = tokio::select! {
                 result = self.run_in_transaction(&context, &statement, query_id) => result,
                 () = cancel.cancelled() => Err(Failure::User(cancelled())),
@@ -283,6 +284,11 @@ impl Session {
     ) -> Result<StatementContext, UserError> {
         let state = self.state.lock().clone();
         let model = self.shared.access_model().await?;
+        let roles = effective_roles(&model, &self.user, &state.role, state.secondary_roles);
+        let available: Vec<String> =
+            model.available_roles(&self.user).into_iter().map(str::to_string).collect();
+        let active =
+            available.iter().filter(|role| model.includes(&roles, role)).cloned().collect();
         let facts = Facts {
             now_micros: now_micros(),
             timezone: parameters.timezone(),
@@ -300,14 +306,10 @@ impl Session {
             formats: output_formats(parameters),
             transaction_id: None,
             statement: text.to_string(),
-            available_roles: model
-                .available_roles(&self.user)
-                .into_iter()
-                .map(str::to_string)
-                .collect(),
+            available_roles: available,
+            active_roles: active,
         };
         let binds: Vec<TypedExpr> = scalar_binds(&request.binds, &facts)?;
-        let roles = effective_roles(&model, &self.user, &state.role, state.secondary_roles);
         Ok(StatementContext {
             shared: self.shared.clone(),
             session: self.clone(),
@@ -564,6 +566,3 @@ pub(crate) fn opened(lake: frazil_lake::LakeTransaction, name: Option<String>) -
         query_ids: Vec::new(),
     }
 }
-
-/// Session variables by name, for the planner.
-pub(crate) type Variables = HashMap<String, TypedExpr>;

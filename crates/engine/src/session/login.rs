@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use frazil_catalog::account::{
-    LoginRecord, NewSession, SessionRow, SessionState as StoredState, User,
+    LoginRecord, NewSession, ParameterLevel, SessionRow, SessionState as StoredState, User,
 };
 use frazil_common::{Code, UserError, fold_identifier};
 use frazil_governance::system;
@@ -125,17 +125,23 @@ impl Engine {
 
         let role = self.first_role(&user, request.role.as_deref(), restriction.as_deref()).await?;
         let mut parameters = Parameters::default();
+        let own = ParameterLevel::User(user.id);
+        for (name, value) in shared.accounts.parameters(own).await? {
+            parameters.set_json(&name, &value)?;
+        }
         for (name, value) in &request.parameters {
             parameters.set_json(name, value)?;
         }
-        let namespace = user.properties.default_namespace.clone();
-        let (default_database, default_schema) = match &namespace {
-            Some(text) => match text.split_once('.') {
-                Some((database, schema)) => (Some(database.to_string()), Some(schema.to_string())),
-                None => (Some(text.clone()), None),
-            },
-            None => (None, None),
-        };
+        let namespace = user.properties.default_namespace.as_deref();
+        let (default_database, default_schema) =
+            match namespace.map(frazil_dialect::parse_object_name_text) {
+                // A name of one part is a database, of two a database and a schema.
+                Some(Ok(name)) => match name.schema {
+                    Some(database) => (Some(database), Some(name.name)),
+                    None => (Some(name.name), None),
+                },
+                Some(Err(_)) | None => (None, None),
+            };
         let view = shared.catalog.head_view().await?;
         let database = request
             .database
@@ -159,7 +165,7 @@ impl Engine {
             schema,
             warehouse,
             role,
-            secondary_roles: false,
+            secondary_roles: user.properties.default_secondary_roles_all,
             parameters,
             variables: Default::default(),
             query_ids: Default::default(),

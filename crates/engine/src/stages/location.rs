@@ -22,7 +22,6 @@ pub(crate) struct StageLocation {
     pub path: String,
     /// The stage's own format options.
     pub file_format: BTreeMap<String, serde_json::Value>,
-    pub copy_options: BTreeMap<String, serde_json::Value>,
 }
 
 /// Splits the name from the path: the first `/` outside double quotes.
@@ -77,7 +76,6 @@ pub(crate) async fn resolve_stage(
         label: stage.name.to_lowercase(),
         path: path.to_string(),
         file_format: stage.body.file_format,
-        copy_options: stage.body.copy_options,
     })
 }
 
@@ -123,7 +121,6 @@ async fn user_stage(context: &StatementContext, path: &str) -> Result<StageLocat
         label: "~".to_string(),
         path: path.to_string(),
         file_format: BTreeMap::new(),
-        copy_options: BTreeMap::new(),
     })
 }
 

@@ -123,10 +123,6 @@ impl StatementContext {
         authorize(&self.model, &self.roles, requirements)
     }
 
-    pub fn may(&self, requirement: Requirement) -> bool {
-        self.authorize(std::slice::from_ref(&requirement)).is_ok()
-    }
-
     /// Whether the role may know of the object: SHOW and INFORMATION_SCHEMA list no others.
     pub fn sees(&self, object: &ObjectRef, parents: &[ObjectRef]) -> bool {
         self.model.is_visible(&self.roles, object, parents)

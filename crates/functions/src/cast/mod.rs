@@ -160,6 +160,15 @@ pub fn cast(
         (T::Varchar { .. }, T::Date) => {
             by_kernel(value, to, mode, "frazil_text_to_date", vec![], temporal::text_to_date)
         }
+        // Digits beyond a declared scale are cut off.
+        (T::Varchar { .. }, T::Time { scale: 0..6, nanos }) => {
+            let read = cast(value, &T::Time { scale: 6, nanos: *nanos }, mode, facts)?;
+            return cast(read, to, mode, facts);
+        }
+        (T::Varchar { .. }, T::Timestamp { zone, scale: 0..6, nanos }) => {
+            let read = T::Timestamp { zone: *zone, scale: 6, nanos: *nanos };
+            return cast(cast(value, &read, mode, facts)?, to, mode, facts);
+        }
         (T::Varchar { .. }, T::Time { .. }) => {
             by_kernel(value, to, mode, "frazil_text_to_time", vec![], temporal::text_to_time)
         }

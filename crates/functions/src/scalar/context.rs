@@ -51,7 +51,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add(&["IS_ROLE_IN_SESSION"], |a| {
         a.expect(1..=1)?;
         let role = a.constant_text(0)?;
-        let held = a.facts.role == role || a.facts.available_roles.contains(&role);
+        let held = a.facts.role == role || a.facts.active_roles.contains(&role);
         Ok(TypedExpr::boolean(held))
     });
 }

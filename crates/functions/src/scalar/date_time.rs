@@ -51,7 +51,12 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add(&["DATEDIFF", "TIMEDIFF", "TIMESTAMPDIFF"], |a| {
         a.expect(3..=3)?;
         let part = Part::parse(&a.constant_text(0)?)?;
-        let (from, to) = (moment(&a, 1)?, moment(&a, 2)?);
+        let (mut from, mut to) = (moment(&a, 1)?, moment(&a, 2)?);
+        if is_instant(&from.sql_type) && is_instant(&to.sql_type) {
+            // Clocks with different offsets cannot be compared as written.
+            from = cast(from, &SqlType::TIMESTAMP_LTZ, CastMode::Implicit, a.facts)?;
+            to = cast(to, &SqlType::TIMESTAMP_LTZ, CastMode::Implicit, a.facts)?;
+        }
         let mut args = vec![text_lit(part.name()), from.expr, to.expr];
         args.extend(session(a.facts));
         Ok(a.call("frazil_datediff", args, INT, datediff))
@@ -140,6 +145,11 @@ fn local_now(facts: &Facts) -> i64 {
 /// Literal arguments that calendar kernels take last: zone and WEEK_START.
 fn session(facts: &Facts) -> [Expr; 2] {
     [text_lit(&facts.timezone.to_string()), lit(facts.week_start as i64)]
+}
+
+fn is_instant(sql_type: &SqlType) -> bool {
+    use frazil_common::TimeZoneKind;
+    matches!(sql_type, SqlType::Timestamp { zone: TimeZoneKind::Ltz | TimeZoneKind::Tz, .. })
 }
 
 /// A date, time or timestamp argument; text is read as a timestamp, a literal date as a date.

@@ -14,6 +14,7 @@ mod regular_expression;
 mod semi_structured;
 mod semi_structured_array;
 pub(crate) mod string;
+mod type_name;
 
 use crate::registry::Registry;
 
@@ -24,6 +25,7 @@ pub(crate) fn register(registry: &mut Registry) {
     conversion::register(registry);
     date_time::register(registry);
     generate::register(registry);
+    type_name::register(registry);
     hash::register(registry);
     numeric::register(registry);
     regular_expression::register(registry);

@@ -23,7 +23,14 @@ pub(crate) struct NumberFormat {
     fill: bool,
     exponent: bool,
     hex: Option<(usize, bool)>,
+    /// TM, TM9, TME: as few digits as the value needs.
     minimal: bool,
+    /// TME: with an exponent.
+    scientific: bool,
+    /// Quoted text before the number; after it, it is among the marks.
+    prefix: String,
+    /// Quoted text after TM.
+    suffix: String,
 }
 
 fn bad(format: &str) -> UserError {
@@ -38,12 +45,26 @@ impl NumberFormat {
             exponent: false,
             hex: None,
             minimal: false,
+            scientific: false,
+            prefix: String::new(),
+            suffix: String::new(),
         };
         let mut rest = format;
         while let Some(c) = rest.chars().next() {
             let upper = rest.to_ascii_uppercase();
             let mut eat = c.len_utf8();
-            if upper.starts_with("FM") {
+            if c == '"' {
+                let text = rest.get(1..).and_then(|quoted| quoted.split_once('"'));
+                let Some((literal, _)) = text else { return Err(bad(format)) };
+                if out.minimal {
+                    out.suffix.push_str(literal);
+                } else if out.marks.is_empty() {
+                    out.prefix.push_str(literal);
+                } else {
+                    out.marks.extend(literal.chars().map(Mark::Literal));
+                }
+                eat = literal.len() + 2;
+            } else if upper.starts_with("FM") {
                 out.fill = true;
                 eat = 2;
             } else if upper.starts_with("MI") {
@@ -60,6 +81,7 @@ impl NumberFormat {
                 eat = upper
                     .find(|c: char| !matches!(c, 'T' | 'M' | '9' | 'E'))
                     .unwrap_or(upper.len());
+                out.scientific = upper.get(..eat).is_some_and(|model| model.contains('E'));
             } else {
                 match c {
                     '9' => out.marks.push(Mark::Digit),
@@ -99,6 +121,13 @@ impl NumberFormat {
 
     /// Writes `value` (units of 10^-scale); digits that do not fit become `#`.
     pub fn write(&self, value: i128, scale: u8) -> String {
+        format!("{}{}{}", self.prefix, self.write_number(value, scale), self.suffix)
+    }
+
+    fn write_number(&self, value: i128, scale: u8) -> String {
+        if self.scientific {
+            return format!("{:E}", number::to_float(value, scale));
+        }
         if self.minimal {
             return number::to_text(value, scale);
         }

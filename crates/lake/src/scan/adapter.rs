@@ -5,7 +5,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, StructArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StructArray};
+use datafusion::arrow::buffer::NullBuffer;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DataFusionError, Result, ScalarValue};
@@ -171,6 +172,9 @@ impl fmt::Display for ReshapeExpr {
     }
 }
 
+/// The encoding of a variant that is null.
+const VARIANT_NULL: &[u8] = &[0];
+
 fn convert(array: &ArrayRef, target: &DataType, variant: bool) -> Result<ArrayRef, LakeError> {
     if !variant {
         return reshape(array, target);
@@ -180,9 +184,18 @@ fn convert(array: &ArrayRef, target: &DataType, variant: bool) -> Result<ArrayRe
         return reshape(array, target);
     }
     let whole = unshred_variant(&VariantArray::try_new(array.as_ref())?)?;
-    let inner: StructArray = whole.into();
-    // The shredded form keeps NULL rows as they were.
-    reshape(&(Arc::new(inner) as ArrayRef), target)
+    let inner: ArrayRef = Arc::new(StructArray::from(whole));
+    let shaped = reshape(&inner, target)?;
+    // Only other clients shred, and the one that does writes NULL as the variant null.
+    let (fields, columns, nulls) = shaped.as_struct().clone().into_parts();
+    let values = columns.get(1).and_then(|values| values.as_binary_view_opt());
+    let Some(values) = values else { return Ok(shaped) };
+    let present = (0..values.len())
+        .map(|row| {
+            nulls.as_ref().is_none_or(|n| n.is_valid(row)) && values.value(row) != VARIANT_NULL
+        })
+        .collect::<NullBuffer>();
+    Ok(Arc::new(StructArray::try_new(fields, columns, Some(present))?))
 }
 
 impl PhysicalExpr for ReshapeExpr {

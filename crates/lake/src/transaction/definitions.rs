@@ -62,6 +62,10 @@ impl LakeTransaction {
         if name == EXTERNAL_DATABASE {
             return Err(LakeError::User(UserError::exists(name)));
         }
+        // `DB.S` must have one reading, or dropping a database would reach into another.
+        if name.contains('.') {
+            return Err(LakeError::User(UserError::unsupported("a dot in a database's name")));
+        }
         let database = Arc::new(DatabaseInfo {
             database_id: self.local_id(),
             name: name.to_string(),

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
-use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use datafusion::parquet::arrow::AsyncArrowWriter;
 use datafusion::parquet::arrow::arrow_writer::ArrowWriterOptions;
 use datafusion::parquet::basic::Compression as ParquetCompression;
@@ -131,8 +131,13 @@ impl TableWriter {
             open.bounds.iter_mut().zip(&self.table.columns).zip(batch.columns())
         {
             let logical = column.sql_type.to_arrow();
-            // Bounds are taken on the table's own type; columns of other clients may be narrower.
-            match array.data_type() == &logical || logical.is_nested() {
+            // Bounds are those of the stored values, but counted in the table's type where another
+            // client chose a narrower one.
+            let stored = matches!(
+                array.data_type(),
+                DataType::Int64 | DataType::Timestamp(TimeUnit::Nanosecond, None)
+            );
+            match stored || array.data_type() == &logical || logical.is_nested() {
                 true => bounds.add(array),
                 false => bounds.add(&schema::reshape(array, &logical)?),
             }

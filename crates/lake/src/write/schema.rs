@@ -67,6 +67,7 @@ fn file_field(column: &ColumnInfo) -> Field {
             ))),
             other => other,
         },
+        SqlType::Time { nanos: true, .. } if column.physical_type == "int64" => DataType::Int64,
         other => match column.physical_type.as_str() {
             // Columns of other clients keep their narrower type.
             "int8" => DataType::Int8,

@@ -1,12 +1,14 @@
 //! Names in expressions: columns, aliases, outer columns, sequences, functions without parentheses.
 
+use datafusion::common::Column as PlanColumn;
+use datafusion::logical_expr::Expr;
 use frazil_common::UserError;
 use frazil_functions::TypedExpr;
 use sqlparser::ast::Ident;
 use sqlparser::tokenizer::Span;
 
 use super::function::{contains_aggregate, contains_window};
-use crate::binder::Binder;
+use crate::binder::{Binder, VolatileAlias};
 use crate::error::{Result, position};
 use crate::names::{fold, keyword, object_name, shown};
 use crate::relation::{Reference, ResolvedSequence};
@@ -90,7 +92,7 @@ impl Binder<'_> {
                     clause: "SELECT",
                     ..env.clone()
                 };
-                let bound = self.expr(&expr, &select);
+                let bound = self.expr(&expr, &select).map(|value| self.computed_once(&name, value));
                 let state = match &bound {
                     Ok(value) => AliasState::Bound(value.clone()),
                     Err(_) => AliasState::Unbound(expr),
@@ -106,6 +108,18 @@ impl Binder<'_> {
             return Err(function_misplaced("window", &name, env, ident.span));
         }
         Ok(Some(value))
+    }
+
+    /// The value of an alias; if it is volatile, the column that holds it.
+    fn computed_once(&mut self, alias: &str, value: TypedExpr) -> TypedExpr {
+        let TypedExpr { expr, sql_type, nullable } = value;
+        if !expr.is_volatile() || contains_aggregate(&expr) || contains_window(&expr) {
+            return TypedExpr::new(expr, sql_type, nullable);
+        }
+        let column = self.unique("__volatile");
+        let held = Expr::Column(PlanColumn::from_name(&column));
+        self.volatile.push(VolatileAlias { alias: alias.to_string(), expr, column });
+        TypedExpr::new(held, sql_type, nullable)
     }
 }
 

@@ -186,3 +186,17 @@ fn long_chains_do_not_exhaust_the_stack() {
     let terms = vec!["id <> 7"; 2000].join(" AND ");
     assert!(w.plan(&format!("SELECT id FROM emp WHERE {terms}")).is_ok());
 }
+
+/// Every use of an alias sees the value of its row, also where calls differ.
+#[test]
+fn volatile_aliases_are_computed_once() {
+    let w = World::new();
+    assert_eq!(w.ok("SELECT RANDOM() AS r, r - r FROM dept LIMIT 1").len(), 1);
+    let row = w.ok("SELECT RANDOM() AS r, r AS s, RANDOM() AS t FROM dept LIMIT 1");
+    let values: Vec<&str> = row[0].split('|').collect();
+    assert_eq!(values[0], values[1]);
+    assert_ne!(values[0], values[2]);
+    let kept = w.ok("SELECT UNIFORM(0, 1, RANDOM()) AS x FROM TABLE(GENERATOR(ROWCOUNT => 100)) \
+                     WHERE x = 1");
+    assert!(kept.iter().all(|x| x == "1"), "{kept:?}");
+}

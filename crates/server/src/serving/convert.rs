@@ -31,7 +31,7 @@ pub fn media(content_type: Option<&str>) -> Result<Media, ServingError> {
 /// Reads a body.
 ///
 /// # Errors
-/// Says which row (counted from 0) and column is wrong.
+/// Says which row (counted from 1, as in the engine's messages) and column is wrong.
 pub fn rows(media: Media, body: &[u8]) -> Result<EndpointRows, ServingError> {
     let rows = match media {
         Media::Json => json_rows(body)?,
@@ -79,13 +79,14 @@ fn from_records(records: Vec<Record>) -> Result<EndpointRows, ServingError> {
         let mut row = Vec::with_capacity(columns.len());
         for column in &columns {
             let value = record.remove(column).ok_or_else(|| {
-                ServingError::BadRequest(format!("row {index} has no column '{column}'"))
+                ServingError::BadRequest(format!("row {} has no column '{column}'", index + 1))
             })?;
             row.push(scalar(value, index, column)?);
         }
         if let Some(extra) = record.keys().next() {
             return Err(ServingError::BadRequest(format!(
-                "row {index} has a column '{extra}' that row 0 has not"
+                "row {} has a column '{extra}' that row 1 has not",
+                index + 1
             )));
         }
         rows.push(row);
@@ -99,7 +100,8 @@ fn from_split(split: Split) -> Result<EndpointRows, ServingError> {
     for (index, values) in data.into_iter().enumerate() {
         if values.len() != columns.len() {
             return Err(ServingError::BadRequest(format!(
-                "row {index} has {} values for {} columns",
+                "row {} has {} values for {} columns",
+                index + 1,
                 values.len(),
                 columns.len()
             )));
@@ -117,7 +119,8 @@ fn from_split(split: Split) -> Result<EndpointRows, ServingError> {
 fn scalar(value: Value, row: usize, column: &str) -> Result<Value, ServingError> {
     if value.is_object() || value.is_array() {
         return Err(ServingError::BadRequest(format!(
-            "row {row}, column '{column}': a number, text, boolean or null is expected"
+            "row {}, column '{column}': a number, text, boolean or null is expected",
+            row + 1
         )));
     }
     Ok(value)
@@ -136,7 +139,8 @@ fn csv_rows(body: &[u8]) -> Result<EndpointRows, ServingError> {
         let record = record.map_err(bad)?;
         if record.len() != columns.len() {
             return Err(ServingError::BadRequest(format!(
-                "row {index} has {} values for {} columns",
+                "row {} has {} values for {} columns",
+                index + 1,
                 record.len(),
                 columns.len()
             )));
@@ -181,10 +185,10 @@ mod tests {
 
     #[test]
     fn errors_name_row_and_column() {
-        assert_eq!(message(Media::Json, r#"[{"a":1,"b":2},{"a":1}]"#), "row 1 has no column 'b'");
-        assert!(message(Media::Json, r#"[{"a":[1]}]"#).contains("row 0, column 'a'"));
-        assert!(message(Media::Json, r#"{"columns":["a"],"data":[[1],[1,2]]}"#).contains("row 1"));
-        assert!(message(Media::Csv, "a,b\n1,2\n3\n").contains("row 1 has 1 values"));
+        assert_eq!(message(Media::Json, r#"[{"a":1,"b":2},{"a":1}]"#), "row 2 has no column 'b'");
+        assert!(message(Media::Json, r#"[{"a":[1]}]"#).contains("row 1, column 'a'"));
+        assert!(message(Media::Json, r#"{"columns":["a"],"data":[[1],[1,2]]}"#).contains("row 2"));
+        assert!(message(Media::Csv, "a,b\n1,2\n3\n").contains("row 2 has 1 values"));
         assert!(message(Media::Json, r#"{"columns":["a","a"],"data":[[1,2]]}"#).contains("twice"));
         assert!(message(Media::Json, "{").contains("not JSON"));
         assert!(message(Media::Json, r#"{"x":1}"#).contains("records"));
