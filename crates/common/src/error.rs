@@ -67,7 +67,7 @@ codes! {
     NoCurrentDatabase = (90105, "22000"),
     NoCurrentSchema = (90106, "22000"),
     NumericNotRecognized = (100038, "22018"),
-    NumericOutOfRange = (100132, "22003"),
+    NumericOutOfRange = (100046, "22003"),
     DivisionByZero = (100051, "22012"),
     DateNotRecognized = (100040, "22007"),
     TimestampNotRecognized = (100035, "22007"),

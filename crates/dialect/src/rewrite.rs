@@ -95,7 +95,7 @@ fn begins_bind(before: Option<&TokenWithSpan>, colon: &TokenWithSpan) -> bool {
 }
 
 /// `IDENTIFIER(x)` and `TABLE(x)` with a string, bind or variable inside become the name; so do
-/// the locations of PUT, GET, LIST and REMOVE given as binds.
+/// the locations of PUT, GET, LIST and REMOVE and the options of COPY given as binds.
 fn resolve_names(
     tokens: Vec<TokenWithSpan>,
     resolver: &dyn IdentifierResolver,
@@ -103,10 +103,14 @@ fn resolve_names(
     let staging = ["PUT", "GET", "LIST", "LS", "REMOVE", "RM"]
         .iter()
         .any(|word| is_word(tokens.first(), word));
+    let copying = is_word(tokens.first(), "COPY");
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut index = 0;
     while let Some(token) = tokens.get(index) {
-        if staging && let Some(text) = bound_text(token, resolver)? {
+        let option = copying && is(out.last(), &Token::Eq);
+        if (staging || option)
+            && let Some(text) = bound_text(token, resolver)?
+        {
             out.push(TokenWithSpan::new(Token::SingleQuotedString(text), token.span));
             index += 1;
             continue;

@@ -133,7 +133,7 @@ async fn overflow_is_an_error() {
     let value =
         frazil_functions::operators::case(None, vec![(c("t"), huge.clone())], Some(huge), &facts)
             .unwrap();
-    assert_eq!(plain("SUM", vec![value]).await, [code(100132)]);
+    assert_eq!(plain("SUM", vec![value]).await, [code(100046)]);
 }
 
 #[tokio::test]

@@ -80,7 +80,7 @@ fn regular_expressions() {
         REGEXP_INSTR(t("It was the best of times"), t("the\\W+\\w+")) => "8";
         REGEXP_SUBSTR_ALL(t("a1_a2a3_a4"), t("a[[:digit:]]")) => r#"["a1","a2","a3","a4"]"#;
     }
-    assert_eq!(show("REGEXP_LIKE", vec![t("a"), t("(")]), code(1008));
+    assert_eq!(show("REGEXP_LIKE", vec![t("a"), t("(")]), code(100048));
     let like = |value: &str, pattern: &str, escape: Option<char>, fold: bool| {
         shown(operators::like(t(value), t(pattern), escape, fold, false, &Facts::default()))
     };
@@ -157,8 +157,8 @@ fn arithmetic_has_snowflakes_types() {
     assert_eq!(op(i(1), Op::Modulo, i(0)).0, code(100051));
     assert_eq!(op(f(1.0), Op::Divide, f(0.0)).0, code(100051));
     let huge = n("99999999999999999999999999999999999999");
-    assert_eq!(op(huge.clone(), Op::Plus, i(1)).0, code(100132));
-    assert_eq!(op(huge.clone(), Op::Multiply, huge).0, code(100132));
+    assert_eq!(op(huge.clone(), Op::Plus, i(1)).0, code(100046));
+    assert_eq!(op(huge.clone(), Op::Multiply, huge).0, code(100046));
     assert_eq!(op(t("5"), Op::Plus, i(1)).0, "6");
     assert_eq!(op(f(1.5), Op::Plus, i(1)), pair("2.5", "FLOAT"));
     assert_eq!(op(d("2024-02-28"), Op::Plus, i(2)), pair("2024-03-01", "DATE"));
@@ -222,7 +222,7 @@ fn conditions() {
         COALESCE(null(), null(), t("x")) => "x";
         NULLIF(i(1), i(1)) => "NULL";
         NULLIFZERO(i(0)) => "NULL";
-        ZEROIFNULL(null()) => "0.00000";
+        ZEROIFNULL(null()) => "0";
         DECODE(null(), i(1), t("one"), null(), t("none"), t("else")) => "none";
         DECODE(i(3), i(1), t("one")) => "NULL";
         EQUAL_NULL(null(), null()) => "true";
@@ -337,7 +337,7 @@ fn conversions() {
     assert_eq!(shown(implicit), code(100078));
     let small = SqlType::Number { precision: 3, scale: 1 };
     assert_eq!(shown(Ok(to(n("99.95"), SqlType::Number { precision: 4, scale: 1 }))), "100.0");
-    assert_eq!(shown(Ok(to(n("99.95"), small))), code(100132));
+    assert_eq!(shown(Ok(to(n("99.95"), small))), code(100046));
     assert_eq!(
         shown(Ok(to(f(0.1), SqlType::Number { precision: 38, scale: 20 }))),
         "0.10000000000000000000"
@@ -411,5 +411,5 @@ fn session_facts() {
     assert_eq!(bind("LAST_QUERY_ID", vec![]), "last");
     assert_eq!(bind("LAST_QUERY_ID", vec![i(1)]), "first");
     assert_eq!(bind("LAST_QUERY_ID", vec![i(-9)]), "NULL");
-    assert_eq!(bind("CURRENT_ROLE", vec![i(1)]), code(938));
+    assert_eq!(bind("CURRENT_ROLE", vec![i(1)]), code(939));
 }

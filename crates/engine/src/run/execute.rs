@@ -203,11 +203,29 @@ pub(crate) fn run_to_stream(
         },
         runtime.handle(),
     );
-    // The task lives as long as the stream that owns it.
-    let stream = futures::stream::unfold((receiver, task), |(mut receiver, task)| async move {
-        receiver.recv().await.map(|batch| (batch, (receiver, task)))
-    });
+    let stream = task_stream(receiver, task);
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
+}
+
+/// What a task sends, as a stream that owns the task. A task that ends by a panic ends the stream
+/// with an error: its rows must never look complete.
+pub(crate) fn task_stream(
+    receiver: tokio::sync::mpsc::Receiver<Result<RecordBatch, DataFusionError>>,
+    tasks: tokio::task::JoinSet<()>,
+) -> futures::stream::BoxStream<'static, Result<RecordBatch, DataFusionError>> {
+    futures::stream::unfold((receiver, tasks), |(mut receiver, mut tasks)| async move {
+        if let Some(batch) = receiver.recv().await {
+            return Some((batch, (receiver, tasks)));
+        }
+        match tasks.join_next().await {
+            Some(Err(error)) if error.is_panic() => {
+                let error = UserError::internal(format!("a computation failed: {error}"));
+                Some((Err(DataFusionError::External(Box::new(error))), (receiver, tasks)))
+            }
+            _ => None,
+        }
+    })
+    .boxed()
 }
 
 /// Runs a plan and keeps all its batches; for results known to be small, and for training.

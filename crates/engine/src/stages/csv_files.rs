@@ -77,26 +77,39 @@ impl Read for BlockingBytes {
     }
 }
 
-/// A decompressing reader over a stage file, for a blocking thread.
+/// A stage file's bytes, not yet decompressed.
+struct StageInput {
+    bytes: BlockingBytes,
+    gzip: bool,
+}
+
+impl StageInput {
+    /// The decompressing reader. Reads at once, so call it where blocking is allowed.
+    fn reader(self) -> Box<dyn Read + Send> {
+        if self.gzip {
+            Box::new(flate2::read::MultiGzDecoder::new(self.bytes))
+        } else {
+            Box::new(self.bytes)
+        }
+    }
+}
+
 async fn open(
     stages: &LocalStages,
     stage_id: i64,
     path: &str,
     compression: Compression,
-) -> Result<Box<dyn Read + Send>, UserError> {
-    let reader = BlockingBytes::start(stages.get(stage_id, path).await?);
-    let compression = match compression {
-        Compression::Auto if path.ends_with(".gz") => Compression::Gzip,
+) -> Result<StageInput, UserError> {
+    let gzip = match compression {
         Compression::Auto if path.ends_with(".zst") => {
             return Err(UserError::unsupported("zstd-compressed CSV files"));
         }
-        other => other,
-    };
-    Ok(match compression {
-        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(reader)),
+        Compression::Auto => path.ends_with(".gz"),
+        Compression::Gzip => true,
+        Compression::None => false,
         Compression::Zstd => return Err(UserError::unsupported("zstd-compressed CSV files")),
-        Compression::Auto | Compression::None => Box::new(reader),
-    })
+    };
+    Ok(StageInput { bytes: BlockingBytes::start(stages.get(stage_id, path).await?), gzip })
 }
 
 fn reader_of(
@@ -136,7 +149,7 @@ pub(crate) async fn inspect(
     let format = format.clone();
     let path = path.to_string();
     tokio::task::spawn_blocking(move || {
-        let mut reader = reader_of(input, &format);
+        let mut reader = reader_of(input.reader(), &format);
         let mut header = None;
         let mut found = Vec::new();
         let mut record = csv::StringRecord::new();
@@ -185,6 +198,7 @@ impl PartitionStream for CsvFile {
 
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let (sender, receiver) = tokio::sync::mpsc::channel(2);
+        let failed = sender.clone();
         let stages = self.stages.clone();
         let (stage_id, path) = (self.stage_id, self.path.clone());
         let (format, schema, width) = (self.format.clone(), self.schema.clone(), self.width);
@@ -199,21 +213,20 @@ impl PartitionStream for CsvFile {
                 }
             };
             let work = tokio::task::spawn_blocking(move || {
-                let result = read(input, &path, &format, &schema, width, |batch| {
+                let result = read(input.reader(), &path, &format, &schema, width, |batch| {
                     sender.blocking_send(Ok(batch)).is_ok()
                 });
                 if let Err(error) = result {
                     let _ = sender.blocking_send(Err(external(error)));
                 }
             });
-            // The blocking side ends by itself when the channel closes.
-            let _ = work.await;
+            if let Err(error) = work.await {
+                // A reader that is gone needs no error.
+                let _ = failed.send(Err(external(UserError::internal(error)))).await;
+            }
         });
-        let stream =
-            futures::stream::unfold((receiver, tasks), |(mut receiver, tasks)| async move {
-                receiver.recv().await.map(|batch| (batch, (receiver, tasks)))
-            });
-        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), stream.boxed()))
+        let stream = crate::run::execute::task_stream(receiver, tasks);
+        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), stream))
     }
 }
 

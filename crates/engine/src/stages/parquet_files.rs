@@ -103,7 +103,8 @@ pub(crate) async fn relation(
             ListingTableUrl::parse(format!("{STAGE_URL}{location}")).map_err(user_error)
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let options = ListingOptions::new(Arc::new(ParquetFormat::default()));
+    // Stage files are Parquet by their format, whatever they are called.
+    let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension("");
     let config = ListingTableConfig::new_with_multi_paths(urls)
         .with_listing_options(options)
         .with_schema(file_schema.clone());

@@ -187,9 +187,9 @@ impl Validator for Statements {
 
 /// Whether quotes and dollar quotes are closed.
 fn balanced(text: &str) -> bool {
-    let single = text.matches('\'').count() % 2 == 0;
-    let double = text.matches('"').count() % 2 == 0;
-    let dollar = text.matches("$$").count() % 2 == 0;
+    let single = text.matches('\'').count().is_multiple_of(2);
+    let double = text.matches('"').count().is_multiple_of(2);
+    let dollar = text.matches("$$").count().is_multiple_of(2);
     single && double && dollar
 }
 
