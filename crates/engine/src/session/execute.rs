@@ -160,7 +160,10 @@ impl Session {
                 self.transaction.lock().await.as_ref().map(|open| open.id.clone());
             let result = tokio::select! {
                 result = self.run_in_transaction(&context, &statement, query_id) => result,
-                () = cancel.cancelled() => Err(Failure::User(cancelled())),
+                () = cancel.cancelled() => {
+                    self.abandon_changes(&statement).await;
+                    Err(Failure::User(cancelled()))
+                }
             };
             *record.lock() = context.record.lock().clone();
             match result {
@@ -218,8 +221,16 @@ impl Session {
                 .refresh()
                 .await
                 .map_err(|e| Failure::User(e.into()))?;
-            let outcome =
-                statements::run(context, &mut work, statement).await.map_err(Failure::User)?;
+            let outcome = match statements::run(context, &mut work, statement).await {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    drop(work);
+                    if error.code == Code::Internal {
+                        self.abandon_changes(statement).await;
+                    }
+                    return Err(Failure::User(error));
+                }
+            };
             if let Work::Open(guard) = &mut work
                 && let Some(open) = guard.as_mut()
                 && writes
@@ -263,6 +274,18 @@ impl Session {
                 lake.rollback().await;
                 Err(Failure::User(error))
             }
+        }
+    }
+
+    /// Rolls the open transaction back when a statement that writes was broken off: what it had
+    /// staged may be incomplete and must not be committed.
+    async fn abandon_changes(&self, statement: &Statement) {
+        if reads_only(statement) {
+            return;
+        }
+        let open = self.transaction.lock().await.take();
+        if let Some(open) = open {
+            open.lake.rollback().await;
         }
     }
 

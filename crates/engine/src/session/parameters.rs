@@ -184,6 +184,21 @@ pub const PARAMETERS: &[ParameterDefinition] = &[
     parameter("WEEK_START", Number { min: 0, max: 7 }, "0", "First day of the week; 0 legacy ISO."),
 ];
 
+/// Parameters that would change results and whose other values are not offered yet: setting one
+/// is refused rather than ignored.
+const ONLY_DEFAULT: &[&str] = &[
+    "BINARY_INPUT_FORMAT",
+    "DATE_INPUT_FORMAT",
+    "QUOTED_IDENTIFIERS_IGNORE_CASE",
+    "ROWS_PER_RESULTSET",
+    "TIMESTAMP_INPUT_FORMAT",
+    "TIMESTAMP_TYPE_MAPPING",
+    "TIME_INPUT_FORMAT",
+    "TRANSACTION_ABORT_ON_ERROR",
+    "TWO_DIGIT_CENTURY_START",
+    "WEEK_OF_YEAR_POLICY",
+];
+
 /// The definition of a parameter, by upper-case name.
 pub fn definition(name: &str) -> Option<&'static ParameterDefinition> {
     PARAMETERS.iter().find(|definition| definition.name == name)
@@ -225,8 +240,10 @@ impl Parameters {
             Text => value.to_string(),
             TimeZone => value.parse::<chrono_tz::Tz>().map_err(|_| bad())?.to_string(),
         };
-        if definition.name == "QUOTED_IDENTIFIERS_IGNORE_CASE" && value == "true" {
-            return Err(UserError::unsupported("QUOTED_IDENTIFIERS_IGNORE_CASE = TRUE"));
+        if ONLY_DEFAULT.contains(&definition.name)
+            && !value.eq_ignore_ascii_case(definition.default)
+        {
+            return Err(UserError::unsupported(format!("{name} = {value}")));
         }
         self.set.insert(definition.name, value);
         Ok(())
@@ -317,6 +334,7 @@ mod tests {
         assert!(parameters.set("TIMEZONE", "Mars/Olympus").is_err());
         assert!(parameters.set("WEEK_START", "8").is_err());
         assert!(parameters.set("NO_SUCH", "1").is_err());
+        assert!(parameters.set("TIMESTAMP_TYPE_MAPPING", "TIMESTAMP_TZ").is_err());
         parameters.set("timezone", "Europe/Zurich").unwrap();
         assert_eq!(parameters.timezone(), chrono_tz::Europe::Zurich);
         parameters.unset("TIMEZONE");
