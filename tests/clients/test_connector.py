@@ -76,7 +76,7 @@ def test_qmark_binds(connect, name):
     assert tuple(found[:8]) == row[:8]
     assert bytes(found[8]) == row[8]
     assert found[9] is None
-    cursor.execute(f"SELECT COUNT(*) FROM IDENTIFIER(?) WHERE S = ?", (name, row[2]))
+    cursor.execute("SELECT COUNT(*) FROM IDENTIFIER(?) WHERE S = ?", (name, row[2]))
     assert cursor.fetchone() == (1,)
 
 

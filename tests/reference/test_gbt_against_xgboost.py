@@ -302,7 +302,7 @@ def test_held_out_loss_is_that_of_xgboost(cli, tmp_path, load, settings):
         ours = score(cli, tmp_path, model, rest.drop(columns=target))
 
         x = frame.drop(columns=target)
-        for c in x.columns[x.dtypes == object]:
+        for c in x.columns[x.dtypes == "object"]:
             x[c] = pd.Categorical(x[c], categories=sorted(part[c].dropna().unique()))
         y = frame[target].map(classes.index) if classes else frame[target]
         params = {"objective": "binary:logistic" if classes else "reg:squarederror",

@@ -105,7 +105,6 @@ def test_retraining_at_the_stored_snapshot_gives_the_same_file(tmp_path):
         "AS SELECT a, b, c, y FROM train"
     )
     sql(directory, f"USE SCHEMA t.public; CREATE MODEL m {train};")
-    _, rows = query(directory, "SELECT 1")
     _, found = query(directory, "SELECT model_version_name, snapshot_id FROM information_schema.model_versions")
     snapshot = found[0][1]
     sql(

@@ -37,5 +37,6 @@ fn ci() -> Result<(), String> {
     process::run("cargo", &["fmt", "--all", "--check"])?;
     tidy::run()?;
     process::run("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    test::lint_python()?;
     test::run_tests(&[])
 }

@@ -95,6 +95,13 @@ fn find_python() -> Result<String, String> {
     Err("the client tests need Python 3.10 or newer with its venv module".to_string())
 }
 
+/// Lints the Python sources.
+pub fn lint_python() -> Result<(), String> {
+    let reference = ENVIRONMENTS.iter().find(|environment| environment.name == "reference");
+    let python = ready(reference.ok_or("there is no reference environment")?)?;
+    run(&python.to_string_lossy(), &["-m", "ruff", "check", "tests", "benches", "examples"])
+}
+
 /// The benchmark environment, made the same way.
 pub fn bench_python() -> Result<PathBuf, String> {
     ready(&Environment { name: "bench", folder: "benches", files: &[] })
