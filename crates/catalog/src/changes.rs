@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use frazil_common::SnapshotId;
 
+use crate::loads::TableLoads;
 use crate::objects::{DatabaseInfo, SchemaInfo, TableInfo, ViewInfo};
 
 /// A change of a definition. Ids below zero are local to the transaction; the commit gives the
@@ -143,6 +144,8 @@ pub struct CommitRequest {
     pub base: SnapshotId,
     pub changes: Vec<CatalogChange>,
     pub tables: Vec<TableChange>,
+    /// Load metadata of COPY INTO, by table.
+    pub loads: Vec<TableLoads>,
     pub meta: CommitMeta,
 }
 

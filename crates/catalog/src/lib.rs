@@ -7,6 +7,7 @@ pub mod account;
 pub mod changes;
 mod error;
 pub mod files;
+mod loads;
 mod migrations;
 pub mod objects;
 pub mod physical;
@@ -25,6 +26,7 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 pub use changes::{CatalogChange, CommitMeta, CommitOutcome, CommitRequest};
 pub use error::{CatalogError, Result};
 pub use files::FileSet;
+pub use loads::{CommittedLoad, FileLoad, LOAD_METADATA_DAYS, LoadStatus, TableLoads};
 pub use migrations::Migration;
 pub use objects::{
     Autoincrement, ColumnInfo, DatabaseInfo, Head, SchemaInfo, SnapshotInfo, TableInfo, TableKind,
@@ -200,6 +202,12 @@ impl Catalog {
     /// the data folder, absolute ones with a leading slash.
     pub async fn file_paths(&self) -> Result<Vec<(String, i64)>> {
         self.inner.store.file_paths().await
+    }
+
+    /// What COPY INTO loaded into one table, or into all; oldest first. Records older than
+    /// [`LOAD_METADATA_DAYS`] may be among them.
+    pub async fn loads(&self, table_id: Option<i64>) -> Result<Vec<CommittedLoad>> {
+        self.inner.store.loads(table_id).await
     }
 
     /// Faults in the catalog database; empty when sound.

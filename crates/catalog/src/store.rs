@@ -6,6 +6,7 @@ use frazil_common::SnapshotId;
 use crate::changes::{CommitOutcome, CommitRequest};
 use crate::error::Result;
 use crate::files::FileSet;
+use crate::loads::CommittedLoad;
 use crate::objects::{Head, SnapshotInfo, TableSize};
 use crate::view::Definitions;
 
@@ -37,6 +38,8 @@ pub trait CatalogStore: Send + Sync + std::fmt::Debug {
     /// Path below the data folder (absolute ones as they are) and size of every file any
     /// snapshot knows.
     async fn file_paths(&self) -> Result<Vec<(String, i64)>>;
+    /// Loads of one table, or of all; oldest first.
+    async fn loads(&self, table_id: Option<i64>) -> Result<Vec<CommittedLoad>>;
     /// Faults found in the database; empty when sound.
     async fn integrity(&self) -> Result<Vec<String>>;
     /// Takes `count` values of a counter; gives the first. Durable, gaps are possible.

@@ -106,6 +106,7 @@ async fn commit(
         base: catalog.head().await?,
         changes,
         tables: Vec::new(),
+        loads: Vec::new(),
         meta: CommitMeta { query_id: Some(query.into()), ..CommitMeta::default() },
     };
     Ok(catalog.commit(&request).await?.snapshot)
@@ -205,6 +206,7 @@ async fn files_of_a_snapshot_stay_the_same() {
     let add = |path: &str, low: i64, high: i64| CommitRequest {
         base: view.snapshot,
         changes: Vec::new(),
+        loads: Vec::new(),
         tables: vec![TableChange {
             table_id: info.table_id,
             table_name: info.name.to_string(),
@@ -228,6 +230,7 @@ async fn files_of_a_snapshot_stay_the_same() {
             ended_files: Vec::new(),
             ended_inlined_rows: Vec::new(),
         }],
+        loads: Vec::new(),
         meta: CommitMeta::default(),
     };
     let one = catalog.commit(&add("a.parquet", 9, 10)).await.unwrap().snapshot;

@@ -82,6 +82,13 @@ codes! {
     InvalidHex = (100115, "22000"),
     InvalidRegularExpression = (100048, "2201B"),
     FileParse = (100080, "22000"),
+    /// A CSV record with a character where a delimiter belongs.
+    UnexpectedDelimiter = (100016, "22000"),
+    /// NULL from a file for a column that takes none.
+    NullInFile = (100088, "22000"),
+    InvalidUtf8 = (100144, "22000"),
+    /// Unloading to a place that holds files already.
+    FilesExist = (1030, "42710"),
     StageFileNotFound = (253006, "22023"),
     TransactionConflict = (625, "57014"),
     LockTimeout = (625, "57014"),

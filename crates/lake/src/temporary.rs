@@ -26,6 +26,8 @@ pub struct SessionTables {
 pub struct TemporaryRows {
     pub files: Vec<DataFile>,
     pub next_row_id: i64,
+    /// What COPY INTO loaded.
+    pub loads: Vec<frazil_catalog::FileLoad>,
 }
 
 /// Temporary tables of all sessions.

@@ -12,7 +12,7 @@ use sqlparser::ast;
 
 use crate::error::{PlannerError, Result};
 use crate::names;
-use crate::relation::{IDENTITY_COLUMNS, PlanContext, Planned, Relation};
+use crate::relation::{IDENTITY_COLUMNS, METADATA_FILE, PlanContext, Planned, Relation};
 use crate::scope::{Env, Scope, ScopeColumn, ScopeRelation};
 use crate::source_text::SourceText;
 
@@ -171,8 +171,11 @@ impl<'a> Binder<'a> {
             self.named_relation(plan.clone(), columns, parts, alias, Some(usage))?;
         let fields = plan.schema().columns();
         let first_hidden = fields.len().saturating_sub(*hidden);
-        for field in &fields[first_hidden..] {
-            if IDENTITY_COLUMNS.contains(&field.name.as_str()) {
+        let hidden = &fields[first_hidden..];
+        // A table's identity columns are for DML; files have metadata columns that users name.
+        let identity = hidden.iter().any(|field| field.name == METADATA_FILE);
+        for field in hidden {
+            if identity && IDENTITY_COLUMNS.contains(&field.name.as_str()) {
                 continue;
             }
             let (_, arrow_field) = plan.schema().qualified_field_from_column(field)?;

@@ -145,13 +145,17 @@ impl Scope {
             )
             .into());
         }
-        Ok(self
-            .columns
-            .iter()
-            .enumerate()
-            .filter(|(_, column)| column.relation == Some(relation) && column.in_star)
-            .nth(place.saturating_sub(1))
-            .map(|(index, _)| index))
+        let own = || {
+            let columns = self.columns.iter().enumerate();
+            columns.filter(|(_, column)| column.relation == Some(relation))
+        };
+        let shown = own().filter(|(_, column)| column.in_star).nth(place.saturating_sub(1));
+        // Files of a stage have more positions than they show.
+        let hidden = || {
+            let name = format!("${place}");
+            own().find(|(_, column)| !column.in_star && column.name == name)
+        };
+        Ok(shown.or_else(hidden).map(|(index, _)| index))
     }
 
     /// Indexes of the relations a qualifier stands for.

@@ -1,4 +1,4 @@
-//! Runs every file below `tests/slt`.
+//! Runs every file below `tests/slt`, or those whose path holds the text in `FRAZIL_SLT`.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -7,7 +7,10 @@ use std::path::Path;
 #[test]
 fn sql_logic_tests() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/slt");
-    let files = frazil_testkit::slt_files(&folder).unwrap();
+    let mut files = frazil_testkit::slt_files(&folder).unwrap();
+    if let Ok(wanted) = std::env::var("FRAZIL_SLT") {
+        files.retain(|file| file.to_string_lossy().contains(&wanted));
+    }
     assert!(!files.is_empty(), "no .slt file was found");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut failures = Vec::new();

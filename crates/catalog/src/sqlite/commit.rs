@@ -6,7 +6,7 @@ use frazil_common::SnapshotId;
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, Transaction};
 
 use super::snapshots::{format_time, now_micros, parse_time};
-use super::{bounds, tables};
+use super::{bounds, loads, tables};
 use crate::changes::{CommitOutcome, CommitRequest, DeleteTarget, FileDelete, TableChange};
 use crate::error::{CatalogError, Result};
 
@@ -85,6 +85,9 @@ pub async fn commit(
     }
     for change in &request.tables {
         apply_rows(&mut new, change).await?;
+    }
+    for change in &request.loads {
+        loads::apply(&mut new, change).await?;
     }
     let schema_version = new.schema_version + i64::from(new.definitions_changed);
     let outcome = CommitOutcome { snapshot: new.snapshot, ids: std::mem::take(&mut new.ids) };

@@ -4,6 +4,7 @@ mod bounds;
 mod commit;
 mod definitions;
 mod files;
+mod loads;
 mod rows;
 mod snapshots;
 mod tables;
@@ -19,6 +20,7 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 use crate::changes::{CommitOutcome, CommitRequest};
 use crate::error::{CatalogError, Result};
 use crate::files::FileSet;
+use crate::loads::CommittedLoad;
 use crate::migrations::{MIGRATIONS, Migration};
 use crate::objects::{Head, SnapshotInfo, TableSize};
 use crate::store::CatalogStore;
@@ -223,6 +225,10 @@ impl CatalogStore for SqliteStore {
 
     async fn file_paths(&self) -> Result<Vec<(String, i64)>> {
         files::all_paths(&self.readers).await
+    }
+
+    async fn loads(&self, table_id: Option<i64>) -> Result<Vec<CommittedLoad>> {
+        loads::list(&self.readers, table_id).await
     }
 
     async fn integrity(&self) -> Result<Vec<String>> {

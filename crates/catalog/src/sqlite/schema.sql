@@ -48,3 +48,6 @@ CREATE TABLE IF NOT EXISTS frazil_tag(object_id BIGINT, begin_snapshot BIGINT, e
 CREATE TABLE IF NOT EXISTS frazil_column_tag(table_id BIGINT, column_id BIGINT, begin_snapshot BIGINT, end_snapshot BIGINT, "key" VARCHAR, "value" VARCHAR);
 CREATE INDEX IF NOT EXISTS frazil_tag_object ON frazil_tag(object_id);
 CREATE INDEX IF NOT EXISTS frazil_column_tag_table ON frazil_column_tag(table_id);
+-- What COPY INTO loaded; `location` is <stage id>/<path>.
+CREATE TABLE IF NOT EXISTS frazil_load(load_id INTEGER PRIMARY KEY AUTOINCREMENT, table_id BIGINT NOT NULL, snapshot_id BIGINT NOT NULL, forgotten INTEGER NOT NULL, location TEXT NOT NULL, stage TEXT NOT NULL, path TEXT NOT NULL, etag TEXT NOT NULL, bytes BIGINT NOT NULL, loaded_on BIGINT NOT NULL, status TEXT NOT NULL, rows_parsed BIGINT NOT NULL, rows_loaded BIGINT NOT NULL, error_limit BIGINT NOT NULL, error_count BIGINT NOT NULL, first_error TEXT, first_error_line BIGINT, first_error_character BIGINT, first_error_column TEXT, forced INTEGER NOT NULL, user_name TEXT NOT NULL, query_id TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS frazil_load_file ON frazil_load(table_id, location);

@@ -35,6 +35,8 @@ pub struct CopyIntoTable {
 pub enum CopySource {
     /// A stage path as `@name/path`, or an URL.
     Location(String),
+    /// No FROM: the table's own stage.
+    TableStage,
     Transform(Box<TransformQuery>),
 }
 
@@ -109,8 +111,9 @@ fn load(tokens: &mut Tokens<'_>) -> Result<Statement, UserError> {
     } else {
         Vec::new()
     };
-    tokens.expect_words("FROM")?;
-    let source = if tokens.token(&Token::LParen) {
+    let source = if !tokens.words("FROM") {
+        CopySource::TableStage
+    } else if tokens.token(&Token::LParen) {
         let query = transform(tokens)?;
         tokens.expect(&Token::RParen)?;
         CopySource::Transform(Box::new(query))
@@ -302,6 +305,7 @@ mod tests {
     fn wrong_clauses_are_refused() {
         unexpected("COPY INTO t FROM @st FROB = 1", "FROB");
         unexpected("COPY INTO t '@st'", "'@st'");
+        assert_eq!(load("COPY INTO t PURGE = TRUE").source, CopySource::TableStage);
         unexpected("COPY INTO t FROM (SELECT $1 FROM @st LIMIT 1)", "1)");
         unexpected("COPY INTO @st FROM t PURGE = TRUE", "PURGE");
         unsupported("COPY INTO 's3://x' FROM t", "s3://x");

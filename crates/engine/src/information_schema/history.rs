@@ -16,17 +16,17 @@ const LIMIT_DEFAULT: i64 = 100;
 const LIMIT_MAX: i64 = 10_000;
 const MICROS_PER_MILLI: i64 = 1000;
 
-type Arguments = [(Option<String>, FunctionValue)];
+pub(super) type Arguments = [(Option<String>, FunctionValue)];
 
 /// A function's arguments by name; unnamed ones take the names in order.
-struct Given<'a> {
+pub(super) struct Given<'a> {
     context: &'a StatementContext,
     function: &'a str,
     values: Vec<(&'static str, &'a FunctionValue)>,
 }
 
 impl<'a> Given<'a> {
-    fn read(
+    pub(super) fn read(
         context: &'a StatementContext,
         function: &'a str,
         names: &[&'static str],
@@ -58,7 +58,7 @@ impl<'a> Given<'a> {
         Ok(Given { context, function, values })
     }
 
-    fn value(&self, name: &str) -> Option<&FunctionValue> {
+    pub(super) fn value(&self, name: &str) -> Option<&FunctionValue> {
         self.values
             .iter()
             .find(|(known, _)| *known == name)
@@ -97,7 +97,7 @@ impl<'a> Given<'a> {
     }
 
     /// A time in microseconds since 1970 UTC.
-    fn instant(&self, name: &str) -> Result<Option<i64>, UserError> {
+    pub(super) fn instant(&self, name: &str) -> Result<Option<i64>, UserError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         let facts = &self.context.facts;
         let value = TypedExpr::text(&text);

@@ -1,6 +1,7 @@
 //! INFORMATION_SCHEMA: a database's objects as tables, and history as table functions.
 
 mod history;
+mod loads;
 mod models;
 mod namespaces;
 mod privileges;
@@ -140,7 +141,7 @@ pub(crate) async fn relation(
         "FUNCTIONS" => schema_objects::functions(),
         "PROCEDURES" => schema_objects::procedures(),
         "PACKAGES" => schema_objects::packages(),
-        "LOAD_HISTORY" => schema_objects::load_history(),
+        "LOAD_HISTORY" => loads::load_history(&scope).await?,
         "MODELS" => models::models(&scope).await?,
         "MODEL_VERSIONS" => models::versions(&scope).await?,
         "APPLICABLE_ROLES" => privileges::applicable_roles(&scope).await?,
@@ -162,7 +163,11 @@ pub(crate) async fn function(
     arguments: &[(Option<String>, FunctionValue)],
 ) -> Result<Option<Relation>, UserError> {
     let own = name.rsplit('.').next().unwrap_or(name).to_uppercase();
-    match history::function(context, &own, arguments).await? {
+    let rows = match own.as_str() {
+        "COPY_HISTORY" => Some(loads::copy_history(context, arguments).await?),
+        _ => history::function(context, &own, arguments).await?,
+    };
+    match rows {
         Some(rows) => rows.into_relation().map(Some),
         None => Ok(None),
     }

@@ -236,24 +236,3 @@ pub(super) fn procedures() -> Rows {
 pub(super) fn packages() -> Rows {
     Rows::empty("PACKAGES", &["PACKAGE_NAME", "VERSION", "LANGUAGE", "RUNTIME_VERSION"])
 }
-
-pub(super) fn load_history() -> Rows {
-    Rows::empty(
-        "LOAD_HISTORY",
-        &[
-            "SCHEMA_NAME",
-            "FILE_NAME",
-            "TABLE_NAME",
-            "LAST_LOAD_TIME",
-            "STATUS",
-            "ROW_COUNT",
-            "ROW_PARSED",
-            "FIRST_ERROR_MESSAGE",
-            "FIRST_ERROR_LINE_NUMBER",
-            "FIRST_ERROR_CHARACTER_POSITION",
-            "FIRST_ERROR_COL_NAME",
-            "ERROR_COUNT",
-            "ERROR_LIMIT",
-        ],
-    )
-}

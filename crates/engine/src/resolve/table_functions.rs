@@ -8,17 +8,13 @@ use crate::models::{find_model, load, ml_error};
 use crate::resolve::results::batch_relation;
 use crate::run::execute::run_to_batches;
 use crate::session::binds::ARRAY_BINDS;
-use crate::stages::file_format::{self, FormatType};
-use crate::stages::location::{resolve_stage, select_files};
-use crate::stages::{csv_files, parquet_files};
+use crate::stages::location::{missing_file, resolve_stage, select_files};
+use crate::stages::{file_format, infer};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::outcome::{COUNT, Cell, batch_of, schema_of};
 use crate::statements::query::{operators, plan};
 
 type Arguments = [(Option<String>, FunctionValue)];
-
-/// Rows of INFER_SCHEMA looked at in a CSV file.
-const CSV_ROWS_INSPECTED: usize = 1000;
 
 pub(super) async fn call(
     context: &StatementContext,
@@ -92,7 +88,10 @@ async fn infer_schema(
     };
     let fold = matches!(argument(arguments, "IGNORE_CASE", 3), Some(FunctionValue::Boolean(true)));
     let format = file_format::effective(context, &location.file_format, &own).await?;
-    let files = select_files(context, &location, names.as_deref(), None).await?;
+    let (files, missing) = select_files(context, &location, names.as_deref(), None).await?;
+    if let Some(path) = missing.first() {
+        return Err(missing_file(&location, path));
+    }
     let columns = [
         ("COLUMN_NAME", SqlType::TEXT),
         ("TYPE", SqlType::TEXT),
@@ -103,105 +102,24 @@ async fn infer_schema(
     ];
     let columns: Vec<Column> =
         columns.iter().map(|(name, ty)| Column::new(*name, ty.clone(), true)).collect();
-    let found: Vec<(String, String)> = if files.is_empty() {
-        Vec::new()
-    } else {
-        match format.format {
-            FormatType::Parquet => {
-                let schema = parquet_files::schema(context, location.stage_id, &files).await?;
-                parquet_files::columns(&schema)?
-                    .into_iter()
-                    .map(|column| (column.name, declared(&column.sql_type)))
-                    .collect()
-            }
-            FormatType::Csv => {
-                let (header, rows) = csv_files::inspect(
-                    &context.shared.stages,
-                    location.stage_id,
-                    &files[0].path,
-                    &format,
-                    CSV_ROWS_INSPECTED,
-                )
-                .await?;
-                csv_columns(header, &rows)
-            }
-            FormatType::Json => return Err(UserError::unsupported("INFER_SCHEMA of JSON files")),
-        }
-    };
-    let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
-    let paths = paths.join(", ");
+    let found = infer::columns(context, &location, &files, &format).await?;
     let rows: Vec<Vec<Cell>> = found
         .into_iter()
         .enumerate()
-        .map(|(index, (name, sql_type))| {
-            let expression = match format.format {
-                FormatType::Csv => format!("${}::{sql_type}", index + 1),
-                _ => format!("$1:{name}::{sql_type}"),
-            };
-            let name = if fold { name.to_uppercase() } else { name };
+        .map(|(index, column)| {
+            let name = if fold { column.name.to_uppercase() } else { column.name };
             vec![
                 Cell::from(name),
-                Cell::from(sql_type),
-                Cell::from(true),
-                Cell::from(expression),
-                Cell::from(paths.as_str()),
+                Cell::from(column.sql_type),
+                Cell::from(column.nullable),
+                Cell::from(column.expression),
+                Cell::from(column.files.join(", ")),
                 Cell::from(index as i64),
             ]
         })
         .collect();
     let batch = batch_of(&columns, &rows)?;
     batch_relation("infer_schema", columns, batch)
-}
-
-/// The type a table should declare for a file's column.
-fn declared(sql_type: &SqlType) -> String {
-    match sql_type {
-        // Integers of files are given room to grow, as Snowflake does.
-        SqlType::Number { scale: 0, .. } => SqlType::INTEGER.to_string(),
-        SqlType::Varchar { .. } => "TEXT".to_string(),
-        SqlType::Float => "REAL".to_string(),
-        SqlType::Timestamp { zone: frazil_common::TimeZoneKind::Ntz, .. } => {
-            "TIMESTAMP_NTZ".to_string()
-        }
-        SqlType::Timestamp { zone: frazil_common::TimeZoneKind::Ltz, .. } => {
-            "TIMESTAMP_LTZ".to_string()
-        }
-        other => other.to_string(),
-    }
-}
-
-/// Names from the header (or c1, c2, …) and the narrowest type that reads every value seen.
-fn csv_columns(header: Option<Vec<String>>, rows: &[Vec<Option<String>>]) -> Vec<(String, String)> {
-    let width = header.as_ref().map_or_else(|| rows.first().map_or(0, Vec::len), Vec::len);
-    (0..width)
-        .map(|index| {
-            let name = match &header {
-                Some(names) => names[index].clone(),
-                None => format!("c{}", index + 1),
-            };
-            let values: Vec<&str> = rows
-                .iter()
-                .filter_map(|row| row.get(index).and_then(|value| value.as_deref()))
-                .collect();
-            let all = |test: fn(&str) -> bool| !values.is_empty() && values.iter().all(|v| test(v));
-            let sql_type = if all(|v| v.parse::<i64>().is_ok()) {
-                "NUMBER(38, 0)"
-            } else if all(|v| v.parse::<f64>().is_ok()) {
-                "REAL"
-            } else if all(|v| ["true", "false"].contains(&v.to_lowercase().as_str())) {
-                "BOOLEAN"
-            } else if all(|v| chrono::NaiveDate::parse_from_str(v, "%Y-%m-%d").is_ok()) {
-                "DATE"
-            } else if all(|v| {
-                chrono::NaiveDateTime::parse_from_str(v, "%Y-%m-%d %H:%M:%S%.f").is_ok()
-            }) {
-                "TIMESTAMP_NTZ"
-            } else {
-                "TEXT"
-            };
-            (name, sql_type.to_string())
-        })
-        .collect()
 }
 
 /// MODEL_DRIFT(MODEL => 'name', DATA => (SELECT …) [, VERSION => 'v']).

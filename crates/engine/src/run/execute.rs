@@ -207,8 +207,8 @@ pub(crate) fn run_to_stream(
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
 }
 
-/// What a task sends, as a stream that owns the task. A task that ends by a panic ends the stream
-/// with an error: its rows must never look complete.
+/// What tasks send, as a stream that owns them. A task that ends by a panic ends the stream with an
+/// error: its rows must never look complete.
 pub(crate) fn task_stream(
     receiver: tokio::sync::mpsc::Receiver<Result<RecordBatch, DataFusionError>>,
     tasks: tokio::task::JoinSet<()>,
@@ -217,13 +217,15 @@ pub(crate) fn task_stream(
         if let Some(batch) = receiver.recv().await {
             return Some((batch, (receiver, tasks)));
         }
-        match tasks.join_next().await {
-            Some(Err(error)) if error.is_panic() => {
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended
+                && error.is_panic()
+            {
                 let error = UserError::internal(format!("a computation failed: {error}"));
-                Some((Err(DataFusionError::External(Box::new(error))), (receiver, tasks)))
+                return Some((Err(DataFusionError::External(Box::new(error))), (receiver, tasks)));
             }
-            _ => None,
         }
+        None
     })
     .boxed()
 }

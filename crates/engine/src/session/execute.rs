@@ -587,5 +587,6 @@ pub(crate) fn opened(lake: frazil_lake::LakeTransaction, name: Option<String>) -
         name,
         started_micros: now_micros(),
         query_ids: Vec::new(),
+        purged: Vec::new(),
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct OpenTransaction {
     pub started_micros: i64,
     /// Statements whose changes it holds, for the commit's record.
     pub query_ids: Vec<String>,
+    /// Stage files to remove when it commits: (stage id, path).
+    pub purged: Vec<(i64, String)>,
 }
 
 /// One connection's session.

@@ -1,174 +1,81 @@
-//! CSV files of a stage as rows of text: columns C1, C2, … , read as a stream.
+//! CSV files of a stage as rows of text: columns C1, C2, …, or the header's names.
 
-use std::io::Read;
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringViewBuilder};
-use arrow::datatypes::SchemaRef;
-use datafusion::error::DataFusionError;
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::streaming::PartitionStream;
+use arrow::array::{ArrayRef, StringViewBuilder};
 use frazil_common::{Code, Column, SqlType, UserError};
-use futures::StreamExt;
 
-use crate::api::StageBytes;
 use crate::stage_files::LocalStages;
-use crate::stages::file_format::{Compression, FileFormat};
-use crate::statements::outcome::schema_of;
+use crate::stages::bytes;
+use crate::stages::csv_reader::{CsvReader, Found, Malformed, Place};
+use crate::stages::file_format::FileFormat;
+use crate::stages::load_log::{Category, RowError};
+use crate::stages::scan::{BatchSender, FilePart, Rows, ValueRows};
 
 /// Rows of a batch.
 const BATCH_ROWS: usize = 8192;
+/// Bytes of a batch, beyond which it is given out before it is full.
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
+/// Positional columns that a query may name beyond the first row's width; they are NULL.
+const POSITIONS: usize = 200;
+/// Characters of a value that a message shows.
+const SHOWN_MAX: usize = 100;
 
-/// One file's rows.
-pub(crate) struct CsvFile {
-    pub stages: Arc<LocalStages>,
-    pub stage_id: i64,
-    pub path: String,
-    pub format: FileFormat,
-    pub schema: SchemaRef,
-    pub width: usize,
+/// How records become columns.
+#[derive(Debug)]
+pub(crate) enum CsvColumns {
+    /// By place. `checked` is the number of fields every record must have.
+    Positions { checked: Option<usize> },
+    /// By the names of each file's header.
+    Header { names: Vec<String> },
 }
 
-impl std::fmt::Debug for CsvFile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "CsvFile({})", self.path)
-    }
+/// Columns C1 … Cn of type VARCHAR, then further positions that nothing shows.
+pub(crate) fn positional_columns(width: usize) -> Vec<Column> {
+    (1..=width.max(POSITIONS))
+        .map(|index| {
+            let name = if index <= width { format!("C{index}") } else { format!("${index}") };
+            Column::new(name, SqlType::TEXT, true)
+        })
+        .collect()
 }
 
-/// Columns C1 … Cn of type VARCHAR.
-pub(crate) fn text_columns(width: usize) -> Vec<Column> {
-    (1..=width).map(|index| Column::new(format!("C{index}"), SqlType::TEXT, true)).collect()
-}
+/// The header's names (when asked for) and the first rows, NULL where the format says so.
+pub(crate) type Inspected = (Option<Vec<String>>, Vec<Vec<Option<String>>>);
 
-/// A stream of bytes as a blocking reader, a few parts ahead.
-struct BlockingBytes {
-    parts: tokio::sync::mpsc::Receiver<std::io::Result<bytes::Bytes>>,
-    current: bytes::Bytes,
-}
-
-impl BlockingBytes {
-    fn start(
-        mut stream: futures::stream::BoxStream<'static, std::io::Result<bytes::Bytes>>,
-    ) -> Self {
-        let (sender, parts) = tokio::sync::mpsc::channel(4);
-        tokio::spawn(async move {
-            while let Some(part) = stream.next().await {
-                if sender.send(part).await.is_err() {
-                    break;
-                }
-            }
-        });
-        BlockingBytes { parts, current: bytes::Bytes::new() }
-    }
-}
-
-impl Read for BlockingBytes {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        while self.current.is_empty() {
-            match self.parts.blocking_recv() {
-                Some(part) => self.current = part?,
-                None => return Ok(0),
-            }
-        }
-        let count = buffer.len().min(self.current.len());
-        buffer[..count].copy_from_slice(&self.current.split_to(count));
-        Ok(count)
-    }
-}
-
-/// A stage file's bytes, not yet decompressed.
-struct StageInput {
-    bytes: BlockingBytes,
-    gzip: bool,
-}
-
-impl StageInput {
-    /// The decompressing reader. Reads at once, so call it where blocking is allowed.
-    fn reader(self) -> Box<dyn Read + Send> {
-        if self.gzip {
-            Box::new(flate2::read::MultiGzDecoder::new(self.bytes))
-        } else {
-            Box::new(self.bytes)
-        }
-    }
-}
-
-async fn open(
-    stages: &LocalStages,
-    stage_id: i64,
-    path: &str,
-    compression: Compression,
-) -> Result<StageInput, UserError> {
-    let gzip = match compression {
-        Compression::Auto if path.ends_with(".zst") => {
-            return Err(UserError::unsupported("zstd-compressed CSV files"));
-        }
-        Compression::Auto => path.ends_with(".gz"),
-        Compression::Gzip => true,
-        Compression::None => false,
-        Compression::Zstd => return Err(UserError::unsupported("zstd-compressed CSV files")),
-    };
-    Ok(StageInput { bytes: BlockingBytes::start(stages.get(stage_id, path).await?), gzip })
-}
-
-fn reader_of(
-    input: Box<dyn Read + Send>,
-    format: &FileFormat,
-) -> csv::Reader<Box<dyn Read + Send>> {
-    let mut builder = csv::ReaderBuilder::new();
-    builder.has_headers(false).flexible(true).buffer_capacity(1 << 18);
-    // A byte that no text file has stands for "no delimiter": one column.
-    builder.delimiter(format.field_delimiter.unwrap_or(0x01));
-    match format.record_delimiter {
-        Some(byte) => builder.terminator(csv::Terminator::Any(byte)),
-        None => builder.terminator(csv::Terminator::CRLF),
-    };
-    match format.enclosed_by {
-        Some(byte) => builder.quoting(true).quote(byte).double_quote(true),
-        None => builder.quoting(false),
-    };
-    if let Some(escape) = format.escape {
-        builder.escape(Some(escape));
-    }
-    if format.trim_space {
-        builder.trim(csv::Trim::All);
-    }
-    builder.from_reader(input)
-}
-
-/// The header's names (when asked for) and the first row's width.
+/// The header and the first well-formed rows of a file.
 pub(crate) async fn inspect(
     stages: &Arc<LocalStages>,
     stage_id: i64,
     path: &str,
     format: &FileFormat,
     rows: usize,
-) -> Result<(Option<Vec<String>>, Vec<Vec<Option<String>>>), UserError> {
-    let input = open(stages, stage_id, path, format.compression).await?;
+) -> Result<Inspected, UserError> {
+    let input = bytes::open(stages, stage_id, path, format.compression).await?;
     let format = format.clone();
     let path = path.to_string();
     tokio::task::spawn_blocking(move || {
-        let mut reader = reader_of(input.reader(), &format);
+        let unreadable = |error: std::io::Error| unreadable(&path, &error);
+        let reader = input.reader().map_err(unreadable)?;
+        let mut reader = CsvReader::new(reader, &format).map_err(unreadable)?;
         let mut header = None;
         let mut found = Vec::new();
-        let mut record = csv::StringRecord::new();
-        let mut skip = format.skip_header;
         while found.len() < rows {
-            if !reader.read_record(&mut record).map_err(|e| parse_error(&path, &e))? {
-                break;
+            match reader.next().map_err(unreadable)? {
+                Found::End => break,
+                Found::Malformed(_) => {}
+                Found::Record if format.parse_header && header.is_none() => {
+                    header = Some(header_names(&reader));
+                }
+                Found::Record => found.push(
+                    (0..reader.width())
+                        .map(|index| {
+                            text_of(&format, &reader, index).ok().flatten().map(Cow::into_owned)
+                        })
+                        .collect(),
+                ),
             }
-            if format.parse_header && header.is_none() {
-                header = Some(record.iter().map(str::to_string).collect());
-                continue;
-            }
-            if skip > 0 {
-                skip -= 1;
-                continue;
-            }
-            found.push(
-                record.iter().map(|field| value_of(&format, field).map(str::to_string)).collect(),
-            );
         }
         Ok((header, found))
     })
@@ -176,120 +83,254 @@ pub(crate) async fn inspect(
     .map_err(UserError::internal)?
 }
 
-fn parse_error(path: &str, error: &csv::Error) -> UserError {
-    let line = error.position().map_or(0, csv::Position::line);
-    UserError::new(
-        Code::FileParse,
-        format!("File '{path}', line {line}: cannot be read as CSV: {error}"),
-    )
+fn header_names(reader: &CsvReader) -> Vec<String> {
+    (0..reader.width())
+        .filter_map(|index| reader.field(index))
+        .map(|(bytes, _)| String::from_utf8_lossy(bytes).into_owned())
+        .collect()
 }
 
-/// A field's value, or NULL as the format says.
-fn value_of<'a>(format: &FileFormat, field: &'a str) -> Option<&'a str> {
-    let null = (format.empty_field_as_null && field.is_empty())
-        || format.null_if.iter().any(|text| text == field);
-    (!null).then_some(field)
+pub(crate) fn unreadable(path: &str, error: &std::io::Error) -> UserError {
+    UserError::new(Code::FileParse, format!("File '{path}' cannot be read: {error}"))
 }
 
-impl PartitionStream for CsvFile {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let (sender, receiver) = tokio::sync::mpsc::channel(2);
-        let failed = sender.clone();
-        let stages = self.stages.clone();
-        let (stage_id, path) = (self.stage_id, self.path.clone());
-        let (format, schema, width) = (self.format.clone(), self.schema.clone(), self.width);
-        let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(async move {
-            let input = match open(&stages, stage_id, &path, format.compression).await {
-                Ok(input) => input,
-                Err(error) => {
-                    // A reader that is gone needs no error.
-                    let _ = sender.send(Err(external(error))).await;
-                    return;
-                }
-            };
-            let work = tokio::task::spawn_blocking(move || {
-                let result = read(input.reader(), &path, &format, &schema, width, |batch| {
-                    sender.blocking_send(Ok(batch)).is_ok()
-                });
-                if let Err(error) = result {
-                    let _ = sender.blocking_send(Err(external(error)));
-                }
-            });
-            if let Err(error) = work.await {
-                // A reader that is gone needs no error.
-                let _ = failed.send(Err(external(UserError::internal(error)))).await;
-            }
-        });
-        let stream = crate::run::execute::task_stream(receiver, tasks);
-        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), stream))
-    }
-}
-
-fn external(error: UserError) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
-}
-
-/// Reads a file's records into batches until `give` declines one.
-fn read(
-    input: Box<dyn Read + Send>,
-    path: &str,
+/// A field's text, or NULL as the format says.
+fn text_of<'a>(
     format: &FileFormat,
-    schema: &SchemaRef,
-    width: usize,
-    mut give: impl FnMut(RecordBatch) -> bool,
+    reader: &'a CsvReader,
+    index: usize,
+) -> Result<Option<Cow<'a, str>>, UserError> {
+    let Some((bytes, enclosed)) = reader.field(index) else { return Ok(None) };
+    if is_null(format, reader, index, bytes, enclosed) {
+        return Ok(None);
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(Some(Cow::Borrowed(text))),
+        Err(_) if format.replace_invalid_characters => Ok(Some(String::from_utf8_lossy(bytes))),
+        Err(_) => Err(not_utf8(bytes)),
+    }
+}
+
+fn is_null(
+    format: &FileFormat,
+    reader: &CsvReader,
+    index: usize,
+    bytes: &[u8],
+    enclosed: bool,
+) -> bool {
+    if bytes.is_empty() && format.empty_field_as_null && !enclosed {
+        return true;
+    }
+    if format.null_if.is_empty() {
+        return false;
+    }
+    let raw = reader.raw_field(index);
+    format
+        .null_if
+        .iter()
+        .any(|text| text.as_bytes() == bytes || raw.is_some_and(|raw| text.as_bytes() == raw))
+}
+
+fn not_utf8(bytes: &[u8]) -> UserError {
+    let shown: String = bytes.iter().take(SHOWN_MAX).map(|byte| format!("{byte:02X}")).collect();
+    UserError::new(Code::InvalidUtf8, format!("Invalid UTF8 detected in string '0x{shown}'"))
+}
+
+/// Reads one file into batches.
+pub(super) async fn read(part: FilePart, sender: BatchSender) -> Result<(), UserError> {
+    let scan = &part.scan;
+    let input =
+        bytes::open(&scan.stages, scan.stage_id, &part.file().path, scan.format.compression)
+            .await?;
+    let work = tokio::task::spawn_blocking(move || {
+        let unreadable = |error: std::io::Error| unreadable(&part.file().path, &error);
+        let reader = input.reader().map_err(unreadable)?;
+        let reader = CsvReader::new(reader, &part.scan.format).map_err(unreadable)?;
+        read_records(&part, reader, &sender)
+    });
+    work.await.map_err(UserError::internal)?
+}
+
+fn read_records(
+    part: &FilePart,
+    mut reader: CsvReader,
+    sender: &BatchSender,
 ) -> Result<(), UserError> {
-    let mut reader = reader_of(input, format);
-    let mut record = csv::StringRecord::new();
+    let scan = &part.scan;
+    let format = &scan.format;
+    let wanted = part.wanted_values();
     let mut builders: Vec<StringViewBuilder> =
-        (0..width).map(|_| StringViewBuilder::new()).collect();
-    let mut rows = 0;
-    let mut skip = format.skip_header.max(u64::from(format.parse_header));
-    while reader.read_record(&mut record).map_err(|e| parse_error(path, &e))? {
-        if skip > 0 {
-            skip -= 1;
+        wanted.iter().map(|_| StringViewBuilder::new()).collect();
+    let (mut numbers, mut offsets) = (Vec::new(), Vec::new());
+    let mut held = 0;
+    let mut row = 0_i64;
+    // The record's field of each wanted column; with a header that is each file's own matter.
+    let mut fields: Option<Vec<Option<usize>>> = match &scan.rows {
+        Rows::Csv(CsvColumns::Header { .. }) => None,
+        _ => Some(wanted.iter().map(|index| Some(*index)).collect()),
+    };
+    let checked = match &scan.rows {
+        Rows::Csv(CsvColumns::Positions { checked }) => {
+            checked.filter(|_| format.error_on_column_count_mismatch)
+        }
+        _ => None,
+    };
+    let mut header_seen = !format.parse_header;
+    let strict = scan.log.as_ref().is_none_or(|log| log.is_strict());
+    loop {
+        let found =
+            reader.next().map_err(|error| unreadable(&part.file().path, &error))?;
+        match found {
+            Found::End => break,
+            Found::Malformed(bad) => {
+                row += 1;
+                let bad = malformed(bad, &reader);
+                if strict && !numbers.is_empty() {
+                    give(part, sender, &mut builders, &mut numbers, &mut offsets)?;
+                }
+                note(part, row, bad)?;
+                continue;
+            }
+            Found::Record => {}
+        }
+        if !header_seen {
+            header_seen = true;
+            if let Rows::Csv(CsvColumns::Header { names }) = &scan.rows {
+                let header = header_names(&reader);
+                fields = Some(
+                    wanted
+                        .iter()
+                        .map(|index| {
+                            names
+                                .get(*index)
+                                .and_then(|name| header.iter().position(|found| found == name))
+                        })
+                        .collect(),
+                );
+            }
             continue;
         }
-        if format.error_on_column_count_mismatch && record.len() != width {
-            let line = record.position().map_or(0, csv::Position::line);
-            return Err(UserError::new(
-                Code::FileParse,
-                format!(
-                    "Number of columns in file ({}) does not match that of the corresponding table \
-                     ({width}), use file format option error_on_column_count_mismatch=false to \
-                     ignore this error. File '{path}', line {line}",
-                    record.len()
-                ),
-            ));
+        row += 1;
+        if let Some(width) = checked
+            && reader.width() != width
+        {
+            let bad = wrong_width(&reader, width, width.min(reader.width()));
+            if strict && !numbers.is_empty() {
+                give(part, sender, &mut builders, &mut numbers, &mut offsets)?;
+            }
+            note(part, row, bad)?;
+            continue;
         }
-        for (index, builder) in builders.iter_mut().enumerate() {
-            builder.append_option(record.get(index).and_then(|field| value_of(format, field)));
+        let Some(fields) = &fields else { continue };
+        // All fields are judged before the first is kept: a row is taken whole or not at all.
+        let broken = fields.iter().flatten().find_map(|field| {
+            text_of(format, &reader, *field).err().map(|error| (error, *field))
+        });
+        if let Some((error, field)) = broken {
+            let place = Some(reader.field_place(field));
+            let bad = Bad { error, offset: reader.record_place().byte, field: Some(field), place };
+            if strict && !numbers.is_empty() {
+                give(part, sender, &mut builders, &mut numbers, &mut offsets)?;
+            }
+            note(part, row, bad)?;
+            continue;
         }
-        rows += 1;
-        if rows == BATCH_ROWS {
-            if !give(batch(&mut builders, schema)?) {
+        for (builder, field) in builders.iter_mut().zip(fields) {
+            let text = field.map_or(Ok(None), |field| text_of(format, &reader, field))?;
+            held += text.as_ref().map_or(0, |text| text.len());
+            builder.append_option(text);
+        }
+        numbers.push(row);
+        offsets.push(signed(reader.record_place().byte));
+        if numbers.len() == BATCH_ROWS || held > BATCH_BYTES {
+            held = 0;
+            if !give(part, sender, &mut builders, &mut numbers, &mut offsets)? {
                 return Ok(());
             }
-            rows = 0;
         }
     }
-    if rows > 0 {
-        give(batch(&mut builders, schema)?);
+    if !numbers.is_empty() {
+        give(part, sender, &mut builders, &mut numbers, &mut offsets)?;
     }
     Ok(())
 }
 
-fn batch(builders: &mut [StringViewBuilder], schema: &SchemaRef) -> Result<RecordBatch, UserError> {
-    let arrays: Vec<ArrayRef> =
-        builders.iter_mut().map(|builder| Arc::new(builder.finish()) as ArrayRef).collect();
-    RecordBatch::try_new(schema.clone(), arrays).map_err(UserError::internal)
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// The schema of rows of text.
-pub(crate) fn text_schema(width: usize) -> SchemaRef {
-    schema_of(&text_columns(width))
+/// Sends a batch; false where nobody listens any more.
+fn give(
+    part: &FilePart,
+    sender: &BatchSender,
+    builders: &mut [StringViewBuilder],
+    numbers: &mut Vec<i64>,
+    offsets: &mut Vec<i64>,
+) -> Result<bool, UserError> {
+    if let Some(log) = &part.scan.log {
+        log.parsed(part.index, numbers.len());
+    }
+    let values =
+        builders.iter_mut().map(|builder| Arc::new(builder.finish()) as ArrayRef).collect();
+    let rows =
+        ValueRows { values, numbers: std::mem::take(numbers), offsets: std::mem::take(offsets) };
+    Ok(sender.blocking_send(Ok(part.batch(rows)?)).is_ok())
+}
+
+/// A record that cannot be taken.
+struct Bad {
+    error: UserError,
+    offset: u64,
+    field: Option<usize>,
+    place: Option<Place>,
+}
+
+fn malformed(bad: Malformed, reader: &CsvReader) -> Bad {
+    Bad {
+        error: UserError::new(Code::UnexpectedDelimiter, bad.message),
+        offset: reader.record_place().byte,
+        field: Some(bad.field),
+        place: Some(bad.place),
+    }
+}
+
+fn wrong_width(reader: &CsvReader, width: usize, field: usize) -> Bad {
+    Bad {
+        error: UserError::new(
+            Code::FileParse,
+            format!(
+                "Number of columns in file ({}) does not match that of the corresponding table \
+                 ({width}), use file format option error_on_column_count_mismatch=false to ignore \
+                 this error",
+                reader.width()
+            ),
+        ),
+        offset: reader.record_place().byte,
+        field: Some(field),
+        place: Some(reader.field_place(field)),
+    }
+}
+
+/// Notes a bad record in a COPY's log; anywhere else it is the statement's error.
+fn note(part: &FilePart, row: i64, bad: Bad) -> Result<(), UserError> {
+    let Some(log) = &part.scan.log else {
+        let place = bad.place.map_or_else(String::new, |place| {
+            format!(", line {}, character {}", place.line, place.character)
+        });
+        let message = format!("{}\n  File '{}'{place}", bad.error.message, part.file().path);
+        return Err(UserError::new(bad.error.code, message));
+    };
+    log.parsed(part.index, 1);
+    log.note(
+        part.index,
+        RowError {
+            error: bad.error,
+            row,
+            offset: signed(bad.offset),
+            column: None,
+            field: bad.field,
+            place: bad.place,
+            category: Category::Parsing,
+        },
+    )
 }

@@ -8,7 +8,7 @@ use frazil_dialect::parse_object_name_text;
 use frazil_governance::{HiddenError, Requirement};
 
 use crate::api::{StageBytes, StageFile};
-use crate::resolve::objects::parents_of;
+use crate::resolve::objects::{parents_of, table_object};
 use crate::statements::account_change::AccountChange;
 use crate::statements::context::StatementContext;
 
@@ -16,12 +16,16 @@ use crate::statements::context::StatementContext;
 #[derive(Debug, Clone)]
 pub(crate) struct StageLocation {
     pub stage_id: i64,
-    /// The stage's name as `LIST` shows it, in lower case.
+    /// The stage's name as `LIST` shows it, in lower case; empty for user and table stages.
     pub label: String,
+    /// The stage's full name, `~`, or `%` and the table's name.
+    pub full_name: String,
     /// Below the stage, without a leading slash; may be empty.
     pub path: String,
     /// The stage's own format options.
     pub file_format: BTreeMap<String, serde_json::Value>,
+    /// The stage's own copy options.
+    pub copy_options: BTreeMap<String, serde_json::Value>,
 }
 
 /// Splits the name from the path: the first `/` outside double quotes.
@@ -35,6 +39,13 @@ fn split(text: &str) -> (&str, &str) {
         }
     }
     (text, "")
+}
+
+impl StageLocation {
+    /// The stage as messages and histories show it, with a slash at its end.
+    pub fn shown(&self) -> String {
+        format!("@{}/", self.full_name)
+    }
 }
 
 /// Finds a stage and checks the privilege (READ or WRITE) on it.
@@ -60,8 +71,8 @@ pub(crate) async fn resolve_stage(
     if name == "~" {
         return user_stage(context, path).await;
     }
-    if name.contains('%') {
-        return Err(UserError::unsupported(format!("table stage '@{name}'")));
+    if let Some((parents, table)) = table_of(name) {
+        return table_stage(context, &format!("{parents}{table}"), path).await;
     }
     let name = context.qualify(&parse_object_name_text(name)?)?;
     let stage = find(context, &name).await?.ok_or_else(|| UserError::not_found("Stage", &name))?;
@@ -74,8 +85,10 @@ pub(crate) async fn resolve_stage(
     Ok(StageLocation {
         stage_id: stage.id,
         label: stage.name.to_lowercase(),
+        full_name: name.to_string(),
         path: path.to_string(),
         file_format: stage.body.file_format,
+        copy_options: stage.body.copy_options,
     })
 }
 
@@ -95,17 +108,77 @@ pub(crate) async fn find(
 
 /// The user's own stage `@~`, made when first used.
 async fn user_stage(context: &StatementContext, path: &str) -> Result<StageLocation, UserError> {
-    // Kept outside any schema, under a name no statement can form.
-    let name = format!("~{}", context.session.user);
+    let stage_id = implicit_stage(context, &format!("~{}", context.session.user)).await?;
+    Ok(StageLocation {
+        stage_id,
+        label: String::new(),
+        full_name: "~".to_string(),
+        path: path.to_string(),
+        file_format: BTreeMap::new(),
+        copy_options: BTreeMap::new(),
+    })
+}
+
+/// `db.schema.%table`: what stands before the sign, and the table's name.
+fn table_of(name: &str) -> Option<(&str, &str)> {
+    let mut quoted = false;
+    for (index, character) in name.char_indices() {
+        match character {
+            '"' => quoted = !quoted,
+            '%' if !quoted && (index == 0 || name[..index].ends_with('.')) => {
+                return Some((&name[..index], &name[index + 1..]));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Name under which a table's stage is kept.
+pub(crate) fn table_stage_name(table_id: i64) -> String {
+    format!("%{table_id}")
+}
+
+/// A table's stage `@%t`: only the table's owner may use it.
+async fn table_stage(
+    context: &StatementContext,
+    table: &str,
+    path: &str,
+) -> Result<StageLocation, UserError> {
+    let name = context.qualify(&parse_object_name_text(table)?)?;
+    let view = context.shared.catalog.head_view().await?;
+    let found = view.table(&name).cloned().ok_or_else(|| {
+        // Temporary tables are not in the catalog.
+        UserError::not_found("Stage of table", &name)
+    })?;
+    context.authorize(&[Requirement::new(
+        table_object(&found),
+        parents_of(&view, &name),
+        Privilege::Ownership,
+    )
+    .hidden_as(HiddenError::DoesNotExist)])?;
+    Ok(StageLocation {
+        stage_id: implicit_stage(context, &table_stage_name(found.table_id)).await?,
+        label: String::new(),
+        full_name: format!("%{}", name.name),
+        path: path.to_string(),
+        file_format: BTreeMap::new(),
+        copy_options: BTreeMap::new(),
+    })
+}
+
+/// The id of a stage that belongs to a user or a table, made when first used. It is kept outside
+/// any schema, under a name no statement can form.
+async fn implicit_stage(context: &StatementContext, name: &str) -> Result<i64, UserError> {
     let accounts = &context.shared.accounts;
-    let stage = match accounts.object::<Stage>(0, &name, 0).await? {
+    let stage = match accounts.object::<Stage>(0, name, 0).await? {
         Some(stage) => stage,
         None => {
             let mut transaction = AccountChange::on(accounts).await?;
             let stage = transaction
                 .writer()
                 .create_object(NewObject {
-                    name: name.clone(),
+                    name: name.to_string(),
                     place: Place::default(),
                     owner_role: context.role().to_string(),
                     comment: None,
@@ -116,24 +189,29 @@ async fn user_stage(context: &StatementContext, path: &str) -> Result<StageLocat
             stage
         }
     };
-    Ok(StageLocation {
-        stage_id: stage.id,
-        label: "~".to_string(),
-        path: path.to_string(),
-        file_format: BTreeMap::new(),
-    })
+    Ok(stage.id)
 }
 
-/// The files a location, a list of names and a pattern select, in path order.
+/// The error for a file that a statement names and the stage has not.
+pub(crate) fn missing_file(location: &StageLocation, path: &str) -> UserError {
+    UserError::new(
+        Code::StageFileNotFound,
+        format!("Remote file '{path}' was not found in stage '{}'.", location.shown()),
+    )
+}
+
+/// The files a location, a list of names and a pattern select, in path order; and the paths of
+/// names that are not there.
 ///
 /// # Errors
-/// A name in `files` that is not there; a pattern that is no regular expression.
+/// A pattern that is no regular expression.
 pub(crate) async fn select_files(
     context: &StatementContext,
     location: &StageLocation,
     files: Option<&[String]>,
     pattern: Option<&str>,
-) -> Result<Vec<StageFile>, UserError> {
+) -> Result<(Vec<StageFile>, Vec<String>), UserError> {
+    let mut missing = Vec::new();
     let pattern = pattern
         .map(|text| {
             // The pattern must match the whole path.
@@ -149,16 +227,11 @@ pub(crate) async fn select_files(
             let mut found = Vec::new();
             for name in names {
                 let wanted = join(&location.path, name);
-                let file = all.iter().find(|file| file.path == wanted).ok_or_else(|| {
-                    UserError::new(
-                        Code::StageFileNotFound,
-                        format!(
-                            "Remote file '{wanted}' was not found in stage '@{}'.",
-                            location.label
-                        ),
-                    )
-                })?;
-                found.push(file.clone());
+                match all.iter().find(|file| file.path == wanted) {
+                    Some(file) if found.contains(file) => {}
+                    Some(file) => found.push(file.clone()),
+                    None => missing.push(wanted),
+                }
             }
             found
         }
@@ -166,7 +239,7 @@ pub(crate) async fn select_files(
     if let Some(pattern) = pattern {
         selected.retain(|file| pattern.is_match(&file.path));
     }
-    Ok(selected)
+    Ok((selected, missing))
 }
 
 /// A path below another.

@@ -1,29 +1,31 @@
-//! Parquet files of a stage as typed rows.
+//! Parquet files of a stage: each row as one VARIANT, and the files' own columns with their types.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_null_array};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::Column as PlanColumn;
-use datafusion::common::TableReference;
 use datafusion::datasource::file_format::FileFormat as _;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
-use datafusion::datasource::listing::{
-    ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
-};
-use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast as cast_to};
-use frazil_common::{Column, SqlType, UserError};
-use frazil_governance::INTERNAL_SCHEMA;
-use frazil_planner::Relation;
+use frazil_common::{Code, Column, SqlType, UserError};
+use frazil_functions::variant::{Value, VariantBuilder, row_to_value};
+use futures::StreamExt;
 use object_store::ObjectStoreExt;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::async_reader::{ParquetObjectReader, ParquetRecordBatchStreamBuilder};
 
 use crate::api::StageFile;
-use crate::run::execute::user_error;
 use crate::stage_files::LocalStages;
+use crate::stages::scan::{BatchSender, FilePart, Rows, ValueRows, WHOLE_ROW};
 use crate::statements::context::StatementContext;
 
-/// URL under which the stage files' store is known to the operators.
-pub(crate) const STAGE_URL: &str = "frazil-stage://internal/";
+/// Rows of a batch.
+const BATCH_ROWS: usize = 8192;
+
+fn not_parquet(error: impl std::fmt::Display) -> UserError {
+    UserError::new(Code::FileParse, format!("A file cannot be read as Parquet: {error}"))
+}
 
 /// The union of the files' schemas, columns in order of first appearance.
 ///
@@ -43,19 +45,24 @@ pub(crate) async fn schema(
     ParquetFormat::default()
         .infer_schema(context.shared.runtime.state(), &store, &metas)
         .await
-        .map_err(|error| {
-            UserError::new(
-                frazil_common::Code::FileParse,
-                format!("A file cannot be read as Parquet: {}", error.find_root()),
-            )
-        })
+        .map_err(|error| not_parquet(error.find_root()))
+}
+
+/// `$1`, then the files' columns with the types they have in SQL.
+///
+/// # Errors
+/// An unsupported column, by name.
+pub(crate) fn value_columns(schema: &Schema) -> Result<Vec<Column>, UserError> {
+    let mut columns = vec![Column::new(WHOLE_ROW, SqlType::Variant, true)];
+    columns.extend(columns_of(schema)?);
+    Ok(columns)
 }
 
 /// The columns a schema gives in SQL.
 ///
 /// # Errors
-/// A nested or otherwise unsupported column, by name.
-pub(crate) fn columns(schema: &Schema) -> Result<Vec<Column>, UserError> {
+/// An unsupported column, by name.
+pub(crate) fn columns_of(schema: &Schema) -> Result<Vec<Column>, UserError> {
     schema
         .fields()
         .iter()
@@ -84,46 +91,183 @@ fn sql_type(field: &Field) -> Option<SqlType> {
             };
             Some(SqlType::Timestamp { zone: kind, scale: 9, nanos })
         }
-        other => SqlType::from_arrow(other),
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(_, _) => {
+            Some(SqlType::Array)
+        }
+        DataType::Map(_, _) => Some(SqlType::Object),
+        other => match SqlType::from_arrow(other) {
+            Some(known) => Some(known),
+            None if matches!(other, DataType::Struct(_)) => Some(SqlType::Object),
+            None => None,
+        },
     }
 }
 
-/// Files as one relation whose columns have the files' names and SQL types.
-pub(crate) async fn relation(
-    context: &StatementContext,
-    stage_id: i64,
-    files: &[StageFile],
-) -> Result<Relation, UserError> {
-    let file_schema = schema(context, stage_id, files).await?;
-    let columns = columns(&file_schema)?;
-    let urls = files
+/// Reads one file into batches.
+pub(super) async fn read(part: FilePart, sender: BatchSender) -> Result<(), UserError> {
+    let scan = &part.scan;
+    let Rows::Parquet(file_schema) = &scan.rows else {
+        return Err(UserError::internal("a Parquet reader was given other files"));
+    };
+    let location = LocalStages::location(scan.stage_id, &part.file().path)?;
+    let reader = ParquetObjectReader::new(scan.stages.object_store(), location)
+        .with_file_size(part.file().size);
+    let builder =
+        ParquetRecordBatchStreamBuilder::new(reader).await.map_err(not_parquet)?;
+    // Value column 0 is the whole row; the others follow the files' schema.
+    let wanted = part.wanted_values();
+    let whole = wanted.contains(&0);
+    let names: Vec<&str> = wanted
         .iter()
-        .map(|file| {
-            let location = LocalStages::location(stage_id, &file.path)?;
-            ListingTableUrl::parse(format!("{STAGE_URL}{location}")).map_err(user_error)
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    // Stage files are Parquet by their format, whatever they are called.
-    let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension("");
-    let config = ListingTableConfig::new_with_multi_paths(urls)
-        .with_listing_options(options)
-        .with_schema(file_schema.clone());
-    let table = ListingTable::try_new(config).map_err(user_error)?;
-    let name = TableReference::partial(INTERNAL_SCHEMA, format!("stage {stage_id}"));
-    let casts: Vec<Expr> = file_schema
+        .filter_map(|index| index.checked_sub(1))
+        .map(|index| file_schema.field(index).name().as_str())
+        .collect();
+    let roots: Vec<usize> = builder
+        .schema()
         .fields()
         .iter()
-        .zip(&columns)
-        .map(|(field, column)| {
-            let value = Expr::Column(PlanColumn::new(Some(name.clone()), field.name().clone()));
-            let target = column.sql_type.to_arrow();
-            if *field.data_type() == target { value } else { cast_to(value, target) }
-                .alias(field.name())
-        })
+        .enumerate()
+        .filter(|(_, field)| whole || names.contains(&field.name().as_str()))
+        .map(|(index, _)| index)
         .collect();
-    let plan = LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(table)), None)
-        .and_then(|builder| builder.project(casts))
-        .and_then(LogicalPlanBuilder::build)
-        .map_err(user_error)?;
-    Ok(Relation { object: None, name: None, columns, plan, accesses: Vec::new(), hidden: 0 })
+    let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
+    let mut stream = builder
+        .with_projection(mask)
+        .with_batch_size(BATCH_ROWS)
+        .build()
+        .map_err(not_parquet)?;
+    let mut row = 0_i64;
+    while let Some(batch) = stream.next().await {
+        let batch = batch.map_err(not_parquet)?;
+        let count = batch.num_rows();
+        let values = wanted
+            .iter()
+            .map(|index| match index.checked_sub(1) {
+                None => whole_rows(&batch),
+                Some(index) => column(&batch, file_schema.field(index)),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        if let Some(log) = &scan.log {
+            log.parsed(part.index, count);
+        }
+        let rows = ValueRows {
+            values,
+            numbers: (row + 1..=row + count as i64).collect(),
+            offsets: vec![0; count],
+        };
+        row += count as i64;
+        if sender.send(Ok(part.batch(rows)?)).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A column of the files' schema in its SQL type; NULL where this file lacks it.
+fn column(batch: &RecordBatch, field: &Field) -> Result<ArrayRef, UserError> {
+    let sql_type = sql_type(field)
+        .ok_or_else(|| UserError::unsupported(format!("Parquet type {}", field.data_type())))?;
+    let target = sql_type.to_arrow();
+    let Some(array) = batch.column_by_name(field.name()) else {
+        return Ok(new_null_array(&target, batch.num_rows()));
+    };
+    if sql_type.is_semi_structured() && *array.data_type() != target {
+        let mut builder = VariantBuilder::with_capacity(array.len());
+        for row in 0..array.len() {
+            builder.append(nested(array, row)?.as_ref());
+        }
+        return Ok(Arc::new(builder.finish()));
+    }
+    if *array.data_type() == target {
+        return Ok(Arc::clone(array));
+    }
+    cast(array, &target).map_err(|error| {
+        UserError::new(Code::FailedCast, format!("Column {}: {error}", field.name()))
+    })
+}
+
+fn whole_rows(batch: &RecordBatch) -> Result<ArrayRef, UserError> {
+    let schema = batch.schema();
+    let columns: Vec<(&str, ArrayRef)> = schema
+        .fields()
+        .iter()
+        .map(|field| {
+            let array = batch.column_by_name(field.name()).cloned();
+            let array = array.ok_or_else(|| UserError::internal("a column vanished"))?;
+            let typed = if is_nested(field.data_type()) { array } else { column(batch, field)? };
+            Ok((field.name().as_str(), typed))
+        })
+        .collect::<Result<_, UserError>>()?;
+    let mut builder = VariantBuilder::with_capacity(batch.num_rows());
+    for row in 0..batch.num_rows() {
+        let mut fields = BTreeMap::new();
+        for (name, array) in &columns {
+            // A NULL column is no member of the row's object.
+            if let Some(value) = nested(array, row)? {
+                fields.insert((*name).to_string(), value);
+            }
+        }
+        builder.append(Some(&Value::Object(fields)));
+    }
+    Ok(Arc::new(builder.finish()))
+}
+
+fn is_nested(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::List(_)
+        | DataType::LargeList(_)
+        | DataType::FixedSizeList(_, _)
+        | DataType::Map(_, _) => true,
+        DataType::Struct(_) => SqlType::from_arrow(data_type).is_none(),
+        _ => false,
+    }
+}
+
+/// One row of a column that may be nested.
+fn nested(array: &ArrayRef, row: usize) -> Result<Option<Value>, UserError> {
+    if array.is_null(row) {
+        return Ok(None);
+    }
+    let list = |items: ArrayRef| -> Result<Option<Value>, UserError> {
+        let items = (0..items.len())
+            .map(|index| Ok(nested(&items, index)?.unwrap_or(Value::Null)))
+            .collect::<Result<_, UserError>>()?;
+        Ok(Some(Value::List(items)))
+    };
+    match array.data_type() {
+        DataType::List(_) => list(array.as_list::<i32>().value(row)),
+        DataType::LargeList(_) => list(array.as_list::<i64>().value(row)),
+        DataType::FixedSizeList(_, _) => list(array.as_fixed_size_list().value(row)),
+        DataType::Map(_, _) => {
+            let entries = array.as_map().value(row);
+            let keys = cast(entries.column(0), &DataType::Utf8View).map_err(not_parquet)?;
+            let keys = keys.as_string_view();
+            let mut fields = BTreeMap::new();
+            for index in 0..entries.len() {
+                if let Some(value) = nested(entries.column(1), index)? {
+                    fields.insert(keys.value(index).to_string(), value);
+                }
+            }
+            Ok(Some(Value::Object(fields)))
+        }
+        DataType::Struct(members) if is_nested(array.data_type()) => {
+            let mut fields = BTreeMap::new();
+            for (member, values) in members.iter().zip(array.as_struct().columns()) {
+                if let Some(value) = nested(values, row)? {
+                    fields.insert(member.name().clone(), value);
+                }
+            }
+            Ok(Some(Value::Object(fields)))
+        }
+        _ => {
+            let target = SqlType::from_arrow(array.data_type()).map(|known| known.to_arrow());
+            match target {
+                Some(target) if target != *array.data_type() => {
+                    let one = cast(&array.slice(row, 1), &target).map_err(not_parquet)?;
+                    row_to_value(one.as_ref(), 0)
+                }
+                _ => row_to_value(array.as_ref(), row),
+            }
+        }
+    }
 }

@@ -25,6 +25,18 @@ pub(crate) enum Work {
 }
 
 impl Work {
+    /// Removes stage files once the transaction has committed: (stage id, path).
+    pub fn purge_after_commit(&mut self, context: &StatementContext, files: Vec<(i64, String)>) {
+        match self {
+            Work::Auto(_) => context.record.lock().purged.extend(files),
+            Work::Open(guard) => {
+                if let Some(open) = guard.as_mut() {
+                    open.purged.extend(files);
+                }
+            }
+        }
+    }
+
     pub fn lake(&mut self) -> Result<&mut LakeTransaction, UserError> {
         match self {
             Work::Auto(lake) => Ok(lake),
@@ -72,6 +84,8 @@ pub(crate) struct Record {
     pub copy_grants: Vec<(frazil_common::ObjectKind, i64, QualifiedName)>,
     /// Objects that are gone when the statement commits: their grants end.
     pub forgotten: Vec<(frazil_common::ObjectKind, i64)>,
+    /// Stage files to remove once the statement has committed: (stage id, path).
+    pub purged: Vec<(i64, String)>,
 }
 
 impl StatementContext {

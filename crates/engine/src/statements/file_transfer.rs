@@ -4,7 +4,7 @@ use frazil_common::{Privilege, SqlType, UserError};
 use frazil_dialect::{GetFiles, ListFiles, PutFiles, RemoveFiles};
 
 use crate::api::{FileTransfer, StageBytes, TransferDirection};
-use crate::stages::location::{resolve_stage, select_files};
+use crate::stages::location::{StageLocation, resolve_stage, select_files};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::outcome::{COUNT, Cell, Outcome};
 
@@ -71,7 +71,7 @@ pub(crate) async fn get(
     get: &GetFiles,
 ) -> Result<Outcome, UserError> {
     let location = resolve_stage(context, &get.location, Privilege::Read).await?;
-    let files = select_files(context, &location, None, get.pattern.as_deref()).await?;
+    let (files, _) = select_files(context, &location, None, get.pattern.as_deref()).await?;
     let columns = [
         ("file", SqlType::TEXT),
         ("size", COUNT),
@@ -92,6 +92,14 @@ pub(crate) async fn get(
         parallel: parallel(get.parallel),
     });
     Ok(outcome)
+}
+
+/// A file as LIST shows it: behind its stage's name, where the stage has one.
+fn listed_name(location: &StageLocation, path: &str) -> String {
+    match location.label.as_str() {
+        "" => path.to_string(),
+        label => format!("{label}/{path}"),
+    }
 }
 
 /// RFC 2822 in GMT, as LIST shows times.
@@ -115,12 +123,12 @@ pub(crate) async fn list(
     if context.describe_only {
         return Outcome::table(&columns, Vec::new());
     }
-    let files = select_files(context, &location, None, list.pattern.as_deref()).await?;
+    let (files, _) = select_files(context, &location, None, list.pattern.as_deref()).await?;
     let rows = files
         .into_iter()
         .map(|file| {
             vec![
-                Cell::from(format!("{}/{}", location.label, file.path)),
+                Cell::from(listed_name(&location, &file.path)),
                 Cell::from(file.size as i64),
                 Cell::from(file.digest),
                 Cell::from(shown_time(file.modified_micros)),
@@ -140,12 +148,12 @@ pub(crate) async fn remove(
     if context.describe_only {
         return Outcome::table(&columns, Vec::new());
     }
-    let files = select_files(context, &location, None, remove.pattern.as_deref()).await?;
+    let (files, _) = select_files(context, &location, None, remove.pattern.as_deref()).await?;
     let mut rows = Vec::with_capacity(files.len());
     for file in files {
         context.shared.stages.delete(location.stage_id, &file.path).await?;
         rows.push(vec![
-            Cell::from(format!("{}/{}", location.label, file.path)),
+            Cell::from(listed_name(&location, &file.path)),
             Cell::from("removed"),
         ]);
     }

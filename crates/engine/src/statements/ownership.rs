@@ -6,9 +6,21 @@ use frazil_common::{ObjectKind, UserError};
 use crate::statements::account_change::AccountChange;
 use crate::statements::context::StatementContext;
 
+/// Removes stage files that were loaded with PURGE. The load is committed by now and remembered, so
+/// a file that stays is no error, and is not loaded again.
+pub(crate) async fn purge(context: &StatementContext, files: &[(i64, String)]) {
+    use crate::api::StageBytes;
+    for (stage_id, path) in files {
+        if let Err(error) = context.shared.stages.delete(*stage_id, path).await {
+            tracing::warn!("a loaded file could not be removed: {}", error.message);
+        }
+    }
+}
+
 /// Registers owners of what the statement made and forgets what it dropped.
 pub(crate) async fn after_commit(context: &StatementContext) -> Result<(), UserError> {
     let record = context.record.lock().clone();
+    purge(context, &record.purged).await;
     if record.created.is_empty() && record.forgotten.is_empty() && record.copy_grants.is_empty() {
         return Ok(());
     }

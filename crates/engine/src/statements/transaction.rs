@@ -51,6 +51,7 @@ pub(crate) async fn commit(
             message: open.name,
         };
         open.lake.commit(meta).await?;
+        crate::statements::ownership::purge(context, &open.purged).await;
     }
     Outcome::status(DONE)
 }

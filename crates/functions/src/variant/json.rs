@@ -17,7 +17,12 @@ const DEPTH_MAX: usize = 500;
 
 /// Reads one JSON value; blank text is `None` (SQL NULL).
 pub fn parse_json(text: &str) -> Result<Option<Value>, UserError> {
-    let mut parser = Parser { bytes: text.as_bytes(), text, at: 0 };
+    parse_json_with(text, false)
+}
+
+/// The same; with `allow_duplicate` the last of several members of one name counts.
+pub fn parse_json_with(text: &str, allow_duplicate: bool) -> Result<Option<Value>, UserError> {
+    let mut parser = Parser { bytes: text.as_bytes(), text, at: 0, allow_duplicate };
     parser.blank();
     if parser.at == parser.bytes.len() {
         return Ok(None);
@@ -34,6 +39,7 @@ struct Parser<'a> {
     bytes: &'a [u8],
     text: &'a str,
     at: usize,
+    allow_duplicate: bool,
 }
 
 impl Parser<'_> {
@@ -207,7 +213,7 @@ impl Parser<'_> {
             }
             self.at += 1;
             let value = self.value(depth + 1)?;
-            if fields.insert(name.clone(), value).is_some() {
+            if fields.insert(name.clone(), value).is_some() && !self.allow_duplicate {
                 return Err(self.error(&format!("duplicate object attribute \"{name}\"")));
             }
             self.blank();

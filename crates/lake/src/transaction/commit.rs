@@ -54,12 +54,14 @@ impl LakeTransaction {
                 && change.ended_files.is_empty()
                 && change.ended_inlined_rows.is_empty())
         });
+        let loads = self.take_loads();
         let mut snapshot = self.base.snapshot;
-        if !self.changes.is_empty() || !tables.is_empty() {
+        if !self.changes.is_empty() || !tables.is_empty() || !loads.is_empty() {
             let request = CommitRequest {
                 base: self.first_base.unwrap_or(self.base.snapshot),
                 changes: std::mem::take(&mut self.changes),
                 tables,
+                loads,
                 meta,
             };
             snapshot = self.lake.catalog().commit(&request).await?.snapshot;

@@ -2,6 +2,7 @@
 
 mod commit;
 mod definitions;
+mod loads;
 mod rows;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -46,6 +47,8 @@ pub struct LakeTransaction {
     first_base: Option<SnapshotId>,
     changes: Vec<CatalogChange>,
     rows: HashMap<i64, StagedRows>,
+    /// Load metadata by table.
+    loads: HashMap<i64, loads::StagedLoads>,
     temporary: SessionTables,
     temporary_changed: bool,
     /// Files written here, to remove on rollback.
@@ -69,6 +72,7 @@ impl LakeTransaction {
             first_base: None,
             changes: Vec::new(),
             rows: HashMap::new(),
+            loads: HashMap::new(),
             temporary,
             temporary_changed: false,
             written: Vec::new(),
@@ -104,7 +108,10 @@ impl LakeTransaction {
 
     /// Whether anything is staged.
     pub fn has_changes(&self) -> bool {
-        self.temporary_changed || !self.changes.is_empty() || !self.rows.is_empty()
+        self.temporary_changed
+            || !self.changes.is_empty()
+            || !self.rows.is_empty()
+            || !self.loads.is_empty()
     }
 
     /// The lake this transaction works on.

@@ -253,6 +253,7 @@ impl LakeTransaction {
         self.check_target(table)?;
         let version = self.table_version(table).await?;
         let count = version.row_count();
+        self.forget_loads(table);
         let base = self.base.snapshot;
         let staged = self.staged(table);
         staged.base = Some(staged.base.map_or(base, |b| b.min(base)));

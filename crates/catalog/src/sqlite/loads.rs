@@ -1,0 +1,136 @@
+//! Load metadata of COPY INTO.
+
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::{Row, Sqlite, Transaction};
+
+use super::commit::{NewSnapshot, conflict};
+use crate::error::{CatalogError, Result};
+use crate::loads::{CommittedLoad, FileLoad, LOAD_METADATA_DAYS, LoadStatus, TableLoads};
+
+const MICROS_PER_DAY: i64 = 86_400_000_000;
+
+/// Writes a transaction's loads beside its rows. A file that another transaction has loaded since
+/// this one looked is a conflict: its rows must not come twice.
+pub(super) async fn apply(new: &mut NewSnapshot<'_>, change: &TableLoads) -> Result<()> {
+    let table_id = new.id(change.table_id);
+    if let Some(until) = change.forget_until {
+        sqlx::query("UPDATE frazil_load SET forgotten = 1 WHERE table_id = ? AND snapshot_id <= ?")
+            .bind(table_id)
+            .bind(until)
+            .execute(&mut **new.tx)
+            .await?;
+    }
+    if change.files.is_empty() {
+        return Ok(());
+    }
+    let expired = new.micros - LOAD_METADATA_DAYS * MICROS_PER_DAY;
+    for file in &change.files {
+        if !file.forced && file.status != LoadStatus::LoadFailed {
+            let other: Option<i64> = sqlx::query_scalar(
+                "SELECT load_id FROM frazil_load WHERE table_id = ? AND location = ? AND etag = ? \
+                 AND forgotten = 0 AND status <> 'LOAD_FAILED' AND loaded_on > ? LIMIT 1",
+            )
+            .bind(table_id)
+            .bind(&file.location)
+            .bind(&file.etag)
+            .bind(expired)
+            .fetch_optional(&mut **new.tx)
+            .await?;
+            if other.is_some() {
+                return Err(conflict(
+                    &change.table_name,
+                    format!("file {} was loaded by another statement", file.path),
+                ));
+            }
+        }
+        insert(new.tx, table_id, new.snapshot, file).await?;
+    }
+    // The oldest record stays: it tells when the table was first loaded.
+    sqlx::query(
+        "DELETE FROM frazil_load WHERE table_id = ? AND loaded_on < ? AND load_id > \
+         (SELECT min(load_id) FROM frazil_load WHERE table_id = ?)",
+    )
+    .bind(table_id)
+    .bind(expired)
+    .bind(table_id)
+    .execute(&mut **new.tx)
+    .await?;
+    Ok(())
+}
+
+async fn insert(
+    tx: &mut Transaction<'static, Sqlite>,
+    table_id: i64,
+    snapshot: i64,
+    file: &FileLoad,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO frazil_load (table_id, snapshot_id, forgotten, location, stage, path, etag, \
+         bytes, loaded_on, status, rows_parsed, rows_loaded, error_limit, error_count, first_error, \
+         first_error_line, first_error_character, first_error_column, forced, user_name, query_id) \
+         VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(table_id)
+    .bind(snapshot)
+    .bind(&file.location)
+    .bind(&file.stage)
+    .bind(&file.path)
+    .bind(&file.etag)
+    .bind(file.bytes)
+    .bind(file.loaded_on)
+    .bind(file.status.as_str())
+    .bind(file.rows_parsed)
+    .bind(file.rows_loaded)
+    .bind(file.error_limit)
+    .bind(file.error_count)
+    .bind(&file.first_error)
+    .bind(file.first_error_line)
+    .bind(file.first_error_character)
+    .bind(&file.first_error_column)
+    .bind(i64::from(file.forced))
+    .bind(&file.user)
+    .bind(&file.query_id)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Loads of one table, or of all; oldest first.
+pub(super) async fn list(pool: &SqlitePool, table_id: Option<i64>) -> Result<Vec<CommittedLoad>> {
+    let query = match table_id {
+        Some(_) => "SELECT * FROM frazil_load WHERE table_id = ? ORDER BY load_id",
+        None => "SELECT * FROM frazil_load WHERE ? IS NULL ORDER BY load_id",
+    };
+    let rows = sqlx::query(query).bind(table_id).fetch_all(pool).await?;
+    rows.iter().map(read).collect()
+}
+
+fn read(row: &SqliteRow) -> Result<CommittedLoad> {
+    let status: String = row.try_get("status")?;
+    Ok(CommittedLoad {
+        table_id: row.try_get("table_id")?,
+        snapshot: row.try_get("snapshot_id")?,
+        forgotten: row.try_get::<i64, _>("forgotten")? != 0,
+        load: FileLoad {
+            location: row.try_get("location")?,
+            stage: row.try_get("stage")?,
+            path: row.try_get("path")?,
+            etag: row.try_get("etag")?,
+            bytes: row.try_get("bytes")?,
+            loaded_on: row.try_get("loaded_on")?,
+            status: LoadStatus::parse(&status)
+                .ok_or_else(|| CatalogError::Damaged(format!("load status '{status}'")))?,
+            rows_parsed: row.try_get("rows_parsed")?,
+            rows_loaded: row.try_get("rows_loaded")?,
+            error_limit: row.try_get("error_limit")?,
+            error_count: row.try_get("error_count")?,
+            first_error: row.try_get("first_error")?,
+            first_error_line: row.try_get("first_error_line")?,
+            first_error_character: row.try_get("first_error_character")?,
+            first_error_column: row.try_get("first_error_column")?,
+            forced: row.try_get::<i64, _>("forced")? != 0,
+            user: row.try_get("user_name")?,
+            query_id: row.try_get("query_id")?,
+        },
+    })
+}

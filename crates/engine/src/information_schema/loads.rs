@@ -1,0 +1,177 @@
+//! What COPY INTO loaded: the view LOAD_HISTORY and the table function COPY_HISTORY.
+
+use frazil_catalog::{CommittedLoad, TableInfo};
+use frazil_common::{Code, Privilege, SqlType, UserError};
+use frazil_dialect::parse_object_name_text;
+use frazil_governance::{HiddenError, Requirement};
+use frazil_planner::FunctionValue;
+
+use super::history::{Arguments, Given};
+use super::{INSTANT, NUMBER, Rows, Scope, TEXT};
+use crate::resolve::objects::{parents_of, table_object};
+use crate::statements::context::StatementContext;
+use crate::statements::lookup::of_table;
+use crate::statements::outcome::Cell;
+
+/// How far back the view and the function look, as Snowflake's do.
+const DAYS_SHOWN: i64 = 14;
+const MICROS_PER_DAY: i64 = 86_400_000_000;
+
+fn status(load: &CommittedLoad) -> &'static str {
+    use frazil_catalog::LoadStatus::*;
+    match load.load.status {
+        Loaded => "Loaded",
+        PartiallyLoaded => "Partially loaded",
+        LoadFailed => "Load failed",
+    }
+}
+
+fn since(context: &StatementContext) -> i64 {
+    context.facts.now_micros - DAYS_SHOWN * MICROS_PER_DAY
+}
+
+/// Loads into the database's tables that the role sees, of the last 14 days.
+pub(super) async fn load_history(scope: &Scope<'_>) -> Result<Rows, UserError> {
+    let mut rows = Rows::new(
+        "LOAD_HISTORY",
+        &[
+            ("SCHEMA_NAME", TEXT),
+            ("FILE_NAME", TEXT),
+            ("TABLE_NAME", TEXT),
+            ("LAST_LOAD_TIME", INSTANT),
+            ("STATUS", TEXT),
+            ("ROW_COUNT", NUMBER),
+            ("ROW_PARSED", NUMBER),
+            ("FIRST_ERROR_MESSAGE", TEXT),
+            ("FIRST_ERROR_LINE_NUMBER", NUMBER),
+            ("FIRST_ERROR_CHARACTER_POSITION", NUMBER),
+            ("FIRST_ERROR_COL_NAME", TEXT),
+            ("ERROR_COUNT", NUMBER),
+            ("ERROR_LIMIT", NUMBER),
+        ],
+    );
+    let since = since(scope.context);
+    let tables: Vec<_> = scope
+        .view
+        .tables()
+        .filter(|table| table.name.database == scope.database.name && table.table_id >= 0)
+        .filter(|table| of_table(&scope.view, (*table).clone()).is_visible(scope.context))
+        .cloned()
+        .collect();
+    for found in scope.context.shared.catalog.loads(None).await? {
+        let Some(table) = tables.iter().find(|table| table.table_id == found.table_id) else {
+            continue;
+        };
+        if found.load.loaded_on < since {
+            continue;
+        }
+        let load = &found.load;
+        rows.push(vec![
+            Cell::from(table.name.schema.as_str()),
+            Cell::from(format!("{}{}", load.stage, load.path)),
+            Cell::from(table.name.name.as_str()),
+            Cell::Instant(load.loaded_on),
+            Cell::from(load.status.as_str()),
+            Cell::from(load.rows_loaded),
+            Cell::from(load.rows_parsed),
+            Cell::from(load.first_error.clone()),
+            Cell::from(load.first_error_line),
+            Cell::from(load.first_error_character),
+            Cell::from(load.first_error_column.clone()),
+            Cell::from(load.error_count),
+            Cell::from(load.error_limit),
+        ]);
+    }
+    Ok(rows)
+}
+
+/// COPY_HISTORY(TABLE_NAME => 'db.schema.table', START_TIME => … [, END_TIME => …]).
+pub(super) async fn copy_history(
+    context: &StatementContext,
+    arguments: &Arguments,
+) -> Result<Rows, UserError> {
+    let given =
+        Given::read(context, "COPY_HISTORY", &["TABLE_NAME", "START_TIME", "END_TIME"], arguments)?;
+    let missing = |name: &str| {
+        UserError::new(
+            Code::InvalidArgument,
+            format!("Required argument '{name}' of function COPY_HISTORY is missing."),
+        )
+    };
+    let name = match given.value("TABLE_NAME") {
+        Some(FunctionValue::Identifier(name)) => name.clone(),
+        Some(FunctionValue::Text(text)) => parse_object_name_text(text)?,
+        _ => return Err(missing("TABLE_NAME")),
+    };
+    let start = given.instant("START_TIME")?.ok_or_else(|| missing("START_TIME"))?;
+    let end = given.instant("END_TIME")?.unwrap_or(i64::MAX);
+    let name = context.qualify(&name)?;
+    let view = context.shared.catalog.head_view().await?;
+    let table =
+        view.table(&name).cloned().ok_or_else(|| UserError::not_found("Table", &name))?;
+    context.authorize(&[Requirement::new(
+        table_object(&table),
+        parents_of(&view, &name),
+        Privilege::Select,
+    )
+    .or(Privilege::Insert)
+    .or(Privilege::Ownership)
+    .hidden_as(HiddenError::DoesNotExist)])?;
+    let start = start.max(since(context));
+    let mut rows = Rows::new("COPY_HISTORY", &COPY_COLUMNS);
+    for found in context.shared.catalog.loads(Some(table.table_id)).await? {
+        if (start..=end).contains(&found.load.loaded_on) {
+            rows.push(copy_row(&found, &table));
+        }
+    }
+    Ok(rows)
+}
+
+const COPY_COLUMNS: [(&str, SqlType); 20] = [
+    ("FILE_NAME", TEXT),
+    ("STAGE_LOCATION", TEXT),
+    ("LAST_LOAD_TIME", INSTANT),
+    ("ROW_COUNT", NUMBER),
+    ("ROW_PARSED", NUMBER),
+    ("FILE_SIZE", NUMBER),
+    ("FIRST_ERROR_MESSAGE", TEXT),
+    ("FIRST_ERROR_LINE_NUMBER", NUMBER),
+    ("FIRST_ERROR_CHARACTER_POS", NUMBER),
+    ("FIRST_ERROR_COLUMN_NAME", TEXT),
+    ("ERROR_COUNT", NUMBER),
+    ("ERROR_LIMIT", NUMBER),
+    ("STATUS", TEXT),
+    ("TABLE_CATALOG_NAME", TEXT),
+    ("TABLE_SCHEMA_NAME", TEXT),
+    ("TABLE_NAME", TEXT),
+    ("PIPE_CATALOG_NAME", TEXT),
+    ("PIPE_SCHEMA_NAME", TEXT),
+    ("PIPE_NAME", TEXT),
+    ("PIPE_RECEIVED_TIME", INSTANT),
+];
+
+fn copy_row(found: &CommittedLoad, table: &TableInfo) -> Vec<Cell> {
+    let load = &found.load;
+    vec![
+        Cell::from(load.path.as_str()),
+        Cell::from(load.stage.as_str()),
+        Cell::Instant(load.loaded_on),
+        Cell::from(load.rows_loaded),
+        Cell::from(load.rows_parsed),
+        Cell::from(load.bytes),
+        Cell::from(load.first_error.clone()),
+        Cell::from(load.first_error_line),
+        Cell::from(load.first_error_character),
+        Cell::from(load.first_error_column.clone()),
+        Cell::from(load.error_count),
+        Cell::from(load.error_limit),
+        Cell::from(status(found)),
+        Cell::from(table.name.database.as_str()),
+        Cell::from(table.name.schema.as_str()),
+        Cell::from(table.name.name.as_str()),
+        Cell::Null,
+        Cell::Null,
+        Cell::Null,
+        Cell::Null,
+    ]
+}
