@@ -97,3 +97,54 @@ def test_acknowledged_commits_survive_kill(tmp_path):
     )
     assert "fault" not in doctor.stdout.replace("no fault found", ""), doctor.stdout
     assert "missing file" not in doctor.stdout, doctor.stdout
+
+
+@pytest.mark.skipif(CONNECTOR_MAJOR != 4, reason="one connector generation is enough")
+def test_a_killed_copy_leaves_all_or_nothing(tmp_path):
+    """Files of 1000 rows each are loaded one by one; the server dies in between, at random."""
+    directory = tmp_path / "data"
+    files, kills = 40, 8
+    server = start_server(directory)
+    with server.connect() as connection:
+        cursor = connection.cursor()
+        cursor.execute("CREATE DATABASE crash")
+        cursor.execute("CREATE STAGE crash.public.st")
+        cursor.execute("CREATE TABLE crash.public.t (f INT, n INT)")
+        for number in range(files):
+            cursor.execute(
+                f"COPY INTO @crash.public.st/{number}.csv FROM (SELECT {number}, SEQ4() FROM"
+                " TABLE(GENERATOR(ROWCOUNT => 1000))) SINGLE = TRUE FILE_FORMAT = (TYPE = CSV COMPRESSION = NONE)"
+            )
+    random.seed(11)
+    pattern = [f"FILES = ('{n}.csv', '{n + 1}.csv')" for n in range(0, files, 2)]
+
+    def load(server):
+        try:
+            connection = server.connect(database="CRASH", schema="PUBLIC", login_timeout=5, network_timeout=5)
+            for chosen in pattern:
+                connection.cursor().execute(f"COPY INTO t FROM @st {chosen}")
+        except Exception:  # noqa: BLE001 - the server is killed under the client's feet
+            return
+
+    for _ in range(kills):
+        loaders = [threading.Thread(target=load, args=(server,), daemon=True) for _ in range(2)]
+        for thread in loaders:
+            thread.start()
+        time.sleep(0.2 + random.random() * 0.6)
+        server.process.send_signal(signal.SIGKILL)
+        server.process.wait()
+        for thread in loaders:
+            thread.join(timeout=1)
+        server = start_server(directory)
+        with server.connect(database="CRASH", schema="PUBLIC") as connection:
+            found = connection.cursor().execute("SELECT f, COUNT(*), COUNT(DISTINCT n) FROM t GROUP BY f").fetchall()
+        loaded = {row[0] for row in found}
+        assert all(row[1:] == (1000, 1000) for row in found), found
+        # A statement's two files are there together or not at all.
+        assert all((number ^ 1) in loaded for number in loaded), loaded
+    load(server)
+    with server.connect(database="CRASH", schema="PUBLIC") as connection:
+        total = connection.cursor().execute("SELECT COUNT(*), COUNT(DISTINCT f) FROM t").fetchone()
+        assert total == (files * 1000, files)
+    server.process.terminate()
+    assert server.process.wait(timeout=60) == 0

@@ -81,3 +81,83 @@ def test_write_pandas(connection, name):
     back = cursor.execute(f"SELECT * FROM {name} ORDER BY ID").fetch_pandas_all()
     assert list(back["NAME"]) == list(frame["NAME"])
     assert (back["SCORE"] - frame["SCORE"]).abs().max() < 1e-12
+
+
+def test_put_detects_what_is_packed_already(cursor, name, tmp_path):
+    cursor.execute(f"CREATE STAGE {name}")
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"1\n2\n"))
+    (tmp_path / "b.csv").write_text("3\n")
+    cursor.execute(f"PUT file://{tmp_path}/*.csv* @{name} PARALLEL = 2")
+    rows = {row[0]: row for row in cursor.fetchall()}
+    assert {row[6] for row in rows.values()} == {"UPLOADED"}
+    assert (rows["a.csv.gz"][1], rows["a.csv.gz"][4].upper()) == ("a.csv.gz", "GZIP")
+    assert (rows["b.csv"][1], rows["b.csv"][5].upper()) == ("b.csv.gz", "GZIP")
+    cursor.execute(f"SELECT SUM($1::INT) FROM @{name}")
+    assert cursor.fetchone() == (6,)
+
+
+def test_table_and_user_stages(cursor, name, tmp_path):
+    source = tmp_path / "rows.csv"
+    source.write_text("1\n2\n")
+    cursor.execute(f"CREATE TABLE {name} (A INT)")
+    cursor.execute(f"PUT file://{source} @%{name}")
+    cursor.execute(f"LIST @%{name}")
+    assert [row[0] for row in cursor.fetchall()] == ["rows.csv.gz"]
+    cursor.execute(f"COPY INTO {name} PURGE = TRUE")
+    assert cursor.fetchone()[:4] == ("rows.csv.gz", "LOADED", 2, 2)
+    cursor.execute(f"LIST @%{name}")
+    assert cursor.fetchall() == []
+    cursor.execute(f"PUT file://{source} @~/{name} AUTO_COMPRESS = FALSE")
+    cursor.execute(f"COPY INTO {name} FROM @~/{name}")
+    assert cursor.fetchone()[3] == 2
+    cursor.execute(f"REMOVE @~/{name}")
+    assert cursor.fetchone() == (f"{name}/rows.csv", "removed")
+
+
+def test_unload_and_get(cursor, name, tmp_path):
+    cursor.execute(f"CREATE STAGE {name}")
+    cursor.execute(
+        f"COPY INTO @{name}/part FROM (SELECT SEQ4() AS N, 'x,y' AS T FROM TABLE(GENERATOR(ROWCOUNT => 5000)))"
+        " FILE_FORMAT = (TYPE = CSV FIELD_OPTIONALLY_ENCLOSED_BY = '\"') HEADER = TRUE MAX_FILE_SIZE = 20000"
+    )
+    assert cursor.fetchone()[0] == 5000
+    target = tmp_path / "back"
+    target.mkdir()
+    cursor.execute(f"GET @{name} file://{target}/ PARALLEL = 4 PATTERN = '.*csv.*'")
+    assert {row[2] for row in cursor.fetchall()} == {"DOWNLOADED"}
+    frames = [pd.read_csv(path) for path in sorted(target.iterdir())]
+    frame = pd.concat(frames)
+    assert list(frame.columns) == ["N", "T"]
+    assert sorted(frame["N"]) == list(range(5000))
+    assert set(frame["T"]) == {"x,y"}
+    cursor.execute(
+        f"COPY INTO @{name}/t.parquet FROM (SELECT SEQ4() AS N FROM TABLE(GENERATOR(ROWCOUNT => 10)))"
+        " FILE_FORMAT = (TYPE = PARQUET) HEADER = TRUE SINGLE = TRUE"
+    )
+    cursor.execute(f"GET @{name}/t.parquet file://{target}/")
+    assert sorted(pd.read_parquet(target / "t.parquet")["N"]) == list(range(10))
+
+
+def test_write_pandas_options(connection, name):
+    frame = pd.DataFrame(
+        {
+            "id": range(100),
+            "at": pd.date_range("2024-01-01", periods=100, freq="h"),
+            "zoned": pd.date_range("2024-01-01", periods=100, freq="h", tz="UTC"),
+            "text": [None if i % 10 == 0 else f"é{i}" for i in range(100)],
+        }
+    )
+    options = {"auto_create_table": True, "quote_identifiers": False, "use_logical_type": True}
+    success, chunks, rows, _ = write_pandas(connection, frame, name, chunk_size=30, **options)
+    assert (success, chunks, rows) == (True, 4, 100)
+    cursor = connection.cursor()
+    cursor.execute(f"SELECT COUNT(*), COUNT(text), MIN(at)::VARCHAR, MAX(id) FROM {name}")
+    assert cursor.fetchone() == (100, 90, "2024-01-01 00:00:00.000", 99)
+    success, _, rows, _ = write_pandas(connection, frame.head(5), name, overwrite=True, **options)
+    assert (success, rows) == (True, 5)
+    assert cursor.execute(f"SELECT COUNT(*) FROM {name}").fetchone() == (5,)
+    success, _, rows, _ = write_pandas(
+        connection, frame.tail(3), name, quote_identifiers=False, use_logical_type=True, compression="snappy"
+    )
+    assert (success, rows) == (True, 3)
+    assert cursor.execute(f"SELECT COUNT(*), MAX(id) FROM {name}").fetchone() == (8, 99)

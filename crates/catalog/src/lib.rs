@@ -26,7 +26,7 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 pub use changes::{CatalogChange, CommitMeta, CommitOutcome, CommitRequest};
 pub use error::{CatalogError, Result};
 pub use files::FileSet;
-pub use loads::{CommittedLoad, FileLoad, LOAD_METADATA_DAYS, LoadStatus, TableLoads};
+pub use loads::{CommittedLoad, FileLoad, LOAD_METADATA_DAYS, LoadError, LoadStatus, TableLoads};
 pub use migrations::Migration;
 pub use objects::{
     Autoincrement, ColumnInfo, DatabaseInfo, Head, SchemaInfo, SnapshotInfo, TableInfo, TableKind,
@@ -208,6 +208,11 @@ impl Catalog {
     /// [`LOAD_METADATA_DAYS`] may be among them.
     pub async fn loads(&self, table_id: Option<i64>) -> Result<Vec<CommittedLoad>> {
         self.inner.store.loads(table_id).await
+    }
+
+    /// The rows that a statement's load into a table left out, as far as they were kept.
+    pub async fn load_errors(&self, table_id: i64, query_id: &str) -> Result<Vec<LoadError>> {
+        self.inner.store.load_errors(table_id, query_id).await
     }
 
     /// Faults in the catalog database; empty when sound.

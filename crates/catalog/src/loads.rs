@@ -61,6 +61,27 @@ pub struct FileLoad {
     pub forced: bool,
     pub user: String,
     pub query_id: String,
+    /// The first errors, for VALIDATE. Empty when read back with the load.
+    pub errors: Vec<LoadError>,
+}
+
+/// A row that a load left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadError {
+    pub message: String,
+    /// The file as COPY's answer names it.
+    pub file: String,
+    pub line: i64,
+    pub character: Option<i64>,
+    pub byte_offset: i64,
+    /// `parsing` or `conversion`.
+    pub category: String,
+    pub code: i64,
+    pub sql_state: String,
+    pub column: Option<String>,
+    pub row: i64,
+    pub start_line: i64,
+    pub record: Option<String>,
 }
 
 impl FileLoad {

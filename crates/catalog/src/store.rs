@@ -6,7 +6,7 @@ use frazil_common::SnapshotId;
 use crate::changes::{CommitOutcome, CommitRequest};
 use crate::error::Result;
 use crate::files::FileSet;
-use crate::loads::CommittedLoad;
+use crate::loads::{CommittedLoad, LoadError};
 use crate::objects::{Head, SnapshotInfo, TableSize};
 use crate::view::Definitions;
 
@@ -40,6 +40,8 @@ pub trait CatalogStore: Send + Sync + std::fmt::Debug {
     async fn file_paths(&self) -> Result<Vec<(String, i64)>>;
     /// Loads of one table, or of all; oldest first.
     async fn loads(&self, table_id: Option<i64>) -> Result<Vec<CommittedLoad>>;
+    /// Rows that a statement's load into a table left out.
+    async fn load_errors(&self, table_id: i64, query_id: &str) -> Result<Vec<LoadError>>;
     /// Faults found in the database; empty when sound.
     async fn integrity(&self) -> Result<Vec<String>>;
     /// Takes `count` values of a counter; gives the first. Durable, gaps are possible.

@@ -76,7 +76,6 @@ impl Engine {
         let lake = Lake::open(catalog.clone(), directory.path(), Default::default()).await?;
         let registry = Registry::new(accounts.clone(), directory.models_path());
         let stages = Arc::new(LocalStages::open(&directory.stages_path(), STAGE_FILE_BYTES_MAX)?);
-        runtime.register_stages(stages.object_store())?;
         let results = Results::open(&directory.results_path())?;
         let shared = Arc::new(Shared {
             history: History::start(accounts.clone()),

@@ -5,7 +5,9 @@ use sqlx::{Row, Sqlite, Transaction};
 
 use super::commit::{NewSnapshot, conflict};
 use crate::error::{CatalogError, Result};
-use crate::loads::{CommittedLoad, FileLoad, LOAD_METADATA_DAYS, LoadStatus, TableLoads};
+use crate::loads::{
+    CommittedLoad, FileLoad, LOAD_METADATA_DAYS, LoadError, LoadStatus, TableLoads,
+};
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
@@ -45,14 +47,19 @@ pub(super) async fn apply(new: &mut NewSnapshot<'_>, change: &TableLoads) -> Res
         }
         insert(new.tx, table_id, new.snapshot, file).await?;
     }
-    // The oldest record stays: it tells when the table was first loaded.
+    // A living table's oldest record stays: it tells when the table was first loaded.
     sqlx::query(
-        "DELETE FROM frazil_load WHERE table_id = ? AND loaded_on < ? AND load_id > \
-         (SELECT min(load_id) FROM frazil_load WHERE table_id = ?)",
+        "DELETE FROM frazil_load WHERE loaded_on < ? AND (EXISTS (SELECT 1 FROM frazil_load older \
+         WHERE older.table_id = frazil_load.table_id AND older.load_id < frazil_load.load_id) \
+         OR NOT EXISTS (SELECT 1 FROM ducklake_table live \
+         WHERE live.table_id = frazil_load.table_id AND live.end_snapshot IS NULL))",
     )
-    .bind(table_id)
     .bind(expired)
-    .bind(table_id)
+    .execute(&mut **new.tx)
+    .await?;
+    sqlx::query(
+        "DELETE FROM frazil_load_error WHERE load_id NOT IN (SELECT load_id FROM frazil_load)",
+    )
     .execute(&mut **new.tx)
     .await?;
     Ok(())
@@ -64,7 +71,7 @@ async fn insert(
     snapshot: i64,
     file: &FileLoad,
 ) -> Result<()> {
-    sqlx::query(
+    let load_id = sqlx::query(
         "INSERT INTO frazil_load (table_id, snapshot_id, forgotten, location, stage, path, etag, \
          bytes, loaded_on, status, rows_parsed, rows_loaded, error_limit, error_count, first_error, \
          first_error_line, first_error_character, first_error_column, forced, user_name, query_id) \
@@ -91,8 +98,61 @@ async fn insert(
     .bind(&file.user)
     .bind(&file.query_id)
     .execute(&mut **tx)
-    .await?;
+    .await?
+    .last_insert_rowid();
+    for error in &file.errors {
+        sqlx::query("INSERT INTO frazil_load_error VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+            .bind(load_id)
+            .bind(&error.message)
+            .bind(&error.file)
+            .bind(error.line)
+            .bind(error.character)
+            .bind(error.byte_offset)
+            .bind(&error.category)
+            .bind(error.code)
+            .bind(&error.sql_state)
+            .bind(&error.column)
+            .bind(error.row)
+            .bind(error.start_line)
+            .bind(&error.record)
+            .execute(&mut **tx)
+            .await?;
+    }
     Ok(())
+}
+
+/// Rows that a statement's load into a table left out.
+pub(super) async fn errors(
+    pool: &SqlitePool,
+    table_id: i64,
+    query_id: &str,
+) -> Result<Vec<LoadError>> {
+    let rows = sqlx::query(
+        "SELECT e.* FROM frazil_load l JOIN frazil_load_error e ON e.load_id = l.load_id \
+         WHERE l.table_id = ? AND l.query_id = ? ORDER BY l.load_id, e.row_number",
+    )
+    .bind(table_id)
+    .bind(query_id)
+    .fetch_all(pool)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(LoadError {
+                message: row.try_get("message")?,
+                file: row.try_get("file")?,
+                line: row.try_get("line")?,
+                character: row.try_get("character")?,
+                byte_offset: row.try_get("byte_offset")?,
+                category: row.try_get("category")?,
+                code: row.try_get("code")?,
+                sql_state: row.try_get("sql_state")?,
+                column: row.try_get("column_name")?,
+                row: row.try_get("row_number")?,
+                start_line: row.try_get("start_line")?,
+                record: row.try_get("record")?,
+            })
+        })
+        .collect()
 }
 
 /// Loads of one table, or of all; oldest first.
@@ -131,6 +191,7 @@ fn read(row: &SqliteRow) -> Result<CommittedLoad> {
             forced: row.try_get::<i64, _>("forced")? != 0,
             user: row.try_get("user_name")?,
             query_id: row.try_get("query_id")?,
+            errors: Vec::new(),
         },
     })
 }

@@ -20,7 +20,7 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 use crate::changes::{CommitOutcome, CommitRequest};
 use crate::error::{CatalogError, Result};
 use crate::files::FileSet;
-use crate::loads::CommittedLoad;
+use crate::loads::{CommittedLoad, LoadError};
 use crate::migrations::{MIGRATIONS, Migration};
 use crate::objects::{Head, SnapshotInfo, TableSize};
 use crate::store::CatalogStore;
@@ -229,6 +229,10 @@ impl CatalogStore for SqliteStore {
 
     async fn loads(&self, table_id: Option<i64>) -> Result<Vec<CommittedLoad>> {
         loads::list(&self.readers, table_id).await
+    }
+
+    async fn load_errors(&self, table_id: i64, query_id: &str) -> Result<Vec<LoadError>> {
+        loads::errors(&self.readers, table_id, query_id).await
     }
 
     async fn integrity(&self) -> Result<Vec<String>> {

@@ -50,4 +50,7 @@ CREATE INDEX IF NOT EXISTS frazil_tag_object ON frazil_tag(object_id);
 CREATE INDEX IF NOT EXISTS frazil_column_tag_table ON frazil_column_tag(table_id);
 -- What COPY INTO loaded; `location` is <stage id>/<path>.
 CREATE TABLE IF NOT EXISTS frazil_load(load_id INTEGER PRIMARY KEY AUTOINCREMENT, table_id BIGINT NOT NULL, snapshot_id BIGINT NOT NULL, forgotten INTEGER NOT NULL, location TEXT NOT NULL, stage TEXT NOT NULL, path TEXT NOT NULL, etag TEXT NOT NULL, bytes BIGINT NOT NULL, loaded_on BIGINT NOT NULL, status TEXT NOT NULL, rows_parsed BIGINT NOT NULL, rows_loaded BIGINT NOT NULL, error_limit BIGINT NOT NULL, error_count BIGINT NOT NULL, first_error TEXT, first_error_line BIGINT, first_error_character BIGINT, first_error_column TEXT, forced INTEGER NOT NULL, user_name TEXT NOT NULL, query_id TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS frazil_load_error(load_id INTEGER NOT NULL, message TEXT NOT NULL, file TEXT NOT NULL, line BIGINT NOT NULL, "character" BIGINT, byte_offset BIGINT NOT NULL, category TEXT NOT NULL, code BIGINT NOT NULL, sql_state TEXT NOT NULL, column_name TEXT, row_number BIGINT NOT NULL, start_line BIGINT NOT NULL, record TEXT);
+CREATE INDEX IF NOT EXISTS frazil_load_error_load ON frazil_load_error(load_id);
 CREATE INDEX IF NOT EXISTS frazil_load_file ON frazil_load(table_id, location);
+CREATE INDEX IF NOT EXISTS frazil_load_time ON frazil_load(loaded_on);

@@ -58,6 +58,10 @@ impl<'a> Given<'a> {
         Ok(Given { context, function, values })
     }
 
+    pub(super) fn function(&self) -> &str {
+        self.function
+    }
+
     pub(super) fn value(&self, name: &str) -> Option<&FunctionValue> {
         self.values
             .iter()
@@ -73,7 +77,7 @@ impl<'a> Given<'a> {
         )
     }
 
-    fn text(&self, name: &str) -> Result<Option<String>, UserError> {
+    pub(super) fn text(&self, name: &str) -> Result<Option<String>, UserError> {
         match self.value(name) {
             None => Ok(None),
             Some(FunctionValue::Text(text) | FunctionValue::Number(text)) => Ok(Some(text.clone())),

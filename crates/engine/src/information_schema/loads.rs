@@ -1,5 +1,7 @@
 //! What COPY INTO loaded: the view LOAD_HISTORY and the table function COPY_HISTORY.
 
+use std::sync::Arc;
+
 use frazil_catalog::{CommittedLoad, TableInfo};
 use frazil_common::{Code, Privilege, SqlType, UserError};
 use frazil_dialect::parse_object_name_text;
@@ -10,6 +12,7 @@ use super::history::{Arguments, Given};
 use super::{INSTANT, NUMBER, Rows, Scope, TEXT};
 use crate::resolve::objects::{parents_of, table_object};
 use crate::statements::context::StatementContext;
+use crate::statements::copy_into_table::{ERROR_COLUMNS, error_cells};
 use crate::statements::lookup::of_table;
 use crate::statements::outcome::Cell;
 
@@ -85,6 +88,36 @@ pub(super) async fn load_history(scope: &Scope<'_>) -> Result<Rows, UserError> {
     Ok(rows)
 }
 
+fn missing(given: &Given<'_>, name: &str) -> UserError {
+    UserError::new(
+        Code::InvalidArgument,
+        format!("Required argument '{name}' of function {} is missing.", given.function()),
+    )
+}
+
+/// The table of the argument TABLE_NAME, which the role must hold one of the privileges on.
+async fn loaded_table(
+    context: &StatementContext,
+    given: &Given<'_>,
+    privileges: &[Privilege],
+) -> Result<Arc<TableInfo>, UserError> {
+    let name = match given.value("TABLE_NAME") {
+        Some(FunctionValue::Identifier(name)) => name.clone(),
+        Some(FunctionValue::Text(text)) => parse_object_name_text(text)?,
+        _ => return Err(missing(given, "TABLE_NAME")),
+    };
+    let name = context.qualify(&name)?;
+    let view = context.shared.catalog.head_view().await?;
+    let table = view.table(&name).cloned().ok_or_else(|| UserError::not_found("Table", &name))?;
+    let mut requirement =
+        Requirement::new(table_object(&table), parents_of(&view, &name), Privilege::Ownership);
+    for privilege in privileges {
+        requirement = requirement.or(*privilege);
+    }
+    context.authorize(&[requirement.hidden_as(HiddenError::DoesNotExist)])?;
+    Ok(table)
+}
+
 /// COPY_HISTORY(TABLE_NAME => 'db.schema.table', START_TIME => … [, END_TIME => …]).
 pub(super) async fn copy_history(
     context: &StatementContext,
@@ -92,37 +125,41 @@ pub(super) async fn copy_history(
 ) -> Result<Rows, UserError> {
     let given =
         Given::read(context, "COPY_HISTORY", &["TABLE_NAME", "START_TIME", "END_TIME"], arguments)?;
-    let missing = |name: &str| {
-        UserError::new(
-            Code::InvalidArgument,
-            format!("Required argument '{name}' of function COPY_HISTORY is missing."),
-        )
-    };
-    let name = match given.value("TABLE_NAME") {
-        Some(FunctionValue::Identifier(name)) => name.clone(),
-        Some(FunctionValue::Text(text)) => parse_object_name_text(text)?,
-        _ => return Err(missing("TABLE_NAME")),
-    };
-    let start = given.instant("START_TIME")?.ok_or_else(|| missing("START_TIME"))?;
+    let start = given.instant("START_TIME")?.ok_or_else(|| missing(&given, "START_TIME"))?;
     let end = given.instant("END_TIME")?.unwrap_or(i64::MAX);
-    let name = context.qualify(&name)?;
-    let view = context.shared.catalog.head_view().await?;
-    let table =
-        view.table(&name).cloned().ok_or_else(|| UserError::not_found("Table", &name))?;
-    context.authorize(&[Requirement::new(
-        table_object(&table),
-        parents_of(&view, &name),
-        Privilege::Select,
-    )
-    .or(Privilege::Insert)
-    .or(Privilege::Ownership)
-    .hidden_as(HiddenError::DoesNotExist)])?;
+    let privileges = [Privilege::Select, Privilege::Insert];
+    let table = loaded_table(context, &given, &privileges).await?;
     let start = start.max(since(context));
     let mut rows = Rows::new("COPY_HISTORY", &COPY_COLUMNS);
     for found in context.shared.catalog.loads(Some(table.table_id)).await? {
         if (start..=end).contains(&found.load.loaded_on) {
             rows.push(copy_row(&found, &table));
         }
+    }
+    Ok(rows)
+}
+
+/// VALIDATE(table, JOB_ID => '_last' or a query id): the rows that a past COPY left out.
+pub(super) async fn validate(
+    context: &StatementContext,
+    arguments: &Arguments,
+) -> Result<Rows, UserError> {
+    let given = Given::read(context, "VALIDATE", &["TABLE_NAME", "JOB_ID"], arguments)?;
+    // Rejected records are the loader's business; policies on reading do not reach them.
+    let table = loaded_table(context, &given, &[Privilege::Insert]).await?;
+    let job = given.text("JOB_ID")?.ok_or_else(|| missing(&given, "JOB_ID"))?;
+    let job = match job.as_str() {
+        "_last" => {
+            let own = &context.state.query_ids;
+            let loads = context.shared.catalog.loads(Some(table.table_id)).await?;
+            let last = loads.into_iter().rev().find(|found| own.contains(&found.load.query_id));
+            last.map(|found| found.load.query_id).unwrap_or_default()
+        }
+        id => id.to_string(),
+    };
+    let mut rows = Rows::new("VALIDATE", &ERROR_COLUMNS);
+    for error in context.shared.catalog.load_errors(table.table_id, &job).await? {
+        rows.push(error_cells(error));
     }
     Ok(rows)
 }

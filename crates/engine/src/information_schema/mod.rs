@@ -164,6 +164,7 @@ pub(crate) async fn function(
 ) -> Result<Option<Relation>, UserError> {
     let own = name.rsplit('.').next().unwrap_or(name).to_uppercase();
     let rows = match own.as_str() {
+        "VALIDATE" => Some(loads::validate(context, arguments).await?),
         "COPY_HISTORY" => Some(loads::copy_history(context, arguments).await?),
         _ => history::function(context, &own, arguments).await?,
     };

@@ -80,9 +80,7 @@ pub(crate) async fn files_relation(
             }
             (Rows::Parquet(schema), values, 1)
         }
-        FormatType::Json => {
-            (Rows::Json, vec![Column::new(WHOLE_ROW, SqlType::Variant, true)], 1)
-        }
+        FormatType::Json => (Rows::Json, vec![Column::new(WHOLE_ROW, SqlType::Variant, true)], 1),
         FormatType::Csv if layout == Layout::Names => {
             let names = headers(context, location, files, format).await?;
             let values: Vec<Column> =
@@ -124,8 +122,7 @@ async fn first_width(
 ) -> Result<usize, UserError> {
     let Some(first) = files.first() else { return Ok(1) };
     let stages = &context.shared.stages;
-    let (_, rows) =
-        inspect(stages, location.stage_id, &first.path, format, WIDTH_ROWS).await?;
+    let (_, rows) = inspect(stages, location.stage_id, &first.path, format, WIDTH_ROWS).await?;
     Ok(rows.iter().map(Vec::len).max().unwrap_or(1))
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
-use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
@@ -49,17 +48,6 @@ impl QueryRuntime {
     /// Where statements compute, apart from the threads that talk to clients.
     pub fn handle(&self) -> &tokio::runtime::Handle {
         self.threads.handle()
-    }
-
-    /// Makes the stage files' store known to the operators.
-    pub fn register_stages(
-        &self,
-        store: Arc<dyn object_store::ObjectStore>,
-    ) -> Result<(), UserError> {
-        let url = ObjectStoreUrl::parse(crate::stages::parquet_files::STAGE_URL)
-            .map_err(UserError::internal)?;
-        self.state.runtime_env().register_object_store(url.as_ref(), store);
-        Ok(())
     }
 
     /// State to optimise and run plans with.

@@ -178,8 +178,7 @@ fn read_records(
     let mut header_seen = !format.parse_header;
     let strict = scan.log.as_ref().is_none_or(|log| log.is_strict());
     loop {
-        let found =
-            reader.next().map_err(|error| unreadable(&part.file().path, &error))?;
+        let found = reader.next().map_err(|error| unreadable(&part.file().path, &error))?;
         match found {
             Found::End => break,
             Found::Malformed(bad) => {
@@ -223,9 +222,10 @@ fn read_records(
         }
         let Some(fields) = &fields else { continue };
         // All fields are judged before the first is kept: a row is taken whole or not at all.
-        let broken = fields.iter().flatten().find_map(|field| {
-            text_of(format, &reader, *field).err().map(|error| (error, *field))
-        });
+        let broken = fields
+            .iter()
+            .flatten()
+            .find_map(|field| text_of(format, &reader, *field).err().map(|error| (error, *field)));
         if let Some((error, field)) = broken {
             let place = Some(reader.field_place(field));
             let bad = Bad { error, offset: reader.record_place().byte, field: Some(field), place };

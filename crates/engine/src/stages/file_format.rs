@@ -157,7 +157,8 @@ fn option_json(value: &OptionValue) -> Value {
     match value {
         OptionValue::Null => return Value::Null,
         OptionValue::Map(options) => {
-            let entries = options.iter().map(|(name, value)| (name.to_string(), option_json(value)));
+            let entries =
+                options.iter().map(|(name, value)| (name.to_string(), option_json(value)));
             return Value::Object(entries.collect());
         }
         OptionValue::List(values) => return values.iter().map(option_json).collect(),
@@ -243,8 +244,7 @@ fn belongs(format: FormatType, name: &str) -> bool {
         "ERROR_ON_COLUMN_COUNT_MISMATCH",
         "ENCODING",
     ];
-    let json =
-        ["STRIP_OUTER_ARRAY", "STRIP_NULL_VALUES", "ALLOW_DUPLICATE", "ENABLE_OCTAL"];
+    let json = ["STRIP_OUTER_ARRAY", "STRIP_NULL_VALUES", "ALLOW_DUPLICATE", "ENABLE_OCTAL"];
     let parquet =
         ["BINARY_AS_TEXT", "USE_LOGICAL_TYPE", "USE_VECTORIZED_SCANNER", "SNAPPY_COMPRESSION"];
     if csv.contains(&name) {

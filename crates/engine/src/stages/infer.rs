@@ -99,7 +99,11 @@ impl Kind {
             (a, b) if a == b => a,
             (Number { whole: w1, scale: s1 }, Number { whole: w2, scale: s2 }) => {
                 let (whole, scale) = (w1.max(w2), s1.max(s2));
-                if u32::from(whole) + u32::from(scale) <= 38 { Number { whole, scale } } else { Real }
+                if u32::from(whole) + u32::from(scale) <= 38 {
+                    Number { whole, scale }
+                } else {
+                    Real
+                }
             }
             (Number { .. } | Real, Number { .. } | Real) => Real,
             (Date | Timestamp, Date | Timestamp) => Timestamp,

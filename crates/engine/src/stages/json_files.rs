@@ -44,8 +44,7 @@ fn read_documents(
     let mut held = 0;
     let mut row = 0_i64;
     loop {
-        let document =
-            reader.next().map_err(|error| unreadable(&part.file().path, &error))?;
+        let document = reader.next().map_err(|error| unreadable(&part.file().path, &error))?;
         let Some(document) = document else { break };
         row += 1;
         let offset = i64::try_from(document.offset).unwrap_or(i64::MAX);
@@ -97,8 +96,7 @@ pub(crate) fn value_of(format: &FileFormat, text: &[u8]) -> Result<Option<Value>
         }
     };
     let value = parse_json_with(text, format.allow_duplicate)?;
-    let untouched =
-        !format.strip_null_values && !format.trim_space && format.null_if.is_empty();
+    let untouched = !format.strip_null_values && !format.trim_space && format.null_if.is_empty();
     if untouched {
         return Ok(value);
     }
@@ -113,9 +111,9 @@ fn adjusted(format: &FileFormat, value: Value) -> Value {
             let text = if format.trim_space { text.trim().to_string() } else { text };
             if format.null_if.contains(&text) { Value::Null } else { Value::Text(text) }
         }
-        Value::List(items) => Value::List(
-            items.into_iter().map(|item| adjusted(format, item)).filter(kept).collect(),
-        ),
+        Value::List(items) => {
+            Value::List(items.into_iter().map(|item| adjusted(format, item)).filter(kept).collect())
+        }
         Value::Object(fields) => Value::Object(
             fields
                 .into_iter()

@@ -207,9 +207,10 @@ mod tests {
 
     #[test]
     fn an_outer_array_is_taken_apart() {
-        assert_eq!(texts("[ {\"a\":1}, [2], 3,\"x\" ]\n[4]", true), [
-            "{\"a\":1}", "[2]", "3", "\"x\"", "4"
-        ]);
+        assert_eq!(
+            texts("[ {\"a\":1}, [2], 3,\"x\" ]\n[4]", true),
+            ["{\"a\":1}", "[2]", "3", "\"x\"", "4"]
+        );
         assert_eq!(texts("[1,2]", false), ["[1,2]"]);
     }
 

@@ -10,10 +10,15 @@ use datafusion::datasource::file_format::FileFormat as _;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use frazil_common::{Code, Column, SqlType, UserError};
 use frazil_functions::variant::{Value, VariantBuilder, row_to_value};
-use futures::StreamExt;
-use object_store::ObjectStoreExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryFutureExt};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::async_reader::{ParquetObjectReader, ParquetRecordBatchStreamBuilder};
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use crate::api::StageFile;
 use crate::stage_files::LocalStages;
@@ -103,6 +108,45 @@ fn sql_type(field: &Field) -> Option<SqlType> {
     }
 }
 
+/// A stage file as the Parquet reader wants it.
+struct StageReader {
+    store: Arc<dyn ObjectStore>,
+    location: Path,
+    bytes: u64,
+}
+
+impl AsyncFileReader for StageReader {
+    fn get_bytes(
+        &mut self,
+        range: std::ops::Range<u64>,
+    ) -> BoxFuture<'_, parquet::errors::Result<bytes::Bytes>> {
+        let external = |error| ParquetError::External(Box::new(error));
+        self.store.get_range(&self.location, range).map_err(external).boxed()
+    }
+
+    fn get_byte_ranges(
+        &mut self,
+        ranges: Vec<std::ops::Range<u64>>,
+    ) -> BoxFuture<'_, parquet::errors::Result<Vec<bytes::Bytes>>> {
+        let external = |error| ParquetError::External(Box::new(error));
+        async move { self.store.get_ranges(&self.location, &ranges).await.map_err(external) }
+            .boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, parquet::errors::Result<Arc<ParquetMetaData>>> {
+        async move {
+            let options = options.map(|options| options.metadata_options().clone());
+            let bytes = self.bytes;
+            let reader = ParquetMetaDataReader::new().with_metadata_options(options);
+            Ok(Arc::new(reader.load_and_finish(self, bytes).await?))
+        }
+        .boxed()
+    }
+}
+
 /// Reads one file into batches.
 pub(super) async fn read(part: FilePart, sender: BatchSender) -> Result<(), UserError> {
     let scan = &part.scan;
@@ -110,10 +154,9 @@ pub(super) async fn read(part: FilePart, sender: BatchSender) -> Result<(), User
         return Err(UserError::internal("a Parquet reader was given other files"));
     };
     let location = LocalStages::location(scan.stage_id, &part.file().path)?;
-    let reader = ParquetObjectReader::new(scan.stages.object_store(), location)
-        .with_file_size(part.file().size);
-    let builder =
-        ParquetRecordBatchStreamBuilder::new(reader).await.map_err(not_parquet)?;
+    let reader =
+        StageReader { store: scan.stages.object_store(), location, bytes: part.file().size };
+    let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(not_parquet)?;
     // Value column 0 is the whole row; the others follow the files' schema.
     let wanted = part.wanted_values();
     let whole = wanted.contains(&0);
@@ -131,11 +174,8 @@ pub(super) async fn read(part: FilePart, sender: BatchSender) -> Result<(), User
         .map(|(index, _)| index)
         .collect();
     let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
-    let mut stream = builder
-        .with_projection(mask)
-        .with_batch_size(BATCH_ROWS)
-        .build()
-        .map_err(not_parquet)?;
+    let mut stream =
+        builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(not_parquet)?;
     let mut row = 0_i64;
     while let Some(batch) = stream.next().await {
         let batch = batch.map_err(not_parquet)?;

@@ -132,9 +132,10 @@ impl StageScan {
             })
             .collect::<Result<_, UserError>>()?;
         let hidden = self.schema.fields().len() - visible;
-        let plan = LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(self.shared())), None)
-            .and_then(LogicalPlanBuilder::build)
-            .map_err(UserError::internal)?;
+        let plan =
+            LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(self.shared())), None)
+                .and_then(LogicalPlanBuilder::build)
+                .map_err(UserError::internal)?;
         Ok(Relation { object: None, name: None, columns, plan, accesses: Vec::new(), hidden })
     }
 
@@ -216,11 +217,6 @@ impl FilePart {
         self.projection.iter().copied().filter(|index| *index < self.scan.values).collect()
     }
 
-    /// A column's index where it is projected.
-    pub fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
     /// The batch of rows with their metadata columns.
     pub fn batch(&self, rows: ValueRows) -> Result<RecordBatch, UserError> {
         let count = rows.numbers.len();
@@ -266,7 +262,8 @@ impl PartitionStream for FilePart {
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(async move {
             let failed = sender.clone();
-            let result = match &part.scan.rows {
+            let scan = Arc::clone(&part.scan);
+            let result = match &scan.rows {
                 Rows::Csv(_) => csv_files::read(part, sender).await,
                 Rows::Json => json_files::read(part, sender).await,
                 Rows::Parquet(_) => parquet_files::read(part, sender).await,

@@ -393,7 +393,7 @@ pub(crate) async fn imported(
         context.shared.stages.head(location.stage_id, &location.path).await?.ok_or_else(|| {
             UserError::new(
                 Code::StageFileNotFound,
-                format!("File '{}' does not exist in stage '@{}'.", location.path, location.label),
+                format!("File '{}' does not exist in stage '{}'.", location.path, location.shown()),
             )
         })?;
     if file.size as usize > MODEL_FILE_BYTES_MAX {

@@ -152,10 +152,7 @@ pub(crate) async fn remove(
     let mut rows = Vec::with_capacity(files.len());
     for file in files {
         context.shared.stages.delete(location.stage_id, &file.path).await?;
-        rows.push(vec![
-            Cell::from(listed_name(&location, &file.path)),
-            Cell::from("removed"),
-        ]);
+        rows.push(vec![Cell::from(listed_name(&location, &file.path)), Cell::from("removed")]);
     }
     Outcome::table(&columns, rows)
 }

@@ -1,8 +1,10 @@
 //! What follows a commit of definitions: new objects get their owner, dropped ones lose their
 //! grants.
 
+use frazil_catalog::account::Stage;
 use frazil_common::{ObjectKind, UserError};
 
+use crate::stages::location::table_stage_name;
 use crate::statements::account_change::AccountChange;
 use crate::statements::context::StatementContext;
 
@@ -56,7 +58,19 @@ pub(crate) async fn after_commit(context: &StatementContext) -> Result<(), UserE
     for (kind, id) in &record.forgotten {
         writer.forget_object(*kind, *id).await?;
     }
+    let mut stages = Vec::new();
+    for (kind, id) in &record.forgotten {
+        if *kind == ObjectKind::Table
+            && let Some(stage) = writer.object::<Stage>(0, &table_stage_name(*id), 0).await?
+        {
+            writer.drop_object(ObjectKind::Stage, stage.id).await?;
+            stages.push(stage.id);
+        }
+    }
     transaction.commit().await?;
+    for stage in stages {
+        context.shared.stages.delete_stage(stage).await?;
+    }
     let schemas: Vec<i64> = record
         .forgotten
         .iter()

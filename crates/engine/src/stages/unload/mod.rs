@@ -55,8 +55,8 @@ pub(crate) struct Written {
 
 /// Turns batches into bytes.
 enum Encoder {
-    Csv(csv::CsvEncoder),
-    Json(json::JsonEncoder),
+    Csv(Box<csv::CsvEncoder>),
+    Json(Box<json::JsonEncoder>),
     Parquet(Box<parquet::ParquetEncoder>),
 }
 
@@ -87,12 +87,19 @@ impl Encoder {
     }
 }
 
+/// What goes to an upload. Only an upload that is told of its end makes a file: one whose sender
+/// vanishes is broken off.
+enum Part {
+    Bytes(bytes::Bytes),
+    End,
+}
+
 /// A file under way.
 struct OpenFile {
     path: String,
     encoder: Encoder,
     drain: Drain,
-    sender: tokio::sync::mpsc::Sender<std::io::Result<bytes::Bytes>>,
+    sender: tokio::sync::mpsc::Sender<Part>,
     upload: tokio::task::JoinHandle<Result<u64, UserError>>,
     sent: u64,
     rows: u64,
@@ -181,10 +188,7 @@ impl Unloader {
     }
 
     /// A batch cut into runs of one partition, the partition's column taken off.
-    fn parts(
-        &self,
-        batch: &RecordBatch,
-    ) -> Result<Vec<(Option<String>, RecordBatch)>, UserError> {
+    fn parts(&self, batch: &RecordBatch) -> Result<Vec<(Option<String>, RecordBatch)>, UserError> {
         let width = self.columns.len();
         let values: Vec<usize> = (0..width).collect();
         let rows = batch.project(&values).map_err(UserError::internal)?;
@@ -224,8 +228,13 @@ impl Unloader {
         let drain = Drain::default();
         let encoder = self.encoder(&drain)?;
         let (sender, receiver) = tokio::sync::mpsc::channel(4);
-        let body = futures::stream::unfold(receiver, |mut receiver| async move {
-            receiver.recv().await.map(|part| (part, receiver))
+        let body = futures::stream::unfold(Some(receiver), |state| async move {
+            let mut receiver: tokio::sync::mpsc::Receiver<Part> = state?;
+            match receiver.recv().await {
+                Some(Part::Bytes(bytes)) => Some((Ok(bytes), Some(receiver))),
+                Some(Part::End) => None,
+                None => Some((Err(std::io::Error::other("the unload was broken off")), None)),
+            }
         })
         .boxed();
         let stages = Arc::clone(&self.stages);
@@ -237,16 +246,16 @@ impl Unloader {
     fn encoder(&self, drain: &Drain) -> Result<Encoder, UserError> {
         let format = &self.format;
         Ok(match format.format {
-            FormatType::Csv => Encoder::Csv(csv::CsvEncoder::new(
+            FormatType::Csv => Encoder::Csv(Box::new(csv::CsvEncoder::new(
                 pack::Packer::new(packing(format), drain)?,
                 format.clone(),
                 &self.columns,
                 self.target.header,
-            )?),
-            FormatType::Json => Encoder::Json(json::JsonEncoder::new(pack::Packer::new(
-                packing(format),
-                drain,
             )?)),
+            FormatType::Json => {
+                let packer = pack::Packer::new(packing(format), drain)?;
+                Encoder::Json(Box::new(json::JsonEncoder::new(packer)))
+            }
             FormatType::Parquet => {
                 let compression = match format.compression {
                     Compression::Auto | Compression::Snappy => ParquetCompression::SNAPPY,
@@ -356,16 +365,18 @@ async fn send(file: &mut OpenFile, least: usize) -> Result<(), UserError> {
     let bytes = file.drain.take();
     file.sent += bytes.len() as u64;
     // A reader that is gone has an error to tell, which closing finds.
-    let _ = file.sender.send(Ok(bytes::Bytes::from(bytes))).await;
+    let _ = file.sender.send(Part::Bytes(bytes::Bytes::from(bytes))).await;
     Ok(())
 }
 
 async fn close(mut file: OpenFile) -> Result<Written, UserError> {
-    let encoder = std::mem::replace(&mut file.encoder, Encoder::Json(json::JsonEncoder::none()));
+    let nothing = Encoder::Json(Box::new(json::JsonEncoder::none()));
+    let encoder = std::mem::replace(&mut file.encoder, nothing);
     let input_bytes = encoder.finish()?;
     send(&mut file, 1).await?;
     let OpenFile { path, sender, upload, rows, .. } = file;
-    drop(sender);
+    // As above: closing finds the error of a reader that is gone.
+    let _ = sender.send(Part::End).await;
     let bytes = upload.await.map_err(UserError::internal)??;
     Ok(Written { path, bytes, input_bytes, rows })
 }

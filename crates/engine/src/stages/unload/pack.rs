@@ -52,12 +52,16 @@ impl Packer {
             }
             Compression::None => Packer::None(drain.clone()),
             Compression::Deflate => Packer::Deflate(ZlibEncoder::new(drain.clone(), level)),
-            Compression::RawDeflate => Packer::RawDeflate(DeflateEncoder::new(drain.clone(), level)),
+            Compression::RawDeflate => {
+                Packer::RawDeflate(DeflateEncoder::new(drain.clone(), level))
+            }
             Compression::Zstd => Packer::Zstd(
                 zstd::stream::write::Encoder::new(drain.clone(), 0).map_err(UserError::internal)?,
             ),
             other => {
-                return Err(UserError::unsupported(format!("COMPRESSION = {other:?} of text files")));
+                return Err(UserError::unsupported(format!(
+                    "COMPRESSION = {other:?} of text files"
+                )));
             }
         })
     }

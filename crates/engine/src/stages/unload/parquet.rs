@@ -62,8 +62,8 @@ impl ParquetEncoder {
                 cast(array, field.data_type()).map_err(UserError::internal)
             })
             .collect::<Result<Vec<_>, UserError>>()?;
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
-            .map_err(UserError::internal)?;
+        let batch =
+            RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(UserError::internal)?;
         self.input_bytes += batch.get_array_memory_size() as u64;
         self.writer.write(&batch).map_err(UserError::internal)
     }

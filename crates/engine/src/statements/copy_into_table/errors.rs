@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::Read;
 
-use frazil_catalog::TableInfo;
+use frazil_catalog::{LoadError, TableInfo};
 use frazil_common::{SqlType, UserError, quote_identifier};
 
 use crate::api::StageFile;
@@ -13,7 +13,7 @@ use crate::stages::load_log::RowError;
 use crate::stages::location::StageLocation;
 use crate::stages::{bytes, csv_files};
 use crate::statements::context::StatementContext;
-use crate::statements::outcome::{COUNT, Cell, Outcome};
+use crate::statements::outcome::{COUNT, Cell};
 
 /// Longest piece of a rejected record that is kept.
 const RECORD_SHOWN_MAX: usize = 4096;
@@ -40,6 +40,26 @@ impl Located {
             byte: error.offset,
             start_line: error.row,
             record: None,
+        }
+    }
+
+    /// The error as it is told and kept.
+    pub fn into_load_error(self, file: &str, table: &TableInfo) -> LoadError {
+        let column = self.column_name(table);
+        let Located { error, line, character, byte, start_line, record } = self;
+        LoadError {
+            message: error.error.message,
+            file: file.to_string(),
+            line,
+            character,
+            byte_offset: byte,
+            category: error.category.as_str().to_string(),
+            code: i64::from(error.error.code.number()),
+            sql_state: error.error.code.sqlstate().to_string(),
+            column,
+            row: error.row,
+            start_line,
+            record,
         }
     }
 
@@ -81,9 +101,7 @@ pub(super) async fn locate(
             _ => in_text(reader, errors),
         }
     });
-    work.await
-        .map_err(UserError::internal)?
-        .map_err(|error| csv_files::unreadable(&path, &error))
+    work.await.map_err(UserError::internal)?.map_err(|error| csv_files::unreadable(&path, &error))
 }
 
 fn signed(value: u64) -> i64 {
@@ -125,7 +143,10 @@ fn put(found: &mut Located, place: Place, start: Place, raw: &[u8]) {
 }
 
 /// Places of documents, by counting lines up to their offsets.
-fn in_text(mut input: Box<dyn Read + Send>, errors: Vec<RowError>) -> std::io::Result<Vec<Located>> {
+fn in_text(
+    mut input: Box<dyn Read + Send>,
+    errors: Vec<RowError>,
+) -> std::io::Result<Vec<Located>> {
     let mut located: Vec<Located> = errors.iter().map(Located::plain).collect();
     located.sort_by_key(|found| found.error.offset);
     let mut pending = located.iter_mut().peekable();
@@ -171,7 +192,8 @@ pub(super) fn aborted(found: &Located, file: &str, table: &TableInfo) -> UserErr
     )
 }
 
-const COLUMNS: [(&str, SqlType); 12] = [
+/// Columns of VALIDATION_MODE = RETURN_ERRORS and of VALIDATE.
+pub(crate) const ERROR_COLUMNS: [(&str, SqlType); 12] = [
     ("ERROR", SqlType::TEXT),
     ("FILE", SqlType::TEXT),
     ("LINE", COUNT),
@@ -186,35 +208,20 @@ const COLUMNS: [(&str, SqlType); 12] = [
     ("REJECTED_RECORD", SqlType::TEXT),
 ];
 
-/// The answer of VALIDATION_MODE = RETURN_ERRORS without rows.
-pub(super) fn described() -> Result<Outcome, UserError> {
-    Outcome::table(&COLUMNS, Vec::new())
-}
-
-/// The answer of VALIDATION_MODE = RETURN_ERRORS.
-pub(super) fn listed(
-    found: &[(String, Located)],
-    table: &TableInfo,
-) -> Result<Outcome, UserError> {
-    let rows = found
-        .iter()
-        .map(|(file, found)| {
-            let error = &found.error;
-            vec![
-                Cell::from(error.error.message.as_str()),
-                Cell::from(file.as_str()),
-                Cell::from(found.line),
-                Cell::from(found.character),
-                Cell::from(found.byte),
-                Cell::from(error.category.as_str()),
-                Cell::from(i64::from(error.error.code.number())),
-                Cell::from(error.error.code.sqlstate()),
-                Cell::from(found.column_name(table)),
-                Cell::from(error.row),
-                Cell::from(found.start_line),
-                Cell::from(found.record.clone()),
-            ]
-        })
-        .collect();
-    Outcome::table(&COLUMNS, rows)
+/// An error's row in those columns.
+pub(crate) fn error_cells(error: LoadError) -> Vec<Cell> {
+    vec![
+        Cell::from(error.message),
+        Cell::from(error.file),
+        Cell::from(error.line),
+        Cell::from(error.character),
+        Cell::from(error.byte_offset),
+        Cell::from(error.category),
+        Cell::from(error.code),
+        Cell::from(error.sql_state),
+        Cell::from(error.column),
+        Cell::from(error.row),
+        Cell::from(error.start_line),
+        Cell::from(error.record),
+    ]
 }

@@ -95,9 +95,7 @@ impl Load {
                 return Ok(());
             }
             let rows = match self.on_error {
-                OnError::Abort | OnError::Continue => {
-                    self.hand_on(file, sender, &context).await?
-                }
+                OnError::Abort | OnError::Continue => self.hand_on(file, sender, &context).await?,
                 OnError::SkipFile(_) | OnError::SkipFilePercent(_) => {
                     self.whole_or_not(file, sender, &context).await?
                 }
@@ -137,7 +135,8 @@ impl Load {
             }
             std::future::ready(true)
         };
-        let rows = self.pipeline.run(file, &self.log, Arc::clone(context), usize::MAX, give).await?;
+        let rows =
+            self.pipeline.run(file, &self.log, Arc::clone(context), usize::MAX, give).await?;
         let (parsed, errors) = {
             let log = self.log.file(file);
             (log.parsed, log.errors)

@@ -9,7 +9,7 @@ mod rows;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use frazil_catalog::{FileLoad, LOAD_METADATA_DAYS, LoadStatus, TableInfo, TableKind};
+use frazil_catalog::{FileLoad, LOAD_METADATA_DAYS, LoadError, LoadStatus, TableInfo, TableKind};
 use frazil_common::{Access, Code, Privilege, SqlType, UserError, quote_identifier};
 use frazil_dialect::{CopyIntoTable, CopySource};
 use frazil_governance::Requirement;
@@ -26,11 +26,14 @@ use crate::statements::context::{StatementContext, Work};
 use crate::statements::outcome::{COUNT, Cell, Changes, Outcome, schema_of};
 use crate::statements::query::operators;
 use errors::Located;
+pub(crate) use errors::{ERROR_COLUMNS, error_cells};
 use load::Load;
 use options::{CopyOptions, MatchBy, OnError, Validation};
 use rows::Pipeline;
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
+/// Errors of one file that are kept for VALIDATE.
+const ERRORS_REMEMBERED: usize = 1000;
 const NOTHING: &str = "Copy executed with 0 files processed.";
 
 fn answer_columns() -> [(&'static str, SqlType); 10] {
@@ -72,8 +75,10 @@ pub(crate) async fn run(
     let mut files = job.files().await?;
     if context.describe_only {
         return match validation {
-            Some(Validation::Rows(_)) => crate::statements::query::described(job.table.column_list()),
-            Some(_) => errors::described(),
+            Some(Validation::Rows(_)) => {
+                crate::statements::query::described(job.table.column_list())
+            }
+            Some(_) => Outcome::table(&ERROR_COLUMNS, Vec::new()),
             None => Outcome::table(&answer_columns(), Vec::new()),
         };
     }
@@ -296,9 +301,8 @@ impl Job<'_> {
         }
         let outcome = self.answer(&files, &loads)?;
         if self.options.purge {
-            let purged = files.iter().zip(&loads).filter(|(_, load)| {
-                load.status != LoadStatus::LoadFailed
-            });
+            let purged =
+                files.iter().zip(&loads).filter(|(_, load)| load.status != LoadStatus::LoadFailed);
             work.purge_after_commit(
                 self.context,
                 purged.map(|(file, _)| (self.location.stage_id, file.path.clone())).collect(),
@@ -334,6 +338,22 @@ impl Job<'_> {
         errors::locate(self.context, &self.location, file, &self.format, found).await
     }
 
+    /// A file's first errors, in the order of its rows.
+    async fn kept_errors(
+        &self,
+        file: &StageFile,
+        index: usize,
+        log: &LoadLog,
+        limit: usize,
+    ) -> Result<Vec<LoadError>, UserError> {
+        let mut kept = log.file(index).kept.clone();
+        kept.sort_by_key(|error| error.row);
+        kept.truncate(limit);
+        let name = self.shown(file);
+        let found = self.located(file, kept).await?;
+        Ok(found.into_iter().map(|found| found.into_load_error(&name, &self.table)).collect())
+    }
+
     /// What is remembered of one file.
     async fn record(
         &self,
@@ -342,12 +362,13 @@ impl Job<'_> {
         load: &Load,
         log: &LoadLog,
     ) -> Result<FileLoad, UserError> {
-        let (parsed, count, first) = {
+        let (parsed, count) = {
             let log = log.file(index);
-            (log.parsed, log.errors, log.first().cloned())
+            (log.parsed, log.errors)
         };
         let loaded = load.rows_loaded(index);
-        let first = self.located(file, first.into_iter().collect()).await?.into_iter().next();
+        let errors = self.kept_errors(file, index, log, ERRORS_REMEMBERED).await?;
+        let first = errors.first();
         let status = match (count, loaded) {
             (0, _) => LoadStatus::Loaded,
             (_, 0) => LoadStatus::LoadFailed,
@@ -365,13 +386,14 @@ impl Job<'_> {
             rows_loaded: i64::try_from(loaded).unwrap_or(i64::MAX),
             error_limit: self.options.on_error.limit(parsed),
             error_count: count,
-            first_error: first.as_ref().map(|found| found.error.error.message.clone()),
-            first_error_line: first.as_ref().map(|found| found.line),
-            first_error_character: first.as_ref().and_then(|found| found.character),
-            first_error_column: first.as_ref().and_then(|found| found.column_name(&self.table)),
+            first_error: first.map(|error| error.message.clone()),
+            first_error_line: first.map(|error| error.line),
+            first_error_character: first.and_then(|error| error.character),
+            first_error_column: first.and_then(|error| error.column.clone()),
             forced: self.options.force,
             user: self.context.session.user.clone(),
             query_id: self.context.query_id().to_string(),
+            errors,
         })
     }
 
@@ -458,14 +480,11 @@ impl Job<'_> {
             Arc::clone(&log),
         )
         .await?;
-        let mut found = Vec::new();
+        let mut rows = Vec::new();
         for (index, file) in files.iter().enumerate() {
-            let mut kept = std::mem::take(&mut log.file(index).kept);
-            kept.sort_by_key(|error| error.row);
-            let name = self.shown(file);
-            let located = self.located(file, kept).await?;
-            found.extend(located.into_iter().map(|error| (name.clone(), error)));
+            let found = self.kept_errors(file, index, &log, usize::MAX).await?;
+            rows.extend(found.into_iter().map(error_cells));
         }
-        errors::listed(&found, &self.table)
+        Outcome::table(&ERROR_COLUMNS, rows)
     }
 }

@@ -31,9 +31,11 @@ impl OnError {
                 let limit = other.strip_prefix("SKIP_FILE_")?;
                 match limit.strip_suffix('%') {
                     Some(percent) => OnError::SkipFilePercent(
-                        percent.parse().ok().filter(|percent| *percent <= 100)?,
+                        percent.parse::<u64>().ok().filter(|percent| *percent <= 100)?,
                     ),
-                    None => OnError::SkipFile(limit.parse().ok().filter(|limit| *limit > 0)?),
+                    None => {
+                        OnError::SkipFile(limit.parse::<u64>().ok().filter(|limit| *limit > 0)?)
+                    }
                 }
             }
         })
@@ -96,7 +98,7 @@ impl Validation {
         let rows = text
             .strip_prefix("RETURN_")
             .and_then(|rest| rest.strip_suffix("_ROWS"))
-            .and_then(|count| count.parse().ok())
+            .and_then(|count| count.parse::<usize>().ok())
             .filter(|count| *count > 0);
         match (text, rows) {
             ("RETURN_ERRORS", _) => Ok(Validation::Errors),

@@ -86,10 +86,7 @@ fn plan_over(
 }
 
 /// A query over the files with a select list, and the row's place behind it.
-fn files_query(
-    mut items: Vec<SelectItem>,
-    alias: Option<&str>,
-) -> Result<Box<Query>, UserError> {
+fn files_query(mut items: Vec<SelectItem>, alias: Option<&str>) -> Result<Box<Query>, UserError> {
     let alias = match alias {
         Some(alias) => format!(" AS {}", frazil_common::quote_identifier(alias)),
         None => String::new(),
@@ -118,7 +115,7 @@ fn plain(
 ) -> Result<Planned, UserError> {
     let Source { table, targets, format, options, .. } = source;
     let by_position = options.match_by == MatchBy::Position;
-    let items = match format.format {
+    let items: Vec<SelectItem> = match format.format {
         FormatType::Csv if by_position => {
             relation.columns.iter().map(|column| item(&column.name)).collect()
         }
@@ -285,11 +282,7 @@ impl VisitorMut for FileColumns<'_> {
 
 /// Applies what the format and the options say about reading values: date and binary formats,
 /// JSON text for VARIANT columns, cutting of text that is too long.
-fn converted(
-    selected: Planned,
-    source: &Source<'_>,
-    facts: &Facts,
-) -> Result<Planned, UserError> {
+fn converted(selected: Planned, source: &Source<'_>, facts: &Facts) -> Result<Planned, UserError> {
     let fields = selected.plan.schema().columns();
     let mut expressions: Vec<PlanExpr> = Vec::with_capacity(fields.len());
     let mut columns: Vec<Column> = Vec::with_capacity(fields.len());

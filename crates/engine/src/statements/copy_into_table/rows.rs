@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::array::RecordBatchOptions;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{Int64Type, SchemaRef};
 use datafusion::execution::TaskContext;
@@ -228,10 +228,9 @@ fn take_apart(
         || plan.downcast_ref::<RepartitionExec>().is_some();
     match plan.children().as_slice() {
         [input] if moves => take_apart(input, steps),
-        _ => Err(UserError::unsupported(format!(
-            "a COPY transformation that needs {}",
-            plan.name()
-        ))),
+        _ => {
+            Err(UserError::unsupported(format!("a COPY transformation that needs {}", plan.name())))
+        }
     }
 }
 
@@ -262,20 +261,57 @@ struct Salvage<'a> {
 
 impl Salvage<'_> {
     fn run(&self, batch: RecordBatch, table: &TableInfo) -> Result<RecordBatch, UserError> {
+        match (self.evaluate(&batch), self.step) {
+            (Ok(done), _) => Ok(done),
+            (Err((error, _)), _) if !is_about_row(&error) => Err(error),
+            (Err(_), Step::Project { expressions, .. }) if !self.log.is_strict() => {
+                self.without_bad_rows(batch, expressions, table)
+            }
+            (Err(_), _) => self.halves(batch, table),
+        }
+    }
+
+    /// Halves a batch until its failing rows stand alone, the first ones first.
+    fn halves(&self, batch: RecordBatch, table: &TableInfo) -> Result<RecordBatch, UserError> {
         match self.evaluate(&batch) {
             Ok(done) => Ok(done),
             Err((error, _)) if !is_about_row(&error) => Err(error),
             Err((error, at)) if batch.num_rows() <= 1 => {
                 self.log.note(self.file, self.row_error(&batch, error, at, table)?)?;
-                self.empty(&batch)
+                self.evaluate(&batch.slice(0, 0)).map_err(|(error, _)| error)
             }
             Err(_) => {
                 let half = batch.num_rows() / 2;
-                let first = self.run(batch.slice(0, half), table)?;
-                let second = self.run(batch.slice(half, batch.num_rows() - half), table)?;
+                let first = self.halves(batch.slice(0, half), table)?;
+                let second = self.halves(batch.slice(half, batch.num_rows() - half), table)?;
                 concat_batches(&first.schema(), [&first, &second]).map_err(UserError::internal)
             }
         }
+    }
+
+    /// Leaves out the rows that any expression fails on; only that expression is tried again.
+    fn without_bad_rows(
+        &self,
+        mut batch: RecordBatch,
+        expressions: &[ProjectionExpr],
+        table: &TableInfo,
+    ) -> Result<RecordBatch, UserError> {
+        for (index, expression) in expressions.iter().enumerate() {
+            let mut bad = Vec::new();
+            find_bad(expression, &batch, 0, &mut bad)?;
+            if bad.is_empty() {
+                continue;
+            }
+            let mut keep = vec![true; batch.num_rows()];
+            for (row, error) in bad {
+                keep[row] = false;
+                let one = batch.slice(row, 1);
+                self.log.note(self.file, self.row_error(&one, error, Some(index), table)?)?;
+            }
+            batch = filter_record_batch(&batch, &BooleanArray::from(keep))
+                .map_err(UserError::internal)?;
+        }
+        self.evaluate(&batch).map_err(|(error, _)| error)
     }
 
     /// The step's output, or its error and the expression that raised it.
@@ -301,18 +337,13 @@ impl Salvage<'_> {
                     .and_then(|value| value.into_array(batch.num_rows()))
                     .map_err(|error| (user_error(error), None))?;
                 let internal = |error| (UserError::internal(error), None);
-                let batch =
-                    filter_record_batch(batch, kept.as_boolean()).map_err(internal)?;
+                let batch = filter_record_batch(batch, kept.as_boolean()).map_err(internal)?;
                 match projection {
                     Some(kept) => batch.project(kept).map_err(internal),
                     None => Ok(batch),
                 }
             }
         }
-    }
-
-    fn empty(&self, batch: &RecordBatch) -> Result<RecordBatch, UserError> {
-        self.evaluate(&batch.slice(0, 0)).map_err(|(error, _)| error)
     }
 
     fn row_error(
@@ -342,4 +373,26 @@ impl Salvage<'_> {
             category: Category::Conversion,
         })
     }
+}
+
+/// Collects the rows an expression fails on, with their errors; `first` is the number of the
+/// batch's first row.
+fn find_bad(
+    expression: &ProjectionExpr,
+    batch: &RecordBatch,
+    first: usize,
+    bad: &mut Vec<(usize, UserError)>,
+) -> Result<(), UserError> {
+    let rows = batch.num_rows();
+    let Err(error) = expression.expr.evaluate(batch).map_err(user_error) else { return Ok(()) };
+    if !is_about_row(&error) {
+        return Err(error);
+    }
+    if rows <= 1 {
+        bad.push((first, error));
+        return Ok(());
+    }
+    let half = rows / 2;
+    find_bad(expression, &batch.slice(0, half), first, bad)?;
+    find_bad(expression, &batch.slice(half, rows - half), first + half, bad)
 }
