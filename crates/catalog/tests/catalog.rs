@@ -206,7 +206,6 @@ async fn files_of_a_snapshot_stay_the_same() {
     let add = |path: &str, low: i64, high: i64| CommitRequest {
         base: view.snapshot,
         changes: Vec::new(),
-        loads: Vec::new(),
         tables: vec![TableChange {
             table_id: info.table_id,
             table_name: info.name.to_string(),
