@@ -41,14 +41,20 @@ codes! {
     InvalidIdentifier = (904, "42000"),
     AmbiguousColumn = (2028, "42601"),
     DuplicateColumn = (2025, "42S21"),
-    UnknownFunction = (2141, "42601"),
+    UnknownFunction = (2140, "42601"),
+    /// A function with a schema before its name.
+    UnknownUserFunction = (2141, "42601"),
+    UnknownTableFunction = (2143, "42601"),
     ObjectExists = (2002, "42710"),
-    ObjectNotFound = (2003, "02000"),
+    /// See [`UserError::sqlstate`].
+    ObjectNotFound = (2003, "42S02"),
     /// USE, DROP and DESCRIBE of an object that is not there or not authorised.
     ObjectNotFoundOrNotAuthorized = (2043, "02000"),
     NotAGroupByExpression = (979, "42601"),
-    /// A list of columns and the query it names that differ in length.
+    /// A view that declares other columns than its query has by now.
     ColumnCountMismatch = (2057, "42601"),
+    /// The column list of CREATE VIEW or CREATE TABLE AS and a query of another width.
+    InvalidColumnList = (2026, "42601"),
     /// INSERT of more or fewer values than columns.
     InsertColumnCountMismatch = (2020, "21S01"),
     /// Branches of UNION, INTERSECT or EXCEPT of different widths.
@@ -56,6 +62,8 @@ codes! {
     /// Statement not allowed here (COMMIT of nothing is allowed, nested aggregates are not).
     InvalidStatement = (2078, "42601"),
     InvalidDataType = (2040, "42601"),
+    /// An aggregate of a type that it does not take.
+    UnsupportedAggregateType = (2016, "22000"),
     IncompatibleTypes = (2016, "22000"),
     InsufficientPrivileges = (3001, "42501"),
     /// USE ROLE of a role that the user does not hold.
@@ -129,6 +137,16 @@ impl UserError {
         self
     }
 
+    /// The SQLSTATE: that of the code, but for a database or schema that is not there, which
+    /// Snowflake tells apart from an object inside one.
+    pub fn sqlstate(&self) -> &'static str {
+        let namespace = ["Database ", "Schema "].iter().any(|kind| self.message.starts_with(kind));
+        match self.code {
+            Code::ObjectNotFound if namespace => "02000",
+            code => code.sqlstate(),
+        }
+    }
+
     pub fn unsupported(what: impl fmt::Display) -> Self {
         Self::new(Code::Unsupported, format!("Unsupported feature '{what}'."))
     }
@@ -160,7 +178,7 @@ impl UserError {
 
 impl fmt::Display for UserError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:06} ({}): ", self.code.number(), self.code.sqlstate())?;
+        write!(f, "{:06} ({}): ", self.code.number(), self.sqlstate())?;
         if let Some(Position { line, column }) = self.position {
             writeln!(
                 f,

@@ -137,10 +137,14 @@ impl Dialect for FrazilDialect {
         if let Err(error) = self.spend() {
             return Some(Err(error));
         }
-        if parser.peek_token_ref().token == Token::LBrace
-            && parser.peek_nth_token_ref(1).token == Token::Mul
-        {
-            return Some(object_of_columns(parser));
+        match parser.peek_token_ref().token {
+            Token::LBrace if begins_with_star(parser) => {
+                return Some(star_call(parser, "OBJECT_CONSTRUCT", &Token::RBrace));
+            }
+            Token::LParen if begins_with_star(parser) => {
+                return Some(star_call(parser, COLUMN_LIST, &Token::RParen));
+            }
+            _ => {}
         }
         self.inner.parse_prefix(parser)
     }
@@ -158,33 +162,59 @@ impl Dialect for FrazilDialect {
     }
 }
 
-/// `{*}`, with EXCLUDE or ILIKE perhaps: OBJECT_CONSTRUCT of the columns by their names.
-fn object_of_columns(parser: &mut Parser) -> Result<Expr, ParserError> {
+/// Name of the function that `(*)` and `(t.*)` are read as, the data of SEARCH.
+pub const COLUMN_LIST: &str = "(*)";
+
+/// Whether `*` or `t.*` follows the bracket that comes next.
+fn begins_with_star(parser: &Parser) -> bool {
+    match &parser.peek_nth_token_ref(1).token {
+        Token::Mul => true,
+        Token::Word(_) => {
+            parser.peek_nth_token_ref(2).token == Token::Period
+                && parser.peek_nth_token_ref(3).token == Token::Mul
+        }
+        _ => false,
+    }
+}
+
+/// `{*}` and `(*)`, with EXCLUDE or ILIKE perhaps: a function of the columns. Options of a star
+/// with a qualifier are its second argument.
+fn star_call(parser: &mut Parser, name: &str, close: &Token) -> Result<Expr, ParserError> {
     let span = parser.next_token().span;
+    let mut args = Vec::new();
+    if parser.peek_token_ref().token != Token::Mul {
+        let table = parser.parse_identifier()?;
+        parser.expect_token(&Token::Period)?;
+        args.push(FunctionArgExpr::QualifiedWildcard(ObjectName::from(vec![table])));
+    }
     let star = parser.next_token();
     let options = parser.parse_wildcard_additional_options(star.clone())?;
-    parser.expect_token(&Token::RBrace)?;
+    parser.expect_token(close)?;
     let plain =
         options == WildcardAdditionalOptions { wildcard_token: star.into(), ..Default::default() };
-    let arg = if plain {
-        FunctionArgExpr::Wildcard
-    } else {
-        FunctionArgExpr::WildcardWithOptions(options)
-    };
-    Ok(Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::with_span(span, "OBJECT_CONSTRUCT")]),
+    match (plain, args.is_empty()) {
+        (true, true) => args.push(FunctionArgExpr::Wildcard),
+        (true, false) => {}
+        (false, _) => args.push(FunctionArgExpr::WildcardWithOptions(options)),
+    }
+    Ok(function(Ident::with_span(span, name), args))
+}
+
+fn function(name: Ident, args: Vec<FunctionArgExpr>) -> Expr {
+    Expr::Function(Function {
+        name: ObjectName::from(vec![name]),
         uses_odbc_syntax: false,
         parameters: FunctionArguments::None,
         args: FunctionArguments::List(FunctionArgumentList {
             duplicate_treatment: None,
-            args: vec![FunctionArg::Unnamed(arg)],
+            args: args.into_iter().map(FunctionArg::Unnamed).collect(),
             clauses: Vec::new(),
         }),
         filter: None,
         null_treatment: None,
         over: None,
         within_group: Vec::new(),
-    }))
+    })
 }
 
 /// `model!METHOD(…)`, the exclamation mark read: a function named after the model's parts and

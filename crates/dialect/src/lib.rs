@@ -18,6 +18,7 @@ pub mod statement;
 mod test_support;
 mod tokens;
 
+pub use dialect::COLUMN_LIST;
 pub use error::DialectError;
 pub use identifier::{
     expression_identifier, identifier, like_all_patterns, model_of_function, object_name,

@@ -23,6 +23,10 @@ pub struct EngineSettings {
     pub bootstrap_user: String,
     /// Its password; one is generated when none is given.
     pub bootstrap_password: Option<String>,
+    /// What CURRENT_REGION answers, such as `EU_NORTH`; without it the function is refused.
+    pub region: Option<String>,
+    /// What CURRENT_ORGANIZATION_NAME answers; without it the function is refused.
+    pub organization: Option<String>,
 }
 
 impl EngineSettings {
@@ -33,6 +37,8 @@ impl EngineSettings {
             threads: None,
             bootstrap_user: "admin".to_string(),
             bootstrap_password: None,
+            region: None,
+            organization: None,
         }
     }
 }

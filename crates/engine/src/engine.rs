@@ -41,6 +41,9 @@ pub(crate) struct Shared {
     /// The authorisation model and the account version it was made from.
     access: Mutex<Option<(i64, Arc<AccessModel>)>>,
     pub result_bytes_max: Option<u64>,
+    /// See [`EngineSettings`].
+    pub region: Option<String>,
+    pub organization: Option<String>,
     /// Holds the directory's lock as long as the engine lives.
     _data_directory: DataDirectory,
 }
@@ -89,6 +92,8 @@ impl Engine {
             sessions: RwLock::default(),
             access: Mutex::default(),
             result_bytes_max: None,
+            region: settings.region.clone(),
+            organization: settings.organization.clone(),
             _data_directory: directory,
         });
         let generated = bootstrap(&shared, &settings).await?;

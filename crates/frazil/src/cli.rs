@@ -44,6 +44,12 @@ pub struct Serve {
     /// Threads for queries and training; all cores if not given.
     #[arg(long)]
     pub threads: Option<usize>,
+    /// Name that CURRENT_REGION() answers.
+    #[arg(long, env = "FRAZIL_REGION")]
+    pub region: Option<String>,
+    /// Name that CURRENT_ORGANIZATION_NAME() answers.
+    #[arg(long, env = "FRAZIL_ORGANIZATION")]
+    pub organization: Option<String>,
     /// Allow an address beyond this machine although connections are not encrypted.
     #[arg(long)]
     pub insecure_listen: bool,

@@ -109,7 +109,7 @@ pub fn unify(
 
 /// Two values of one type for a comparison. A literal takes the column's type where that loses
 /// nothing, so that the column stays bare and files can be pruned by it.
-pub(crate) fn comparable(
+pub fn comparable(
     left: TypedExpr,
     right: TypedExpr,
     facts: &Facts,

@@ -36,6 +36,11 @@ pub struct Facts {
     pub user: String,
     pub role: String,
     pub account: String,
+    /// Names the server was started with.
+    pub region: Option<String>,
+    pub organization: Option<String>,
+    /// The client program and its version, as it named itself at login.
+    pub client: String,
     pub database: Option<String>,
     pub schema: Option<String>,
     pub warehouse: Option<String>,
@@ -64,6 +69,9 @@ impl Default for Facts {
             user: "FRAZIL".into(),
             role: "ACCOUNTADMIN".into(),
             account: "FRAZIL".into(),
+            region: None,
+            organization: None,
+            client: String::new(),
             database: None,
             schema: None,
             warehouse: None,

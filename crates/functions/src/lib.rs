@@ -12,6 +12,7 @@ mod error;
 mod evaluate;
 mod facts;
 mod kernel;
+mod lambda;
 mod number;
 pub mod operators;
 mod registry;
@@ -26,7 +27,9 @@ pub use aggregate::{AggregateCall, AggregateFunction};
 pub use error::{FunctionError, raise, user_error};
 pub use evaluate::{evaluate_constant, evaluate_on};
 pub use facts::{Facts, OutputFormats};
+pub use lambda::{Lambda, LambdaKind, lambda_column};
 pub use registry::{ScalarFunction, names, scalar};
+pub use scalar::search::{search, searchable};
 pub use typed::TypedExpr;
 pub use window::{WindowCall, WindowFunction};
 

@@ -164,7 +164,7 @@ impl Binder<'_> {
         })
     }
 
-    fn table_row(
+    pub(crate) fn table_row(
         &mut self,
         plan: LogicalPlan,
         target: &TargetTable,
@@ -319,7 +319,10 @@ impl Binder<'_> {
 }
 
 /// The columns an INSERT gives, as indexes in table order.
-fn chosen_columns(target: &TargetTable, columns: &[(String, Position)]) -> Result<Vec<usize>> {
+pub(crate) fn chosen_columns(
+    target: &TargetTable,
+    columns: &[(String, Position)],
+) -> Result<Vec<usize>> {
     if columns.is_empty() {
         return Ok((0..target.columns.len()).collect());
     }
@@ -348,7 +351,11 @@ fn duplicate(name: &str, position: Position) -> PlannerError {
         .into()
 }
 
-fn count_mismatch(expected: usize, found: usize, place: Option<Position>) -> PlannerError {
+pub(crate) fn count_mismatch(
+    expected: usize,
+    found: usize,
+    place: Option<Position>,
+) -> PlannerError {
     UserError::new(
         Code::InsertColumnCountMismatch,
         format!(

@@ -272,7 +272,7 @@ fn not_resolved(reference: &Reference) -> UserError {
         Reference::Stage { path, options: _ } => UserError::not_found("Stage", path),
         Reference::ResultScan { query_id } => UserError::not_found("Result of statement", query_id),
         Reference::TableFunction { name, arguments: _ } => UserError::new(
-            frazil_common::Code::UnknownFunction,
+            frazil_common::Code::UnknownTableFunction,
             format!("Unknown table function {name}"),
         ),
         Reference::Model { name, version: _ } => UserError::not_found("Model", name),

@@ -43,8 +43,12 @@ impl Binder<'_> {
             | JoinOperator::LeftAnti(_)
             | JoinOperator::RightAnti(_) => return unsupported("SEMI and ANTI JOIN"),
             JoinOperator::CrossApply | JoinOperator::OuterApply => return unsupported("APPLY"),
-            JoinOperator::AsOf { match_condition: _, constraint: _ } => {
-                return unsupported("ASOF JOIN");
+            JoinOperator::AsOf { match_condition, constraint } => {
+                if is_table_function(relation) {
+                    return unsupported("ASOF JOIN with a table function");
+                }
+                let right = self.factor_beside(&left, relation)?;
+                return self.asof_join(left, right, match_condition, constraint);
             }
             JoinOperator::StraightJoin(_) => return unsupported("STRAIGHT_JOIN"),
             JoinOperator::ArrayJoin

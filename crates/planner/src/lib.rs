@@ -7,6 +7,7 @@
 
 mod aggregate;
 mod arrange;
+mod asof;
 mod binder;
 mod dml;
 mod error;
@@ -14,6 +15,7 @@ mod expr;
 mod from;
 mod join;
 mod merge;
+mod multi_insert;
 mod names;
 mod pivot;
 mod query;
@@ -39,12 +41,14 @@ use frazil_functions::TypedExpr;
 use sqlparser::ast::{Expr, Query};
 
 pub use arrange::{arrange_columns, cast_columns};
+pub use asof::AsofJoin;
 pub use dml::{plan_delete, plan_insert, plan_update};
 pub use error::PlannerError;
 pub use merge::plan_merge;
+pub use multi_insert::plan_insert_branch;
 pub use references::{
     references, references_of_delete, references_of_expression, references_of_insert,
-    references_of_merge, references_of_update,
+    references_of_merge, references_of_multi_insert, references_of_update,
 };
 pub use relation::{
     DmlKind, FunctionValue, IDENTITY_COLUMNS, MERGE_DELETE, MERGE_INSERT, MERGE_UPDATE,

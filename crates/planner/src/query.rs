@@ -242,7 +242,7 @@ pub(crate) fn position_number(expr: &Syntax) -> Option<usize> {
 pub(crate) fn bad_position(clause: &str, expr: &Syntax) -> crate::error::PlannerError {
     UserError::new(
         Code::NotAGroupByExpression,
-        format!("[{expr}] is not a valid {clause} expression"),
+        format!("[{expr}] is not a valid {} expression", clause.to_lowercase()),
     )
     .at(position(expr.span()))
     .into()

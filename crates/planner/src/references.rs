@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 
 use datafusion::common::ScalarValue;
 use frazil_common::{Code, ObjectName, UserError};
-use frazil_dialect::{Delete, Insert, InsertSource, Merge, MergeAction, Update};
+use frazil_dialect::{
+    Delete, Insert, InsertBranch, InsertSource, Merge, MergeAction, MultiInsert, Update,
+};
 use sqlparser::ast::{
     self, Expr as Syntax, FunctionArg, FunctionArgExpr, Query, Spanned, TableFactor, Visit, Visitor,
 };
@@ -57,6 +59,30 @@ pub fn references_of_insert(
             InsertSource::Query(query) => query.visit(collector),
         }
     })
+}
+
+/// As [`references`], for the conditions and values of a multi-table INSERT, without its query.
+///
+/// # Errors
+/// As [`references`]; sequences, which have one value for all branches of a row.
+pub fn references_of_multi_insert(
+    insert: &MultiInsert,
+    ctx: &PlanContext<'_>,
+) -> std::result::Result<Vec<Reference>, UserError> {
+    let MultiInsert { overwrite: _, first: _, conditions, branches, source: _ } = insert;
+    let values = branches.iter().flat_map(|InsertBranch { when: _, target: _, values }| values);
+    let found = collect(ctx, |collector| {
+        for expr in conditions.iter().chain(values.flatten()) {
+            expr.visit(collector)?;
+        }
+        ControlFlow::Continue(())
+    })?;
+    if found.iter().any(|reference| matches!(reference, Reference::Sequence { name: _ })) {
+        return Err(UserError::unsupported(
+            "NEXTVAL in the branches of a multi-table INSERT (draw it in the query)",
+        ));
+    }
+    Ok(found)
 }
 
 /// As [`references`], for an UPDATE; its table is among them.

@@ -175,13 +175,14 @@ impl Binder<'_> {
         }
         if aggregated {
             let aggregates = aggregates_in(parts.values().map(|value| &value.expr))?;
-            let (grouped, replacements) =
+            let grouped = grouping.is_some();
+            let (aggregated, replacements) =
                 self.aggregate_plan(plan, grouping.unwrap_or_default(), aggregates)?;
-            plan = grouped;
+            plan = aggregated;
             let schema = plan.schema().clone();
             parts.rewrite(|value, span| {
                 value.expr = replace(&value.expr, &replacements)?;
-                check_grouped(&value.expr, &scope, &schema).at(span)
+                check_grouped(&value.expr, &scope, &schema, grouped).at(span)
             })?;
         }
         if let Some(having) = parts.having.take() {
@@ -412,11 +413,12 @@ pub(crate) fn replace(expr: &Expr, replacements: &HashMap<Expr, Expr>) -> Result
         .data()?)
 }
 
-/// Checks that an expression uses only what grouping has left.
+/// Checks that an expression uses only what grouping has left; `by_clause` if a GROUP BY is there.
 fn check_grouped(
     expr: &Expr,
     scope: &Scope,
     grouped: &datafusion::common::DFSchemaRef,
+    by_clause: bool,
 ) -> Result<()> {
     let mut wrong: Option<PlanColumn> = None;
     let mut check = |column: &PlanColumn| {
@@ -446,17 +448,14 @@ fn check_grouped(
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
-    match wrong {
-        None => Ok(()),
-        Some(column) => Err(UserError::new(
-            Code::NotAGroupByExpression,
-            format!(
-                "'{}' in select clause is neither an aggregate nor in the group by clause.",
-                scope.name_of(&column)
-            ),
-        )
-        .into()),
-    }
+    let Some(column) = wrong else { return Ok(()) };
+    let name = scope.name_of(&column);
+    let message = if by_clause {
+        format!("'{name}' in select clause is neither an aggregate nor in the group by clause.")
+    } else {
+        format!("[{name}] is not a valid group by expression")
+    };
+    Err(UserError::new(Code::NotAGroupByExpression, message).into())
 }
 
 /// The place of an item, for messages.

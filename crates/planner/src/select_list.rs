@@ -60,7 +60,7 @@ impl Binder<'_> {
     }
 
     /// `*` or `t.*` with ILIKE, EXCLUDE, REPLACE and RENAME, which apply in this order.
-    fn star(
+    pub(crate) fn star(
         &mut self,
         qualifier: Option<&[ast::Ident]>,
         options: &ast::WildcardAdditionalOptions,

@@ -75,10 +75,9 @@ pub struct Delete {
 
 pub(super) fn parse_insert(tokens: &mut Tokens<'_>) -> Result<Statement, UserError> {
     let overwrite = tokens.words("OVERWRITE");
-    for word in ["ALL", "FIRST"] {
-        if tokens.peek_words(word) {
-            return Err(tokens.unsupported(format!("multi-table INSERT {word}")));
-        }
+    if tokens.peek_words("ALL") || tokens.peek_words("FIRST") {
+        let insert = super::multi_insert::parse(tokens, overwrite)?;
+        return Ok(Statement::MultiInsert(Box::new(insert)));
     }
     tokens.expect_words("INTO")?;
     let _ = tokens.words("TABLE");
@@ -156,7 +155,7 @@ pub(super) fn parse_delete(tokens: &mut Tokens<'_>) -> Result<Statement, UserErr
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
-    use crate::test_support::{statement, unexpected, unsupported};
+    use crate::test_support::{statement, unexpected};
 
     #[test]
     fn inserts_values_and_queries() {
@@ -222,6 +221,5 @@ mod tests {
         unexpected("UPDATE t SET a 1", "1");
         unexpected("DELETE t", "t");
         unexpected("DELETE FROM t LIMIT 1", "1");
-        unsupported("INSERT ALL INTO t VALUES (1) SELECT 1", "multi-table INSERT ALL");
     }
 }

@@ -19,6 +19,7 @@ mod file_transfer;
 mod grant;
 mod merge;
 mod model;
+mod multi_insert;
 mod namespace;
 mod options;
 mod principals;
@@ -65,6 +66,7 @@ pub use model::{
     AlterModel, AlterModelAction, CreateModel, Evaluation, ImportModel, ModelSignatureColumn,
     Training,
 };
+pub use multi_insert::{BranchWhen, InsertBranch, MultiInsert};
 pub use namespace::{CreateDatabase, CreateSchema, NamespaceClone};
 pub use options::{OptionValue, Options};
 pub use principals::{CreateRole, CreateUser};
@@ -86,6 +88,8 @@ pub enum Statement {
     Query(Box<Query>),
     Explain(Explain),
     Insert(Insert),
+    /// INSERT ALL, INSERT FIRST.
+    MultiInsert(Box<MultiInsert>),
     Update(Update),
     Delete(Delete),
     Merge(Merge),

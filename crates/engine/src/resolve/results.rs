@@ -17,12 +17,30 @@ use frazil_planner::Relation;
 use uuid::Uuid;
 
 use crate::api::StoredResult;
+use crate::run::spool::Spool;
 use crate::statements::context::StatementContext;
+
+/// Who keeps a spool.
+trait HoldsSpool: std::fmt::Debug + Send + Sync {
+    fn spool(&self) -> &Spool;
+}
+
+impl HoldsSpool for StoredResult {
+    fn spool(&self) -> &Spool {
+        &self.rows
+    }
+}
+
+impl HoldsSpool for Spool {
+    fn spool(&self) -> &Spool {
+        self
+    }
+}
 
 /// A stored result, read batch by batch.
 #[derive(Debug)]
 struct StoredRows {
-    result: Arc<StoredResult>,
+    result: Arc<dyn HoldsSpool>,
     schema: SchemaRef,
 }
 
@@ -34,9 +52,9 @@ impl PartitionStream for StoredRows {
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let result = self.result.clone();
         let schema = self.schema.clone();
-        let batches = (0..result.rows.batch_rows().len()).map(move |index| {
+        let batches = (0..result.spool().batch_rows().len()).map(move |index| {
             let batch = result
-                .rows
+                .spool()
                 .read_batch(index)
                 .map_err(|error| DataFusionError::External(Box::new(error)))?;
             Ok(arrow::array::RecordBatch::try_new(schema.clone(), batch.columns().to_vec())?)
@@ -59,11 +77,20 @@ pub(super) fn result_relation(
     rows_relation(&format!("result {id}"), result.columns.clone(), result)
 }
 
+/// Rows set aside while a statement runs, as an internal relation of the given name.
+pub(crate) fn spool_relation(
+    name: &str,
+    columns: Vec<Column>,
+    rows: Arc<Spool>,
+) -> Result<Relation, UserError> {
+    rows_relation(name, columns, rows)
+}
+
 /// A stored result as an internal relation of the given name.
 fn rows_relation(
     name: &str,
     columns: Vec<Column>,
-    result: Arc<StoredResult>,
+    result: Arc<dyn HoldsSpool>,
 ) -> Result<Relation, UserError> {
     // Names may repeat in a result; inside the plan each field needs its own.
     let unique: Vec<Column> = columns

@@ -39,7 +39,7 @@ pub(super) async fn call(
 }
 
 fn unknown(name: &str) -> UserError {
-    UserError::new(Code::UnknownFunction, format!("Unknown table function {name}"))
+    UserError::new(Code::UnknownTableFunction, format!("Unknown table function {name}"))
 }
 
 fn argument<'a>(

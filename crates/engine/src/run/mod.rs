@@ -1,5 +1,6 @@
 //! Running governed plans and keeping their results.
 
+mod asof;
 pub(crate) mod execute;
 pub(crate) mod results;
 pub(crate) mod runtime;

@@ -41,6 +41,7 @@ impl QueryRuntime {
             .with_config(session_config(thread_count))
             .with_runtime_env(Arc::new(environment))
             .with_default_features()
+            .with_query_planner(Arc::new(crate::run::asof::OwnNodes))
             .build();
         Ok(QueryRuntime { threads, state, thread_count })
     }

@@ -156,6 +156,7 @@ impl Session {
                 }
                 None => parsed.statement.clone(),
             };
+            let statement = statements::execute_immediate::unwrapped(&mut context, statement)?;
             context.facts.transaction_id =
                 self.transaction.lock().await.as_ref().map(|open| open.id.clone());
             let result = tokio::select! {
@@ -318,6 +319,9 @@ impl Session {
             user: self.user.clone(),
             role: state.role.clone(),
             account: "FRAZIL".to_string(),
+            region: self.shared.region.clone(),
+            organization: self.shared.organization.clone(),
+            client: self.client.clone(),
             database: state.database.clone(),
             schema: state.schema.clone(),
             warehouse: state.warehouse.clone(),

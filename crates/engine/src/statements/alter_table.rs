@@ -17,6 +17,7 @@ use crate::run::execute::run_to_spool;
 use crate::statements::alter_object::complete;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::create_table::{authorize_create, definition};
+use crate::statements::defaults;
 use crate::statements::lookup::{Target, absent, described_status, expect, find};
 use crate::statements::option_values::{only, optional_text};
 use crate::statements::outcome::{Outcome, schema_of};
@@ -186,17 +187,18 @@ async fn add_columns(
         if column.unique || column.primary_key || column.references.is_some() {
             return Err(UserError::unsupported("ADD COLUMN with a key or constraint"));
         }
-        let info = definition(context, column)?;
-        if info.autoincrement.is_some() && rows > 0 {
+        let info = definition(context, column).await?;
+        let drawn = info.default.as_deref().map(defaults::draws).transpose()?.unwrap_or(false);
+        if (info.autoincrement.is_some() || drawn) && rows > 0 {
             return Err(UserError::new(
                 Code::InvalidStatement,
                 format!(
-                    "Cannot add column '{}' with AUTOINCREMENT to non-empty table '{}'.",
+                    "Cannot add column '{}' with AUTOINCREMENT or a sequence to non-empty table '{}'.",
                     column.name, table.name.name
                 ),
             ));
         }
-        let initial = initial_value(context, &info)?;
+        let initial = if drawn { None } else { initial_value(context, &info)? };
         if rows > 0 && !info.nullable && initial.as_ref().is_none_or(ScalarValue::is_null) {
             return Err(UserError::new(
                 Code::InvalidStatement,
@@ -251,11 +253,7 @@ async fn alter_column(
             })
         }
         AlterColumnAction::SetDefault(expression, text) => {
-            let empty = Resolved::default();
-            let source = context.text.as_str();
-            let value = plan_expression(expression, None, &plan_context(context, &empty, source))?;
-            cast(value, &column.sql_type, CastMode::Implicit, &context.facts)?;
-            let text = text.clone();
+            let text = defaults::checked(context, expression, text, &column.sql_type).await?;
             Box::new(move |column| {
                 column.default = Some(text);
                 column.autoincrement = None;

@@ -7,10 +7,9 @@ use frazil_common::{
     Code, Column, ObjectKind, ObjectRef, Privilege, QualifiedName, SqlType, UserError,
 };
 use frazil_dialect::{ColumnDefinition, CreateTable, CreateTableSource, Persistence};
-use frazil_functions::cast::{CastMode, cast};
 use frazil_governance::Requirement;
 use frazil_lake::NewTable;
-use frazil_planner::{Planned, Resolved, plan_expression, sql_type};
+use frazil_planner::{Planned, sql_type};
 
 use crate::resolve::objects::{
     database_object, parents_of, schema, schema_object, table_object, view_object,
@@ -18,8 +17,9 @@ use crate::resolve::objects::{
 use crate::resolve::relation::target_table;
 use crate::run::execute::run_to_stream;
 use crate::statements::context::{StatementContext, Work};
+use crate::statements::defaults;
 use crate::statements::outcome::{Changes, Outcome};
-use crate::statements::query::{operators, plan, plan_context};
+use crate::statements::query::{operators, plan};
 
 /// Checks that the role may create such an object in a schema that exists.
 pub(crate) fn authorize_create(
@@ -103,9 +103,17 @@ pub(crate) async fn run(
     } else {
         authorize_create(context, work, &name, Privilege::CreateTable)?;
     }
-    for (option, _) in create.options.iter() {
-        if !ACCEPTED_OPTIONS.contains(&option.to_uppercase().as_str()) {
+    for (option, value) in create.options.iter() {
+        let option = option.to_uppercase();
+        if !ACCEPTED_OPTIONS.contains(&option.as_str()) {
             return Err(UserError::unsupported(format!("CREATE TABLE … {option}")));
+        }
+        let collation = value.as_text().unwrap_or_default();
+        if option == "DEFAULT_DDL_COLLATION"
+            && !collation.is_empty()
+            && !collation.eq_ignore_ascii_case("utf8")
+        {
+            return Err(UserError::unsupported(format!("COLLATE '{collation}'")));
         }
     }
     let occupied = occupied(context, work, &name, create.mode, kind == TableKind::Temporary)?;
@@ -116,12 +124,12 @@ pub(crate) async fn run(
         CreateTableSource::Columns { columns, constraints } => {
             // Keys are kept by nobody yet; they are not enforced in Snowflake either.
             let _ = constraints;
-            (definitions(context, columns)?, None)
+            (definitions(context, columns).await?, None)
         }
         CreateTableSource::AsSelect { columns, constraints, query } => {
             let _ = constraints;
             let planned = plan(context, work, query, &context.text).await?;
-            let (columns, planned) = as_select(context, columns, planned)?;
+            let (columns, planned) = as_select(context, columns, planned).await?;
             (columns, Some(planned))
         }
         CreateTableSource::Like(source) => {
@@ -231,15 +239,19 @@ fn check_columns(columns: &[ColumnInfo]) -> Result<(), UserError> {
 }
 
 /// Column definitions as the catalog keeps them; defaults are checked against their type.
-pub(crate) fn definitions(
+pub(crate) async fn definitions(
     context: &StatementContext,
     columns: &[ColumnDefinition],
 ) -> Result<Vec<ColumnInfo>, UserError> {
-    columns.iter().map(|column| definition(context, column)).collect()
+    let mut all = Vec::with_capacity(columns.len());
+    for column in columns {
+        all.push(definition(context, column).await?);
+    }
+    Ok(all)
 }
 
 /// One column definition.
-pub(crate) fn definition(
+pub(crate) async fn definition(
     context: &StatementContext,
     column: &ColumnDefinition,
 ) -> Result<ColumnInfo, UserError> {
@@ -257,17 +269,11 @@ pub(crate) fn definition(
     let mut info = ColumnInfo::new(&column.name, target, !(column.not_null || column.primary_key));
     info.comment = column.comment.clone();
     if let Some((expression, text)) = &column.default {
-        let empty = Resolved::default();
-        let bound =
-            plan_expression(expression, None, &plan_context(context, &empty, &context.text))?;
-        cast(bound, &info.sql_type, CastMode::Implicit, &context.facts).map_err(|error| {
-            UserError::new(
-                error.code,
-                format!("Default of column {}: {}", column.name, error.message),
-            )
-            .at(Some(column.position))
-        })?;
-        info.default = Some(text.clone());
+        let default = defaults::checked(context, expression, text, &info.sql_type).await;
+        info.default = Some(default.map_err(|error| {
+            let message = format!("Default of column {}: {}", column.name, error.message);
+            UserError { message, ..error }.at(Some(column.position))
+        })?);
     }
     if let Some(counter) = &column.autoincrement {
         if !matches!(info.sql_type, SqlType::Number { .. } | SqlType::Float) {
@@ -284,14 +290,14 @@ pub(crate) fn definition(
 }
 
 /// Columns of CREATE TABLE … AS SELECT, and the query with its values cast to them.
-fn as_select(
+async fn as_select(
     context: &StatementContext,
     definitions_given: &[ColumnDefinition],
     planned: Planned,
 ) -> Result<(Vec<ColumnInfo>, Planned), UserError> {
     if !definitions_given.is_empty() && definitions_given.len() != planned.columns.len() {
         return Err(UserError::new(
-            Code::ColumnCountMismatch,
+            Code::InvalidColumnList,
             format!(
                 "Invalid column definition list: {} columns for a query of {}.",
                 definitions_given.len(),
@@ -303,7 +309,7 @@ fn as_select(
     for (index, found) in planned.columns.iter().enumerate() {
         let own = definitions_given.get(index);
         let mut info = match own {
-            Some(column) if column.data_type.is_some() => definition(context, column)?,
+            Some(column) if column.data_type.is_some() => definition(context, column).await?,
             other => {
                 let name = other.map_or(&found.name, |column| &column.name);
                 ColumnInfo::new(name, stored_type(&found.sql_type), found.nullable)

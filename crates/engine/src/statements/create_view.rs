@@ -43,7 +43,7 @@ pub(crate) async fn run(
     governed(context, work, &planned)?;
     if !create.columns.is_empty() && create.columns.len() != planned.columns.len() {
         return Err(UserError::new(
-            Code::ColumnCountMismatch,
+            Code::InvalidColumnList,
             format!(
                 "Invalid column definition list: {} columns for a query of {}.",
                 create.columns.len(),

@@ -1,4 +1,4 @@
-//! Column defaults as expressions: constants, functions, AUTOINCREMENT.
+//! Column defaults as expressions: constants, functions, sequences, AUTOINCREMENT.
 
 use std::sync::Arc;
 
@@ -11,9 +11,10 @@ use datafusion::logical_expr::{
 use frazil_catalog::account::AccountStore;
 use frazil_catalog::{Autoincrement, Catalog, ColumnInfo};
 use frazil_common::{SqlType, UserError};
+use frazil_dialect::sqlparser::ast::Expr as Expression;
 use frazil_functions::TypedExpr;
 use frazil_functions::cast::{CastMode, cast};
-use frazil_planner::{Resolved, plan_expression};
+use frazil_planner::{Reference, Resolved, plan_expression, references_of_expression};
 
 use crate::statements::context::StatementContext;
 use crate::statements::query::plan_context;
@@ -30,12 +31,62 @@ pub(crate) async fn bound(
         })
     } else if let Some(text) = &column.default {
         let expression = frazil_dialect::parse_expression(text)?;
-        let empty = Resolved::default();
-        plan_expression(&expression, None, &plan_context(context, &empty, text))?
+        let resolved = sequences(context, &expression).await?;
+        plan_expression(&expression, None, &plan_context(context, &resolved, text))?
     } else {
         return Ok(None);
     };
     cast(value, &column.sql_type, CastMode::Implicit, &context.facts).map(Some)
+}
+
+/// A default as the catalog keeps it, checked against its column's type: a sequence by its full
+/// name, so that it means the same wherever the row is written from.
+pub(crate) async fn checked(
+    context: &StatementContext,
+    expression: &Expression,
+    text: &str,
+    target: &SqlType,
+) -> Result<String, UserError> {
+    let resolved = sequences(context, expression).await?;
+    let value =
+        plan_expression(expression, None, &plan_context(context, &resolved, &context.text))?;
+    cast(value, target, CastMode::Implicit, &context.facts)?;
+    match (resolved.sequences.values().next(), expression) {
+        (None, _) => Ok(text.to_string()),
+        (Some(sequence), Expression::CompoundIdentifier(_)) => {
+            Ok(format!("{}.NEXTVAL", sequence.object.name))
+        }
+        (Some(_), _) => {
+            Err(UserError::unsupported("NEXTVAL inside an expression as a column's default"))
+        }
+    }
+}
+
+/// Whether a default draws from a sequence.
+pub(crate) fn draws(text: &str) -> Result<bool, UserError> {
+    let expression = frazil_dialect::parse_expression(text)?;
+    Ok(matches!(&expression, Expression::CompoundIdentifier(parts)
+        if parts.last().is_some_and(|last| last.quote_style.is_none()
+            && last.value.eq_ignore_ascii_case("NEXTVAL"))))
+}
+
+/// The sequences that an expression draws from.
+async fn sequences(
+    context: &StatementContext,
+    expression: &Expression,
+) -> Result<Resolved, UserError> {
+    let wanted = {
+        let empty = Resolved::default();
+        references_of_expression(expression, &plan_context(context, &empty, ""))?
+    };
+    let mut resolved = Resolved::default();
+    for reference in wanted {
+        if let Reference::Sequence { name } = &reference {
+            let sequence = crate::resolve::objects::sequence(context, name).await?;
+            resolved.sequences.insert(reference, sequence);
+        }
+    }
+    Ok(resolved)
 }
 
 /// Where next values come from.

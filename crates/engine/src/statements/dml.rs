@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use frazil_catalog::TableInfo;
 use frazil_common::{Access, ObjectName, Privilege, UserError};
-use frazil_dialect::{Delete, Insert, Merge, Truncate, Update};
+use frazil_dialect::{Delete, Insert, Merge, MergeAction, Statement, Truncate, Update};
 use frazil_functions::TypedExpr;
 use frazil_governance::{HiddenError, Requirement};
 use frazil_planner::{
@@ -23,7 +23,7 @@ use crate::statements::outcome::{Changes, Outcome};
 use crate::statements::query::{described, operators, plan_context, resolve_all};
 
 /// The target with its current rows and bound defaults.
-async fn target(
+pub(super) async fn target(
     context: &StatementContext,
     work: &mut Work,
     name: &ObjectName,
@@ -40,7 +40,7 @@ async fn target(
 }
 
 /// Checks a privilege on the target and notes the write for the access history.
-fn authorize_write(
+pub(super) fn authorize_write(
     context: &StatementContext,
     work: &mut Work,
     table: &TableInfo,
@@ -69,7 +69,7 @@ fn authorize_write(
 
 /// The planner lists the target's own scan as read; writing it needs no SELECT beyond what the
 /// statement's expressions read.
-fn rows_of(
+pub(super) fn rows_of(
     context: &StatementContext,
     work: &mut Work,
     dml: &PlannedDml,
@@ -82,19 +82,38 @@ const UPDATED: &str = "number of rows updated";
 const DELETED: &str = "number of rows deleted";
 const MULTI_JOINED: &str = "number of multi-joined rows updated";
 
-fn counts_described(names: &[&str]) -> Result<Outcome, UserError> {
+pub(super) fn counts_described(names: &[&str]) -> Result<Outcome, UserError> {
     let columns = names
         .iter()
         .map(|name| frazil_common::Column::new(*name, crate::statements::outcome::COUNT, false));
     described(columns.collect())
 }
 
-pub(crate) async fn insert(
+/// A statement ready to run: its table, the rows it starts from, what it will do.
+type Ready = (Arc<TableInfo>, Arc<frazil_lake::TableVersion>, PlannedDml);
+
+/// The plan of a statement that changes rows, for EXPLAIN; none for other statements.
+pub(crate) async fn planned(
+    context: &StatementContext,
+    work: &mut Work,
+    statement: &Statement,
+) -> Result<Option<PlannedDml>, UserError> {
+    let (.., dml) = match statement {
+        Statement::Insert(insert) => insert_plan(context, work, insert).await?,
+        Statement::Update(update) => update_plan(context, work, update).await?,
+        Statement::Delete(delete) => delete_plan(context, work, delete).await?,
+        Statement::Merge(merge) => merge_plan(context, work, merge).await?,
+        _ => return Ok(None),
+    };
+    Ok(Some(dml))
+}
+
+async fn insert_plan(
     context: &StatementContext,
     work: &mut Work,
     statement: &Insert,
-) -> Result<Outcome, UserError> {
-    let (table, _, target) = target(context, work, &statement.target.table).await?;
+) -> Result<Ready, UserError> {
+    let (table, version, target) = target(context, work, &statement.target.table).await?;
     let mut privileges = vec![Privilege::Insert];
     if statement.overwrite {
         privileges.push(Privilege::Delete);
@@ -105,6 +124,15 @@ pub(crate) async fn insert(
     let wanted = references_of_insert(statement, &plan_context(context, &empty, &context.text))?;
     let resolved = resolve_all(context, work, wanted).await?;
     let dml = plan_insert(statement, &target, &plan_context(context, &resolved, &context.text))?;
+    Ok((table, version, dml))
+}
+
+pub(crate) async fn insert(
+    context: &StatementContext,
+    work: &mut Work,
+    statement: &Insert,
+) -> Result<Outcome, UserError> {
+    let (table, _, dml) = insert_plan(context, work, statement).await?;
     let plan = rows_of(context, work, &dml).await?;
     if context.describe_only {
         return counts_described(&[INSERTED]);
@@ -117,11 +145,11 @@ pub(crate) async fn insert(
     Outcome::counts(&[(INSERTED, inserted)], Changes { inserted, ..Changes::default() })
 }
 
-pub(crate) async fn update(
+async fn update_plan(
     context: &StatementContext,
     work: &mut Work,
     statement: &Update,
-) -> Result<Outcome, UserError> {
+) -> Result<Ready, UserError> {
     let (table, version, target) = target(context, work, &statement.table).await?;
     let written = statement.assignments.iter().map(|a| a.column.clone()).collect();
     authorize_write(context, work, &table, &[Privilege::Update], written)?;
@@ -129,6 +157,15 @@ pub(crate) async fn update(
     let wanted = references_of_update(statement, &plan_context(context, &empty, &context.text))?;
     let resolved = resolve_all(context, work, wanted).await?;
     let dml = plan_update(statement, &target, &plan_context(context, &resolved, &context.text))?;
+    Ok((table, version, dml))
+}
+
+pub(crate) async fn update(
+    context: &StatementContext,
+    work: &mut Work,
+    statement: &Update,
+) -> Result<Outcome, UserError> {
+    let (_, version, dml) = update_plan(context, work, statement).await?;
     let plan = rows_of(context, work, &dml).await?;
     if context.describe_only {
         return counts_described(&[UPDATED, MULTI_JOINED]);
@@ -147,17 +184,26 @@ pub(crate) async fn update(
     )
 }
 
-pub(crate) async fn delete(
+async fn delete_plan(
     context: &StatementContext,
     work: &mut Work,
     statement: &Delete,
-) -> Result<Outcome, UserError> {
+) -> Result<Ready, UserError> {
     let (table, version, target) = target(context, work, &statement.table).await?;
     authorize_write(context, work, &table, &[Privilege::Delete], Vec::new())?;
     let empty = Resolved::default();
     let wanted = references_of_delete(statement, &plan_context(context, &empty, &context.text))?;
     let resolved = resolve_all(context, work, wanted).await?;
     let dml = plan_delete(statement, &target, &plan_context(context, &resolved, &context.text))?;
+    Ok((table, version, dml))
+}
+
+pub(crate) async fn delete(
+    context: &StatementContext,
+    work: &mut Work,
+    statement: &Delete,
+) -> Result<Outcome, UserError> {
+    let (_, version, dml) = delete_plan(context, work, statement).await?;
     let plan = rows_of(context, work, &dml).await?;
     if context.describe_only {
         return counts_described(&[DELETED]);
@@ -167,19 +213,25 @@ pub(crate) async fn delete(
     Outcome::counts(&[(DELETED, deleted)], Changes { deleted, ..Changes::default() })
 }
 
-pub(crate) async fn merge(
-    context: &StatementContext,
-    work: &mut Work,
-    statement: &Merge,
-) -> Result<Outcome, UserError> {
-    use frazil_dialect::MergeAction;
-    let (table, version, target) = target(context, work, &statement.table).await?;
+/// Which of insert, update and delete a MERGE may do.
+fn merge_actions(statement: &Merge) -> (bool, bool, bool) {
     let has = |wanted: fn(&MergeAction) -> bool| {
         statement.clauses.iter().any(|clause| wanted(&clause.action))
     };
-    let inserts = has(|action| matches!(action, MergeAction::Insert { .. }));
-    let updates = has(|action| matches!(action, MergeAction::Update { .. }));
-    let deletes = has(|action| matches!(action, MergeAction::Delete));
+    (
+        has(|action| matches!(action, MergeAction::Insert { .. } | MergeAction::InsertAllByName)),
+        has(|action| matches!(action, MergeAction::Update { .. } | MergeAction::UpdateAllByName)),
+        has(|action| matches!(action, MergeAction::Delete)),
+    )
+}
+
+async fn merge_plan(
+    context: &StatementContext,
+    work: &mut Work,
+    statement: &Merge,
+) -> Result<Ready, UserError> {
+    let (table, version, target) = target(context, work, &statement.table).await?;
+    let (inserts, updates, deletes) = merge_actions(statement);
     let privileges: Vec<Privilege> =
         [(inserts, Privilege::Insert), (updates, Privilege::Update), (deletes, Privilege::Delete)]
             .into_iter()
@@ -190,7 +242,17 @@ pub(crate) async fn merge(
     let wanted = references_of_merge(statement, &plan_context(context, &empty, &context.text))?;
     let resolved = resolve_all(context, work, wanted).await?;
     let dml = plan_merge(statement, &target, &plan_context(context, &resolved, &context.text))?;
+    Ok((table, version, dml))
+}
+
+pub(crate) async fn merge(
+    context: &StatementContext,
+    work: &mut Work,
+    statement: &Merge,
+) -> Result<Outcome, UserError> {
+    let (_, version, dml) = merge_plan(context, work, statement).await?;
     let plan = rows_of(context, work, &dml).await?;
+    let (inserts, updates, deletes) = merge_actions(statement);
     let names: Vec<&str> = [(inserts, INSERTED), (updates, UPDATED), (deletes, DELETED)]
         .into_iter()
         .filter_map(|(used, name)| used.then_some(name))

@@ -21,9 +21,11 @@ pub(crate) mod defaults;
 pub(crate) mod describe;
 pub(crate) mod dml;
 pub(crate) mod drop;
+pub(crate) mod execute_immediate;
 pub(crate) mod file_transfer;
 pub(crate) mod grant;
 pub(crate) mod lookup;
+pub(crate) mod multi_insert;
 pub(crate) mod option_values;
 pub(crate) mod outcome;
 pub(crate) mod ownership;
@@ -47,6 +49,7 @@ pub(crate) fn is_dml(statement: &Statement) -> bool {
     matches!(
         statement,
         Statement::Insert(_)
+            | Statement::MultiInsert(_)
             | Statement::Update(_)
             | Statement::Delete(_)
             | Statement::Merge(_)
@@ -73,6 +76,7 @@ pub(crate) async fn run(
         S::Query(query) => on_heap(|| query::run(context, work, query)).await,
         S::Explain(explain) => on_heap(|| query::explain(context, work, explain)).await,
         S::Insert(insert) => on_heap(|| dml::insert(context, work, insert)).await,
+        S::MultiInsert(insert) => on_heap(|| multi_insert::run(context, work, insert)).await,
         S::Update(update) => on_heap(|| dml::update(context, work, update)).await,
         S::Delete(delete) => on_heap(|| dml::delete(context, work, delete)).await,
         S::Merge(merge) => on_heap(|| dml::merge(context, work, merge)).await,
@@ -131,7 +135,9 @@ pub(crate) async fn run(
         S::CopyIntoTable(copy) => on_heap(|| copy_into_table::run(context, work, copy)).await,
         S::CopyIntoLocation(copy) => on_heap(|| copy_into_location::run(context, work, copy)).await,
         S::Call(_) => Err(UserError::unsupported("CALL")),
-        S::ExecuteImmediate(_) => Err(UserError::unsupported("EXECUTE IMMEDIATE")),
+        S::ExecuteImmediate(_) => {
+            Err(UserError::internal("EXECUTE IMMEDIATE reached the statement table"))
+        }
         S::Begin(_) | S::Commit | S::Rollback => {
             Err(UserError::internal("transaction control reached the statement table"))
         }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use datafusion::physical_plan::ExecutionPlan;
 use frazil_common::{Column, ObjectRef, UserError};
-use frazil_dialect::Explain;
 use frazil_dialect::sqlparser::ast::Query;
+use frazil_dialect::{Explain, Statement};
 use frazil_governance::{Governed, govern};
 use frazil_planner::{PlanContext, Planned, Reference, Resolved, plan_query, references};
 
@@ -123,10 +123,16 @@ pub(crate) async fn explain(
     explain: &Explain,
 ) -> Result<Outcome, UserError> {
     let columns = [("step", SqlType::TEXT), ("plan", SqlType::TEXT)];
-    let frazil_dialect::Statement::Query(query) = explain.statement.as_ref() else {
-        return Err(UserError::unsupported("EXPLAIN of a statement other than a query"));
+    let planned = match explain.statement.as_ref() {
+        Statement::Query(query) => plan(context, work, query, &context.text).await?,
+        // The plan of a change is that of the rows it writes.
+        other => match super::dml::planned(context, work, other).await? {
+            Some(dml) => dml.planned,
+            None => {
+                return Err(UserError::unsupported(format!("EXPLAIN {}", other.kind().as_str())));
+            }
+        },
     };
-    let planned = plan(context, work, query, &context.text).await?;
     let plan = governed(context, work, &planned)?;
     if context.describe_only {
         return Outcome::table(&columns, Vec::new());

@@ -28,6 +28,8 @@ pub async fn run(arguments: Serve) -> Result<(), CommandError> {
     let mut settings = EngineSettings::new(&arguments.data_dir);
     settings.memory_limit = arguments.memory_limit;
     settings.threads = arguments.threads;
+    settings.region = arguments.region;
+    settings.organization = arguments.organization;
     settings.bootstrap_user = arguments.bootstrap_user;
     settings.bootstrap_password =
         std::env::var("FRAZIL_BOOTSTRAP_PASSWORD").ok().filter(|password| !password.is_empty());

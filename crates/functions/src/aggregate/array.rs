@@ -49,6 +49,18 @@ pub(super) fn register(registry: &mut Registry) {
         let to = call.args[0].sql_type.clone();
         collected("frazil_mode", call, to, finish::mode)
     });
+    registry.add(&["APPROX_TOP_K"], |name, mut call, facts| {
+        if call.args.is_empty() || call.args.len() > 3 {
+            return Err(arguments(name, 1, call.args.len()));
+        }
+        // The number of counters bounds an estimate; these counts are exact.
+        call.args.truncate(2);
+        if call.args.len() == 1 {
+            call.args.push(TypedExpr::number(1, 18, 0));
+        }
+        call.args[1] = implicit(call.args[1].clone(), &SMALL_INTEGER, facts)?;
+        collected("frazil_top_k", call, SqlType::Array, finish::top_k)
+    });
     registry.add(&["MIN_BY"], |name, mut call, facts| {
         if call.args.len() == 3 {
             call.args[2] = implicit(call.args[2].clone(), &SMALL_INTEGER, facts)?;

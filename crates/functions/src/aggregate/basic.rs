@@ -104,6 +104,12 @@ pub(super) fn expect(name: &str, call: &AggregateCall, count: usize) -> Result<(
 }
 
 pub(super) fn wrong_types(name: &str, call: &AggregateCall) -> UserError {
+    if let [value] = call.args.as_slice() {
+        return UserError::new(
+            Code::UnsupportedAggregateType,
+            format!("Function {name} does not support {} argument type", value.sql_type),
+        );
+    }
     let types: Vec<String> = call.args.iter().map(|v| v.sql_type.to_string()).collect();
     UserError::new(
         Code::InvalidArgumentTypes,

@@ -118,6 +118,29 @@ pub(super) fn mode(rows: &Rows) -> KernelResult {
     pick(rows, best.map(|(_, row)| *row))
 }
 
+/// (value, n): the most frequent values with their counts, the first seen first among equals.
+pub(super) fn top_k(rows: &Rows) -> KernelResult {
+    let mut counts: HashMap<Vec<u8>, (i64, usize, Value)> = HashMap::new();
+    for row in 0..rows.rows {
+        if let Some(item) = value(rows, 0, row)? {
+            let mut key = Vec::new();
+            append_key(&item, &mut key);
+            counts.entry(key).or_insert((0, row, item)).0 += 1;
+        }
+    }
+    let limit = rows.integers(1)?;
+    let limit = if rows.rows == 0 { 0 } else { limit.get(0).unwrap_or(1).max(0) as usize };
+    let mut all: Vec<(i64, usize, Value)> = counts.into_values().collect();
+    all.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    let items: Vec<Value> = all
+        .into_iter()
+        .take(limit)
+        .map(|(count, _, item)| Value::List(vec![item, Value::integer(count)]))
+        .collect();
+    let items = Value::List(items);
+    crate::variant::build(1, |_| Ok(Some(items.clone())))
+}
+
 fn extreme_by(rows: &Rows, largest: bool) -> KernelResult {
     let mut best: Option<(Vec<u8>, usize)> = None;
     for row in 0..rows.rows {

@@ -12,7 +12,10 @@ type Bound = Result<TypedExpr, UserError>;
 pub(crate) fn register(registry: &mut Registry) {
     registry.add(&["CURRENT_USER", "USER"], |a| fact(a, |a| Some(a.facts.user.clone())));
     registry.add(&["CURRENT_ROLE"], |a| fact(a, |a| Some(a.facts.role.clone())));
-    registry.add(&["CURRENT_ROLE_TYPE"], |a| fact(a, |_| Some("ROLE".into())));
+    // A session's role is always one of the account: roles of databases cannot be taken on.
+    registry.add(&["CURRENT_ROLE_TYPE"], |a| {
+        fact(a, |a| (!a.facts.role.is_empty()).then(|| "ROLE".into()))
+    });
     registry.add(&["CURRENT_SECONDARY_ROLES"], |a| {
         fact(a, |_| Some("{\"roles\":\"\",\"value\":\"\"}".into()))
     });
@@ -28,19 +31,22 @@ pub(crate) fn register(registry: &mut Registry) {
         })
     });
     registry.add(&["CURRENT_WAREHOUSE"], |a| fact(a, |a| a.facts.warehouse.clone()));
-    registry.add(&["CURRENT_ACCOUNT", "CURRENT_ACCOUNT_NAME", "CURRENT_ORGANIZATION_NAME"], |a| {
+    registry.add(&["CURRENT_ACCOUNT", "CURRENT_ACCOUNT_NAME"], |a| {
         fact(a, |a| Some(a.facts.account.clone()))
     });
-    registry.add(&["CURRENT_REGION"], |a| fact(a, |_| Some("LOCAL".into())));
+    registry.add(&["CURRENT_ORGANIZATION_NAME"], |a| {
+        named(&a, a.facts.organization.as_deref(), "--organization")
+    });
+    registry.add(&["CURRENT_REGION"], |a| named(&a, a.facts.region.as_deref(), "--region"));
     registry.add(&["CURRENT_SESSION"], |a| fact(a, |a| Some(a.facts.session_id.to_string())));
     registry.add(&["CURRENT_VERSION"], |a| fact(a, |a| Some(a.facts.server_version.clone())));
     registry.add(&["CURRENT_CLIENT"], |a| {
-        fact(a, |a| Some(format!("Frazil {}", a.facts.server_version)))
+        fact(a, |a| Some(a.facts.client.clone()).filter(|client| !client.is_empty()))
     });
     registry.add(&["CURRENT_STATEMENT"], |a| fact(a, |a| Some(a.facts.statement.clone())));
     registry.add(&["CURRENT_QUERY_ID"], |a| fact(a, |a| Some(a.facts.query_id.clone())));
     registry.add(&["CURRENT_TRANSACTION"], |a| fact(a, |a| a.facts.transaction_id.clone()));
-    registry.add(&["CURRENT_IP_ADDRESS"], |a| fact(a, |_| Some("127.0.0.1".into())));
+    registry.add(&["CURRENT_IP_ADDRESS"], |_| Err(UserError::unsupported("CURRENT_IP_ADDRESS")));
     registry.add(&["CURRENT_AVAILABLE_ROLES"], |a| {
         fact(a, |a| {
             let roles = a.facts.available_roles.iter().cloned().map(Value::Text).collect();
@@ -66,6 +72,18 @@ fn optional(text: Option<String>) -> TypedExpr {
 fn fact(a: Arguments, read: fn(&Arguments) -> Option<String>) -> Bound {
     a.expect(0..=0)?;
     Ok(optional(read(&a)))
+}
+
+/// A name the server was started with.
+fn named(a: &Arguments, value: Option<&str>, option: &str) -> Bound {
+    a.expect(0..=0)?;
+    match value {
+        Some(value) => Ok(optional(Some(value.to_string()))),
+        None => Err(UserError::unsupported(format!(
+            "{}: the server was started without {option}",
+            a.name
+        ))),
+    }
 }
 
 /// Negative numbers count back from the latest, positive ones from the first of the session.

@@ -1,8 +1,15 @@
 //! Random values and sequences: RANDOM, UNIFORM, NORMAL, RANDSTR, SEQ1–SEQ8.
 
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use datafusion::logical_expr::lit;
+use arrow::array::Decimal128Array;
+use arrow::datatypes::DataType;
+use datafusion::error::Result as EngineResult;
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, lit,
+};
 use frazil_common::{Code, SqlType, UserError};
 use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
@@ -18,9 +25,11 @@ type Bound = Result<TypedExpr, UserError>;
 pub(crate) fn register(registry: &mut Registry) {
     registry.add(&["RANDOM"], |a| {
         a.expect(0..=1)?;
-        let args = if a.len() > 0 { vec![lit(a.constant_integer(0)?)] } else { vec![] };
-        let to = SqlType::Number { precision: 19, scale: 0 };
-        Ok(call_volatile("frazil_random", args, to, random))
+        let seed = match a.values.first() {
+            Some(_) => a.constant_integer(0)?,
+            None => rand::rng().next_u64() as i64,
+        };
+        Ok(random(seed))
     });
     registry.add(&["UNIFORM"], uniform);
     registry.add(&["NORMAL"], |a| {
@@ -44,19 +53,74 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add(&["SEQ8"], |a| sequence(a, 18));
 }
 
-/// A seeded call gives the same values for the same rows in order; batches continue by a counter
-/// that is fresh for each seedless call.
-fn generator(seed: Option<i64>) -> StdRng {
-    match seed {
-        Some(seed) => StdRng::seed_from_u64(seed as u64),
-        None => StdRng::seed_from_u64(rand::rng().next_u64()),
+/// RANDOM: one call of a statement. Its values are a function of the seed and the number of rows
+/// the call has answered, so that batches continue each other.
+#[derive(Debug)]
+struct Random {
+    seed: i64,
+    /// Tells calls apart: two of them in one statement count on their own.
+    call: u64,
+    drawn: AtomicU64,
+    signature: Signature,
+}
+
+impl PartialEq for Random {
+    fn eq(&self, other: &Self) -> bool {
+        self.call == other.call
     }
 }
 
-fn random(rows: &Rows) -> KernelResult {
-    let seed = if rows.inputs.is_empty() { None } else { rows.integers(0)?.get(0) };
-    let mut source = generator(seed);
-    rows.build_numbers(|_| Ok(Some(source.next_u64() as i64 as i128)))
+impl Eq for Random {}
+
+impl Hash for Random {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.call.hash(state);
+    }
+}
+
+const RANDOM_TYPE: SqlType = SqlType::Number { precision: 19, scale: 0 };
+
+fn random(seed: i64) -> TypedExpr {
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let function = Random {
+        seed,
+        call: CALLS.fetch_add(1, Ordering::Relaxed),
+        drawn: AtomicU64::new(0),
+        signature: Signature::nullary(Volatility::Volatile),
+    };
+    let expr = Arc::new(ScalarUDF::from(function)).call(Vec::new());
+    TypedExpr::new(expr, RANDOM_TYPE, false)
+}
+
+impl ScalarUDFImpl for Random {
+    fn name(&self) -> &str {
+        "frazil_random"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> EngineResult<DataType> {
+        Ok(RANDOM_TYPE.to_arrow())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
+        let rows = args.number_rows as u64;
+        let first = self.drawn.fetch_add(rows, Ordering::Relaxed);
+        let values =
+            (first..first + rows).map(|row| split_mix(self.seed as u64, row) as i64 as i128);
+        let array = Decimal128Array::from_iter_values(values).with_precision_and_scale(19, 0)?;
+        Ok(ColumnarValue::Array(Arc::new(array)))
+    }
+}
+
+/// The value at a place of a generator's sequence: Steele, Lea and Flood's SplitMix64.
+fn split_mix(seed: u64, place: u64) -> u64 {
+    let mut state = seed.wrapping_add(place.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    state = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    state = (state ^ state >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    state ^ state >> 31
 }
 
 /// UNIFORM(min, max, generator): integers if both bounds are, else FLOAT. The third argument is

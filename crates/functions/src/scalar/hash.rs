@@ -45,9 +45,31 @@ pub(crate) fn register(registry: &mut Registry) {
         let args = sha2_args(&a)?;
         Ok(a.call("frazil_sha2_binary", args, SqlType::Binary { length: 64 }, sha2_binary))
     });
+    registry.add(&["MD5_NUMBER_LOWER64"], |a| {
+        a.expect(1..=1)?;
+        let args = vec![bytes(&a, 0)?];
+        let to = SqlType::Number { precision: 20, scale: 0 };
+        Ok(a.call("frazil_md5_number_lower64", args, to, |rows| md5_number(rows, 8)))
+    });
+    registry.add(&["MD5_NUMBER_UPPER64"], |a| {
+        a.expect(1..=1)?;
+        let args = vec![bytes(&a, 0)?];
+        let to = SqlType::Number { precision: 20, scale: 0 };
+        Ok(a.call("frazil_md5_number_upper64", args, to, |rows| md5_number(rows, 0)))
+    });
+    registry.add(&["TRY_BASE64_DECODE_BINARY"], |a| {
+        decoder(a, try_base64_decode_binary, "frazil_try_base64_decode_binary", SqlType::BYTES)
+    });
+    registry.add(&["TRY_HEX_DECODE_BINARY"], |a| {
+        decoder(a, try_hex_decode_binary, "frazil_try_hex_decode_binary", SqlType::BYTES)
+    });
     registry.add(&["BASE64_ENCODE"], |a| {
         a.expect(1..=3)?;
-        let args = vec![bytes(&a, 0)?];
+        let args = vec![
+            bytes(&a, 0)?,
+            if a.len() > 1 { a.integer(1)? } else { TypedExpr::number(0, 18, 0).expr },
+            if a.len() > 2 { a.text(2)? } else { TypedExpr::text("").expr },
+        ];
         Ok(a.call("frazil_base64_encode", args, TEXT, base64_encode))
     });
     registry.add(&["BASE64_DECODE_STRING"], |a| {
@@ -77,7 +99,11 @@ pub(crate) fn register(registry: &mut Registry) {
         decoder(a, try_hex_decode_string, "frazil_try_hex_decode_string", TEXT)
     });
     registry.add(&["UUID_STRING"], |a| {
-        a.expect(0..=0)?;
+        if a.len() > 0 {
+            a.expect(2..=2)?;
+            let to = SqlType::Varchar { length: 36 };
+            return a.kernel("frazil_uuid_of_name", &[TEXT], to, uuid_of_name);
+        }
         Ok(call_volatile(
             "frazil_uuid_string",
             vec![],
@@ -172,9 +198,50 @@ fn sha1_binary(rows: &Rows) -> KernelResult {
     rows.build_bytes(|row| Ok(values.get(row).map(|v| super::digest::sha1(v).to_vec())))
 }
 
-fn base64_encode(rows: &Rows) -> KernelResult {
+/// Eight bytes of the digest as a number without a sign.
+fn md5_number(rows: &Rows, from: usize) -> KernelResult {
     let values = rows.bytes(0)?;
-    rows.build_texts(|row| Ok(values.get(row).map(|v| BASE64.encode(v))))
+    rows.build_numbers(|row| {
+        Ok(values.get(row).map(|value| {
+            let digest = super::digest::md5(value);
+            digest[from..from + 8].iter().fold(0i128, |number, byte| number << 8 | *byte as i128)
+        }))
+    })
+}
+
+/// The last three characters of the alphabet may be others: for 62, 63 and padding.
+fn alphabet(text: &str, special: &str) -> Result<String, UserError> {
+    let special: Vec<char> = special.chars().collect();
+    if special.len() > 3 || special.iter().any(|c| c.is_ascii_alphanumeric() || !c.is_ascii()) {
+        return Err(UserError::new(
+            Code::InvalidArgument,
+            "The alphabet of a base64 function takes up to three characters for '+', '/' and '='",
+        ));
+    }
+    let replaced = text.chars().map(|c| {
+        let index = ['+', '/', '='].iter().position(|usual| *usual == c);
+        index.and_then(|index| special.get(index)).copied().unwrap_or(c)
+    });
+    Ok(replaced.collect())
+}
+
+fn base64_encode(rows: &Rows) -> KernelResult {
+    let (values, lengths, special) = (rows.bytes(0)?, rows.integers(1)?, rows.texts(2)?);
+    rows.build_texts(|row| {
+        let (Some(value), Some(length), Some(special)) =
+            (values.get(row), lengths.get(row), special.get(row))
+        else {
+            return Ok(None);
+        };
+        let text = alphabet(&BASE64.encode(value), special)?;
+        if length <= 0 {
+            return Ok(Some(text));
+        }
+        let chars: Vec<char> = text.chars().collect();
+        let lines: Vec<String> =
+            chars.chunks(length as usize).map(|line| line.iter().collect()).collect();
+        Ok(Some(lines.join("\n")))
+    })
 }
 
 fn hex_encode(rows: &Rows) -> KernelResult {
@@ -241,6 +308,34 @@ fn base64_decode_binary(rows: &Rows) -> KernelResult {
 fn hex_decode_binary(rows: &Rows) -> KernelResult {
     let texts = rows.texts(0)?;
     rows.build_bytes(|row| Ok(texts.get(row).map(from_hex).transpose()?))
+}
+
+fn try_base64_decode_binary(rows: &Rows) -> KernelResult {
+    let texts = rows.texts(0)?;
+    rows.build_bytes(|row| Ok(texts.get(row).and_then(|text| from_base64(text).ok())))
+}
+
+fn try_hex_decode_binary(rows: &Rows) -> KernelResult {
+    let texts = rows.texts(0)?;
+    rows.build_bytes(|row| Ok(texts.get(row).and_then(|text| from_hex(text).ok())))
+}
+
+/// Version 5: the SHA-1 of a namespace and a name (RFC 9562).
+fn uuid_of_name(rows: &Rows) -> KernelResult {
+    let (spaces, names) = (rows.texts(0)?, rows.texts(1)?);
+    rows.build_texts(|row| {
+        let (Some(space), Some(name)) = (spaces.get(row), names.get(row)) else { return Ok(None) };
+        let space: uuid::Uuid = space.parse().map_err(|_| {
+            UserError::new(Code::InvalidArgument, format!("Invalid UUID string: {space}"))
+        })?;
+        let mut input = space.as_bytes().to_vec();
+        input.extend_from_slice(name.as_bytes());
+        let mut bytes = [0u8; 16];
+        bytes.copy_from_slice(&super::digest::sha1(&input)[..16]);
+        bytes[6] = bytes[6] & 0x0f | 0x50;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        Ok(Some(uuid::Uuid::from_bytes(bytes).to_string()))
+    })
 }
 
 fn uuid_string(rows: &Rows) -> KernelResult {

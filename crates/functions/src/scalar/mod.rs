@@ -8,13 +8,17 @@ mod date_time;
 mod digest;
 mod generate;
 pub(crate) mod hash;
+mod ip;
 mod number_format;
 mod numeric;
 mod regular_expression;
+pub(crate) mod search;
 mod semi_structured;
 mod semi_structured_array;
 pub(crate) mod string;
 mod type_name;
+mod url;
+mod vector;
 
 use crate::registry::Registry;
 
@@ -27,9 +31,12 @@ pub(crate) fn register(registry: &mut Registry) {
     generate::register(registry);
     type_name::register(registry);
     hash::register(registry);
+    ip::register(registry);
     numeric::register(registry);
     regular_expression::register(registry);
     semi_structured::register(registry);
     semi_structured_array::register(registry);
     string::register(registry);
+    url::register(registry);
+    vector::register(registry);
 }

@@ -78,6 +78,14 @@ pub(crate) fn register(registry: &mut Registry) {
         let args = vec![array(&a, 0)?, flag(1)?, nulls];
         Ok(a.call("frazil_array_sort", args, SqlType::Array, array_sort))
     });
+    registry.add(&["ARRAYS_TO_OBJECT"], |a| {
+        two(a, SqlType::Object, "frazil_arrays_to_object", arrays_to_object)
+    });
+    registry.add(&["ARRAYS_ZIP"], |a| {
+        a.expect(1..=usize::MAX)?;
+        let args = (0..a.len()).map(|index| array(&a, index)).collect::<Result<Vec<_>, _>>()?;
+        Ok(a.call("frazil_arrays_zip", args, SqlType::Array, arrays_zip))
+    });
     registry.add(&["ARRAY_TO_STRING"], |a| {
         a.expect(2..=2)?;
         let args = vec![array(&a, 0)?, a.text(1)?];
@@ -384,6 +392,57 @@ fn array_sort(rows: &Rows) -> KernelResult {
             known.extend(empty);
         }
         Ok(Some(Value::List(known)))
+    })
+}
+
+/// Keys with values of the same places; a NULL key is left out.
+fn arrays_to_object(rows: &Rows) -> KernelResult {
+    rows.build_variants(|row| {
+        let Some((keys, values)) = lists(rows, row)? else { return Ok(None) };
+        if keys.len() != values.len() {
+            return Err(UserError::new(
+                Code::InvalidArgument,
+                format!(
+                    "Key array and value array had unequal lengths in ARRAYS_TO_OBJECT: {} and {}",
+                    keys.len(),
+                    values.len()
+                ),
+            )
+            .into());
+        }
+        let mut fields = std::collections::BTreeMap::new();
+        for (key, value) in keys.into_iter().zip(values) {
+            match key {
+                Value::Null => {}
+                Value::Text(name) => {
+                    fields.insert(name, value);
+                }
+                other => {
+                    fields.insert(scalar_text(&other), value);
+                }
+            }
+        }
+        Ok(Some(Value::Object(fields)))
+    })
+}
+
+/// Objects of the values at each place, named `$1`, `$2`, …; a shorter array gives nulls.
+fn arrays_zip(rows: &Rows) -> KernelResult {
+    let arrays = (0..rows.inputs.len())
+        .map(|index| rows.variants(index))
+        .collect::<KernelResult<Vec<_>>>()?;
+    rows.build_variants(|row| {
+        let all: Option<Vec<Vec<Value>>> = arrays.iter().map(|a| list(a.value(row))).collect();
+        let Some(all) = all else { return Ok(None) };
+        let longest = all.iter().map(Vec::len).max().unwrap_or(0);
+        let items = (0..longest).map(|place| {
+            let fields = all.iter().enumerate().map(|(index, items)| {
+                let value = items.get(place).cloned().unwrap_or(Value::Null);
+                (format!("${}", index + 1), value)
+            });
+            Value::Object(fields.collect())
+        });
+        Ok(Some(Value::List(items.collect())))
     })
 }
 

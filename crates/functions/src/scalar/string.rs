@@ -36,6 +36,12 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     registry.add(&["UPPER"], |a| one(a, "frazil_upper", upper));
     registry.add(&["LOWER"], |a| one(a, "frazil_lower", lower));
+    registry.add(&["LIKE"], |a| like(a, false));
+    registry.add(&["ILIKE"], |a| like(a, true));
+    registry.add(&["RTRIMMED_LENGTH"], |a| {
+        a.expect(1..=1)?;
+        a.kernel("frazil_rtrimmed_length", &[TEXT], INT, rtrimmed_length)
+    });
     registry.add(&["REVERSE"], |a| one(a, "frazil_reverse", reverse));
     registry.add(&["SOUNDEX"], |a| one(a, "frazil_soundex", soundex));
     registry.add(&["INITCAP"], |a| {
@@ -112,12 +118,40 @@ pub(crate) fn register(registry: &mut Registry) {
         a.expect(4..=4)?;
         a.kernel("frazil_insert", &[TEXT, INT, INT, TEXT], TEXT, insert)
     });
-    registry.add(&["COLLATE"], |_| Err(UserError::unsupported("COLLATE")));
+    registry.add(&["COLLATE"], |a| {
+        a.expect(2..=2)?;
+        let collation = a.constant_text(1)?;
+        // Texts compare by their UTF-8 bytes; other orders are not there.
+        if !collation.is_empty() && !collation.eq_ignore_ascii_case("utf8") {
+            return Err(UserError::unsupported(format!("COLLATE '{collation}'")));
+        }
+        match a.get(0)?.sql_type {
+            SqlType::Varchar { .. } | SqlType::Null => Ok(a.get(0)?.clone()),
+            _ => Err(a.wrong_types()),
+        }
+    });
 }
 
 fn one(a: Arguments, name: &'static str, run: fn(&Rows) -> KernelResult) -> Bound {
     a.expect(1..=1)?;
     a.kernel(name, &[TEXT], TEXT, run)
+}
+
+/// LIKE and ILIKE as functions, with an escape character as the third argument.
+fn like(a: Arguments, fold: bool) -> Bound {
+    a.expect(2..=3)?;
+    let escape = if a.len() > 2 { Some(a.constant_text(2)?) } else { None };
+    let escape = match escape.as_deref().map(|text| (text.chars().next(), text.chars().count())) {
+        None => None,
+        Some((Some(c), 1)) => Some(c),
+        Some(_) => {
+            return Err(UserError::new(
+                Code::InvalidArgument,
+                "the escape of LIKE must be one character",
+            ));
+        }
+    };
+    crate::operators::like(a.get(0)?.clone(), a.get(1)?.clone(), escape, fold, false, a.facts)
 }
 
 fn trimming(a: Arguments, name: &'static str, run: fn(&Rows) -> KernelResult) -> Bound {
@@ -194,6 +228,14 @@ fn count(n: usize) -> i64 {
 fn length(rows: &Rows) -> KernelResult {
     let texts = rows.texts(0)?;
     rows.build_integers(|row| Ok(texts.get(row).map(|t| count(t.chars().count()))))
+}
+
+/// Characters up to the last one that is no blank.
+fn rtrimmed_length(rows: &Rows) -> KernelResult {
+    let texts = rows.texts(0)?;
+    rows.build_integers(|row| {
+        Ok(texts.get(row).map(|t| count(t.trim_end_matches(' ').chars().count())))
+    })
 }
 
 fn octet_length(rows: &Rows) -> KernelResult {

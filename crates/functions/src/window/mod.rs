@@ -127,7 +127,7 @@ fn over(fun: WindowFunctionDefinition, call: WindowCall, frame: Option<WindowFra
 }
 
 /// Aggregates that always see their whole partition where no frame is written.
-const WHOLE: [&str; 20] = [
+const WHOLE: [&str; 21] = [
     "LISTAGG",
     "STRING_AGG",
     "ARRAY_AGG",
@@ -141,6 +141,7 @@ const WHOLE: [&str; 20] = [
     "PERCENTILE_CONT",
     "PERCENTILE_DISC",
     "APPROX_PERCENTILE",
+    "APPROX_TOP_K",
     "HASH_AGG",
     "SKEW",
     "KURTOSIS",

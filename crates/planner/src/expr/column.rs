@@ -130,9 +130,13 @@ pub(super) fn function_misplaced(
     env: &Env,
     span: Span,
 ) -> crate::error::PlannerError {
+    let clause = match env.clause {
+        "WHERE" => "where",
+        clause => clause,
+    };
     UserError::new(
         frazil_common::Code::InvalidStatement,
-        format!("Invalid {kind} function in {} clause [{name}]", env.clause),
+        format!("Invalid {kind} function in {clause} clause [{name}]"),
     )
     .at(position(span))
     .into()

@@ -134,7 +134,11 @@ impl Binder<'_> {
         match call.name.as_str() {
             "GROUPING" | "GROUPING_ID" => return self.grouping(&call, env).at(span),
             "IDENTIFIER" => return self.identifier(&call, env).at(span),
+            "SEARCH" => return self.search(&call, env).at(span),
             _ => {}
+        }
+        if let Some(kind) = super::lambda::kind_of(&call.name) {
+            return self.higher_order(kind, &call, env).at(span);
         }
         if let Some(known) = aggregate(&call.name) {
             if !env.allow_aggregates {
@@ -181,14 +185,28 @@ impl Binder<'_> {
                     }
                 }
                 FunctionArg::Unnamed(FunctionArgExpr::Wildcard) => {
-                    self.star_argument(name, &[], env, &mut bound)?;
+                    self.star_argument(name, None, &Default::default(), env, &mut bound)?;
                 }
                 FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(qualifier)) => {
                     let idents = identifiers(qualifier)?;
-                    self.star_argument(name, &idents, env, &mut bound)?;
+                    // Options of a star with a qualifier stand after it, see COLUMN_LIST.
+                    let options = match args.get(index + 1) {
+                        Some(FunctionArg::Unnamed(FunctionArgExpr::WildcardWithOptions(o))) => {
+                            o.clone()
+                        }
+                        _ => Default::default(),
+                    };
+                    self.star_argument(name, Some(&idents), &options, env, &mut bound)?;
                 }
-                FunctionArg::Unnamed(FunctionArgExpr::WildcardWithOptions(_)) => {
-                    return unsupported(format!("{name}(* with options)"));
+                FunctionArg::Unnamed(FunctionArgExpr::WildcardWithOptions(options)) => {
+                    let qualified = index > 0
+                        && matches!(
+                            args[index - 1],
+                            FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(_))
+                        );
+                    if !qualified {
+                        self.star_argument(name, None, options, env, &mut bound)?;
+                    }
                 }
                 FunctionArg::Named { name: argument, arg: _, operator: _ } => {
                     return unsupported(format!("argument {argument} of {name} by name"));
@@ -205,39 +223,22 @@ impl Binder<'_> {
     fn star_argument(
         &mut self,
         name: &str,
-        qualifier: &[ast::Ident],
+        qualifier: Option<&[ast::Ident]>,
+        options: &ast::WildcardAdditionalOptions,
         env: &Env,
         bound: &mut Vec<TypedExpr>,
     ) -> Result<()> {
-        let relations = match qualifier {
-            [] => None,
-            qualifier => {
-                let relations = env.scope.relations_named(qualifier);
-                if relations.is_empty() {
-                    return Err(UserError::invalid_identifier(shown(qualifier))
-                        .at(position(qualifier[0].span))
-                        .into());
-                }
-                Some(relations)
-            }
-        };
+        let span = qualifier
+            .and_then(|idents| idents.first())
+            .map_or(sqlparser::tokenizer::Span::empty(), |ident| ident.span);
+        let mut items = Vec::new();
+        self.star(qualifier, options, span, env, &mut items)?;
         let with_names = name.starts_with("OBJECT_CONSTRUCT");
-        for column in &env.scope.columns {
-            let chosen = column.in_star
-                && match &relations {
-                    None => true,
-                    Some(relations) => column.relation.is_some_and(|r| relations.contains(&r)),
-                };
-            if !chosen {
-                continue;
-            }
-            for (usage, column) in &column.uses {
-                self.uses[*usage].columns.insert(column.clone());
-            }
+        for item in items {
             if with_names {
-                bound.push(TypedExpr::text(&column.name));
+                bound.push(TypedExpr::text(&item.name));
             }
-            bound.push(column.typed());
+            bound.push(item.value);
         }
         Ok(())
     }
@@ -499,6 +500,10 @@ pub(super) fn unknown_function(name: &str, span: sqlparser::tokenizer::Span) -> 
         .collect();
     near.sort();
     near.dedup();
+    if name.contains('.') {
+        let message = format!("Unknown user-defined function {}", name.to_uppercase());
+        return UserError::new(Code::UnknownUserFunction, message).at(position(span)).into();
+    }
     let mut message = format!("Unknown function {name}");
     let names: Vec<&str> = near.iter().take(3).map(|(_, known)| *known).collect();
     if !names.is_empty() {

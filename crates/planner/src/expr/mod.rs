@@ -2,9 +2,11 @@
 
 mod column;
 mod function;
+mod lambda;
 mod literal;
 mod model;
 mod operator;
+mod search;
 pub(crate) mod subquery;
 pub(crate) mod window;
 
@@ -177,7 +179,11 @@ impl Binder<'_> {
                 self.call(name, args)
             }
             Syntax::Overlay { .. } => unsupported("OVERLAY"),
-            Syntax::Collate { expr: _, collation } => unsupported(format!("COLLATE {collation}")),
+            Syntax::Collate { expr, collation } => {
+                let name = collation.to_string();
+                let value = self.expr(expr, env)?;
+                self.call("COLLATE", vec![value, TypedExpr::text(name.trim_matches(['\'', '"']))])
+            }
             Syntax::AtTimeZone { .. } => unsupported("AT TIME ZONE"),
             Syntax::Array(ast::Array { elem, named: _ }) => {
                 let items = self.exprs(elem, env)?;
@@ -227,7 +233,10 @@ impl Binder<'_> {
             Syntax::MatchAgainst { .. } => unsupported("MATCH AGAINST"),
             Syntax::OuterJoin(_) => unsupported("the (+) outer join"),
             Syntax::Prior(_) => unsupported("PRIOR"),
-            Syntax::Lambda(_) => unsupported("lambda expressions"),
+            Syntax::Lambda(_) => Err(UserError::syntax(
+                "a lambda expression is allowed only as an argument of FILTER, TRANSFORM and REDUCE",
+            )
+            .into()),
             Syntax::MemberOf(_) => unsupported("MEMBER OF"),
         }
     }

@@ -114,7 +114,14 @@ fn refused_clauses() {
     for (sql, word) in cases {
         let error = w.error(sql);
         assert!(
-            matches!(error.code, Code::Unsupported | Code::SyntaxError | Code::UnknownFunction),
+            matches!(
+                error.code,
+                Code::Unsupported
+                    | Code::SyntaxError
+                    | Code::UnknownFunction
+                    | Code::UnknownUserFunction
+                    | Code::UnknownTableFunction
+            ),
             "{sql}: {error}"
         );
         assert!(error.message.contains(word), "{sql}: {error}");

@@ -77,7 +77,7 @@ fn statement_error(error: &UserError, query_id: Option<Uuid>) -> Response {
     let data = ErrorData {
         internal_error: error.code == Code::Internal,
         error_code: code.clone(),
-        sql_state: error.code.sqlstate().to_string(),
+        sql_state: error.sqlstate().to_string(),
         query_id: query_id.map(|id| id.to_string()),
         line,
         pos,

@@ -1,0 +1,80 @@
+//! INSERT ALL and INSERT FIRST: the query runs once; each branch reads its rows.
+
+use std::sync::Arc;
+
+use frazil_catalog::TableInfo;
+use frazil_common::{Privilege, UserError};
+use frazil_dialect::MultiInsert;
+use frazil_planner::{Resolved, TargetTable, plan_insert_branch, references_of_multi_insert};
+
+use crate::resolve::results::spool_relation;
+use crate::run::execute::{run_to_spool, run_to_stream};
+use crate::statements::context::{StatementContext, Work};
+use crate::statements::dml::{authorize_write, counts_described, rows_of, target};
+use crate::statements::outcome::{Changes, Outcome, schema_of};
+use crate::statements::query::{self, operators, plan_context, resolve_all};
+
+pub(crate) async fn run(
+    context: &StatementContext,
+    work: &mut Work,
+    statement: &MultiInsert,
+) -> Result<Outcome, UserError> {
+    let mut targets: Vec<(Arc<TableInfo>, TargetTable)> = Vec::new();
+    // Tables as first named, and their columns of the answer.
+    let mut tables: Vec<(Arc<TableInfo>, String, u64)> = Vec::new();
+    for branch in &statement.branches {
+        let (table, _, target) = target(context, work, &branch.target.table).await?;
+        let mut privileges = vec![Privilege::Insert];
+        if statement.overwrite {
+            privileges.push(Privilege::Delete);
+        }
+        let written = branch.target.columns.iter().map(|(name, _)| name.clone()).collect();
+        authorize_write(context, work, &table, &privileges, written)?;
+        if !tables.iter().any(|(known, ..)| known.name == table.name) {
+            let label = format!("number of rows inserted into {}", table.name.name);
+            tables.push((table.clone(), label, 0));
+        }
+        targets.push((table, target));
+    }
+    let source = query::plan(context, work, &statement.source, &context.text).await?;
+    let empty = Resolved::default();
+    let wanted =
+        references_of_multi_insert(statement, &plan_context(context, &empty, &context.text))?;
+    let resolved = resolve_all(context, work, wanted).await?;
+    let plan = operators(context, work, &source).await?;
+    if context.describe_only {
+        let labels: Vec<&str> = tables.iter().map(|(_, label, _)| label.as_str()).collect();
+        return counts_described(&labels);
+    }
+    let name = format!("insert {}", context.query_id());
+    let rows = run_to_spool(
+        &context.shared.runtime,
+        plan,
+        schema_of(&source.columns),
+        context.shared.results.directory(),
+        &name,
+        context.shared.result_bytes_max,
+        &context.cancel,
+    )
+    .await?;
+    let relation = spool_relation(&name, source.columns, Arc::new(rows))?;
+    if statement.overwrite {
+        for (table, ..) in &tables {
+            work.lake()?.truncate(table).await?;
+        }
+    }
+    for (branch, (table, target)) in statement.branches.iter().zip(&targets) {
+        let plan_context = plan_context(context, &resolved, &context.text);
+        let dml = plan_insert_branch(statement, branch, &relation, target, &plan_context)?;
+        let plan = rows_of(context, work, &dml).await?;
+        let rows = run_to_stream(&context.shared.runtime, plan, &context.cancel)?;
+        let inserted = work.lake()?.append(table, rows).await?;
+        if let Some(entry) = tables.iter_mut().find(|(known, ..)| known.name == table.name) {
+            entry.2 += inserted;
+        }
+    }
+    let counts: Vec<(&str, u64)> =
+        tables.iter().map(|(_, label, inserted)| (label.as_str(), *inserted)).collect();
+    let inserted = tables.iter().map(|(.., inserted)| inserted).sum();
+    Outcome::counts(&counts, Changes { inserted, ..Changes::default() })
+}
