@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, ObjectNamePart, WildcardAdditionalOptions,
+    ObjectName, ObjectNamePart, Value, WildcardAdditionalOptions,
 };
 use sqlparser::dialect::{Dialect, Precedence, SnowflakeDialect};
 use sqlparser::keywords::Keyword;
@@ -158,8 +158,34 @@ impl Dialect for FrazilDialect {
         if parser.consume_token(&Token::ExclamationMark) {
             return Some(model_method(parser, expr));
         }
+        if let Some(negated) = rlike_null(parser) {
+            return Some(Ok(Expr::RLike {
+                negated,
+                expr: Box::new(expr.clone()),
+                pattern: Box::new(Expr::Value(Value::Null.into())),
+                regexp: false,
+            }));
+        }
         self.inner.parse_infix(parser, expr, precedence)
     }
+}
+
+/// Reads `[NOT] {RLIKE | REGEXP} NULL`, whose NULL `sqlparser` takes for a word of its own; whether
+/// it is negated.
+fn rlike_null(parser: &mut Parser) -> Option<bool> {
+    let word = |n: usize, wanted: &[Keyword]| {
+        matches!(&parser.peek_nth_token_ref(n).token, Token::Word(word)
+            if wanted.contains(&word.keyword))
+    };
+    let negated = word(0, &[Keyword::NOT]);
+    let first = usize::from(negated);
+    if !word(first, &[Keyword::RLIKE, Keyword::REGEXP]) || !word(first + 1, &[Keyword::NULL]) {
+        return None;
+    }
+    for _ in 0..first + 2 {
+        parser.advance_token();
+    }
+    Some(negated)
 }
 
 /// Name of the function that `(*)` and `(t.*)` are read as, the data of SEARCH.

@@ -51,6 +51,8 @@ pub struct Facts {
     pub server_version: String,
     /// WEEK_START: 0 as ISO, else 1 (Monday) to 7 (Sunday).
     pub week_start: u8,
+    /// WEEK_OF_YEAR_POLICY: 1 where the 1st of January begins the first week.
+    pub week_of_year_policy: u8,
     pub formats: OutputFormats,
     pub transaction_id: Option<String>,
     /// Text of the running statement.
@@ -80,6 +82,7 @@ impl Default for Facts {
             last_query_ids: Vec::new(),
             server_version: env!("CARGO_PKG_VERSION").into(),
             week_start: 0,
+            week_of_year_policy: 0,
             formats: OutputFormats::default(),
             transaction_id: None,
             statement: String::new(),

@@ -246,7 +246,7 @@ fn wrong_condition(condition: &Syntax) -> crate::error::PlannerError {
 }
 
 /// The terms of a chain of ANDs.
-fn conjunction(expr: &Syntax) -> Vec<&Syntax> {
+pub(crate) fn conjunction(expr: &Syntax) -> Vec<&Syntax> {
     match expr {
         Syntax::Nested(inner) => conjunction(inner),
         Syntax::BinaryOp { left, op: BinaryOperator::And, right } => {

@@ -125,13 +125,19 @@ impl Binder<'_> {
                     given[*index] = Some(self.expr(expr, &env)?);
                 }
             }
-            let row = given
-                .into_iter()
-                .zip(&target.columns)
-                .map(|(value, column)| self.column_value(value, column))
-                .collect::<Result<Vec<_>>>()?;
-            bound_rows.push(row);
+            bound_rows.push(given);
         }
+        self.unify_columns(&mut bound_rows);
+        let bound_rows = bound_rows
+            .into_iter()
+            .map(|given| {
+                given
+                    .into_iter()
+                    .zip(&target.columns)
+                    .map(|(value, column)| self.column_value(value, column))
+                    .collect::<Result<Vec<_>>>()
+            })
+            .collect::<Result<Vec<_>>>()?;
         let Bound { plan, columns: _ } = self.value_rows(bound_rows)?;
         let values = plan
             .schema()
@@ -143,6 +149,25 @@ impl Binder<'_> {
             })
             .collect();
         self.table_row(plan, target, values)
+    }
+
+    /// Several rows of VALUES are one relation, whose columns have one type each, before they are
+    /// cast to the table's: 3 and 'd' are numbers, whatever the column.
+    fn unify_columns(&self, rows: &mut [Vec<Option<TypedExpr>>]) {
+        let width = rows.first().map_or(0, Vec::len);
+        for index in 0..if rows.len() > 1 { width } else { 0 } {
+            let given: Vec<TypedExpr> = rows.iter().filter_map(|row| row[index].clone()).collect();
+            // Types without a common one are left to the column's.
+            let Ok((unified, _)) = frazil_functions::coerce::unify(given, self.ctx.facts) else {
+                continue;
+            };
+            let mut unified = unified.into_iter();
+            for row in rows.iter_mut() {
+                if row[index].is_some() {
+                    row[index] = unified.next();
+                }
+            }
+        }
     }
 
     /// A value, or the column's default, cast to the column's type.

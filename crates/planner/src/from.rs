@@ -243,6 +243,16 @@ impl Binder<'_> {
             };
             return Ok(Input::new(self.named_relation(plan, &columns, parts, alias, None)?));
         }
+        if let [ident] = idents.as_slice()
+            && !travels
+            && crate::references::is_dual(ident)
+        {
+            let plan = LogicalPlanBuilder::empty(true).build()?;
+            let (parts, _) = crate::binder::alias_parts(alias, vec![fold(ident)], 0)?;
+            let scope =
+                Scope { relations: vec![crate::scope::ScopeRelation { parts }], ..Scope::empty() };
+            return Ok(Input::new((plan, scope)));
+        }
         let reference = self.table_reference(factor)?;
         self.resolved(&reference, alias, span)
     }

@@ -17,6 +17,7 @@ mod join;
 mod merge;
 mod multi_insert;
 mod names;
+mod outer_marks;
 mod pivot;
 mod query;
 mod references;

@@ -41,8 +41,9 @@ impl Binder<'_> {
         };
         let values = match source {
             PivotValueSource::List(values) => values,
-            PivotValueSource::Any(_) => return unsupported("PIVOT … IN (ANY)"),
-            PivotValueSource::Subquery(_) => return unsupported("PIVOT … IN (query)"),
+            // The engine writes their values out before queries are planned.
+            PivotValueSource::Any(_) => return unsupported("PIVOT … IN (ANY) here"),
+            PivotValueSource::Subquery(_) => return unsupported("PIVOT … IN (query) here"),
         };
         let function_name = single(&function.name)?.value.to_uppercase();
         let Some(known) = aggregate(&function_name) else {

@@ -298,6 +298,22 @@ pub(crate) fn unique_names(names: &[String]) -> Vec<String> {
 }
 
 /// A projection whose fields have the names, made unique.
+/// As [`project`], for a subquery of another query: its fields have names that no field of the
+/// queries around has, as decorrelation puts both side by side.
+pub(crate) fn project_apart(
+    plan: LogicalPlan,
+    prefix: &str,
+    names: &[String],
+    values: &[TypedExpr],
+) -> Result<Bound> {
+    let apart: Vec<String> = names.iter().map(|name| format!("{prefix}.{name}")).collect();
+    let Bound { plan, mut columns } = project(plan, &apart, values)?;
+    for (column, name) in columns.iter_mut().zip(names) {
+        column.name.clone_from(name);
+    }
+    Ok(Bound { plan, columns })
+}
+
 pub(crate) fn project(plan: LogicalPlan, names: &[String], values: &[TypedExpr]) -> Result<Bound> {
     let exprs = unique_names(names)
         .into_iter()

@@ -224,6 +224,11 @@ fn is_own(name: &ast::ObjectName) -> bool {
     OWN_TABLE_FUNCTIONS.contains(&name.as_str())
 }
 
+/// DUAL: one row without columns, for queries that need a FROM.
+pub(crate) fn is_dual(ident: &ast::Ident) -> bool {
+    keyword(ident).as_deref() == Some("DUAL")
+}
+
 impl Visitor for Collector<'_> {
     type Break = PlannerError;
 
@@ -312,7 +317,9 @@ impl Collector<'_> {
                     return self.binder.function_reference(name, args).map(Some);
                 }
                 let common = match identifiers(name)?.as_slice() {
-                    [ident] => version.is_none() && self.is_common_table(&fold(ident)),
+                    [ident] => {
+                        version.is_none() && (self.is_common_table(&fold(ident)) || is_dual(ident))
+                    }
                     _ => false,
                 };
                 if common { Ok(None) } else { self.binder.table_reference(factor).map(Some) }

@@ -18,7 +18,7 @@ use crate::error::{At, Result, position, refuse, unsupported};
 use crate::expr::window::{direction, key_of};
 use crate::expr::{contains_aggregate, contains_window};
 use crate::names::fold;
-use crate::query::{OrderTarget, Tail, limited, order_keys, project};
+use crate::query::{OrderTarget, Tail, limited, order_keys, project, project_apart};
 use crate::scope::{AliasState, Aliases, Env, ROW_NUMBER, Scope};
 
 /// One output column of a select list.
@@ -113,7 +113,19 @@ impl Binder<'_> {
             Some(ast::Distinct::On(_)) => return unsupported("DISTINCT ON"),
         };
 
-        let (plan, scope) = self.plan_from(from)?;
+        let unmarked = crate::outer_marks::unmarked(from, selection.as_ref())?;
+        let (from, selection) = match &unmarked {
+            Some(unmarked) => (&unmarked.from, &unmarked.selection),
+            None => (from, selection),
+        };
+        let (plan, mut scope) = self.plan_from(from)?;
+        if let Some(unmarked) = &unmarked {
+            let place = |relation: Option<usize>| {
+                let name = relation.and_then(|index| scope.relations[index].parts.last());
+                name.and_then(|name| unmarked.order.iter().position(|known| known == name))
+            };
+            scope.columns.sort_by_key(|column| place(column.relation));
+        }
         let scope = Rc::new(scope);
         let outer_volatile = std::mem::take(&mut self.volatile);
         let env = self.select_env(scope.clone(), projection, named_window)?;
@@ -176,22 +188,24 @@ impl Binder<'_> {
         if aggregated {
             let aggregates = aggregates_in(parts.values().map(|value| &value.expr))?;
             let grouped = grouping.is_some();
+            // Keys that a grouping set leaves out are NULL in its rows.
+            let sets = grouping.as_ref().is_some_and(|grouping| grouping.sets.is_some());
             let (aggregated, replacements) =
                 self.aggregate_plan(plan, grouping.unwrap_or_default(), aggregates)?;
             plan = aggregated;
             let schema = plan.schema().clone();
             parts.rewrite(|value, span| {
                 value.expr = replace(&value.expr, &replacements)?;
+                value.nullable |= sets;
                 check_grouped(&value.expr, &scope, &schema, grouped).at(span)
             })?;
         }
         if let Some(having) = parts.having.take() {
             plan = LogicalPlanBuilder::from(plan).filter(having.expr)?.build()?;
         }
-        if parts.values().any(|value| contains_window(&value.expr)) {
-            let windows = collect(parts.values().map(|value| &value.expr), |expr| {
-                matches!(expr, Expr::WindowFunction(_))
-            })?;
+        // Those inside the arguments of others first.
+        while parts.values().any(|value| contains_window(&value.expr)) {
+            let windows = innermost_windows(parts.values().map(|value| &value.expr))?;
             let replacements: HashMap<Expr, Expr> = windows
                 .iter()
                 .map(|expr| {
@@ -317,7 +331,12 @@ impl Binder<'_> {
             };
             keys.push((index, ascending, nulls_first));
         }
-        let mut bound = project(plan, &names, &values)?;
+        let mut bound = if self.outer.is_empty() {
+            project(plan, &names, &values)?
+        } else {
+            let prefix = self.unique("__sub");
+            project_apart(plan, &prefix, &names, &values)?
+        };
         if distinct {
             bound = self.distinct(bound)?;
         }
@@ -389,6 +408,27 @@ fn collect<'e>(
                     found.push(node.clone());
                 }
                 return Ok(TreeNodeRecursion::Jump);
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+    }
+    Ok(found)
+}
+
+/// The calls of window functions that hold no other one, each once.
+fn innermost_windows<'e>(exprs: impl Iterator<Item = &'e Expr>) -> Result<Vec<Expr>> {
+    let mut found: Vec<Expr> = Vec::new();
+    for expr in exprs {
+        expr.apply(|node| {
+            if matches!(node, Expr::WindowFunction(_)) {
+                let mut nested = false;
+                node.apply_children(|child| {
+                    nested |= contains_window(child);
+                    Ok(TreeNodeRecursion::Continue)
+                })?;
+                if !nested && !found.contains(node) {
+                    found.push(node.clone());
+                }
             }
             Ok(TreeNodeRecursion::Continue)
         })?;

@@ -330,6 +330,7 @@ impl Session {
             last_query_ids: state.query_ids.iter().cloned().collect(),
             server_version: env!("CARGO_PKG_VERSION").to_string(),
             week_start: parameters.get_number("WEEK_START") as u8,
+            week_of_year_policy: parameters.get_number("WEEK_OF_YEAR_POLICY") as u8,
             formats: output_formats(parameters),
             transaction_id: None,
             statement: text.to_string(),

@@ -196,7 +196,6 @@ const ONLY_DEFAULT: &[&str] = &[
     "TIME_INPUT_FORMAT",
     "TRANSACTION_ABORT_ON_ERROR",
     "TWO_DIGIT_CENTURY_START",
-    "WEEK_OF_YEAR_POLICY",
 ];
 
 /// The definition of a parameter, by upper-case name.

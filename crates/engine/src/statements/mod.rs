@@ -29,6 +29,7 @@ pub(crate) mod multi_insert;
 pub(crate) mod option_values;
 pub(crate) mod outcome;
 pub(crate) mod ownership;
+pub(crate) mod pivot_values;
 pub(crate) mod principals;
 pub(crate) mod query;
 pub(crate) mod session;

@@ -23,6 +23,8 @@ pub(crate) async fn plan(
     query: &Query,
     source: &str,
 ) -> Result<Planned, UserError> {
+    let written = super::pivot_values::written_out(context, work, query, source).await?;
+    let query = written.as_ref().unwrap_or(query);
     let empty = Resolved::default();
     let wanted = {
         let plan_context = plan_context(context, &empty, source);

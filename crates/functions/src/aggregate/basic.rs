@@ -194,9 +194,17 @@ fn row_key(rows: &Rows) -> KernelResult {
     })
 }
 
-/// COUNT(*) has no arguments; COUNT(a, b) counts rows where both are known.
-fn count(_: &'static str, mut call: AggregateCall, _: &Facts) -> Bound {
+/// COUNT(*) has no arguments; COUNT(a, b) counts rows where both are known. A JSON null in a
+/// VARIANT does not count.
+fn count(_: &'static str, mut call: AggregateCall, facts: &Facts) -> Bound {
     let to = SMALL_INTEGER;
+    let strip = crate::scalar("STRIP_NULL_VALUE")
+        .ok_or_else(|| UserError::internal("STRIP_NULL_VALUE is missing"))?;
+    for value in &mut call.args {
+        if value.sql_type == SqlType::Variant {
+            *value = strip.bind(vec![value.clone()], facts)?;
+        }
+    }
     let udaf = native::count::count_udaf();
     match call.args.as_slice() {
         [] => call.args = vec![TypedExpr::new(lit(1i64), SMALL_INTEGER, false)],

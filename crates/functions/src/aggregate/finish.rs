@@ -60,14 +60,20 @@ pub(super) fn array_agg(rows: &Rows) -> KernelResult {
 
 /// Concatenates arrays, each value once.
 pub(super) fn array_union_agg(rows: &Rows) -> KernelResult {
-    let mut seen = std::collections::HashSet::new();
+    // A multiset: each value as often as in the array that holds it most often.
+    let mut taken: HashMap<Vec<u8>, usize> = HashMap::new();
     let mut items = Vec::new();
     for row in 0..rows.rows {
         if let Some(Value::List(list)) = value(rows, 0, row)? {
+            let mut here: HashMap<Vec<u8>, usize> = HashMap::new();
             for item in list {
                 let mut key = Vec::new();
                 append_key(&item, &mut key);
-                if seen.insert(key) {
+                let found = here.entry(key.clone()).or_insert(0);
+                *found += 1;
+                let held = taken.entry(key).or_insert(0);
+                if *found > *held {
+                    *held = *found;
                     items.push(item);
                 }
             }

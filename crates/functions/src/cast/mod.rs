@@ -27,7 +27,7 @@ pub enum CastMode {
     Implicit,
     /// By `CAST` or `::`; text that is too long is cut.
     Explicit,
-    /// By `TRY_CAST`; failures are NULL.
+    /// By `TRY_CAST`; failures, and text that is too long, are NULL.
     Try,
 }
 
@@ -180,6 +180,16 @@ pub fn cast(
             vec![zone()],
             temporal::text_to_timestamp_kernel,
         ),
+        (T::Number { .. }, T::Timestamp { zone, .. }) if mode == CastMode::Explicit => {
+            let name = match zone {
+                TimeZoneKind::Ntz => "TO_TIMESTAMP_NTZ",
+                TimeZoneKind::Ltz => "TO_TIMESTAMP_LTZ",
+                TimeZoneKind::Tz => "TO_TIMESTAMP_TZ",
+            };
+            let function = crate::scalar(name).ok_or_else(|| UserError::internal(name))?;
+            let read = function.bind(vec![value], facts)?;
+            return cast(read, to, mode, facts);
+        }
         (T::Date, T::Timestamp { zone: TimeZoneKind::Ntz, .. }) => native(value, to.clone()),
         (T::Date, T::Timestamp { .. }) => {
             let wall = cast(value, &T::TIMESTAMP_NTZ, mode, facts)?;
@@ -326,7 +336,11 @@ fn to_text(
             return Ok(TypedExpr { sql_type: to, ..value });
         }
         T::Varchar { .. } => {
-            let cut = mode != CastMode::Implicit;
+            if mode == CastMode::Try {
+                let args = vec![value.expr, lit(length as i64)];
+                return Ok(call("frazil_text_fits", args, to, true, text::text_fits));
+            }
+            let cut = mode == CastMode::Explicit;
             return Ok(call(
                 "frazil_text_length",
                 vec![value.expr, lit(length as i64), lit(cut)],

@@ -23,6 +23,13 @@ pub(super) fn boolean_to_text(rows: &Rows) -> KernelResult {
     rows.build_texts(|row| Ok(values.get(row).map(|v| if v { "true" } else { "false" })))
 }
 
+/// A text of at most that many characters, else NULL.
+pub(super) fn text_fits(rows: &Rows) -> KernelResult {
+    let (texts, lengths) = (rows.texts(0)?, rows.integers(1)?);
+    let length = lengths.get(0).unwrap_or(0).max(0) as usize;
+    rows.build_texts(|row| Ok(texts.get(row).filter(|text| text.chars().nth(length).is_none())))
+}
+
 /// Snowflake's boolean words, in any case.
 pub(crate) fn parse_boolean(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {

@@ -1,7 +1,8 @@
-//! Bitwise functions on integers.
+//! Bitwise functions on integers, and on BINARY through [`super::binary`].
 
 use frazil_common::SqlType;
 
+use super::binary::{bits, is_binary};
 use crate::arguments::{Arguments, SMALL_INTEGER};
 use crate::kernel::{KernelResult, Rows};
 use crate::registry::Registry;
@@ -11,9 +12,18 @@ use crate::typed::TypedExpr;
 const OUT: SqlType = SqlType::INTEGER;
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.add(&["BITAND", "BIT_AND"], |a| two(a, "frazil_bitand", |r| pair(r, |x, y| x & y)));
-    registry.add(&["BITOR", "BIT_OR"], |a| two(a, "frazil_bitor", |r| pair(r, |x, y| x | y)));
-    registry.add(&["BITXOR", "BIT_XOR"], |a| two(a, "frazil_bitxor", |r| pair(r, |x, y| x ^ y)));
+    registry.add(&["BITAND", "BIT_AND"], |a| match is_binary(&a, 0) {
+        true => bits(&a, "and"),
+        false => two(a, "frazil_bitand", |r| pair(r, |x, y| x & y)),
+    });
+    registry.add(&["BITOR", "BIT_OR"], |a| match is_binary(&a, 0) {
+        true => bits(&a, "or"),
+        false => two(a, "frazil_bitor", |r| pair(r, |x, y| x | y)),
+    });
+    registry.add(&["BITXOR", "BIT_XOR"], |a| match is_binary(&a, 0) {
+        true => bits(&a, "xor"),
+        false => two(a, "frazil_bitxor", |r| pair(r, |x, y| x ^ y)),
+    });
     registry.add(&["BITSHIFTLEFT", "BIT_SHIFTLEFT"], |a| {
         two(a, "frazil_bitshiftleft", |r| {
             pair(r, |x, n| if n < 0 { x >> (-n).min(63) } else { shift_left(x, n) })

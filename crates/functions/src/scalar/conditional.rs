@@ -100,6 +100,9 @@ fn numeric(a: &Arguments, index: usize) -> Bound {
     if value.sql_type.is_numeric() {
         return Ok(value.clone());
     }
+    if value.sql_type == SqlType::Variant {
+        return a.as_type(index, &SqlType::Float);
+    }
     a.as_type(index, &SqlType::Number { precision: 18, scale: 5 })
 }
 

@@ -142,9 +142,10 @@ fn local_now(facts: &Facts) -> i64 {
     facts.now_micros + offset_at(facts.timezone, seconds) * 1_000_000
 }
 
-/// Literal arguments that calendar kernels take last: zone and WEEK_START.
+/// Literal arguments that calendar kernels take last: zone and rules of weeks.
 fn session(facts: &Facts) -> [Expr; 2] {
-    [text_lit(&facts.timezone.to_string()), lit(facts.week_start as i64)]
+    let rules = parts::week_rules(facts.week_start, facts.week_of_year_policy);
+    [text_lit(&facts.timezone.to_string()), lit(rules as i64)]
 }
 
 fn is_instant(sql_type: &SqlType) -> bool {
@@ -198,9 +199,9 @@ fn date_part_kernel(rows: &Rows) -> KernelResult {
     let part = constant_part(rows, 0)?;
     let values = rows.clocks(1)?;
     let zone = rows.zone(2)?;
-    let week_start = rows.integers(3)?.get(0).unwrap_or(0) as u8;
+    let week_rules = rows.integers(3)?.get(0).unwrap_or(0) as u8;
     rows.build_integers(|row| {
-        Ok(values.get(row, zone).map(|c| parts::extract(part, c.wall, c.offset, week_start)))
+        Ok(values.get(row, zone).map(|c| parts::extract(part, c.wall, c.offset, week_rules)))
     })
 }
 
@@ -209,9 +210,9 @@ fn datediff(rows: &Rows) -> KernelResult {
     let part = constant_part(rows, 0)?;
     let (from, to) = (rows.clocks(1)?, rows.clocks(2)?);
     let zone = rows.zone(3)?;
-    let week_start = rows.integers(4)?.get(0).unwrap_or(0) as u8;
+    let week_rules = rows.integers(4)?.get(0).unwrap_or(0) as u8;
     rows.build_integers(|row| match (from.get(row, zone), to.get(row, zone)) {
-        (Some(a), Some(b)) => Ok(Some(parts::difference(part, a.wall, b.wall, week_start)?)),
+        (Some(a), Some(b)) => Ok(Some(parts::difference(part, a.wall, b.wall, week_rules)?)),
         _ => Ok(None),
     })
 }
@@ -261,8 +262,8 @@ fn change(
 /// (part, value, zone, week start)
 fn date_trunc_kernel(rows: &Rows) -> KernelResult {
     let part = constant_part(rows, 0)?;
-    let week_start = rows.integers(3)?.get(0).unwrap_or(0) as u8;
-    change(rows, 1, 2, |_, wall| Ok(Some(parts::truncate(part, wall, week_start)?)))
+    let week_rules = rows.integers(3)?.get(0).unwrap_or(0) as u8;
+    change(rows, 1, 2, |_, wall| Ok(Some(parts::truncate(part, wall, week_rules)?)))
 }
 
 /// A clock part added to a DATE gives a TIMESTAMP_NTZ.
@@ -296,7 +297,7 @@ fn dateadd_kernel(rows: &Rows) -> KernelResult {
 fn last_day(rows: &Rows) -> KernelResult {
     let dates = rows.dates(0)?;
     let part = constant_part(rows, 1)?;
-    let week_start = rows.integers(3)?.get(0).unwrap_or(0) as u8;
+    let week_rules = rows.integers(3)?.get(0).unwrap_or(0) as u8;
     rows.build::<Date32Type>(|row| {
         Ok(dates.get(row).map(|date| {
             let (year, month, _) = civil_from_days(date as i64);
@@ -306,7 +307,7 @@ fn last_day(rows: &Rows) -> KernelResult {
                     let month = (month - 1) / 3 * 3 + 3;
                     days_from_civil(year, month, days_in_month(year, month))
                 }
-                Part::Week => parts::start_of_week(date as i64, week_start) + 6,
+                Part::Week => parts::start_of_week(date as i64, week_rules) + 6,
                 _ => days_from_civil(year, month, days_in_month(year, month)),
             };
             last as i32
@@ -497,6 +498,10 @@ fn timestamp_from_parts_kernel(rows: &Rows) -> KernelResult {
 fn convert_timezone(a: Arguments) -> Bound {
     a.expect(2..=3)?;
     if a.len() == 3 {
+        // With a source zone the timestamp must not bring one of its own.
+        if matches!(a.get(2)?.sql_type, SqlType::Timestamp { zone: TimeZoneKind::Tz, .. }) {
+            return Err(a.wrong_types());
+        }
         let value = a.as_type(2, &SqlType::TIMESTAMP_NTZ)?;
         let args = vec![a.text(0)?, a.text(1)?, value.expr];
         return Ok(a.call("frazil_convert_zone", args, SqlType::TIMESTAMP_NTZ, convert_ntz));
@@ -569,11 +574,11 @@ fn time_slice_kernel(rows: &Rows) -> KernelResult {
     let length = rows.integers(1)?.get(0).unwrap_or(1);
     let part = constant_part(rows, 2)?;
     let end = rows.booleans(3)?.get(0).unwrap_or(false);
-    let week_start = rows.integers(5)?.get(0).unwrap_or(0) as u8;
+    let week_rules = rows.integers(5)?.get(0).unwrap_or(0) as u8;
     let epoch = Moment::from_days(0);
     change(rows, 0, 4, |_, wall| {
-        let origin = parts::truncate(part, epoch, week_start)?;
-        let count = parts::difference(part, origin, wall, week_start)?;
+        let origin = parts::truncate(part, epoch, week_rules)?;
+        let count = parts::difference(part, origin, wall, week_rules)?;
         let slice = count.div_euclid(length) + i64::from(end);
         Ok(Some(parts::add(part, slice * length, origin)?))
     })

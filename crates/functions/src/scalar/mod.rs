@@ -1,5 +1,6 @@
 //! Scalar functions, one file per family.
 
+mod binary;
 mod bitwise;
 mod conditional;
 mod context;

@@ -126,15 +126,38 @@ impl NumberFormat {
 
     fn write_number(&self, value: i128, scale: u8) -> String {
         if self.scientific {
-            return format!("{:E}", number::to_float(value, scale));
+            // Four digits after the point, or as many as the value has.
+            let digits = value.unsigned_abs().to_string();
+            let held = digits.trim_end_matches('0').len().saturating_sub(1);
+            let places = if value == 0 { 0 } else { held.max(4) };
+            return format!("{:.places$E}", number::to_float(value, scale));
         }
         if self.minimal {
-            return number::to_text(value, scale);
+            let text = number::to_text(value, scale);
+            return match text.contains('.') {
+                true => text.trim_end_matches('0').trim_end_matches('.').to_string(),
+                false => text,
+            };
         }
         if let Some((width, upper)) = self.hex {
             let whole = divide_rounded(value, power_of_ten(scale).unwrap_or(1));
-            let text = if upper { format!("{whole:X}") } else { format!("{whole:x}") };
-            return format!("{text:>width$}");
+            let digits = whole.unsigned_abs();
+            let text = if upper { format!("{digits:X}") } else { format!("{digits:x}") };
+            let zeros = self.marks.iter().filter(|m| **m == Mark::Zero).count();
+            // The sign of a negative value shows with S only.
+            let sign = match (self.marks.contains(&Mark::Sign), whole < 0) {
+                (true, true) => "-",
+                (true, false) => "+",
+                (false, _) => "",
+            };
+            let width = width + zeros;
+            if text.len() > width {
+                return format!("{sign}{}", "#".repeat(width));
+            }
+            return match zeros {
+                0 => format!("{sign}{text:>width$}"),
+                _ => format!("{sign}{text:0>width$}"),
+            };
         }
         if self.exponent {
             let text =
@@ -229,8 +252,13 @@ impl NumberFormat {
 
     /// Reads a text written with this format; `None` if it does not match.
     pub fn read(&self, text: &str) -> Option<(i128, i32)> {
-        if self.hex.is_some() {
-            return i128::from_str_radix(text.trim(), 16).ok().map(|v| (v, 0));
+        if let Some((width, _)) = self.hex {
+            let zeros = self.marks.iter().filter(|m| **m == Mark::Zero).count();
+            let text = text.trim();
+            if text.trim_start_matches('-').len() > width + zeros {
+                return None;
+            }
+            return i128::from_str_radix(text, 16).ok().map(|v| (v, 0));
         }
         let mut digits = String::new();
         let mut negative = false;
@@ -276,6 +304,11 @@ mod tests {
         assert_eq!(write("000", -7, 0), "-007");
         assert_eq!(write("S99", 12, 0), "+12");
         assert_eq!(write("XXX", 255, 0), " FF");
+        assert_eq!(write("\">\"0XXX\"<\"", -12_391, 3), ">000C<");
+        assert_eq!(write("\">\"S0XXX\"<\"", -12_391, 3), ">-000C<");
+        assert_eq!(write("\">\"TM9\"<\"", -1000, 3), ">-1<");
+        assert_eq!(write("\">\"TME\"<\"", 3_987_000, 3), ">3.9870E3<");
+        assert_eq!(write("\">\"TME\"<\"", 0, 3), ">0E0<");
     }
 
     #[test]
@@ -284,5 +317,6 @@ mod tests {
         assert_eq!(read("9,999.00", "1,234.50"), Some((123_450, 2)));
         assert_eq!(read("$99.0", "$12.3"), Some((123, 1)));
         assert_eq!(read("99", "123"), None);
+        assert_eq!((read("XXX", "ae5"), read("XX", "ae5")), (Some((2789, 0)), None));
     }
 }

@@ -49,13 +49,16 @@ pub fn search(
         text_lit(&analyzer),
         text_lit(&mode),
     ];
-    for value in data {
-        if !searchable(&value.sql_type) {
-            return Err(UserError::new(
-                Code::InvalidArgumentTypes,
-                format!("Invalid argument types for function 'SEARCH': ({})", value.sql_type),
-            ));
-        }
+    // Of several columns those that hold no text are passed over.
+    if let Some(wrong) = data.first()
+        && !data.iter().any(|value| searchable(&value.sql_type))
+    {
+        return Err(UserError::new(
+            Code::InvalidArgumentTypes,
+            format!("Invalid argument types for function 'SEARCH': ({})", wrong.sql_type),
+        ));
+    }
+    for value in data.into_iter().filter(|value| searchable(&value.sql_type)) {
         args.push(cast(value, &SqlType::TEXT, CastMode::Explicit, facts)?.expr);
     }
     Ok(call("frazil_search", args, SqlType::Boolean, true, kernel))

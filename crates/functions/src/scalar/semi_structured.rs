@@ -10,14 +10,20 @@ use crate::kernel::{KernelResult, Rows, call};
 use crate::operators::{get_path_kernel, path_index};
 use crate::registry::Registry;
 use crate::typed::TypedExpr;
-use crate::variant::{Value, parse_json, row_to_value, write_json};
+use crate::variant::{Value, parse_json, parse_json_with, row_to_value, write_json};
 
 type Bound = Result<TypedExpr, UserError>;
 const TEXT: SqlType = SqlType::TEXT;
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.add(&["PARSE_JSON"], |a| parse(a, "frazil_parse_json", parse_json_kernel));
-    registry.add(&["TRY_PARSE_JSON"], |a| parse(a, "frazil_try_parse_json", try_parse_json));
+    registry.add(&["PARSE_JSON"], |a| match repeats(&a)? {
+        false => parse(a, "frazil_parse_json", parse_json_kernel),
+        true => parse(a, "frazil_parse_json_repeats", parse_json_repeats),
+    });
+    registry.add(&["TRY_PARSE_JSON"], |a| match repeats(&a)? {
+        false => parse(a, "frazil_try_parse_json", try_parse_json),
+        true => parse(a, "frazil_try_parse_json_repeats", try_parse_json_repeats),
+    });
     registry.add(&["CHECK_JSON"], |a| {
         a.expect(1..=1)?;
         let mut out = a.kernel("frazil_check_json", &[TEXT], TEXT, check_json)?;
@@ -139,6 +145,37 @@ fn object(a: &Arguments, index: usize) -> Result<datafusion::logical_expr::Expr,
         SqlType::Object | SqlType::Variant | SqlType::Null => a.variant(index),
         _ => Err(a.wrong_types()),
     }
+}
+
+/// The parameter of PARSE_JSON: `d` lets an object name a field twice, `s` does not.
+fn repeats(a: &Arguments) -> Result<bool, UserError> {
+    a.expect(1..=2)?;
+    if a.len() < 2 {
+        return Ok(false);
+    }
+    match a.constant_text(1)?.as_str() {
+        "d" => Ok(true),
+        "s" => Ok(false),
+        other => Err(UserError::new(
+            Code::InvalidArgument,
+            format!("Invalid parameter '{other}' of {}: 'd' or 's'", a.name),
+        )),
+    }
+}
+
+fn parse_json_repeats(rows: &Rows) -> KernelResult {
+    let texts = rows.texts(0)?;
+    rows.build_variants(|row| match texts.get(row) {
+        Some(text) => Ok(parse_json_with(text, true)?),
+        None => Ok(None),
+    })
+}
+
+fn try_parse_json_repeats(rows: &Rows) -> KernelResult {
+    let texts = rows.texts(0)?;
+    rows.build_variants(|row| {
+        Ok(texts.get(row).and_then(|t| parse_json_with(t, true).ok().flatten()))
+    })
 }
 
 fn parse(a: Arguments, name: &'static str, run: fn(&Rows) -> KernelResult) -> Bound {

@@ -200,8 +200,10 @@ fn array_contains(rows: &Rows) -> KernelResult {
     let arrays = rows.variants(1)?;
     rows.build_booleans(|row| {
         let Some(items) = list(arrays.value(row)) else { return Ok(None) };
-        // SQL NULL is sought as the null of an array.
-        let wanted = value_at(rows, 0, row)?.unwrap_or(Value::Null);
+        // SQL NULL is found as the null of an array; where there is none, nothing is known.
+        let Some(wanted) = value_at(rows, 0, row)? else {
+            return Ok(items.contains(&Value::Null).then_some(true));
+        };
         let wanted = key(&wanted);
         Ok(Some(items.iter().any(|v| key(v) == wanted)))
     })
@@ -435,6 +437,9 @@ fn arrays_zip(rows: &Rows) -> KernelResult {
         let all: Option<Vec<Vec<Value>>> = arrays.iter().map(|a| list(a.value(row))).collect();
         let Some(all) = all else { return Ok(None) };
         let longest = all.iter().map(Vec::len).max().unwrap_or(0);
+        if longest == 0 {
+            return Ok(Some(Value::List(vec![Value::Object(Default::default())])));
+        }
         let items = (0..longest).map(|place| {
             let fields = all.iter().enumerate().map(|(index, items)| {
                 let value = items.get(place).cloned().unwrap_or(Value::Null);

@@ -2,6 +2,7 @@
 
 use frazil_common::{Code, SqlType, UserError};
 
+use super::binary;
 use crate::arguments::{Arguments, SMALL_INTEGER};
 use crate::kernel::{KernelResult, Rows};
 use crate::registry::Registry;
@@ -28,10 +29,21 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     registry.add(&["OCTET_LENGTH"], |a| {
         a.expect(1..=1)?;
+        if matches!(a.get(0)?.sql_type, SqlType::Binary { .. }) {
+            let args = vec![a.get(0)?.expr.clone()];
+            return Ok(a.call("frazil_binary_octets", args, INT, binary_octets));
+        }
         a.kernel("frazil_octet_length", &[TEXT], INT, octet_length)
     });
     registry.add(&["BIT_LENGTH"], |a| {
         a.expect(1..=1)?;
+        if matches!(a.get(0)?.sql_type, SqlType::Binary { .. }) {
+            let args = vec![a.get(0)?.expr.clone()];
+            return Ok(a.call("frazil_binary_bits", args, INT, |rows| {
+                let bytes = rows.bytes(0)?;
+                rows.build_integers(|row| Ok(bytes.get(row).map(|b| count(b.len() * 8))))
+            }));
+        }
         a.kernel("frazil_bit_length", &[TEXT], INT, bit_length)
     });
     registry.add(&["UPPER"], |a| one(a, "frazil_upper", upper));
@@ -51,8 +63,14 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add(&["TRIM"], |a| trimming(a, "frazil_trim", trim));
     registry.add(&["LTRIM"], |a| trimming(a, "frazil_ltrim", ltrim));
     registry.add(&["RTRIM"], |a| trimming(a, "frazil_rtrim", rtrim));
-    registry.add(&["LPAD"], |a| padding(a, "frazil_lpad", lpad));
-    registry.add(&["RPAD"], |a| padding(a, "frazil_rpad", rpad));
+    registry.add(&["LPAD"], |a| match binary::is_binary(&a, 0) {
+        true => binary::pad(&a, true),
+        false => padding(a, "frazil_lpad", lpad),
+    });
+    registry.add(&["RPAD"], |a| match binary::is_binary(&a, 0) {
+        true => binary::pad(&a, false),
+        false => padding(a, "frazil_rpad", rpad),
+    });
     registry.add(&["SUBSTR", "SUBSTRING"], |a| {
         a.expect(2..=3)?;
         a.kernel("frazil_substr", &[TEXT, INT], TEXT, substr)
@@ -84,6 +102,9 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add(&["ENDSWITH", "ENDS_WITH"], |a| test(a, "frazil_endswith", endswith));
     registry.add(&["POSITION", "CHARINDEX"], |a| {
         a.expect(2..=3)?;
+        if binary::is_binary(&a, 1) {
+            return binary::position(&a);
+        }
         a.kernel("frazil_position", &[TEXT, TEXT, INT], INT, position)
     });
     registry.add(&["REPEAT"], |a| {
@@ -286,12 +307,14 @@ fn initcap(rows: &Rows) -> KernelResult {
         let mut start = true;
         let mut out = String::with_capacity(text.len());
         for c in text.chars() {
-            if start {
+            // A delimiter stays as it is, a letter among them too.
+            let ends_word = ends.contains(c);
+            if start && !ends_word {
                 out.extend(c.to_uppercase());
             } else {
                 out.extend(c.to_lowercase());
             }
-            start = ends.contains(c);
+            start = ends_word;
         }
         Ok(Some(out))
     })
@@ -669,7 +692,8 @@ fn jaro_winkler(a: &str, b: &str) -> f64 {
         return 0.0;
     }
     let other = b.iter().zip(&used).filter(|(_, u)| **u).map(|(c, _)| *c);
-    let swaps = matched.iter().zip(other).filter(|(x, y)| **x != *y).count() as f64 / 2.0;
+    // Half the characters out of order, cut to a whole number.
+    let swaps = (matched.iter().zip(other).filter(|(x, y)| **x != *y).count() / 2) as f64;
     let jaro = (m / a.len() as f64 + m / b.len() as f64 + (m - swaps) / m) / 3.0;
     let prefix = a.iter().zip(&b).take(4).take_while(|(x, y)| x == y).count() as f64;
     jaro + prefix * 0.1 * (1.0 - jaro)

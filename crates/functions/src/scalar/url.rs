@@ -32,11 +32,10 @@ fn parts(url: &str) -> Result<Value, String> {
         Some((rest, query)) => (rest, Some(query)),
         None => (rest, None),
     };
-    let (scheme, rest) =
-        rest.split_once(':').ok_or_else(|| format!("scheme not specified: {url}"))?;
+    let (scheme, rest) = rest.split_once(':').ok_or("scheme not specified")?;
     let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
     if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.chars().all(letters) {
-        return Err(format!("invalid scheme: {url}"));
+        return Err("invalid scheme".into());
     }
     let (host, port, path) = match rest.strip_prefix("//") {
         None => (None, None, Some(rest)),
@@ -52,7 +51,7 @@ fn parts(url: &str) -> Result<Value, String> {
             };
             if port.is_some_and(|port| port.is_empty() || !port.chars().all(|c| c.is_ascii_digit()))
             {
-                return Err(format!("invalid port: {url}"));
+                return Err("invalid port".into());
             }
             (Some(host), port, path)
         }
@@ -87,10 +86,11 @@ fn parse_url(rows: &Rows) -> KernelResult {
         };
         match parts(url) {
             Ok(value) => Ok(Some(value)),
-            Err(error) if permissive == 0 => {
-                Err(UserError::new(Code::InvalidArgument, format!("Error parsing URL: {error}"))
-                    .into())
-            }
+            Err(error) if permissive == 0 => Err(UserError::new(
+                Code::InvalidArgument,
+                format!("Error parsing URL: {error}: {url}"),
+            )
+            .into()),
             Err(error) => {
                 let fields = BTreeMap::from([("error".to_string(), Value::Text(error))]);
                 Ok(Some(Value::Object(fields)))

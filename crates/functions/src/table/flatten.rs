@@ -145,15 +145,15 @@ fn flatten(rows: &Rows) -> KernelResult {
             Some(value) => walk(value, &parse_path(path)?).map(|v| Value::decode(&v)),
             None => None,
         };
-        if let Some(value) = start {
-            out.expand(&value, path, options);
+        if let Some(value) = &start {
+            out.expand(value, path, options);
         }
         if out.rows == before && outer.get(row).unwrap_or(false) {
             out.keys.append_null();
-            out.paths.append_null();
+            out.paths.append_value(path);
             out.indexes.append_null();
             out.values.append_null();
-            out.containers.append_null();
+            out.containers.append(start.as_ref());
             out.rows += 1;
         }
         lengths.push(out.rows - before);

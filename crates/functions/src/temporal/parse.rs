@@ -196,9 +196,10 @@ pub fn auto(text: &str) -> Option<Parsed> {
             }
         }
         Some(day) if cursor.eat('-') => {
-            // DD-MON-YYYY
+            // DD-MON-YYYY, the month's name in full too.
             fields.day = Some(day);
-            fields.month = Some(cursor.word(&MONTHS)? as u32 + 1);
+            let month = cursor.word(&MONTHS_FULL).or_else(|| cursor.word(&MONTHS))?;
+            fields.month = Some(month as u32 + 1);
             if !cursor.eat('-') {
                 return None;
             }
@@ -342,6 +343,8 @@ pub fn time(text: &str, format: Option<&str>) -> Option<i64> {
                 let clock_only = trimmed.as_bytes().iter().take(3).any(|b| *b == b':');
                 if clock_only {
                     clock(&mut cursor, &mut fields)?;
+                    // An offset may be written; the time of day is the one before it.
+                    zone(&mut cursor, &mut fields)?;
                     if !cursor.0.is_empty() {
                         return None;
                     }
@@ -381,11 +384,17 @@ mod tests {
         assert!(auto("2013-04-05x").is_none());
     }
 
+    fn at_date(text: &str) -> i64 {
+        auto(text).unwrap().moment.days()
+    }
+
     #[test]
     fn reads_with_formats() {
         let p = with_format("3/4/2013, 2:05 pm", "mm/dd/yyyy, hh12:mi pm").unwrap();
         assert_eq!(p.moment.second_of_day(), 14 * 3600 + 300);
         assert!(with_format("2013.13.01", "YYYY.MM.DD").is_none());
         assert_eq!(time("01:02:03.5", None), Some(3_723_500_000_000));
+        assert_eq!(time("01:02:03.5+07:00", None), Some(3_723_500_000_000));
+        assert_eq!(at_date("03-April-2024"), at_date("2024-04-03"));
     }
 }

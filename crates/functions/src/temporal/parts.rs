@@ -121,14 +121,34 @@ impl Part {
     }
 }
 
+/// How weeks are counted, in one number: WEEK_START, and 16 more where WEEK_OF_YEAR_POLICY is 1.
+pub fn week_rules(week_start: u8, week_of_year_policy: u8) -> u8 {
+    week_start | (week_of_year_policy.min(1) << 4)
+}
+
 /// WEEK_START as Monday = 0; ISO and 1 are Monday.
-fn first_day(week_start: u8) -> i64 {
-    i64::from(week_start.clamp(1, 7)) - 1
+fn first_day(week_rules: u8) -> i64 {
+    i64::from((week_rules & 15).clamp(1, 7)) - 1
+}
+
+/// WEEK and YEAROFWEEK. By policy 0 a week belongs to the year that has four of its days or more;
+/// by policy 1 a year's first week begins on the 1st of January and its last ends with the year.
+fn week_of_year(days: i64, week_rules: u8) -> (i64, i64) {
+    let start = start_of_week(days, week_rules);
+    let year_of = |days: i64| civil_from_days(days).0;
+    let (year, first) = if week_rules >> 4 == 0 {
+        let year = year_of(start + 3);
+        (year, days_from_civil(year, 1, 4))
+    } else {
+        let year = year_of(days);
+        (year, days_from_civil(year, 1, 1))
+    };
+    (year, (start - start_of_week(first, week_rules)) / 7 + 1)
 }
 
 /// The first day of the week that holds `days`.
-pub fn start_of_week(days: i64, week_start: u8) -> i64 {
-    days - (weekday(days) as i64 - first_day(week_start)).rem_euclid(7)
+pub fn start_of_week(days: i64, week_rules: u8) -> i64 {
+    days - (weekday(days) as i64 - first_day(week_rules)).rem_euclid(7)
 }
 
 /// ISO week number and its year.
@@ -145,23 +165,25 @@ fn stored_nanos(moment: Moment) -> i128 {
 }
 
 /// The value of a part; `offset` is minutes east of UTC.
-pub fn extract(part: Part, wall: Moment, offset: i32, week_start: u8) -> i64 {
+pub fn extract(part: Part, wall: Moment, offset: i32, week_rules: u8) -> i64 {
     let days = wall.days();
     let (year, month, day) = civil_from_days(days);
     let second = wall.second_of_day();
     let instant = wall.plus_seconds(-(offset as i64) * 60);
-    // WEEK_START 0 keeps ISO weeks and Sunday = 0.
+    // With WEEK_START 0 Sunday is 0.
     match part {
         Part::Year => year,
         Part::Quarter => (month as i64 - 1) / 3 + 1,
         Part::Month => month as i64,
         Part::Day => day as i64,
-        Part::DayOfWeek if week_start == 0 => (weekday(days) as i64 + 1) % 7,
-        Part::DayOfWeek => (weekday(days) as i64 - first_day(week_start)).rem_euclid(7) + 1,
+        Part::DayOfWeek if week_rules & 15 == 0 => (weekday(days) as i64 + 1) % 7,
+        Part::DayOfWeek => (weekday(days) as i64 - first_day(week_rules)).rem_euclid(7) + 1,
         Part::DayOfWeekIso => weekday(days) as i64 + 1,
         Part::DayOfYear => days - days_from_civil(year, 1, 1) + 1,
-        Part::Week | Part::WeekIso => iso_week(days).1,
-        Part::YearOfWeek | Part::YearOfWeekIso => iso_week(days).0,
+        Part::Week => week_of_year(days, week_rules).1,
+        Part::YearOfWeek => week_of_year(days, week_rules).0,
+        Part::WeekIso => iso_week(days).1,
+        Part::YearOfWeekIso => iso_week(days).0,
         Part::Hour => second / 3600,
         Part::Minute => second / 60 % 60,
         Part::Second => second % 60,
@@ -180,7 +202,7 @@ pub fn extract(part: Part, wall: Moment, offset: i32, week_start: u8) -> i64 {
 }
 
 /// The moment cut down to the start of the part.
-pub fn truncate(part: Part, wall: Moment, week_start: u8) -> Result<Moment, UserError> {
+pub fn truncate(part: Part, wall: Moment, week_rules: u8) -> Result<Moment, UserError> {
     if let Some(unit) = part.nanos() {
         let total = stored_nanos(wall);
         return Ok(from_nanos(total - total.rem_euclid(unit as i128)));
@@ -191,7 +213,7 @@ pub fn truncate(part: Part, wall: Moment, week_start: u8) -> Result<Moment, User
         Part::Year => days_from_civil(year, 1, 1),
         Part::Quarter => days_from_civil(year, (month - 1) / 3 * 3 + 1, 1),
         Part::Month => days_from_civil(year, month, 1),
-        Part::Week => start_of_week(days, week_start),
+        Part::Week => start_of_week(days, week_rules),
         Part::WeekIso => start_of_week(days, 1),
         Part::Day => days,
         _ => return Err(unsuited(part, "DATE_TRUNC")),
@@ -246,7 +268,7 @@ pub fn add(part: Part, count: i64, wall: Moment) -> Result<Moment, UserError> {
 }
 
 /// Number of part boundaries between two moments.
-pub fn difference(part: Part, from: Moment, to: Moment, week_start: u8) -> Result<i64, UserError> {
+pub fn difference(part: Part, from: Moment, to: Moment, week_rules: u8) -> Result<i64, UserError> {
     if let Some(unit) = part.nanos() {
         let unit = unit as i128;
         let count = stored_nanos(to).div_euclid(unit) - stored_nanos(from).div_euclid(unit);
@@ -260,7 +282,7 @@ pub fn difference(part: Part, from: Moment, to: Moment, week_start: u8) -> Resul
         Part::Year => y2 - y1,
         Part::Quarter => quarter(y2, m2) - quarter(y1, m1),
         Part::Month => (y2 - y1) * 12 + m2 as i64 - m1 as i64,
-        Part::Week => (start_of_week(b, week_start) - start_of_week(a, week_start)) / 7,
+        Part::Week => (start_of_week(b, week_rules) - start_of_week(a, week_rules)) / 7,
         Part::WeekIso => (start_of_week(b, 1) - start_of_week(a, 1)) / 7,
         Part::Day | Part::DayOfWeek | Part::DayOfYear => b - a,
         _ => return Err(unsuited(part, "DATEDIFF")),

@@ -68,6 +68,16 @@ impl Parser<'_> {
         found
     }
 
+    /// A word in any case.
+    fn keyword(&mut self, word: &str) -> bool {
+        let end = self.at + word.len();
+        let found = self.text.get(self.at..end).is_some_and(|t| t.eq_ignore_ascii_case(word));
+        if found {
+            self.at = end;
+        }
+        found
+    }
+
     fn value(&mut self, depth: usize) -> Result<Value, UserError> {
         if depth > DEPTH_MAX {
             return Err(self.error("nested too deeply"));
@@ -78,9 +88,9 @@ impl Parser<'_> {
             Some(b'{') => self.object(depth),
             Some(b'[') => self.list(depth),
             Some(b'"' | b'\'') => Ok(Value::Text(self.string()?)),
-            Some(b't') if self.word("true") => Ok(Value::Boolean(true)),
-            Some(b'f') if self.word("false") => Ok(Value::Boolean(false)),
-            Some(b'n') if self.word("null") => Ok(Value::Null),
+            Some(b't' | b'T') if self.keyword("true") => Ok(Value::Boolean(true)),
+            Some(b'f' | b'F') if self.keyword("false") => Ok(Value::Boolean(false)),
+            Some(b'n' | b'N') if self.keyword("null") => Ok(Value::Null),
             Some(b'u') if self.word("undefined") => Ok(Value::Null),
             Some(b'N') if self.word("NaN") => Ok(Value::Double(f64::NAN)),
             Some(b'-' | b'+' | b'.' | b'0'..=b'9') => self.number(),
@@ -173,23 +183,39 @@ impl Parser<'_> {
             return Ok(Value::List(items));
         }
         loop {
-            items.push(self.value(depth + 1)?);
+            // A place without a value, as in `[1, , 2]` and `[1, ]`, is undefined.
             self.blank();
             match self.peek() {
-                Some(b',') => {
-                    self.at += 1;
-                    self.blank();
-                    if self.peek() == Some(b']') {
-                        self.at += 1;
-                        return Ok(Value::List(items));
-                    }
-                }
+                Some(b',' | b']') => items.push(Value::Null),
+                _ => items.push(self.value(depth + 1)?),
+            }
+            self.blank();
+            match self.peek() {
+                Some(b',') => self.at += 1,
                 Some(b']') => {
                     self.at += 1;
                     return Ok(Value::List(items));
                 }
                 _ => return Err(self.error("missing comma or closing bracket")),
             }
+        }
+    }
+
+    /// A field's name, quoted or a plain word.
+    fn field_name(&mut self) -> Result<String, UserError> {
+        if matches!(self.peek(), Some(b'"' | b'\'')) {
+            return self.string();
+        }
+        let start = self.at;
+        let part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$');
+        while self.peek().is_some_and(part) {
+            self.at += 1;
+        }
+        match self.text.get(start..self.at) {
+            Some(name) if !name.is_empty() && !name.as_bytes()[0].is_ascii_digit() => {
+                Ok(name.to_string())
+            }
+            _ => Err(self.error("missing field name")),
         }
     }
 
@@ -203,10 +229,9 @@ impl Parser<'_> {
                     self.at += 1;
                     return Ok(Value::Object(fields));
                 }
-                Some(b'"' | b'\'') => {}
-                _ => return Err(self.error("missing field name")),
+                _ => {}
             }
-            let name = self.string()?;
+            let name = self.field_name()?;
             self.blank();
             if self.peek() != Some(b':') {
                 return Err(self.error("missing colon"));
@@ -381,7 +406,9 @@ mod tests {
             (r#"{"b": [1, 2.50, null], "a": "x\n"}"#, r#"{"a":"x\n","b":[1,2.50,null]}"#),
             ("12345678901234567890.123", "12345678901234567890.123"),
             (r#""A\uD83D\uDE00""#, "\"A\u{1F600}\""),
-            ("[1,]", "[1]"),
+            ("[1,]", "[1,null]"),
+            ("[1, ,77]", "[1,null,77]"),
+            ("{r:255, g_1: NULL, 'b': TRUE}", r#"{"b":true,"g_1":null,"r":255}"#),
             ("[]", "[]"),
         ] {
             let value = parse_json(text).unwrap().unwrap();

@@ -164,7 +164,11 @@ impl Binder<'_> {
         refuse(ignore_nulls, &format!("{name} … IGNORE NULLS"))?;
         refuse(!order_by.is_empty(), &format!("{name} … WITHIN GROUP"))?;
         refuse(filter.is_some(), &format!("{name} … FILTER"))?;
-        let args = self.arguments(&name, &args, env)?;
+        let placed = placed_arguments(&name, &args)?;
+        let args = match &placed {
+            Some(placed) => self.arguments(&name, &placed.iter().collect::<Vec<_>>(), env)?,
+            None => self.arguments(&name, &args, env)?,
+        };
         Ok(known.bind(args, self.ctx.facts).map_err(|error| error.at(position(span)))?)
     }
 
@@ -179,7 +183,12 @@ impl Binder<'_> {
         for (index, arg) in args.iter().enumerate() {
             match arg {
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => {
-                    match date_part(name, index, expr, args.len()) {
+                    let part = match (name, index) {
+                        // DATE_TRUNC(part, column): the column may be named as a part is.
+                        ("DATE_TRUNC", 1) if is_date_part(args[0]) => None,
+                        _ => date_part(name, index, expr, args.len()),
+                    };
+                    match part {
                         Some(part) => bound.push(TypedExpr::text(&part)),
                         None => bound.push(self.expr(expr, env)?),
                     }
@@ -302,10 +311,15 @@ impl Binder<'_> {
             }
         };
         // Counters wrap around at their width.
-        let counter = if bits == 64 {
-            counter
-        } else {
-            counter % datafusion::logical_expr::lit(1i64 << (bits - sign))
+        let lit = |value: i64| datafusion::logical_expr::lit(value);
+        let counter = match (bits, sign) {
+            (64, _) => counter,
+            (bits, 0) => counter % lit(1i64 << bits),
+            // After the greatest value comes the least one.
+            (bits, _) => {
+                let half = 1i64 << (bits - 1);
+                (counter + lit(half)) % lit(2 * half) - lit(half)
+            }
         };
         Ok(TypedExpr::new(counter, SqlType::Number { precision: 18, scale: 0 }, false))
     }
@@ -357,6 +371,60 @@ impl Binder<'_> {
     /// As the language casts by itself.
     pub(crate) fn cast_to(&self, value: TypedExpr, to: &SqlType) -> Result<TypedExpr> {
         Ok(cast(value, to, CastMode::Implicit, self.ctx.facts)?)
+    }
+}
+
+/// Functions whose arguments have names, in order, with what stands for one left out.
+const NAMED_ARGUMENTS: &[(&str, &[&str])] = &[("ROUND", &["EXPR", "SCALE", "ROUNDING_MODE"])];
+
+/// Named arguments in their order; none where none is named.
+fn placed_arguments(name: &str, args: &[&FunctionArg]) -> Result<Option<Vec<FunctionArg>>> {
+    if !args.iter().any(|arg| matches!(arg, FunctionArg::Named { .. })) {
+        return Ok(None);
+    }
+    let Some((_, names)) = NAMED_ARGUMENTS.iter().find(|(known, _)| *known == name) else {
+        return Ok(None);
+    };
+    let mut slots: Vec<Option<FunctionArgExpr>> = vec![None; names.len()];
+    for (index, arg) in args.iter().enumerate() {
+        let (slot, value) = match arg {
+            FunctionArg::Named { name, arg, operator: _ } => {
+                let upper = name.value.to_uppercase();
+                (names.iter().position(|known| *known == upper), arg)
+            }
+            FunctionArg::Unnamed(arg) => (Some(index).filter(|i| *i < names.len()), arg),
+            FunctionArg::ExprNamed { name: _, arg, operator: _ } => (None, arg),
+        };
+        let free = slot.and_then(|slot| slots.get_mut(slot)).filter(|slot| slot.is_none());
+        let Some(free) = free else {
+            return Err(UserError::new(
+                Code::InvalidArgument,
+                format!("{name} has no argument {arg}, or it is given twice"),
+            )
+            .into());
+        };
+        *free = Some(value.clone());
+    }
+    let last = slots.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+    // A scale that is left out before a rounding mode is 0.
+    let zero = || {
+        let zero = ast::Value::Number("0".into(), false);
+        FunctionArgExpr::Expr(Syntax::Value(zero.into()))
+    };
+    let placed = slots.into_iter().take(last).map(|slot| slot.unwrap_or_else(zero));
+    Ok(Some(placed.map(FunctionArg::Unnamed).collect()))
+}
+
+/// Whether the first argument of DATE_TRUNC is the part, as a word or a text.
+fn is_date_part(arg: &FunctionArg) -> bool {
+    match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => match expr {
+            Syntax::Value(ast::ValueWithSpan {
+                value: ast::Value::SingleQuotedString(_), ..
+            }) => true,
+            expr => date_part("DATE_TRUNC", 0, expr, 2).is_some(),
+        },
+        _ => false,
     }
 }
 

@@ -89,9 +89,11 @@ impl Binder<'_> {
         }
         refuse(filter.is_some(), &format!("{name} … FILTER … OVER"))?;
         let inner = Env { allow_windows: false, ..env.clone() };
+        // A window function may be computed from the values of another one.
+        let argument = env.clone();
         let counts_rows = name == "COUNT"
             && matches!(args.as_slice(), [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)]);
-        let bound = if counts_rows { Vec::new() } else { self.arguments(name, args, &inner)? };
+        let bound = if counts_rows { Vec::new() } else { self.arguments(name, args, &argument)? };
         let spec = self.window_spec(over, env, 0)?;
         let ast::WindowSpec { window_name: _, partition_by, order_by: window_order, window_frame } =
             &spec;
