@@ -154,8 +154,11 @@ impl Binder<'_> {
     /// Several rows of VALUES are one relation, whose columns have one type each, before they are
     /// cast to the table's: 3 and 'd' are numbers, whatever the column.
     fn unify_columns(&self, rows: &mut [Vec<Option<TypedExpr>>]) {
+        if rows.len() < 2 {
+            return;
+        }
         let width = rows.first().map_or(0, Vec::len);
-        for index in 0..if rows.len() > 1 { width } else { 0 } {
+        for index in 0..width {
             let given: Vec<TypedExpr> = rows.iter().filter_map(|row| row[index].clone()).collect();
             // Types without a common one are left to the column's.
             let Ok((unified, _)) = frazil_functions::coerce::unify(given, self.ctx.facts) else {

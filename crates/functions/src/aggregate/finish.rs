@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringViewArray, new_null_array};
+use arrow::array::{ArrayRef, Float64Array, StringViewArray, new_null_array};
 use arrow::compute::take;
-use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
+use arrow::datatypes::DataType;
 use frazil_common::{Code, UserError};
 
 use crate::kernel::{KernelResult, Rows};
@@ -397,27 +397,17 @@ pub(super) fn average_numbers(rows: &Rows) -> KernelResult {
 
 /// Number of times the value differs from the row before, for a frame that grows by rows.
 pub(crate) fn change_event(rows: &Rows) -> KernelResult {
-    let values = column(rows, 0)?;
-    let same = |a: usize, b: usize| -> bool {
-        if values.is_null(a) || values.is_null(b) {
-            return values.is_null(a) && values.is_null(b);
+    // A NULL is no change, and neither is the same value after it.
+    let mut last: Option<Vec<u8>> = None;
+    let mut changes = 0usize;
+    for row in 0..rows.rows {
+        let Some(item) = value(rows, 0, row)? else { continue };
+        let mut key = Vec::new();
+        append_key(&item, &mut key);
+        if last.as_ref().is_some_and(|last| *last != key) {
+            changes += 1;
         }
-        match values.data_type() {
-            DataType::Int64 => {
-                let v = values.as_primitive::<Int64Type>();
-                v.value(a) == v.value(b)
-            }
-            DataType::Decimal128(..) => {
-                let v = values.as_primitive::<Decimal128Type>();
-                v.value(a) == v.value(b)
-            }
-            DataType::Float64 => {
-                let v = values.as_primitive::<Float64Type>();
-                v.value(a) == v.value(b)
-            }
-            _ => false,
-        }
-    };
-    let changes = (1..rows.rows).filter(|&row| !same(row - 1, row)).count();
+        last = Some(key);
+    }
     single(rows).build_integers(|_| Ok(Some(changes as i64)))
 }

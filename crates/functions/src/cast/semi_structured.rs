@@ -158,7 +158,15 @@ pub(crate) fn variant_to(rows: &Rows) -> KernelResult {
         }),
         DataType::Timestamp(..) | DataType::Struct(_) => {
             let zone = rows.zone(2)?;
+            let wall = matches!(rows.out, DataType::Timestamp(_, None));
             build_timestamps(rows, zone, |row| match get(row) {
+                // A count in a VARIANT is an instant; without a zone it shows the session's clock.
+                Some(value @ Value::Number { .. }) if wall => attempt(lenient, as_moment(&value))
+                    .map(|found| {
+                        let (moment, _) = found?;
+                        let offset = crate::temporal::offset_at(zone, moment.seconds);
+                        Some((moment.plus_seconds(offset), None))
+                    }),
                 Some(value) => attempt(lenient, as_moment(&value)),
                 None => Ok(None),
             })

@@ -25,11 +25,7 @@ type Bound = Result<TypedExpr, UserError>;
 pub(crate) fn register(registry: &mut Registry) {
     registry.add(&["RANDOM"], |a| {
         a.expect(0..=1)?;
-        let seed = match a.values.first() {
-            Some(_) => a.constant_integer(0)?,
-            None => rand::rng().next_u64() as i64,
-        };
-        Ok(random(seed))
+        Ok(random(if a.len() > 0 { Some(a.constant_integer(0)?) } else { None }))
     });
     registry.add(&["UNIFORM"], uniform);
     registry.add(&["NORMAL"], |a| {
@@ -57,16 +53,16 @@ pub(crate) fn register(registry: &mut Registry) {
 /// the call has answered, so that batches continue each other.
 #[derive(Debug)]
 struct Random {
-    seed: i64,
-    /// Tells calls apart: two of them in one statement count on their own.
-    call: u64,
+    /// As written; calls that are written alike are equal, as those of every function are.
+    given: Option<i64>,
+    seed: u64,
     drawn: AtomicU64,
     signature: Signature,
 }
 
 impl PartialEq for Random {
     fn eq(&self, other: &Self) -> bool {
-        self.call == other.call
+        self.given == other.given
     }
 }
 
@@ -74,17 +70,16 @@ impl Eq for Random {}
 
 impl Hash for Random {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.call.hash(state);
+        self.given.hash(state);
     }
 }
 
 const RANDOM_TYPE: SqlType = SqlType::Number { precision: 19, scale: 0 };
 
-fn random(seed: i64) -> TypedExpr {
-    static CALLS: AtomicU64 = AtomicU64::new(0);
+fn random(given: Option<i64>) -> TypedExpr {
     let function = Random {
-        seed,
-        call: CALLS.fetch_add(1, Ordering::Relaxed),
+        given,
+        seed: given.map_or_else(|| rand::rng().next_u64(), |seed| seed as u64),
         drawn: AtomicU64::new(0),
         signature: Signature::nullary(Volatility::Volatile),
     };
@@ -108,8 +103,7 @@ impl ScalarUDFImpl for Random {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
         let rows = args.number_rows as u64;
         let first = self.drawn.fetch_add(rows, Ordering::Relaxed);
-        let values =
-            (first..first + rows).map(|row| split_mix(self.seed as u64, row) as i64 as i128);
+        let values = (first..first + rows).map(|row| split_mix(self.seed, row) as i64 as i128);
         let array = Decimal128Array::from_iter_values(values).with_precision_and_scale(19, 0)?;
         Ok(ColumnarValue::Array(Arc::new(array)))
     }

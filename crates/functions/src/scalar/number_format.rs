@@ -151,13 +151,20 @@ impl NumberFormat {
                 (false, _) => "",
             };
             let width = width + zeros;
-            if text.len() > width {
-                return format!("{sign}{}", "#".repeat(width));
-            }
-            return match zeros {
-                0 => format!("{sign}{text:>width$}"),
-                _ => format!("{sign}{text:0>width$}"),
+            let text = match zeros {
+                _ if text.len() > width => "#".repeat(width),
+                0 => format!("{text:>width$}"),
+                _ => format!("{text:0>width$}"),
             };
+            let after: String = self
+                .marks
+                .iter()
+                .filter_map(|mark| match mark {
+                    Mark::Literal(c) => Some(*c),
+                    _ => None,
+                })
+                .collect();
+            return format!("{sign}{text}{after}");
         }
         if self.exponent {
             let text =

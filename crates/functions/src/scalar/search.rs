@@ -96,7 +96,7 @@ fn holds_exactly(sought: &str, text: &str) -> bool {
         && text.match_indices(&sought).any(|(at, found)| {
             let before = text[..at].chars().next_back();
             let after = text[at + found.len()..].chars().next();
-            !(inside(first) && inside(before)) && !(inside(last) && inside(after))
+            !(inside(first) && inside(before) || inside(last) && inside(after))
         })
 }
 

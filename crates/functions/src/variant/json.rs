@@ -224,12 +224,9 @@ impl Parser<'_> {
         let mut fields = BTreeMap::new();
         loop {
             self.blank();
-            match self.peek() {
-                Some(b'}') => {
-                    self.at += 1;
-                    return Ok(Value::Object(fields));
-                }
-                _ => {}
+            if self.peek() == Some(b'}') {
+                self.at += 1;
+                return Ok(Value::Object(fields));
             }
             let name = self.field_name()?;
             self.blank();
