@@ -7,6 +7,7 @@ import uuid
 import pytest
 import requests
 from snowflake.connector import DictCursor
+from snowflake.connector.errors import ProgrammingError
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,7 @@ def endpoint(server, database):
 
     endpoint = Endpoint()
     endpoint.cursor, endpoint.model, endpoint.name = cursor, model, name
+    endpoint.role, endpoint.token = role, token
     yield endpoint
     connection.close()
 
@@ -101,6 +103,121 @@ def test_rights(endpoint):
     assert requests.post(url, json=body).status_code == 401
     assert call(endpoint, secret="nonsense", json=body).status_code == 401
     assert call(endpoint, secret=endpoint.other_secret, json=body).status_code in (403, 404)
+
+
+def test_what_is_taken_away_is_refused_at_once(endpoint):
+    body = {"json": {"records": [{"X": 1, "C": "a"}]}}
+    assert call(endpoint, **body).status_code == 200
+    for taken, given, status in [
+        (f"REVOKE USAGE ON ENDPOINT {endpoint.name} FROM ROLE {endpoint.role}",
+         f"GRANT USAGE ON ENDPOINT {endpoint.name} TO ROLE {endpoint.role}", (403, 404)),
+        (f"REVOKE ROLE {endpoint.role} FROM USER ADMIN",
+         f"GRANT ROLE {endpoint.role} TO USER ADMIN", (401,)),
+    ]:
+        endpoint.cursor.execute(taken)
+        refused = call(endpoint, **body)
+        assert refused.status_code in status, (taken, refused.text)
+        assert "predictions" not in refused.json()
+        ping = requests.get(
+            f"{endpoint.url}/ping", headers={"Authorization": f"Bearer {endpoint.secret}"}
+        )
+        assert ping.status_code in status, taken
+        endpoint.cursor.execute(given)
+        assert call(endpoint, **body).status_code == 200, given
+
+
+def test_removed_tokens_and_disabled_users_are_refused(server, endpoint, name):
+    body = {"json": {"records": [{"X": 1, "C": "a"}]}}
+    cursor, user = endpoint.cursor, f"U_{name}"
+    cursor.execute(f"CREATE USER {user} PASSWORD = 'Calls-Endpoints-1' DEFAULT_ROLE = {endpoint.role}")
+    cursor.execute(f"GRANT ROLE {endpoint.role} TO USER {user}")
+
+    def token(label, role):
+        cursor.execute(f"ALTER USER {user} ADD PROGRAMMATIC ACCESS TOKEN {label} {role}")
+        row = {key.lower(): value for key, value in cursor.fetchone().items()}
+        return row["token_secret"]
+
+    # Without a restriction the user's default role counts.
+    first = token("FIRST", f"ROLE_RESTRICTION = '{endpoint.role}'")
+    second = token("SECOND", "")
+    for secret in first, second:
+        assert call(endpoint, secret=secret, **body).status_code == 200
+    cursor.execute(f"ALTER USER {user} REMOVE PROGRAMMATIC ACCESS TOKEN FIRST")
+    assert call(endpoint, secret=first, **body).status_code == 401
+    assert call(endpoint, secret=second, **body).status_code == 200
+    cursor.execute(f"ALTER USER {user} SET DISABLED = TRUE")
+    assert call(endpoint, secret=second, **body).status_code == 401
+    cursor.execute(f"ALTER USER {user} SET DISABLED = FALSE")
+    assert call(endpoint, secret=second, **body).status_code == 200
+    cursor.execute(f"DROP USER {user}")
+    assert call(endpoint, secret=second, **body).status_code == 401
+
+
+def test_a_caller_needs_no_right_on_the_model(server, endpoint):
+    """The role has USAGE on the endpoint alone: SQL on the model stays closed to it."""
+    with server.connect(role=endpoint.role) as connection:
+        with pytest.raises(ProgrammingError):
+            connection.cursor().execute(
+                f"SELECT CLIENTS.TESTS.{endpoint.model}!PREDICT(1, 'a')"
+            )
+
+
+def test_classes_keep_their_types(server, endpoint, name):
+    """A boolean target answers JSON booleans, a number JSON numbers, as in SQL."""
+    cursor = endpoint.cursor
+    for target, expected in [
+        ("X >= 50", [False, True]),
+        ("IFF(X >= 50, 20, 10)::NUMBER(3)", [10, 20]),
+        ("IFF(X >= 50, 'high', 'low')", ["low", "high"]),
+    ]:
+        cursor.execute(f"DROP ENDPOINT IF EXISTS E_{name}")
+        cursor.execute(
+            f"CREATE OR REPLACE MODEL M_{name} USING GBT TARGET T OPTIONS (task => 'binary', "
+            f"n_estimators => 5) AS SELECT X, {target} AS T "
+            f"FROM {endpoint.model.replace('M_', 'D_')}"
+        )
+        cursor.execute(f"CREATE ENDPOINT E_{name} FROM MODEL M_{name}")
+        cursor.execute(f"GRANT USAGE ON ENDPOINT E_{name} TO ROLE {endpoint.role}")
+        response = requests.post(
+            f"{server.url}/endpoints/e_{name.lower()}/invocations",
+            json={"records": [{"x": 3}, {"x": 90}]},
+            headers={"Authorization": f"Bearer {endpoint.secret}"},
+        )
+        assert response.status_code == 200, response.text
+        assert response.json()["predictions"] == expected
+        cursor.execute(
+            f"SELECT M_{name}!PREDICT(X) AS P FROM VALUES (3), (90) AS V(X) ORDER BY X"
+        )
+        assert [row["P"] for row in cursor.fetchall()] == expected
+    cursor.execute(f"DROP ENDPOINT E_{name}")
+
+
+@pytest.mark.parametrize(
+    "request_, status, words",
+    [
+        ({"data": b""}, 400, "not JSON"),
+        ({"data": b"[]"}, 400, "no rows"),
+        ({"data": b'"text"'}, 400, "records"),
+        ({"data": b'{"records": 3}'}, 400, "records"),
+        ({"data": b'{"records": [3]}'}, 400, "records"),
+        ({"data": b'{"columns": ["X"], "data": [[1]]}'}, 400, "'C' is missing"),
+        ({"data": b'{"columns": ["X", "C"], "data": [[1, "a"], [1]]}'}, 400, "row 2 has 1 values"),
+        ({"data": b'{"records": [{"X": {"a": 1}, "C": "a"}]}'}, 400, "row 1, column 'X'"),
+        ({"data": b'{"records": [{"X": 1, "x": 2, "C": "a"}]}'}, 200, None),
+        ({"data": b"X,C\n1,a\n2\n", "headers": {"Content-Type": "text/csv"}}, 400, "row 2 has 1"),
+        ({"data": b"X,C\n", "headers": {"Content-Type": "text/csv"}}, 400, "no rows"),
+        ({"data": b"X\n1\n", "headers": {"Content-Type": "text/csv"}}, 400, "'C' is missing"),
+        ({"data": b"X,C\none,a\n", "headers": {"Content-Type": "text/csv"}}, 400, "not a number"),
+        ({"data": b"X,C\n1,\xff\n", "headers": {"Content-Type": "text/csv"}}, 400, "UTF-8"),
+        ({"data": b"\x93NUMPY", "headers": {"Content-Type": "application/x-npy"}}, 415, "text/csv"),
+    ],
+)
+def test_bad_input_is_told(endpoint, request_, status, words):
+    headers = request_.get("headers", {"Content-Type": "application/json"})
+    response = call(endpoint, data=request_["data"], headers=dict(headers))
+    assert response.status_code == status, response.text
+    if words:
+        assert words in response.json()["message"], response.text
 
 
 def test_refusals_name_what_is_wrong(endpoint):

@@ -337,6 +337,9 @@ SAME = {
     "base": {"base_score": 0.3},
     "poisson": {"objective": "count:poisson"},
     "deep": {"max_depth": 12},
+    "forest": {"num_parallel_tree": 4, "subsample": 0.7, "colsample_bynode": 0.6, "seed": 2},
+    "one round": {"n_estimators": 1, "num_parallel_tree": 12, "learning_rate": 1.0,
+                  "subsample": 0.8, "colsample_bynode": 0.5, "lambda": 1e-5},
 }
 
 

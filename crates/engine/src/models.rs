@@ -9,12 +9,12 @@ use frazil_common::{
 };
 use frazil_dialect::{OptionValue, Options};
 use frazil_governance::Requirement;
-use frazil_ml::Algorithm;
+use frazil_ml::{Algorithm, Stop};
 use frazil_models::LoadedModel;
 use frazil_planner::{ModelFeature, ModelMethod, ResolvedModel};
 
 use crate::resolve::objects::parents_of;
-use crate::statements::context::StatementContext;
+use crate::statements::context::{StatementContext, cancelled};
 
 /// A model found by name, after its privilege check.
 pub(crate) struct FoundModel {
@@ -66,7 +66,7 @@ pub(crate) async fn resolve_model(
         .map(|feature| ModelFeature { name: feature.name, sql_type: feature.sql_type })
         .collect();
     let methods: HashMap<String, ModelMethod> = loaded
-        .methods()
+        .methods(&stop_of(context))
         .into_iter()
         .map(|method| {
             (
@@ -94,6 +94,12 @@ pub(crate) async fn load(
     Ok((version, loaded))
 }
 
+/// Ends what is computed for a statement once the statement is cancelled.
+pub(crate) fn stop_of(context: &StatementContext) -> Stop {
+    let cancel = context.cancel.clone();
+    Stop::when(move || cancel.is_cancelled())
+}
+
 pub(crate) fn actor(context: &StatementContext) -> Principal {
     Principal { user: context.session.user.clone(), role: context.role().to_string() }
 }
@@ -105,11 +111,13 @@ pub(crate) fn actor(context: &StatementContext) -> Principal {
 pub(crate) fn algorithm(word: &str) -> Result<Algorithm, UserError> {
     match word {
         "GBT" => Ok(Algorithm::Gbt),
+        "RANDOM_FOREST" => Ok(Algorithm::RandomForest),
         "LINEAR" => Ok(Algorithm::Linear),
         "LOGISTIC" => Ok(Algorithm::Logistic),
         "SVD" => Ok(Algorithm::Svd),
         other => Err(UserError::unsupported(format!(
-            "estimator {other}; the estimators are GBT, LINEAR, LOGISTIC and SVD"
+            "estimator {other}; the estimators are GBT, RANDOM_FOREST, LINEAR, LOGISTIC \
+             and SVD"
         ))),
     }
 }
@@ -157,6 +165,7 @@ fn option_value(name: &str, value: &OptionValue) -> Result<frazil_ml::OptionValu
 pub(crate) fn ml_error(error: frazil_ml::MlError) -> UserError {
     match error {
         frazil_ml::MlError::Unsupported(what) => UserError::unsupported(what),
+        frazil_ml::MlError::Stopped => cancelled(),
         other => UserError::new(Code::ModelError, other.to_string()),
     }
 }

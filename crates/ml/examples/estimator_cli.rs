@@ -15,7 +15,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::Float64Type;
 use arrow::ipc::reader::FileReader;
 use frazil_ml::{
-    Algorithm, FeatureKind, Model, Rows, TrainSpec, drift, encode, linear, logistic, metrics,
+    Algorithm, FeatureKind, Model, Rows, Stop, TrainSpec, drift, encode, linear, logistic, metrics,
     split, svd,
 };
 use serde_json::{Value, json};
@@ -54,7 +54,7 @@ fn train(request: &Value) -> Answer {
     let spec: TrainSpec = serde_json::from_value(request["spec"].clone())?;
     let mut batches = read(request, "data")?;
     if request["canonical"].as_bool() == Some(true) {
-        batches = split::canonical_order(&batches)?;
+        batches = split::canonical_order(&batches, &Stop::default())?;
     }
     let rows = Rows { batches: &batches };
     let mut coefficients = Vec::new();
@@ -76,7 +76,9 @@ fn train(request: &Value) -> Answer {
             let model = svd::train(&spec, rows)?;
             Box::new(svd::SvdModel::from_bytes(&model.to_bytes()?)?)
         }
-        Algorithm::Gbt => return Err("GBT is not an estimator of this program".into()),
+        Algorithm::Gbt | Algorithm::RandomForest | Algorithm::Lightgbm => {
+            return Err("this is no estimator of this program".into());
+        }
     };
     let mut answer = json!({
         "coefficients": coefficients,
@@ -97,8 +99,13 @@ fn train(request: &Value) -> Answer {
             answer["probabilities"] = json!(chances.iter().map(numbers).collect::<Vec<_>>());
         }
         let target = encode::column(&test, &spec.target)?;
-        answer["metrics"] =
-            json!(metrics::evaluate(model.as_ref(), model.signature(), &columns, target)?);
+        answer["metrics"] = json!(metrics::evaluate(
+            model.as_ref(),
+            model.signature(),
+            &columns,
+            target,
+            &Stop::default()
+        )?);
     }
     if let Some(users) = request["recommend"].as_array() {
         let mut lists = Vec::new();

@@ -64,6 +64,7 @@ fn train(data: &str, target: &str, options: &str, out: &str, threads: usize) -> 
         features,
         options,
         threads,
+        stop: Default::default(),
     };
     let start = Instant::now();
     let model = model::train(&spec, Rows { batches: &batches })?;

@@ -38,10 +38,25 @@ pub fn is_number(data_type: &DataType) -> bool {
     }
 }
 
+/// A type in the words of whoever wrote the query.
+pub fn type_name(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Date32 | DataType::Date64 => "DATE".to_owned(),
+        DataType::Time32(_) | DataType::Time64(_) => "TIME".to_owned(),
+        DataType::Timestamp(..) => "TIMESTAMP".to_owned(),
+        DataType::Null => "NULL".to_owned(),
+        DataType::Struct(_) => "VARIANT".to_owned(),
+        DataType::Binary | DataType::BinaryView | DataType::LargeBinary => "BINARY".to_owned(),
+        DataType::Dictionary(_, values) => type_name(values),
+        other => other.to_string(),
+    }
+}
+
 fn unusable(name: &str, data_type: &DataType) -> MlError {
     MlError::Invalid(format!(
-        "column '{name}' has type {data_type}, which is neither a number, a boolean nor text; \
-         convert it in the query"
+        "column '{name}' has type {}, which is neither a number, a boolean nor text; convert it in \
+         the query",
+        type_name(data_type)
     ))
 }
 
@@ -77,9 +92,15 @@ pub fn read_f64(name: &str, column: &ArrayRef) -> Result<Vec<f64>, MlError> {
     Ok(floats.iter().map(|value| value.unwrap_or(f64::NAN)).collect())
 }
 
-/// A column as text, whatever its type; the text of a number is Arrow's.
+/// A column as text, whatever its type; a number is written as a cast to VARCHAR writes it.
 pub fn read_text(name: &str, column: &ArrayRef) -> Result<StringArray, MlError> {
     let data_type = column.data_type();
+    if data_type.is_floating() {
+        let floats = cast(column, &DataType::Float64)?;
+        let floats = floats.as_primitive::<Float64Type>();
+        // 1, not 1.0.
+        return Ok(floats.iter().map(|value| value.map(|value| value.to_string())).collect());
+    }
     if data_type != &DataType::Utf8 && data_type.is_nested() && !is_text(data_type) {
         return Err(unusable(name, data_type));
     }
@@ -247,7 +268,7 @@ mod tests {
         let text: ArrayRef = Arc::new(StringArray::from(vec!["1"]));
         assert!(read_f64("t", &text).unwrap_err().to_string().contains("'t' is text"));
         let dates: ArrayRef = Arc::new(Date32Array::from(vec![1]));
-        assert!(read_f64("d", &dates).unwrap_err().to_string().contains("Date32"));
+        assert!(read_f64("d", &dates).unwrap_err().to_string().contains("type DATE"));
     }
 
     #[test]

@@ -5,9 +5,11 @@
 pub mod design;
 pub mod drift;
 pub mod encode;
+pub mod forest;
 pub mod formats;
 pub mod gbt;
 pub mod kolmogorov;
+pub mod lightgbm;
 pub mod linalg;
 pub mod linear;
 pub mod logistic;
@@ -17,9 +19,11 @@ pub mod options;
 pub mod parallel;
 pub mod split;
 pub mod statistics;
+pub mod stop;
 pub mod svd;
 pub mod types;
 
+pub use stop::Stop;
 pub use types::*;
 
 /// Why a model could not be trained, read or applied.
@@ -34,6 +38,9 @@ pub enum MlError {
     /// A model file that cannot be read.
     #[error("{0}")]
     Format(String),
+    /// Ended from outside by [`Stop`].
+    #[error("the computation was stopped")]
+    Stopped,
     #[error(transparent)]
     Arrow(#[from] arrow::error::ArrowError),
 }

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::design::dot;
+use crate::{MlError, Stop};
 
 /// A pivoted Cholesky factor of a symmetric positive semi-definite matrix.
 ///
@@ -22,7 +23,10 @@ pub struct Cholesky {
 impl Cholesky {
     /// Factors the lower triangle of a row-major `size` x `size` matrix. A column whose share not
     /// explained by the ones before it is below `tolerance` (of its squared length) is dependent.
-    pub fn new(matrix: &[f64], size: usize, tolerance: f64) -> Self {
+    ///
+    /// # Errors
+    /// [`MlError::Stopped`].
+    pub fn new(matrix: &[f64], size: usize, tolerance: f64, stop: &Stop) -> Result<Self, MlError> {
         let scaling: Vec<f64> = (0..size)
             .map(|i| {
                 let diagonal = matrix[i * size + i];
@@ -35,6 +39,7 @@ impl Cholesky {
             scaling.iter().map(|scale| if *scale > 0.0 { 1.0 } else { 0.0 }).collect();
         let mut rank = 0;
         for step in 0..size {
+            stop.check()?;
             // The first of the largest, so that the order of pivots is settled.
             let mut best = step;
             for i in step + 1..size {
@@ -79,7 +84,7 @@ impl Cholesky {
             }
             rank = step + 1;
         }
-        Self { size, rank, factor, pivots, scaling }
+        Ok(Self { size, rank, factor, pivots, scaling })
     }
 
     /// Number of independent columns.
@@ -117,14 +122,18 @@ impl Cholesky {
     }
 
     /// A basis of the vectors that the matrix maps to zero (one for each dependent column).
-    pub fn null_space(&self) -> Vec<Vec<f64>> {
+    ///
+    /// # Errors
+    /// [`MlError::Stopped`].
+    pub fn null_space(&self, stop: &Stop) -> Result<Vec<Vec<f64>>, MlError> {
         (self.rank..self.size)
             .map(|place| {
+                stop.check()?;
                 let pivot = self.pivots[place];
                 let mut vector = vec![0.0; self.size];
                 if self.scaling[pivot] == 0.0 {
                     vector[pivot] = 1.0;
-                    return vector;
+                    return Ok(vector);
                 }
                 let mut z = self.factor[place * self.size..place * self.size + self.rank].to_vec();
                 self.back_substitute(&mut z);
@@ -132,7 +141,7 @@ impl Cholesky {
                     vector[*own] = -value * self.scaling[*own];
                 }
                 vector[pivot] = self.scaling[pivot];
-                vector
+                Ok(vector)
             })
             .collect()
     }
@@ -140,12 +149,16 @@ impl Cholesky {
 
 /// Takes from `vector` its part in the span of `basis`: what stays is the shortest vector that
 /// differs from it by the span.
-pub fn remove_span(vector: &mut [f64], basis: &[Vec<f64>]) {
+///
+/// # Errors
+/// [`MlError::Stopped`].
+pub fn remove_span(vector: &mut [f64], basis: &[Vec<f64>], stop: &Stop) -> Result<(), MlError> {
     if basis.is_empty() {
-        return;
+        return Ok(());
     }
     let mut orthonormal: Vec<Vec<f64>> = Vec::with_capacity(basis.len());
     for candidate in basis {
+        stop.check()?;
         let mut own = candidate.clone();
         let length = dot(&own, &own).sqrt();
         // Twice: the second pass removes what rounding left of the first.
@@ -167,16 +180,18 @@ pub fn remove_span(vector: &mut [f64], basis: &[Vec<f64>]) {
             vector.iter_mut().zip(other).for_each(|(own, other)| *own -= share * other);
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
     fn solves_a_full_rank_system() {
         let matrix = [4.0, 0.0, 0.0, 2.0, 5.0, 0.0, 1.0, 3.0, 6.0];
-        let cholesky = Cholesky::new(&matrix, 3, 1e-12);
+        let cholesky = Cholesky::new(&matrix, 3, 1e-12, &Stop::default()).unwrap();
         assert_eq!(cholesky.rank(), 3);
         let x = cholesky.solve(&[4.0 + 4.0 + 3.0, 2.0 + 10.0 + 9.0, 1.0 + 6.0 + 18.0]);
         for (got, want) in x.iter().zip([1.0, 2.0, 3.0]) {
@@ -194,9 +209,10 @@ mod tests {
                 matrix[i * 3 + j] = dot(&columns[i], &columns[j]);
             }
         }
-        let cholesky = Cholesky::new(&matrix, 3, 1e-12);
+        let stop = Stop::default();
+        let cholesky = Cholesky::new(&matrix, 3, 1e-12, &stop).unwrap();
         assert_eq!(cholesky.rank(), 2);
-        let null = cholesky.null_space();
+        let null = cholesky.null_space(&stop).unwrap();
         assert_eq!(null.len(), 1);
         for row in 0..3 {
             let product: f64 =
@@ -204,7 +220,7 @@ mod tests {
             assert!(product.abs() < 1e-9, "{null:?}");
         }
         let mut vector = null[0].clone();
-        remove_span(&mut vector, &null);
+        remove_span(&mut vector, &null, &stop).unwrap();
         assert!(vector.iter().all(|value| value.abs() < 1e-9));
     }
 }

@@ -24,7 +24,7 @@ use crate::encode;
 use crate::linalg::{Cholesky, remove_span};
 use crate::options::Options;
 use crate::parallel::{sum_over_rows, with_threads};
-use crate::{Algorithm, MlError, Model, Rows, Signature, Task, TrainSpec};
+use crate::{Algorithm, MlError, Model, Rows, Signature, Stop, Task, TrainSpec};
 
 const KNOWN_OPTIONS: &[&str] =
     &["alpha", "fit_intercept", "l1_ratio", "max_iter", "missing", "penalty", "tol"];
@@ -124,6 +124,11 @@ impl Settings {
     }
 }
 
+/// Checks the options alone.
+pub(crate) fn check_options(spec: &TrainSpec) -> Result<(), MlError> {
+    Settings::read(spec).map(drop)
+}
+
 /// Fits a linear regression.
 ///
 /// Options: `penalty` (`none`, `l2`, `l1`, `elasticnet`; by default `none`, `l2` where `alpha` is
@@ -143,7 +148,9 @@ pub fn train(spec: &TrainSpec, rows: Rows<'_>) -> Result<LinearModel, MlError> {
     let offset = if settings.fit_intercept { mean(target.iter().copied()) } else { 0.0 };
     target.iter_mut().for_each(|value| *value -= offset);
 
-    let fit = with_threads(spec.threads, || Ok(Problem::new(&design, &target).solve(&settings)))?;
+    let fit =
+        with_threads(spec.threads, || Problem::new(&design, &target, &spec.stop).solve(&settings))?;
+    spec.stop.check()?;
 
     let spread: Vec<f64> = fit
         .weights
@@ -158,9 +165,10 @@ pub fn train(spec: &TrainSpec, rows: Rows<'_>) -> Result<LinearModel, MlError> {
     if let Some(basis) = &fit.null_space {
         // The shortest solution is asked for in the units of the data.
         let before = coefficients.clone();
-        remove_span(&mut coefficients, basis);
+        remove_span(&mut coefficients, basis, &spec.stop)?;
         if settings.fit_intercept {
-            let means = column_means(&design);
+            let means = column_means(&design, &spec.stop);
+            spec.stop.check()?;
             for ((after, before), mean) in coefficients.iter().zip(&before).zip(&means) {
                 intercept -= (after - before) * mean;
             }
@@ -195,10 +203,10 @@ pub fn train(spec: &TrainSpec, rows: Rows<'_>) -> Result<LinearModel, MlError> {
 }
 
 /// Means of the design columns in the units of the data.
-fn column_means(design: &Design) -> Vec<f64> {
+fn column_means(design: &Design, stop: &Stop) -> Vec<f64> {
     let count = design.rows() as f64;
     let ones = vec![1.0; design.rows()];
-    let sums = sum_over_rows(design.rows(), design.full_width(), |range, out| {
+    let sums = sum_over_rows(design.rows(), design.full_width(), stop, |range, out| {
         design.add_transposed(range.clone(), &ones[range], out);
     });
     sums[..design.width()]
@@ -212,6 +220,7 @@ fn column_means(design: &Design) -> Vec<f64> {
 struct Problem<'a> {
     design: &'a Design,
     target: &'a [f64],
+    stop: &'a Stop,
     /// Sum of each column.
     sums: Vec<f64>,
     /// Lower triangle of the centred `XᵀX`, row-major.
@@ -231,13 +240,13 @@ struct Fit {
 }
 
 impl<'a> Problem<'a> {
-    fn new(design: &'a Design, target: &'a [f64]) -> Self {
+    fn new(design: &'a Design, target: &'a [f64], stop: &'a Stop) -> Self {
         let (rows, width, full) = (design.rows(), design.width(), design.full_width());
-        let square = sum_over_rows(rows, full * full, |range, out| {
+        let square = sum_over_rows(rows, full * full, stop, |range, out| {
             design.add_gram(range, None, out);
         });
         let ones = vec![1.0; rows];
-        let sums = sum_over_rows(rows, full, |range, out| {
+        let sums = sum_over_rows(rows, full, stop, |range, out| {
             design.add_transposed(range.clone(), &ones[range], out);
         });
         let count = rows as f64;
@@ -250,7 +259,7 @@ impl<'a> Problem<'a> {
                 gram[i * width + j] = product - centre;
             }
         }
-        let mut problem = Self { design, target, sums, gram, right: Vec::new() };
+        let mut problem = Self { design, target, stop, sums, gram, right: Vec::new() };
         problem.right = problem.centred_transposed(target);
         problem
     }
@@ -259,7 +268,7 @@ impl<'a> Problem<'a> {
     fn centred_transposed(&self, residuals: &[f64]) -> Vec<f64> {
         let full = self.design.full_width();
         let width = self.design.width();
-        let mut products = sum_over_rows(self.design.rows(), full, |range, out| {
+        let mut products = sum_over_rows(self.design.rows(), full, self.stop, |range, out| {
             self.design.add_transposed(range.clone(), &residuals[range], out);
         });
         if full > width {
@@ -303,7 +312,8 @@ impl<'a> Problem<'a> {
             .collect()
     }
 
-    fn solve(self, settings: &Settings) -> Fit {
+    fn solve(self, settings: &Settings) -> Result<Fit, MlError> {
+        self.stop.check()?;
         match settings.penalty {
             Penalty::None => self.direct(0.0),
             Penalty::L2 { alpha } => self.direct(alpha),
@@ -313,7 +323,7 @@ impl<'a> Problem<'a> {
         }
     }
 
-    fn direct(self, alpha: f64) -> Fit {
+    fn direct(self, alpha: f64) -> Result<Fit, MlError> {
         let width = self.design.width();
         let penalties: Vec<f64> =
             self.design.scale().iter().map(|scale| alpha / (scale * scale)).collect();
@@ -321,11 +331,12 @@ impl<'a> Problem<'a> {
         for (i, penalty) in penalties.iter().enumerate() {
             matrix[i * width + i] += penalty;
         }
-        let cholesky = Cholesky::new(&matrix, width, RANK_TOLERANCE);
+        let cholesky = Cholesky::new(&matrix, width, RANK_TOLERANCE, self.stop)?;
         let mut weights = cholesky.solve(&self.right);
         // Normal equations square the condition number; correcting with residuals taken from the
         // rows themselves gives the lost digits back.
         for _ in 0..3 {
+            self.stop.check()?;
             let mut gradient = self.centred_transposed(&self.residuals(&weights));
             for ((gradient, weight), penalty) in gradient.iter_mut().zip(&weights).zip(&penalties) {
                 *gradient -= penalty * weight;
@@ -333,25 +344,26 @@ impl<'a> Problem<'a> {
             let step = cholesky.solve(&gradient);
             weights.iter_mut().zip(step).for_each(|(weight, step)| *weight += step);
         }
-        let null_space = (alpha == 0.0 && cholesky.rank() < width).then(|| {
-            let mut basis = cholesky.null_space();
+        let mut null_space = None;
+        if alpha == 0.0 && cholesky.rank() < width {
+            let mut basis = cholesky.null_space(self.stop)?;
             for vector in &mut basis {
                 let scales = vector.iter_mut().zip(self.design.scale());
                 scales.for_each(|(value, scale)| *value /= scale);
             }
-            basis
-        });
-        Fit {
+            null_space = Some(basis);
+        }
+        Ok(Fit {
             intercept: self.intercept(&weights),
             deviations: self.deviations(),
             weights,
             null_space,
             iterations: 0,
             converged: true,
-        }
+        })
     }
 
-    fn coordinate_descent(self, settings: &Settings, l1: f64, l2: f64) -> Fit {
+    fn coordinate_descent(self, settings: &Settings, l1: f64, l2: f64) -> Result<Fit, MlError> {
         let width = self.design.width();
         let count = self.design.rows() as f64;
         let mut gram = self.gram.clone();
@@ -374,6 +386,7 @@ impl<'a> Problem<'a> {
         while iterations < settings.max_iter && !converged {
             iterations += 1;
             let mut largest = 0.0f64;
+            self.stop.check()?;
             for j in 0..width {
                 let own = gram[j * width + j];
                 if own <= 0.0 {
@@ -392,14 +405,14 @@ impl<'a> Problem<'a> {
             }
             converged = largest <= enough;
         }
-        Fit {
+        Ok(Fit {
             intercept: self.intercept(&weights),
             deviations: self.deviations(),
             weights,
             null_space: None,
             iterations: iterations as u64,
             converged,
-        }
+        })
     }
 }
 
@@ -493,6 +506,7 @@ mod tests {
                 .map(|(name, value)| ((*name).to_owned(), value.clone()))
                 .collect::<BTreeMap<_, _>>(),
             threads: 2,
+            stop: Stop::default(),
         }
     }
 

@@ -20,7 +20,7 @@ use crate::linalg::Cholesky;
 use crate::linear::missing_option;
 use crate::options::Options;
 use crate::parallel::{sum_over_rows, with_threads};
-use crate::{Algorithm, MlError, Model, Rows, Signature, Task, TrainSpec};
+use crate::{Algorithm, MlError, Model, Rows, Signature, Stop, Task, TrainSpec};
 
 const KNOWN_OPTIONS: &[&str] =
     &["c", "class_weight", "fit_intercept", "max_iter", "missing", "penalty", "tol"];
@@ -89,6 +89,11 @@ impl Settings {
     }
 }
 
+/// Checks the options alone.
+pub(crate) fn check_options(spec: &TrainSpec) -> Result<(), MlError> {
+    Settings::read(spec).map(drop)
+}
+
 /// Fits a logistic regression; the classes are the target's distinct values, sorted.
 ///
 /// Options: `penalty` (`l2` or `none`), `c` (1.0, the inverse of the penalty's strength),
@@ -118,9 +123,10 @@ pub fn train(spec: &TrainSpec, rows: Rows<'_>) -> Result<LogisticModel, MlError>
     let (design, encodings) =
         Design::fit(rows, &features, drop_first, settings.missing, settings.fit_intercept)?;
 
-    let problem = Problem::new(&design, &labels, classes.len(), &settings);
+    let problem = Problem::new(&design, &labels, classes.len(), &settings, &spec.stop);
     let (fit, deviations) =
-        with_threads(spec.threads, || Ok((problem.newton(&settings), problem.deviations())))?;
+        with_threads(spec.threads, || Ok((problem.newton(&settings)?, problem.deviations())))?;
+    spec.stop.check()?;
 
     let full = design.full_width();
     let width = design.width();
@@ -175,6 +181,7 @@ struct Fit {
 struct Problem<'a> {
     design: &'a Design,
     labels: &'a [u32],
+    stop: &'a Stop,
     /// Sets of coefficients: 1 for two classes.
     sets: usize,
     /// Weight of each row's loss.
@@ -218,7 +225,13 @@ fn softmax(scores: &mut [Vec<f64>]) -> Vec<f64> {
 }
 
 impl<'a> Problem<'a> {
-    fn new(design: &'a Design, labels: &'a [u32], classes: usize, settings: &Settings) -> Self {
+    fn new(
+        design: &'a Design,
+        labels: &'a [u32],
+        classes: usize,
+        settings: &Settings,
+        stop: &'a Stop,
+    ) -> Self {
         let mut class_weights = vec![1.0; classes];
         if settings.balanced {
             let mut counts = vec![0u64; classes];
@@ -234,6 +247,7 @@ impl<'a> Problem<'a> {
         Self {
             design,
             labels,
+            stop,
             sets: if classes == 2 { 1 } else { classes },
             weights: labels.iter().map(|label| class_weights[*label as usize]).collect(),
             penalties,
@@ -269,7 +283,7 @@ impl<'a> Problem<'a> {
     fn evaluate(&self, parameters: &[f64]) -> (f64, Vec<f64>) {
         let full = self.design.full_width();
         let size = self.size();
-        let mut sums = sum_over_rows(self.design.rows(), size + 1, |range, out| {
+        let mut sums = sum_over_rows(self.design.rows(), size + 1, self.stop, |range, out| {
             let labels = &self.labels[range.clone()];
             let weights = &self.weights[range.clone()];
             let mut scores = self.scores(range.clone(), parameters);
@@ -312,7 +326,7 @@ impl<'a> Problem<'a> {
         (value, sums)
     }
 
-    fn newton(&self, settings: &Settings) -> Fit {
+    fn newton(&self, settings: &Settings) -> Result<Fit, MlError> {
         let size = self.size();
         let mut parameters = vec![0.0; size];
         let (mut value, mut gradient) = self.evaluate(&parameters);
@@ -320,8 +334,9 @@ impl<'a> Problem<'a> {
         let mut first_rank = None;
         while (fit.iterations as usize) < settings.max_iter && !fit.converged {
             fit.iterations += 1;
+            self.stop.check()?;
             let step = if size <= DIRECT_PARAMETERS {
-                let (step, rank) = self.direct_step(&parameters, &gradient);
+                let (step, rank) = self.direct_step(&parameters, &gradient)?;
                 // Curvature that fades away means coefficients growing without end: classes that
                 // can be told apart without error have no best fit.
                 if rank < *first_rank.get_or_insert(rank) {
@@ -329,7 +344,7 @@ impl<'a> Problem<'a> {
                 }
                 step
             } else {
-                self.conjugate_gradient_step(&parameters, &gradient)
+                self.conjugate_gradient_step(&parameters, &gradient)?
             };
             let slope = -dot(&step, &gradient);
             let relative = step
@@ -340,6 +355,7 @@ impl<'a> Problem<'a> {
             let mut length = 1.0;
             let mut moved = false;
             for _ in 0..40 {
+                self.stop.check()?;
                 let tried: Vec<f64> = parameters
                     .iter()
                     .zip(&step)
@@ -361,7 +377,7 @@ impl<'a> Problem<'a> {
             }
         }
         fit.parameters = parameters;
-        fit
+        Ok(fit)
     }
 
     /// Weight of row pairs of sets in the Hessian: `p_k (δ_kl - p_l)` times the row's weight.
@@ -371,18 +387,23 @@ impl<'a> Problem<'a> {
     }
 
     /// Newton's step, and the rank of the Hessian.
-    fn direct_step(&self, parameters: &[f64], gradient: &[f64]) -> (Vec<f64>, usize) {
+    fn direct_step(
+        &self,
+        parameters: &[f64],
+        gradient: &[f64],
+    ) -> Result<(Vec<f64>, usize), MlError> {
         let (full, size) = (self.design.full_width(), self.size());
         let square = full * full;
         let pairs: Vec<(usize, usize)> =
             (0..self.sets).flat_map(|k| (0..=k).map(move |l| (k, l))).collect();
-        let blocks = sum_over_rows(self.design.rows(), pairs.len() * square, |range, out| {
-            let chances = self.probabilities(range.clone(), parameters);
-            for ((k, l), out) in pairs.iter().zip(out.chunks_mut(square)) {
-                let weights = self.curvature(range.clone(), &chances, *k, *l);
-                self.design.add_gram(range.clone(), Some(&weights), out);
-            }
-        });
+        let blocks =
+            sum_over_rows(self.design.rows(), pairs.len() * square, self.stop, |range, out| {
+                let chances = self.probabilities(range.clone(), parameters);
+                for ((k, l), out) in pairs.iter().zip(out.chunks_mut(square)) {
+                    let weights = self.curvature(range.clone(), &chances, *k, *l);
+                    self.design.add_gram(range.clone(), Some(&weights), out);
+                }
+            });
         let mut hessian = vec![0.0; size * size];
         for ((k, l), block) in pairs.iter().zip(blocks.chunks(square)) {
             for i in 0..full {
@@ -410,30 +431,31 @@ impl<'a> Problem<'a> {
                 }
             }
         }
-        let cholesky = Cholesky::new(&hessian, size, RANK_TOLERANCE);
-        (cholesky.solve(gradient), cholesky.rank())
+        let cholesky = Cholesky::new(&hessian, size, RANK_TOLERANCE, self.stop)?;
+        Ok((cholesky.solve(gradient), cholesky.rank()))
     }
 
     /// Hessian times `direction`.
     fn hessian_product(&self, parameters: &[f64], direction: &[f64]) -> Vec<f64> {
         let full = self.design.full_width();
-        let mut product = sum_over_rows(self.design.rows(), self.size(), |range, out| {
-            let chances = self.probabilities(range.clone(), parameters);
-            let mut along = self.scores(range.clone(), direction);
-            for (row, weight) in self.weights[range.clone()].iter().enumerate() {
-                let mean: f64 = if self.sets == 1 {
-                    chances[0][row] * along[0][row]
-                } else {
-                    chances.iter().zip(&along).map(|(p, along)| p[row] * along[row]).sum()
-                };
-                for (p, along) in chances.iter().zip(along.iter_mut()) {
-                    along[row] = weight * p[row] * (along[row] - mean);
+        let mut product =
+            sum_over_rows(self.design.rows(), self.size(), self.stop, |range, out| {
+                let chances = self.probabilities(range.clone(), parameters);
+                let mut along = self.scores(range.clone(), direction);
+                for (row, weight) in self.weights[range.clone()].iter().enumerate() {
+                    let mean: f64 = if self.sets == 1 {
+                        chances[0][row] * along[0][row]
+                    } else {
+                        chances.iter().zip(&along).map(|(p, along)| p[row] * along[row]).sum()
+                    };
+                    for (p, along) in chances.iter().zip(along.iter_mut()) {
+                        along[row] = weight * p[row] * (along[row] - mean);
+                    }
                 }
-            }
-            for (values, out) in along.iter().zip(out.chunks_mut(full)) {
-                self.design.add_transposed(range.clone(), values, out);
-            }
-        });
+                for (values, out) in along.iter().zip(out.chunks_mut(full)) {
+                    self.design.add_transposed(range.clone(), values, out);
+                }
+            });
         for (product, direction) in product.chunks_mut(full).zip(direction.chunks(full)) {
             for ((product, direction), penalty) in
                 product.iter_mut().zip(direction).zip(&self.penalties)
@@ -444,10 +466,14 @@ impl<'a> Problem<'a> {
         product
     }
 
-    fn conjugate_gradient_step(&self, parameters: &[f64], gradient: &[f64]) -> Vec<f64> {
+    fn conjugate_gradient_step(
+        &self,
+        parameters: &[f64],
+        gradient: &[f64],
+    ) -> Result<Vec<f64>, MlError> {
         let full = self.design.full_width();
         // One preconditioner for all classes keeps every direction's sum over the classes at 0.
-        let mut diagonal = sum_over_rows(self.design.rows(), full, |range, out| {
+        let mut diagonal = sum_over_rows(self.design.rows(), full, self.stop, |range, out| {
             let chances = self.probabilities(range.clone(), parameters);
             for set in 0..self.sets {
                 let weights = self.curvature(range.clone(), &chances, set, set);
@@ -472,6 +498,7 @@ impl<'a> Problem<'a> {
         let mut size = dot(&residual, &scaled);
         let first = size;
         for _ in 0..2 * self.size().max(100) {
+            self.stop.check()?;
             if size <= 1e-16 * first || size <= 0.0 {
                 break;
             }
@@ -494,17 +521,17 @@ impl<'a> Problem<'a> {
             }
             size = next;
         }
-        step
+        Ok(step)
     }
 
     /// Standard deviation of each stored column.
     fn deviations(&self) -> Vec<f64> {
         let full = self.design.full_width();
         let ones = vec![1.0; self.design.rows()];
-        let squares = sum_over_rows(self.design.rows(), full, |range, out| {
+        let squares = sum_over_rows(self.design.rows(), full, self.stop, |range, out| {
             self.design.add_squares(range.clone(), &ones[range], out);
         });
-        let sums = sum_over_rows(self.design.rows(), full, |range, out| {
+        let sums = sum_over_rows(self.design.rows(), full, self.stop, |range, out| {
             self.design.add_transposed(range.clone(), &ones[range], out);
         });
         let count = self.design.rows() as f64;
@@ -651,6 +678,7 @@ mod tests {
                 .map(|(name, value)| ((*name).to_owned(), value.clone()))
                 .collect::<BTreeMap<_, _>>(),
             threads: 1,
+            stop: Stop::default(),
         }
     }
 
@@ -735,14 +763,15 @@ mod tests {
         let (design, _) = Design::fit(rows, &features, false, Missing::Mean, true).unwrap();
         let (_, labels) = encode::class_target(rows, "y").unwrap();
         let settings = Settings::read(&spec(&[])).unwrap();
-        let problem = Problem::new(&design, &labels, 3, &settings);
+        let stop = Stop::default();
+        let problem = Problem::new(&design, &labels, 3, &settings, &stop);
         let point: Vec<f64> = (0..problem.size()).map(|i| (i as f64).sin() / 9.0).collect();
         let centre: Vec<f64> =
             (0..5).map(|j| (point[j] + point[5 + j] + point[10 + j]) / 3.0).collect();
         let point: Vec<f64> = point.iter().enumerate().map(|(i, p)| p - centre[i % 5]).collect();
         let (_, gradient) = problem.evaluate(&point);
-        let (direct, _) = problem.direct_step(&point, &gradient);
-        let iterated = problem.conjugate_gradient_step(&point, &gradient);
+        let (direct, _) = problem.direct_step(&point, &gradient).unwrap();
+        let iterated = problem.conjugate_gradient_step(&point, &gradient).unwrap();
         for (a, b) in direct.iter().zip(&iterated) {
             assert!((a - b).abs() < 1e-6, "{direct:?} {iterated:?}");
         }

@@ -5,7 +5,8 @@ use arrow::datatypes::Float64Type;
 
 use crate::design::mean;
 use crate::encode::{self, NO_CODE};
-use crate::{MlError, Model, Signature, Task};
+use crate::model::{predict_all, predict_proba_all};
+use crate::{MlError, Model, Signature, Stop, Task};
 
 /// Root of the mean squared error.
 pub fn rmse(actual: &[f64], predicted: &[f64]) -> f64 {
@@ -129,13 +130,14 @@ pub fn evaluate(
     signature: &Signature,
     columns: &[ArrayRef],
     target: &ArrayRef,
+    stop: &Stop,
 ) -> Result<Vec<(String, f64)>, MlError> {
     let mut metrics;
     let total = target.len();
     let used;
     match signature.task {
         Task::Regression | Task::Recommendation => {
-            let predicted = model.predict(columns)?;
+            let predicted = predict_all(model, columns, stop)?;
             let actual = encode::read_f64(&signature.target, target)?;
             let predicted = encode::read_f64("prediction", &predicted)?;
             let (actual, predicted): (Vec<f64>, Vec<f64>) = actual
@@ -152,7 +154,7 @@ pub fn evaluate(
             ]);
         }
         Task::Binary | Task::Multiclass => {
-            let chances = model.predict_proba(columns)?;
+            let chances = predict_proba_all(model, columns, stop)?;
             let codes = class_codes(signature, target)?;
             let keep: Vec<usize> = (0..total)
                 .filter(|row| !target.is_null(*row) && chances.iter().all(|own| !own.is_null(*row)))

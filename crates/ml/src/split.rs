@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::interleave_record_batch;
 use arrow::row::{RowConverter, SortField};
 
-use crate::MlError;
+use crate::{MlError, Stop};
 
 /// Rows per batch of [`canonical_order`]'s result.
 const BATCH_ROWS: usize = 65_536;
@@ -17,8 +17,11 @@ const BATCH_ROWS: usize = 65_536;
 /// are out of reach (one chance in 10^26 for a million rows).
 ///
 /// The order mixes similar rows, which suits training. Beside the input and the result it holds
-/// 24 bytes a row. Batches must share one schema.
-pub fn canonical_order(batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, MlError> {
+/// 32 bytes a row. Batches must share one schema.
+///
+/// # Errors
+/// [`MlError::Stopped`]; columns of a type that has no order.
+pub fn canonical_order(batches: &[RecordBatch], stop: &Stop) -> Result<Vec<RecordBatch>, MlError> {
     let Some(first) = batches.first() else {
         return Ok(Vec::new());
     };
@@ -34,6 +37,7 @@ pub fn canonical_order(batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, MlEr
         let place = number(place)?;
         let mut start = 0;
         while start < batch.num_rows() {
+            stop.check()?;
             let length = BATCH_ROWS.min(batch.num_rows() - start);
             let encoded = converter.convert_columns(batch.slice(start, length).columns())?;
             for (row, bytes) in encoded.iter().enumerate() {
@@ -42,10 +46,17 @@ pub fn canonical_order(batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, MlEr
             start += length;
         }
     }
-    keys.sort_unstable();
+    stop.check()?;
+    // Parts by the hash's first byte are sorted alone, to look at the flag between them.
+    keys.sort_unstable_by_key(|(hash, _, _)| (hash >> 120) as u8);
+    for part in keys.chunk_by_mut(|a, b| a.0 >> 120 == b.0 >> 120) {
+        stop.check()?;
+        part.sort_unstable();
+    }
     let inputs: Vec<&RecordBatch> = batches.iter().collect();
     keys.chunks(BATCH_ROWS)
         .map(|keys| {
+            stop.check()?;
             let places: Vec<(usize, usize)> =
                 keys.iter().map(|(_, batch, row)| (*batch as usize, *row as usize)).collect();
             Ok(interleave_record_batch(&inputs, &places)?)
@@ -145,12 +156,13 @@ mod tests {
         let turned: UInt32Array = (0..10_000u32).map(|i| (i * 7919 + 13) % 10_000).collect();
         let shuffled = take_record_batch(&whole, &turned).unwrap();
         let parts = [shuffled.slice(0, 3), shuffled.slice(3, 0), shuffled.slice(3, 9_997)];
-        let one = canonical_order(std::slice::from_ref(&whole)).unwrap();
-        let two = canonical_order(&parts).unwrap();
+        let stop = Stop::default();
+        let one = canonical_order(std::slice::from_ref(&whole), &stop).unwrap();
+        let two = canonical_order(&parts, &stop).unwrap();
         let join = |batches: &[RecordBatch]| concat_batches(&whole.schema(), batches).unwrap();
         assert_eq!(join(&one), join(&two));
         assert_ne!(join(&one), whole);
-        assert!(canonical_order(&[]).unwrap().is_empty());
+        assert!(canonical_order(&[], &stop).unwrap().is_empty());
     }
 
     #[test]

@@ -33,6 +33,9 @@ const KNOWN_OPTIONS: &[&str] = &[
 
 const FORMAT: &str = "frazil-svd-1";
 
+/// Ratings fitted between two looks at the stop flag.
+const STEP_RATINGS: usize = 16_384;
+
 /// A fitted factorisation. Users and items are the sorted categories of the two features.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(from = "Stored", into = "Stored")]
@@ -126,6 +129,52 @@ fn index(rows: Rows<'_>, name: &str) -> Result<(Vec<String>, Vec<u32>), MlError>
     Ok((distinct.into_iter().map(str::to_owned).collect(), codes))
 }
 
+struct Settings {
+    factors: usize,
+    epochs: usize,
+    rate: f64,
+    shrink: f64,
+    biased: bool,
+    seed: u64,
+    init_mean: f64,
+    init_deviation: f64,
+    rating_min: Option<f64>,
+    rating_max: Option<f64>,
+}
+
+impl Settings {
+    fn read(spec: &TrainSpec) -> Result<Self, MlError> {
+        let options = Options::new(&spec.options, KNOWN_OPTIONS)?;
+        Ok(Self {
+            factors: options.count_from("n_factors", 100, 0)?,
+            epochs: options.count_from("n_epochs", 20, 0)?,
+            rate: options.number_from("lr_all", 0.005, 0.0)?,
+            shrink: options.number_from("reg_all", 0.02, 0.0)?,
+            biased: options.flag("biased", true)?,
+            seed: options.seed("seed", 0)?,
+            init_mean: options.number("init_mean")?.unwrap_or(0.0),
+            init_deviation: options.number_from("init_std_dev", 0.1, 0.0)?,
+            rating_min: options.number("rating_min")?,
+            rating_max: options.number("rating_max")?,
+        })
+    }
+}
+
+fn two_features(spec: &TrainSpec) -> Result<&[String; 2], MlError> {
+    spec.features.as_slice().try_into().map_err(|_| {
+        MlError::Invalid(format!(
+            "SVD takes two features, the user and the item, not {}; name them with FEATURES",
+            spec.features.len()
+        ))
+    })
+}
+
+/// Checks the options and the number of features alone.
+pub(crate) fn check_options(spec: &TrainSpec) -> Result<(), MlError> {
+    two_features(spec)?;
+    Settings::read(spec).map(drop)
+}
+
 /// Fits user and item factors. The first feature is the user, the second the item (any type, read
 /// as text), the target the rating.
 ///
@@ -137,18 +186,9 @@ fn index(rows: Rows<'_>, name: &str) -> Result<(Vec<String>, Vec<u32>), MlError>
 /// the number of threads changes the model. Errors: unknown options, not exactly two features,
 /// no rows, missing ids or ratings, a fit that diverges.
 pub fn train(spec: &TrainSpec, rows: Rows<'_>) -> Result<SvdModel, MlError> {
-    let options = Options::new(&spec.options, KNOWN_OPTIONS)?;
-    let [user_name, item_name] = spec.features.as_slice() else {
-        return Err(MlError::Invalid(format!(
-            "SVD takes two features, the user and the item, not {}; name them with FEATURES",
-            spec.features.len()
-        )));
-    };
-    let factors = options.count_from("n_factors", 100, 0)?;
-    let epochs = options.count_from("n_epochs", 20, 0)?;
-    let rate = options.number_from("lr_all", 0.005, 0.0)?;
-    let shrink = options.number_from("reg_all", 0.02, 0.0)?;
-    let biased = options.flag("biased", true)?;
+    let settings = Settings::read(spec)?;
+    let [user_name, item_name] = two_features(spec)?;
+    let Settings { factors, epochs, rate, shrink, biased, .. } = settings;
 
     let target = encode::numeric_target(rows, &spec.target)?;
     if target.is_empty() {
@@ -165,25 +205,22 @@ pub fn train(spec: &TrainSpec, rows: Rows<'_>) -> Result<SvdModel, MlError> {
     ratings.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then(a.2.total_cmp(&b.2)));
 
     let all = || ratings.iter().map(|rating| rating.2);
-    let rating_min = options.number("rating_min")?.unwrap_or(all().fold(f64::INFINITY, f64::min));
-    let rating_max =
-        options.number("rating_max")?.unwrap_or(all().fold(f64::NEG_INFINITY, f64::max));
+    let rating_min = settings.rating_min.unwrap_or(all().fold(f64::INFINITY, f64::min));
+    let rating_max = settings.rating_max.unwrap_or(all().fold(f64::NEG_INFINITY, f64::max));
     if rating_min > rating_max {
         return Err(MlError::Invalid("rating_min is above rating_max".to_owned()));
     }
     let centre = if biased { mean(all()) } else { 0.0 };
 
-    let mut normal = Normal::new(
-        options.seed("seed", 0)?,
-        options.number("init_mean")?.unwrap_or(0.0),
-        options.number_from("init_std_dev", 0.1, 0.0)?,
-    );
+    let mut normal = Normal::new(settings.seed, settings.init_mean, settings.init_deviation);
     let mut user_factors = normal.take(users.len() * factors);
     let mut item_factors = normal.take(items.len() * factors);
     let mut user_biases = vec![0.0f64; users.len()];
     let mut item_biases = vec![0.0f64; items.len()];
-    for _ in 0..epochs {
-        for (user, item, rating) in &ratings {
+    let steps = (0..epochs).flat_map(|_| ratings.chunks(STEP_RATINGS));
+    for step in steps {
+        spec.stop.check()?;
+        for (user, item, rating) in step {
             let (user, item) = (*user as usize, *item as usize);
             let own = &mut user_factors[user * factors..(user + 1) * factors];
             let other = &mut item_factors[item * factors..(item + 1) * factors];
@@ -409,6 +446,7 @@ mod tests {
                 ("lr_all".to_owned(), OptionValue::Float(0.02)),
             ]),
             threads,
+            stop: Default::default(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use arrow::array::{ArrayRef, RecordBatch};
 use serde::{Deserialize, Serialize};
 
-use crate::MlError;
+use crate::{MlError, Stop};
 
 /// How a feature's values are read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,9 +51,12 @@ pub struct Signature {
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Algorithm {
     Gbt,
+    RandomForest,
     Linear,
     Logistic,
     Svd,
+    /// Read from LightGBM's files; not trained here.
+    Lightgbm,
 }
 
 /// An option value of `OPTIONS (name => value)`.
@@ -68,7 +71,7 @@ pub enum OptionValue {
 }
 
 /// Everything a training run needs besides its rows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TrainSpec {
     pub algorithm: Algorithm,
     /// Column of the batches that holds the target.
@@ -79,6 +82,9 @@ pub struct TrainSpec {
     pub options: BTreeMap<String, OptionValue>,
     /// Worker threads. The trained bytes do not depend on it.
     pub threads: usize,
+    /// Ends the fit early, with [`MlError::Stopped`].
+    #[serde(skip)]
+    pub stop: Stop,
 }
 
 /// A fitted model: scores Arrow columns, and is kept as one file.

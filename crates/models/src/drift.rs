@@ -9,8 +9,9 @@ use arrow::compute::concat;
 use arrow::datatypes::Schema;
 use frazil_common::{Column, SqlType};
 use frazil_ml::drift::{DriftMetric, compare, compare_with_statistics};
+use frazil_ml::model::{predict_all, predict_proba_all};
 use frazil_ml::statistics::FeatureStatistics;
-use frazil_ml::{Feature, FeatureKind, MlError, Task};
+use frazil_ml::{Feature, FeatureKind, MlError, Stop, Task};
 
 use crate::rows::column_of;
 use crate::{LoadedModel, ModelsError, Result};
@@ -97,12 +98,14 @@ pub fn drift(
     model: &LoadedModel,
     baseline: Baseline<'_>,
     current: &[RecordBatch],
+    stop: &Stop,
 ) -> Result<DriftReport> {
-    let now = columns(model, current)?;
+    let now = columns(model, current, stop)?;
     let mut metrics = Vec::new();
     let kind = match baseline {
         Baseline::Rows(rows) => {
-            for (before, now) in columns(model, rows)?.iter().zip(&now) {
+            for (before, now) in columns(model, rows, stop)?.iter().zip(&now) {
+                stop.check()?;
                 metrics.extend(compare(&now.name, &before.values, &now.values, &now.kind)?);
             }
             BaselineKind::TrainingRows
@@ -131,10 +134,14 @@ pub fn drift(
 pub fn training_statistics(
     model: &LoadedModel,
     rows: &[RecordBatch],
+    stop: &Stop,
 ) -> Result<Vec<FeatureStatistics>> {
-    columns(model, rows)?
+    columns(model, rows, stop)?
         .iter()
-        .map(|column| Ok(FeatureStatistics::of(&column.name, &column.values, &column.kind)?))
+        .map(|column| {
+            stop.check()?;
+            Ok(FeatureStatistics::of(&column.name, &column.values, &column.kind)?)
+        })
         .collect()
 }
 
@@ -146,7 +153,7 @@ struct Compared {
 }
 
 /// The features in signature order, and the prediction.
-fn columns(model: &LoadedModel, batches: &[RecordBatch]) -> Result<Vec<Compared>> {
+fn columns(model: &LoadedModel, batches: &[RecordBatch], stop: &Stop) -> Result<Vec<Compared>> {
     let features = &model.signature().features;
     let mut columns = features
         .iter()
@@ -159,7 +166,7 @@ fn columns(model: &LoadedModel, batches: &[RecordBatch]) -> Result<Vec<Compared>
         })
         .collect::<Result<Vec<_>>>()?;
     let values: Vec<ArrayRef> = columns.iter().map(|column| Arc::clone(&column.values)).collect();
-    columns.push(prediction(model, &values)?);
+    columns.push(prediction(model, &values, stop)?);
     Ok(columns)
 }
 
@@ -178,23 +185,24 @@ fn gather(feature: &Feature, batches: &[RecordBatch]) -> Result<ArrayRef> {
     Ok(concat(&parts).map_err(MlError::from)?)
 }
 
-fn prediction(model: &LoadedModel, values: &[ArrayRef]) -> Result<Compared> {
+fn prediction(model: &LoadedModel, values: &[ArrayRef], stop: &Stop) -> Result<Compared> {
     let name = PREDICTION.to_string();
     let inner = model.model();
     Ok(match model.signature().task {
         Task::Regression | Task::Recommendation => {
-            Compared { name, kind: FeatureKind::Numeric, values: inner.predict(values)? }
+            Compared { name, kind: FeatureKind::Numeric, values: predict_all(inner, values, stop)? }
         }
         Task::Binary => {
-            let second = inner.predict_proba(values)?.into_iter().nth(1).ok_or_else(|| {
-                ModelsError::Internal("a binary model without a second class".to_string())
-            })?;
+            let second =
+                predict_proba_all(inner, values, stop)?.into_iter().nth(1).ok_or_else(|| {
+                    ModelsError::Internal("a binary model without a second class".to_string())
+                })?;
             Compared { name, kind: FeatureKind::Numeric, values: second }
         }
         Task::Multiclass => Compared {
             name,
             kind: FeatureKind::Categorical { categories: Vec::new() },
-            values: model.labels(&inner.predict(values)?)?,
+            values: model.labels(&predict_all(inner, values, stop)?)?,
         },
     })
 }

@@ -39,6 +39,9 @@ impl From<ModelsError> for UserError {
             ModelsError::Model(MlError::Unsupported(what)) => {
                 UserError::new(Code::Unsupported, format!("Unsupported feature: {what}"))
             }
+            ModelsError::Model(MlError::Stopped) => {
+                UserError::new(Code::Cancelled, "SQL execution canceled")
+            }
             ModelsError::Model(error) => UserError::new(Code::ModelError, error.to_string()),
             error @ (ModelsError::File { .. }
             | ModelsError::Digest { .. }

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringViewBuilder};
-use arrow::compute::cast;
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringViewArray, UInt32Array};
+use arrow::compute::{TakeOptions, cast, take};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::logical_expr::ScalarUDF;
 use frazil_common::{Code, SqlType, UserError};
-use frazil_ml::{Feature, FeatureKind, Model, Signature, Task};
+use frazil_ml::{Feature, FeatureKind, Model, Signature, Stop, Task};
 
 use crate::objects::{ProbabilityObjects, recommendations};
 use crate::{ModelsError, Result, ScoreUdf};
@@ -59,7 +59,6 @@ pub struct ModelFeature {
 pub struct ScoringMethod {
     pub method: Method,
     pub udf: Arc<ScalarUDF>,
-    /// A classifier's PREDICT is VARCHAR; the caller casts it to the target's type.
     pub returns: SqlType,
     /// Whether the features are its arguments, in signature order.
     pub takes_features: bool,
@@ -72,11 +71,33 @@ pub struct ScoringMethod {
 pub struct LoadedModel {
     digest: String,
     model: Box<dyn Model>,
+    /// The type a classifier's PREDICT answers: the target's.
+    label_type: SqlType,
+    /// The class labels in that type, in code order.
+    labels: ArrayRef,
 }
 
 impl LoadedModel {
-    pub fn new(digest: impl Into<String>, model: Box<dyn Model>) -> Self {
-        LoadedModel { digest: digest.into(), model }
+    /// A classifier's labels become values of `label_type`, VARCHAR where it is not known.
+    ///
+    /// # Errors
+    /// A label that is no value of the type.
+    pub fn new(
+        digest: impl Into<String>,
+        model: Box<dyn Model>,
+        label_type: Option<SqlType>,
+    ) -> Result<Self> {
+        let classes = &model.signature().classes;
+        let label_type = label_type.filter(|_| !classes.is_empty()).unwrap_or(SqlType::TEXT);
+        let texts: ArrayRef = Arc::new(StringViewArray::from_iter_values(classes));
+        let labels = fit(&texts, &label_type.to_arrow())?;
+        if let Some(at) = (0..labels.len()).find(|at| labels.is_null(*at)) {
+            return Err(ModelsError::User(UserError::new(
+                Code::ModelError,
+                format!("Class '{}' of the model is no {label_type}.", classes[at]),
+            )));
+        }
+        Ok(LoadedModel { digest: digest.into(), model, label_type, labels })
     }
 
     /// Hexadecimal SHA-256 of the model file.
@@ -86,6 +107,11 @@ impl LoadedModel {
 
     pub fn model(&self) -> &dyn Model {
         self.model.as_ref()
+    }
+
+    /// The type a classifier's PREDICT answers; VARCHAR for models without classes.
+    pub fn label_type(&self) -> &SqlType {
+        &self.label_type
     }
 
     pub fn signature(&self) -> &Signature {
@@ -108,7 +134,7 @@ impl LoadedModel {
     pub fn returns(&self, method: Method) -> Option<SqlType> {
         match (method, self.signature().task) {
             (Method::Predict, Task::Regression | Task::Recommendation) => Some(SqlType::Float),
-            (Method::Predict, Task::Binary | Task::Multiclass) => Some(SqlType::TEXT),
+            (Method::Predict, Task::Binary | Task::Multiclass) => Some(self.label_type.clone()),
             (Method::PredictProba, Task::Binary | Task::Multiclass) => Some(SqlType::Object),
             (Method::Recommend, Task::Recommendation) => Some(SqlType::Array),
             (Method::PredictProba, Task::Regression | Task::Recommendation)
@@ -126,8 +152,8 @@ impl LoadedModel {
         }
     }
 
-    /// The methods the model has, ready for the planner.
-    pub fn methods(self: &Arc<Self>) -> Vec<ScoringMethod> {
+    /// The methods the model has, ready for the planner. `stop` ends long answers.
+    pub fn methods(self: &Arc<Self>, stop: &Stop) -> Vec<ScoringMethod> {
         Method::ALL
             .into_iter()
             .filter_map(|method| {
@@ -139,6 +165,7 @@ impl LoadedModel {
                         method,
                         Arc::clone(self),
                         returns.clone(),
+                        stop.clone(),
                     ))),
                     returns,
                     takes_features,
@@ -152,8 +179,14 @@ impl LoadedModel {
     /// argument's type where it has another.
     ///
     /// # Errors
-    /// The model has no such method; the arguments do not fit.
-    pub fn score(&self, method: Method, columns: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
+    /// The model has no such method; the arguments do not fit; `stop` ended it.
+    pub fn score(
+        &self,
+        method: Method,
+        columns: &[ArrayRef],
+        rows: usize,
+        stop: &Stop,
+    ) -> Result<ArrayRef> {
         if self.returns(method).is_none() {
             return Err(no_method(method, self.model()));
         }
@@ -176,7 +209,7 @@ impl LoadedModel {
         match method {
             Method::Predict => self.predict(&columns),
             Method::PredictProba => self.predict_proba(&columns, rows),
-            Method::Recommend => self.recommend(&columns),
+            Method::Recommend => self.recommend(&columns, stop),
         }
     }
 
@@ -188,22 +221,14 @@ impl LoadedModel {
         }
     }
 
-    /// Class codes as labels.
+    /// Class codes as labels, values of the target's type.
     pub(crate) fn labels(&self, codes: &ArrayRef) -> Result<ArrayRef> {
-        let classes = &self.signature().classes;
         let codes = codes.as_primitive_opt::<Float64Type>().ok_or_else(|| {
             ModelsError::Internal(format!("class codes of type {}", codes.data_type()))
         })?;
-        let mut labels = StringViewBuilder::with_capacity(codes.len()).with_deduplicate_strings();
-        for code in codes {
-            match code {
-                Some(code) => labels.append_value(classes.get(code as usize).ok_or_else(|| {
-                    ModelsError::Internal(format!("the model has no class {code}"))
-                })?),
-                None => labels.append_null(),
-            }
-        }
-        Ok(Arc::new(labels.finish()))
+        let places: UInt32Array = codes.iter().map(|code| code.map(|code| code as u32)).collect();
+        take(&self.labels, &places, Some(TakeOptions { check_bounds: true }))
+            .map_err(|_| ModelsError::Internal("the model answers a class it does not have".into()))
     }
 
     fn predict_proba(&self, columns: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
@@ -221,7 +246,7 @@ impl LoadedModel {
         ProbabilityObjects::new(&self.signature().classes)?.build(rows, &slices)
     }
 
-    fn recommend(&self, columns: &[ArrayRef]) -> Result<ArrayRef> {
+    fn recommend(&self, columns: &[ArrayRef], stop: &Stop) -> Result<ArrayRef> {
         let users = columns[0].as_string_view();
         let counts: &Int64Array = columns[1].as_primitive::<Int64Type>();
         let lists = users
@@ -235,6 +260,7 @@ impl LoadedModel {
                             format!("RECOMMEND needs a count of at least 0, not {count}."),
                         )
                     })?;
+                    stop.check()?;
                     Ok(Some(self.model.recommend(user, count)?))
                 }
                 _ => Ok(None),

@@ -9,7 +9,7 @@ use frazil_catalog::account::{
     AccountStore, Endpoint, Model, ModelChange, ModelVersion, ModelVersionBody, NewModelVersion,
     NewObject, Object, ObjectFilter, Place, Writer,
 };
-use frazil_common::{Code, ObjectKind, Principal, UserError};
+use frazil_common::{Code, ObjectKind, Principal, SqlType, UserError};
 use frazil_ml::{Algorithm, MlError};
 use parking_lot::Mutex;
 
@@ -61,7 +61,8 @@ pub(crate) struct Inner {
 
 #[derive(Debug, Default)]
 struct Loaded {
-    models: HashMap<String, (u64, Arc<LoadedModel>)>,
+    /// By the file's digest and the type of the labels.
+    models: HashMap<(String, SqlType), (u64, Arc<LoadedModel>)>,
     clock: u64,
 }
 
@@ -115,17 +116,18 @@ impl Registry {
     /// # Errors
     /// The file is missing, damaged or unreadable.
     pub async fn load(&self, version: &ModelVersion) -> Result<Arc<LoadedModel>> {
-        let digest = &version.file_sha256;
-        if let Some(model) = self.inner.loaded.lock().get(digest) {
+        let label_type = label_type(version)?;
+        let key = (version.file_sha256.clone(), label_type.clone().unwrap_or(SqlType::TEXT));
+        if let Some(model) = self.inner.loaded.lock().get(&key) {
             return Ok(model);
         }
         let algorithm = algorithm(&version.body.algorithm)?;
-        let bytes = self.inner.files.get(&version.body.file_path, digest).await?;
+        let bytes = self.inner.files.get(&version.body.file_path, &key.0).await?;
         let model = tokio::task::spawn_blocking(move || frazil_ml::model::load(algorithm, &bytes))
             .await
             .map_err(|error| ModelsError::Internal(error.to_string()))??;
-        let model = Arc::new(LoadedModel::new(digest.clone(), model));
-        Ok(self.inner.loaded.lock().insert(model))
+        let model = Arc::new(LoadedModel::new(key.0.clone(), model, label_type)?);
+        Ok(self.inner.loaded.lock().insert(key, model))
     }
 
     /// The bytes of a version's model file.
@@ -426,25 +428,25 @@ impl Registry {
 }
 
 impl Loaded {
-    fn get(&mut self, digest: &str) -> Option<Arc<LoadedModel>> {
+    fn get(&mut self, key: &(String, SqlType)) -> Option<Arc<LoadedModel>> {
         self.clock += 1;
-        let (used, model) = self.models.get_mut(digest)?;
+        let (used, model) = self.models.get_mut(key)?;
         *used = self.clock;
         Some(Arc::clone(model))
     }
 
     /// Keeps a model and gives it back; or the one that came first.
-    fn insert(&mut self, model: Arc<LoadedModel>) -> Arc<LoadedModel> {
-        if let Some(first) = self.get(model.digest()) {
+    fn insert(&mut self, key: (String, SqlType), model: Arc<LoadedModel>) -> Arc<LoadedModel> {
+        if let Some(first) = self.get(&key) {
             return first;
         }
         if self.models.len() >= LOADED_MAX {
             let oldest = self.models.iter().min_by_key(|(_, (used, _))| *used);
-            if let Some(digest) = oldest.map(|(digest, _)| digest.clone()) {
-                self.models.remove(&digest);
+            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+                self.models.remove(&oldest);
             }
         }
-        self.models.insert(model.digest().to_string(), (self.clock, Arc::clone(&model)));
+        self.models.insert(key, (self.clock, Arc::clone(&model)));
         model
     }
 }
@@ -532,6 +534,12 @@ fn algorithm_name(algorithm: Algorithm) -> Result<String> {
         serde_json::Value::String(name) => Ok(name),
         other => Err(ModelsError::Internal(format!("algorithm written as {other}"))),
     }
+}
+
+/// The type of a classifier's labels, where the version tells it.
+fn label_type(version: &ModelVersion) -> Result<Option<SqlType>> {
+    let target = version.body.target_type.as_ref();
+    Ok(target.map(|target| target.parse::<SqlType>()).transpose()?)
 }
 
 fn algorithm(name: &str) -> Result<Algorithm> {

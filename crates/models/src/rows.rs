@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Builder, StringViewBuilder};
 use arrow::datatypes::Float64Type;
-use frazil_common::{Code, UserError};
-use frazil_ml::{Feature, FeatureKind, Task};
+use frazil_common::{Code, SqlType, UserError};
+use frazil_ml::{Feature, FeatureKind, Stop, Task};
 use serde_json::Value;
 
 use crate::loaded::no_method;
@@ -48,15 +48,26 @@ impl LoadedModel {
 
     fn predicted(&self, arrays: &[ArrayRef]) -> Result<Vec<Value>> {
         let rows = arrays.first().map_or(0, |array| array.len());
-        let answers = self.score(Method::Predict, arrays, rows)?;
-        Ok(match self.signature().task {
+        match self.signature().task {
             Task::Regression | Task::Recommendation => {
-                answers.as_primitive::<Float64Type>().iter().map(Value::from).collect()
+                let answers = self.score(Method::Predict, arrays, rows, &Stop::default())?;
+                Ok(answers.as_primitive::<Float64Type>().iter().map(Value::from).collect())
             }
             Task::Binary | Task::Multiclass => {
-                answers.as_string_view().iter().map(Value::from).collect()
+                let labels: Vec<Value> = self
+                    .signature()
+                    .classes
+                    .iter()
+                    .map(|label| json_label(label, self.label_type()))
+                    .collect();
+                let codes = self.model().predict(arrays)?;
+                let codes = codes.as_primitive::<Float64Type>();
+                Ok(codes
+                    .iter()
+                    .map(|code| code.and_then(|code| labels.get(code as usize)).cloned().into())
+                    .collect())
             }
-        })
+        }
     }
 
     fn probabilities(&self, arrays: &[ArrayRef]) -> Result<Vec<Value>> {
@@ -125,6 +136,18 @@ fn read(feature: &Feature, column: usize, rows: &[Vec<Value>]) -> Result<ArrayRe
             Arc::new(texts.finish())
         }
     })
+}
+
+/// A class label as JSON has it: what PREDICT gives in SQL, in the type nearest to it.
+fn json_label(label: &str, sql_type: &SqlType) -> Value {
+    match sql_type {
+        SqlType::Boolean => Value::from(label == "true"),
+        // A number JSON cannot write stays text.
+        sql_type if sql_type.is_numeric() => {
+            label.parse::<serde_json::Number>().map_or_else(|_| Value::from(label), Value::from)
+        }
+        _ => Value::from(label),
+    }
 }
 
 /// As a cast to FLOAT reads it; an empty text is missing, as CSV writes NULL.

@@ -9,10 +9,12 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 use frazil_common::{SqlType, UserError};
+use frazil_ml::Stop;
 
 use crate::{LoadedModel, Method};
 
-/// `model!METHOD(…)`. Two are equal when they ask the same of the same model file.
+/// `model!METHOD(…)`. Two are equal when they ask the same of the same model file, with answers of
+/// the same type.
 #[derive(Debug)]
 pub struct ScoreUdf {
     name: String,
@@ -20,10 +22,16 @@ pub struct ScoreUdf {
     model: Arc<LoadedModel>,
     returns: DataType,
     signature: Signature,
+    stop: Stop,
 }
 
 impl ScoreUdf {
-    pub(crate) fn new(method: Method, model: Arc<LoadedModel>, returns: SqlType) -> Self {
+    pub(crate) fn new(
+        method: Method,
+        model: Arc<LoadedModel>,
+        returns: SqlType,
+        stop: Stop,
+    ) -> Self {
         let arguments: Vec<DataType> =
             model.arguments(method).iter().map(SqlType::to_arrow).collect();
         ScoreUdf {
@@ -32,6 +40,7 @@ impl ScoreUdf {
             returns: returns.to_arrow(),
             signature: Signature::exact(arguments, Volatility::Immutable),
             model,
+            stop,
         }
     }
 
@@ -43,7 +52,7 @@ impl ScoreUdf {
 
 impl PartialEq for ScoreUdf {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
+        self.name == other.name && self.returns == other.returns
     }
 }
 
@@ -76,7 +85,7 @@ impl ScalarUDFImpl for ScoreUdf {
             .map(|argument| argument.to_array(rows))
             .collect::<Result<Vec<_>>>()?;
         self.model
-            .score(self.method, &columns, rows)
+            .score(self.method, &columns, rows, &self.stop)
             .map(ColumnarValue::Array)
             .map_err(|error| DataFusionError::External(Box::new(UserError::from(error))))
     }

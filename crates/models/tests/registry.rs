@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringViewArray,
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, RecordBatch,
+    StringViewArray,
 };
 use arrow::datatypes::{DataType, Field, Float64Type};
 use datafusion::common::ScalarValue;
@@ -14,7 +15,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 use frazil_catalog::Catalog;
 use frazil_catalog::account::{AccountStore, Model, ModelVersionBody, Object, Place};
 use frazil_common::{Code, Principal, SqlType, UserError};
-use frazil_ml::{Algorithm, OptionValue, Rows, TrainSpec};
+use frazil_ml::{Algorithm, OptionValue, Rows, Stop, TrainSpec};
 use frazil_models::{
     Baseline, LoadedModel, Method, ModelsError, NewModel, NewVersion, PREDICTION, Registry, drift,
     find_version, training_statistics,
@@ -61,6 +62,7 @@ fn gbt(trees: i64) -> Box<dyn frazil_ml::Model> {
             ("max_depth".to_string(), OptionValue::Int(3)),
         ]),
         threads: 1,
+        stop: Default::default(),
     };
     frazil_ml::model::train(&spec, Rows { batches: std::slice::from_ref(&batch) }).unwrap()
 }
@@ -85,6 +87,7 @@ fn svd() -> Box<dyn frazil_ml::Model> {
         features: vec!["U".to_string(), "I".to_string()],
         options: BTreeMap::from([("n_factors".to_string(), OptionValue::Int(2))]),
         threads: 1,
+        stop: Default::default(),
     };
     frazil_ml::model::train(&spec, Rows { batches: std::slice::from_ref(&batch) }).unwrap()
 }
@@ -242,7 +245,7 @@ fn call(
     args: Vec<ColumnarValue>,
     rows: usize,
 ) -> ArrayRef {
-    let methods = model.methods();
+    let methods = model.methods(&Stop::default());
     let method = methods.iter().find(|m| m.method == method).unwrap();
     let arg_fields =
         args.iter().map(|arg| Arc::new(Field::new("a", arg.data_type(), true))).collect();
@@ -270,7 +273,7 @@ fn variant(array: &ArrayRef, row: usize) -> Variant<'_, '_> {
 
 #[tokio::test]
 async fn scoring_in_sql_answers_what_the_model_answers() {
-    let model = Arc::new(LoadedModel::new("d1", gbt(10)));
+    let model = Arc::new(LoadedModel::new("d1", gbt(10), None).unwrap());
     let batch = flights(0.0);
     let columns = vec![batch.column(0).clone(), batch.column(1).clone()];
     let args: Vec<ColumnarValue> = columns.iter().cloned().map(ColumnarValue::Array).collect();
@@ -312,33 +315,112 @@ async fn scoring_in_sql_answers_what_the_model_answers() {
 
 #[tokio::test]
 async fn methods_belong_to_tasks_and_functions_to_files() {
-    let classifier = Arc::new(LoadedModel::new("d1", gbt(2)));
+    let classifier = Arc::new(LoadedModel::new("d1", gbt(2), None).unwrap());
     let names = |model: &Arc<LoadedModel>| -> Vec<(Method, SqlType)> {
-        model.methods().into_iter().map(|m| (m.method, m.returns)).collect()
+        model.methods(&Stop::default()).into_iter().map(|m| (m.method, m.returns)).collect()
     };
     assert_eq!(
         names(&classifier),
         [(Method::Predict, SqlType::TEXT), (Method::PredictProba, SqlType::Object)]
     );
-    let recommender = Arc::new(LoadedModel::new("d2", svd()));
+    let recommender = Arc::new(LoadedModel::new("d2", svd(), None).unwrap());
     assert_eq!(
         names(&recommender),
         [(Method::Predict, SqlType::Float), (Method::Recommend, SqlType::Array)]
     );
-    let udf = |model: &Arc<LoadedModel>| model.methods()[0].udf.clone();
+    let udf = |model: &Arc<LoadedModel>| model.methods(&Stop::default())[0].udf.clone();
     assert_eq!(udf(&classifier), udf(&classifier));
-    assert_ne!(udf(&classifier), udf(&Arc::new(LoadedModel::new("d3", gbt(2)))));
+    assert_ne!(udf(&classifier), udf(&Arc::new(LoadedModel::new("d3", gbt(2), None).unwrap())));
     assert_eq!(
         classifier.features().iter().map(|f| f.sql_type.to_arrow()).collect::<Vec<_>>(),
         [DataType::Float64, DataType::Utf8View]
     );
-    let error = classifier.score(Method::Recommend, &[], 0).unwrap_err();
+    let error = classifier.score(Method::Recommend, &[], 0, &Stop::default()).unwrap_err();
     assert_eq!(user_error(error).code, Code::UnknownFunction);
 }
 
 #[tokio::test]
+async fn labels_have_the_type_of_the_target() {
+    let target = |values: ArrayRef| {
+        let batch = flights(0.0);
+        RecordBatch::try_from_iter([("X", batch.column(0).clone()), ("T", values)]).unwrap()
+    };
+    let trained = |values: ArrayRef, algorithm: Algorithm| {
+        let mut options = BTreeMap::new();
+        if algorithm == Algorithm::Gbt {
+            options.insert("task".to_string(), OptionValue::Text("multiclass".to_string()));
+            options.insert("n_estimators".to_string(), OptionValue::Int(2));
+        }
+        let spec = TrainSpec {
+            algorithm,
+            target: "T".to_string(),
+            features: vec!["X".to_string()],
+            options,
+            threads: 1,
+            stop: Stop::default(),
+        };
+        frazil_ml::model::train(&spec, Rows { batches: &[target(values)] }).unwrap()
+    };
+    let tens = Decimal128Array::from_iter_values((0..300).map(|i| i % 3 * 10));
+
+    let cases: [(ArrayRef, SqlType, &[&str], [Value; 3]); 4] = [
+        (
+            Arc::new(BooleanArray::from_iter((0..300).map(|i| Some(i % 3 == 1)))),
+            SqlType::Boolean,
+            &["false", "true"],
+            [json!(false), json!(true), json!(true)],
+        ),
+        (
+            Arc::new(Int64Array::from_iter_values((0..300).map(|i| i % 3 * 10 - 10))),
+            SqlType::Number { precision: 18, scale: 0 },
+            &["-10", "0", "10"],
+            [json!(-10), json!(0), json!(10)],
+        ),
+        (
+            Arc::new(tens.with_precision_and_scale(3, 1).unwrap()),
+            SqlType::Number { precision: 3, scale: 1 },
+            &["0.0", "1.0", "2.0"],
+            [json!(0.0), json!(1.0), json!(2.0)],
+        ),
+        (
+            Arc::new(Float64Array::from_iter_values((0..300).map(|i| f64::from(i % 3) / 2.0))),
+            SqlType::Float,
+            &["0", "0.5", "1"],
+            [json!(0), json!(0.5), json!(1)],
+        ),
+    ];
+    for (values, sql_type, classes, expected) in cases {
+        for algorithm in [Algorithm::Gbt, Algorithm::Logistic] {
+            let model = trained(values.clone(), algorithm);
+            assert_eq!(model.signature().classes, classes, "{algorithm:?} {sql_type}");
+            let loaded = Arc::new(LoadedModel::new("d", model, Some(sql_type.clone())).unwrap());
+            let method = &loaded.methods(&Stop::default())[0];
+            assert_eq!(method.returns, sql_type);
+            let x: ArrayRef = Arc::new(Float64Array::from_iter_values([0.1, 0.5, 0.9]));
+            let answers = loaded
+                .score(Method::Predict, std::slice::from_ref(&x), 3, &Stop::default())
+                .unwrap();
+            assert_eq!(answers.data_type(), &sql_type.to_arrow());
+            // Every answer is a value the target has, and JSON has the same one.
+            let codes = loaded.model().predict(&[x]).unwrap();
+            let codes = codes.as_primitive::<Float64Type>();
+            let rows: Vec<Vec<Value>> = [0.1, 0.5, 0.9].map(|x| vec![json!(x)]).to_vec();
+            let json = loaded.score_rows(Method::Predict, &["X".to_string()], &rows).unwrap();
+            for (row, json) in json.iter().enumerate() {
+                let code = codes.value(row) as usize;
+                let same = (0..300).find(|at| answers.slice(row, 1) == values.slice(*at, 1));
+                assert!(same.is_some(), "{algorithm:?} {sql_type}");
+                assert_eq!(json, &expected[code], "{algorithm:?} {sql_type}");
+            }
+        }
+    }
+    let error = LoadedModel::new("d", gbt(2), Some(SqlType::INTEGER)).unwrap_err();
+    assert!(user_error(error).message.contains("Class 'N'"));
+}
+
+#[tokio::test]
 async fn recommendations_are_arrays_of_items_and_scores() {
-    let model = Arc::new(LoadedModel::new("d2", svd()));
+    let model = Arc::new(LoadedModel::new("d2", svd(), None).unwrap());
     let users = StringViewArray::from(vec![Some("0"), None, Some("new")]);
     let args = vec![
         ColumnarValue::Array(Arc::new(users)),
@@ -359,12 +441,12 @@ async fn recommendations_are_arrays_of_items_and_scores() {
     }
     let one: ArrayRef = Arc::new(StringViewArray::from(vec!["0"]));
     let negative: ArrayRef = Arc::new(Int64Array::from(vec![-1]));
-    assert!(model.score(Method::Recommend, &[one, negative], 1).is_err());
+    assert!(model.score(Method::Recommend, &[one, negative], 1, &Stop::default()).is_err());
 }
 
 #[tokio::test]
 async fn rows_are_scored_as_in_sql() {
-    let model = LoadedModel::new("d1", gbt(10));
+    let model = LoadedModel::new("d1", gbt(10), None).unwrap();
     let batch = flights(0.0);
     let (x, carrier) =
         (batch.column(0).as_primitive::<Float64Type>(), batch.column(1).as_string_view());
@@ -376,7 +458,8 @@ async fn rows_are_scored_as_in_sql() {
         .collect();
     let columns = ["carrier", "extra", "x"].map(String::from);
     let answers = model.score_rows(Method::Predict, &columns, &rows).unwrap();
-    let expected = model.score(Method::Predict, &batch.columns()[..2], 300).unwrap();
+    let expected =
+        model.score(Method::Predict, &batch.columns()[..2], 300, &Stop::default()).unwrap();
     let expected = expected.as_string_view();
     for (row, answer) in answers.iter().enumerate() {
         assert_eq!(answer, expected.value(row));
@@ -477,9 +560,9 @@ async fn a_switch_under_load_fails_nothing_and_mixes_nothing() {
 
 #[tokio::test]
 async fn drift_of_features_and_prediction() {
-    let model = LoadedModel::new("d1", gbt(10));
+    let model = LoadedModel::new("d1", gbt(10), None).unwrap();
     let before = [flights(0.0)];
-    let same = drift(&model, Baseline::Rows(&before), &before).unwrap();
+    let same = drift(&model, Baseline::Rows(&before), &before, &Stop::default()).unwrap();
     let value = |report: &frazil_models::DriftReport, feature: &str, metric: &str| {
         report
             .metrics
@@ -494,15 +577,15 @@ async fn drift_of_features_and_prediction() {
     assert_eq!(value(&same, "X", "ks_p_value"), Some(1.0));
     // Shifted by 1, every value of X is above all there were.
     let after = [flights(1.0).slice(0, 100), flights(1.0).slice(100, 200)];
-    let moved = drift(&model, Baseline::Rows(&before), &after).unwrap();
+    let moved = drift(&model, Baseline::Rows(&before), &after, &Stop::default()).unwrap();
     assert_eq!(value(&moved, "X", "ks_statistic"), Some(1.0));
     assert_eq!(value(&moved, "CARRIER", "psi"), Some(0.0));
     assert!(value(&moved, PREDICTION, "psi").unwrap() > 0.1);
 
-    let sketch = training_statistics(&model, &before).unwrap();
+    let sketch = training_statistics(&model, &before, &Stop::default()).unwrap();
     let stored = serde_json::to_value(&sketch).unwrap();
     let sketch: Vec<_> = serde_json::from_value(stored).unwrap();
-    let sketched = drift(&model, Baseline::Statistics(&sketch), &after).unwrap();
+    let sketched = drift(&model, Baseline::Statistics(&sketch), &after, &Stop::default()).unwrap();
     for feature in ["X", "CARRIER", PREDICTION] {
         assert_eq!(value(&sketched, feature, "psi"), value(&moved, feature, "psi"));
     }
@@ -512,7 +595,7 @@ async fn drift_of_features_and_prediction() {
     assert_eq!(batch.column(4).as_string_view().value(0), "TRAINING STATISTICS");
 
     let unnamed = after[0].project(&[0]).unwrap();
-    let error = drift(&model, Baseline::Rows(&before), &[unnamed]).unwrap_err();
+    let error = drift(&model, Baseline::Rows(&before), &[unnamed], &Stop::default()).unwrap_err();
     assert!(error.to_string().contains("Column 'CARRIER' is missing"), "{error}");
-    assert!(drift(&model, Baseline::Rows(&before), &[]).is_err());
+    assert!(drift(&model, Baseline::Rows(&before), &[], &Stop::default()).is_err());
 }

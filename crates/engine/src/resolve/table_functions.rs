@@ -4,7 +4,7 @@ use frazil_common::{Code, Column, Privilege, SqlType, UserError};
 use frazil_models::{Baseline, DriftReport, drift};
 use frazil_planner::{FunctionValue, Relation};
 
-use crate::models::{find_model, load, ml_error};
+use crate::models::{find_model, load, stop_of};
 use crate::resolve::results::batch_relation;
 use crate::run::execute::run_to_batches;
 use crate::session::binds::ARRAY_BINDS;
@@ -151,17 +151,17 @@ async fn model_drift(
         serde_json::from_value(version.body.training_statistics.clone())
             .map_err(UserError::internal)?;
     let baseline = training_rows(context, work, &version.body).await;
+    let stop = stop_of(context);
     let report = tokio::task::spawn_blocking(move || {
         let baseline = match &baseline {
             Some(rows) => Baseline::Rows(rows),
             None => Baseline::Statistics(&statistics),
         };
-        drift(&loaded, baseline, &current)
+        drift(&loaded, baseline, &current, &stop)
     })
     .await
     .map_err(UserError::internal)?
     .map_err(UserError::from)?;
-    let _ = ml_error;
     batch_relation("model_drift", columns, report.to_batch()?)
 }
 

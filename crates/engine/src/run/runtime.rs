@@ -17,7 +17,9 @@ const CONSUMERS_SHOWN: usize = 3;
 
 /// Threads and memory shared by all statements, and the settings plans are run with.
 pub struct QueryRuntime {
-    threads: tokio::runtime::Runtime,
+    /// None once dropped.
+    threads: Option<tokio::runtime::Runtime>,
+    handle: tokio::runtime::Handle,
     state: SessionState,
     pub thread_count: usize,
 }
@@ -43,17 +45,27 @@ impl QueryRuntime {
             .with_default_features()
             .with_query_planner(Arc::new(crate::run::asof::OwnNodes))
             .build();
-        Ok(QueryRuntime { threads, state, thread_count })
+        let handle = threads.handle().clone();
+        Ok(QueryRuntime { threads: Some(threads), handle, state, thread_count })
     }
 
     /// Where statements compute, apart from the threads that talk to clients.
     pub fn handle(&self) -> &tokio::runtime::Handle {
-        self.threads.handle()
+        &self.handle
     }
 
     /// State to optimise and run plans with.
     pub fn state(&self) -> &SessionState {
         &self.state
+    }
+}
+
+impl Drop for QueryRuntime {
+    /// The last holder may be asynchronous itself and must not wait for the threads.
+    fn drop(&mut self) {
+        if let Some(threads) = self.threads.take() {
+            threads.shutdown_background();
+        }
     }
 }
 

@@ -6,8 +6,9 @@ use frazil_dialect::{AlterModel, AlterModelAction};
 use crate::models::{actor, find_model};
 use crate::resolve::objects::place;
 use crate::statements::context::{StatementContext, Work};
-use crate::statements::create_model::{add_version, imported};
+use crate::statements::create_model::add_version;
 use crate::statements::create_table::authorize_create;
+use crate::statements::import_model::imported;
 use crate::statements::outcome::Outcome;
 
 const DONE: &str = "Statement executed successfully.";

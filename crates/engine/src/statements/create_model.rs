@@ -1,5 +1,6 @@
-//! CREATE MODEL: training on a query's rows, and import of a model file.
+//! CREATE MODEL … USING: training on a query's rows.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
@@ -9,28 +10,23 @@ use frazil_catalog::account::{ModelVersion, ModelVersionBody, Place, VersionSour
 use frazil_common::{
     Code, Column, ObjectKind, ObjectRef, Privilege, QualifiedName, SqlType, UserError,
 };
-use frazil_dialect::{CreateMode, CreateModel, Evaluation, ImportModel, Training};
+use frazil_dialect::{CreateMode, CreateModel, Evaluation, Training};
 use frazil_governance::Requirement;
-use frazil_ml::{Model, Rows, TrainSpec};
+use frazil_ml::{Model, Rows, Stop, TrainSpec};
 use frazil_models::{LoadedModel, NewModel, NewVersion, training_statistics};
-use futures::TryStreamExt;
 use serde_json::json;
 
-use crate::api::StageBytes;
 use crate::models::{actor, algorithm, ml_error, options};
 use crate::resolve::objects::{database_object, parents_of, schema, schema_object};
 use crate::run::execute::run_to_batches;
-use crate::stages::location::resolve_stage;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::outcome::{COUNT, Cell, Outcome, schema_of};
 use crate::statements::query::{operators, plan};
 
 /// Share of rows held out when EVALUATE does not say.
 const SPLIT_DEFAULT: f64 = 0.2;
-/// Largest model file imported, in bytes.
-const MODEL_FILE_BYTES_MAX: usize = 1 << 30;
 
-fn answer_columns() -> [(&'static str, SqlType); 7] {
+pub(crate) fn answer_columns() -> [(&'static str, SqlType); 7] {
     [
         ("model", SqlType::TEXT),
         ("version", SqlType::TEXT),
@@ -42,7 +38,7 @@ fn answer_columns() -> [(&'static str, SqlType); 7] {
     ]
 }
 
-fn answer(name: &QualifiedName, version: &ModelVersion) -> Result<Outcome, UserError> {
+pub(crate) fn answer(name: &QualifiedName, version: &ModelVersion) -> Result<Outcome, UserError> {
     let body = &version.body;
     let row = vec![
         Cell::from(name.to_string()),
@@ -57,7 +53,7 @@ fn answer(name: &QualifiedName, version: &ModelVersion) -> Result<Outcome, UserE
 }
 
 /// Where a model goes, after all checks; None when IF NOT EXISTS keeps the old one.
-async fn site(
+pub(crate) async fn site(
     context: &StatementContext,
     work: &mut Work,
     name: &frazil_common::ObjectName,
@@ -143,10 +139,28 @@ async fn fit(
         UserError::syntax("CREATE MODEL needs TARGET column before AS")
             .at(Some(training.estimator_position))
     })?;
-    let options = options(&training.options)?;
+    let mut options = options(&training.options)?;
     let planned = plan(context, work, &training.query, &context.text).await?;
     let by = training.evaluate.as_ref().and_then(|evaluate| evaluate.by.clone());
-    let features = features(&planned.columns, &target, by.as_deref(), &training.features)?;
+    let weight = weight_column(&planned.columns, &mut options);
+    let set_aside = [Some(target.as_str()), by.as_deref(), weight.as_deref()];
+    let features = features(&planned.columns, &set_aside, &training.features)?;
+    let seed = match options.get("seed") {
+        Some(frazil_ml::OptionValue::Int(seed)) => *seed as u64,
+        _ => 0,
+    };
+    // A statement that is cancelled, or given up by its door, takes its fit with it.
+    let ended = context.cancel.child_token();
+    let _ends_with_the_statement = ended.clone().drop_guard();
+    let spec = TrainSpec {
+        algorithm,
+        target,
+        features,
+        options,
+        threads: context.shared.runtime.thread_count,
+        stop: Stop::when(move || ended.is_cancelled()),
+    };
+    frazil_ml::model::check_options(&spec).map_err(ml_error)?;
     let operators = operators(context, work, &planned).await?;
     if context.describe_only {
         return Ok(None);
@@ -165,31 +179,23 @@ async fn fit(
     // Input, its sorted copy, and the trainer's own bins.
     reservation.try_grow(bytes.saturating_mul(3)).map_err(crate::run::execute::user_error)?;
 
-    let seed = match options.get("seed") {
-        Some(frazil_ml::OptionValue::Int(seed)) => *seed as u64,
-        _ => 0,
-    };
-    let spec = TrainSpec {
-        algorithm,
-        target,
-        features,
-        options,
-        threads: context.shared.runtime.thread_count,
-    };
-    let evaluate = training.evaluate.clone();
-    let job = spec.clone();
-    let (model, metrics, statistics, rows) =
-        tokio::task::spawn_blocking(move || compute(&job, batches, evaluate.as_ref(), seed))
-            .await
-            .map_err(|error| UserError::internal(format!("training failed: {error}")))??;
-    context.check_cancelled()?;
-    drop(reservation);
-
     let target_type = planned
         .columns
         .iter()
         .find(|column| column.name == spec.target)
-        .map(|column| column.sql_type.storage_text());
+        .map(|column| column.sql_type.clone());
+    let evaluate = training.evaluate.clone();
+    let job = spec.clone();
+    let label_type = target_type.clone();
+    let (model, metrics, statistics, rows) = tokio::task::spawn_blocking(move || {
+        // Counted until the fit has ended, also one that nobody waits for any more.
+        let _reservation = reservation;
+        compute(&job, batches, evaluate.as_ref(), label_type, seed)
+    })
+    .await
+    .map_err(|error| UserError::internal(format!("training failed: {error}")))??;
+    context.check_cancelled()?;
+
     let snapshot = context.record.lock().snapshot.or(Some(work.lake()?.snapshot()));
     let body = ModelVersionBody {
         source: VersionSource::Trained,
@@ -208,21 +214,38 @@ async fn fit(
         training_statistics: statistics,
         rows: rows as u64,
         seconds: started.elapsed().as_secs_f64(),
-        target_type,
+        target_type: target_type.map(|sql_type| sql_type.storage_text()),
         ..ModelVersionBody::default()
     };
     Ok(Some(NewVersion { name: training.version.clone(), comment: None, model, body }))
 }
 
-/// Feature names in signature order: those listed, or all but the target and the BY column.
+/// The column that `sample_weight` names, spelled as the query has it.
+fn weight_column(
+    columns: &[Column],
+    options: &mut BTreeMap<String, frazil_ml::OptionValue>,
+) -> Option<String> {
+    let Some(frazil_ml::OptionValue::Text(name)) = options.get_mut("sample_weight") else {
+        return None;
+    };
+    let exact = columns.iter().any(|column| &column.name == name);
+    let folded = name.to_uppercase();
+    if !exact && columns.iter().any(|column| column.name == folded) {
+        *name = folded;
+    }
+    Some(name.clone())
+}
+
+/// Feature names in signature order: those listed, or all but the ones set aside: the target, the
+/// BY column and the weights.
 fn features(
     columns: &[Column],
-    target: &str,
-    by: Option<&str>,
+    set_aside: &[Option<&str>],
     listed: &[String],
 ) -> Result<Vec<String>, UserError> {
     let known = |name: &str| columns.iter().any(|column| column.name == name);
-    for name in std::iter::once(target).chain(by).chain(listed.iter().map(String::as_str)) {
+    let named = set_aside.iter().flatten().copied();
+    for name in named.chain(listed.iter().map(String::as_str)) {
         if !known(name) {
             let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
             return Err(UserError::new(
@@ -240,7 +263,7 @@ fn features(
     let features: Vec<String> = columns
         .iter()
         .map(|column| column.name.clone())
-        .filter(|name| name != target && Some(name.as_str()) != by)
+        .filter(|name| !set_aside.contains(&Some(name.as_str())))
         .collect();
     if features.is_empty() {
         return Err(UserError::new(
@@ -258,6 +281,7 @@ fn compute(
     spec: &TrainSpec,
     batches: Vec<RecordBatch>,
     evaluate: Option<&Evaluation>,
+    label_type: Option<SqlType>,
     seed: u64,
 ) -> Result<Computed, UserError> {
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
@@ -265,7 +289,7 @@ fn compute(
         return Err(UserError::new(Code::ModelError, "the training query gave no rows"));
     }
     // The query's row order depends on threads; the fit must not.
-    let ordered = frazil_ml::split::canonical_order(&batches).map_err(ml_error)?;
+    let ordered = frazil_ml::split::canonical_order(&batches, &spec.stop).map_err(ml_error)?;
     drop(batches);
     let schema = ordered[0].schema();
     let all = concat_batches(&schema, &ordered).map_err(UserError::internal)?;
@@ -289,9 +313,11 @@ fn compute(
     let mut metrics = serde_json::Map::new();
     if test_rows.num_rows() > 0 {
         let target = column_of(&test_rows, &spec.target)?;
-        let measured =
-            frazil_ml::metrics::evaluate(model.as_ref(), model.signature(), &columns, &target)
-                .map_err(ml_error)?;
+        let measured = frazil_ml::parallel::with_threads(spec.threads, || {
+            let signature = model.signature();
+            frazil_ml::metrics::evaluate(model.as_ref(), signature, &columns, &target, &spec.stop)
+        })
+        .map_err(ml_error)?;
         for (name, value) in measured {
             metrics.insert(name, json!(value));
         }
@@ -301,8 +327,9 @@ fn compute(
     let loaded = LoadedModel::new(
         "training",
         frazil_ml::model::load(spec.algorithm, &bytes).map_err(ml_error)?,
-    );
-    let statistics = training_statistics(&loaded, std::slice::from_ref(&train_rows))?;
+        label_type,
+    )?;
+    let statistics = training_statistics(&loaded, std::slice::from_ref(&train_rows), &spec.stop)?;
     let statistics = serde_json::to_value(statistics).map_err(UserError::internal)?;
     Ok((model, serde_json::Value::Object(metrics), statistics, train_rows.num_rows()))
 }
@@ -345,113 +372,4 @@ fn last_rows(batch: &RecordBatch, by: &str, fraction: f64) -> Result<Vec<bool>, 
         }
     }
     Ok(mask)
-}
-
-pub(crate) async fn import(
-    context: &StatementContext,
-    work: &mut Work,
-    import: &ImportModel,
-) -> Result<Outcome, UserError> {
-    let Some((name, place)) = site(context, work, &import.name, import.mode).await? else {
-        return Outcome::status(format!(
-            "{} already exists, statement succeeded.",
-            import.name.name
-        ));
-    };
-    let version = imported(context, import).await?;
-    if context.describe_only {
-        return Outcome::table(&answer_columns(), Vec::new());
-    }
-    let new = NewModel {
-        name: name.name.clone(),
-        place,
-        comment: import.comment.clone(),
-        replace: import.mode.or_replace,
-    };
-    let (_, version) = context.shared.registry.create_model(new, version, &actor(context)).await?;
-    answer(&name, &version)
-}
-
-/// Reads a model file from a stage.
-pub(crate) async fn imported(
-    context: &StatementContext,
-    import: &ImportModel,
-) -> Result<NewVersion, UserError> {
-    let format = import.format.as_deref().unwrap_or_default().to_uppercase();
-    if format != "XGBOOST" {
-        return Err(match format.as_str() {
-            "" => UserError::syntax("CREATE MODEL … FROM needs FORMAT = XGBOOST"),
-            other => UserError::unsupported(format!("CREATE MODEL … FORMAT = {other}")),
-        });
-    }
-    if let Some((option, _)) = import.options.iter().next() {
-        return Err(UserError::unsupported(format!("CREATE MODEL … FROM … {option}")));
-    }
-    let location = resolve_stage(context, &import.location, Privilege::Read).await?;
-    let started = Instant::now();
-    let file =
-        context.shared.stages.head(location.stage_id, &location.path).await?.ok_or_else(|| {
-            UserError::new(
-                Code::StageFileNotFound,
-                format!("File '{}' does not exist in stage '{}'.", location.path, location.shown()),
-            )
-        })?;
-    if file.size as usize > MODEL_FILE_BYTES_MAX {
-        return Err(UserError::new(
-            Code::ResourceLimit,
-            format!(
-                "The model file has {} bytes, at most {MODEL_FILE_BYTES_MAX} are read.",
-                file.size
-            ),
-        ));
-    }
-    let bytes: Vec<u8> = context
-        .shared
-        .stages
-        .get(location.stage_id, &location.path)
-        .await?
-        .try_fold(Vec::new(), |mut all, part| async move {
-            all.extend_from_slice(&part);
-            Ok(all)
-        })
-        .await
-        .map_err(UserError::internal)?;
-    let bytes = if location.path.ends_with(".gz") { gunzip(&bytes)? } else { bytes };
-    let names: Vec<String> = import.features.iter().map(|feature| feature.name.clone()).collect();
-    let classes: Vec<String> =
-        import.classes.iter().filter_map(|class| class.as_text().map(str::to_string)).collect();
-    let model = tokio::task::spawn_blocking(move || {
-        frazil_ml::model::load_xgboost(
-            &bytes,
-            (!names.is_empty()).then_some(names.as_slice()),
-            &Default::default(),
-            (!classes.is_empty()).then_some(classes.as_slice()),
-        )
-    })
-    .await
-    .map_err(UserError::internal)?
-    .map_err(ml_error)?;
-    let body = ModelVersionBody {
-        source: VersionSource::Imported,
-        query_id: Some(context.query_id().to_string()),
-        options: json!({"file": import.location}),
-        evaluation: json!({}),
-        metrics: json!({}),
-        training_statistics: json!([]),
-        seconds: started.elapsed().as_secs_f64(),
-        ..ModelVersionBody::default()
-    };
-    Ok(NewVersion { name: import.version.clone(), comment: None, model, body })
-}
-
-fn gunzip(bytes: &[u8]) -> Result<Vec<u8>, UserError> {
-    use std::io::Read;
-    let mut result = Vec::new();
-    flate2::read::MultiGzDecoder::new(bytes)
-        .take(MODEL_FILE_BYTES_MAX as u64)
-        .read_to_end(&mut result)
-        .map_err(|error| {
-            UserError::new(Code::ModelError, format!("the file is no gzip: {error}"))
-        })?;
-    Ok(result)
 }

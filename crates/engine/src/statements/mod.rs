@@ -24,6 +24,7 @@ pub(crate) mod drop;
 pub(crate) mod execute_immediate;
 pub(crate) mod file_transfer;
 pub(crate) mod grant;
+pub(crate) mod import_model;
 pub(crate) mod lookup;
 pub(crate) mod multi_insert;
 pub(crate) mod option_values;
@@ -105,7 +106,7 @@ pub(crate) async fn run(
             on_heap(|| create_stage::sequence(context, work, create)).await
         }
         S::CreateModel(create) => on_heap(|| create_model::train(context, work, create)).await,
-        S::ImportModel(import) => on_heap(|| create_model::import(context, work, import)).await,
+        S::ImportModel(import) => on_heap(|| import_model::run(context, work, import)).await,
         S::AlterModel(alter) => on_heap(|| alter_model::run(context, work, alter)).await,
         S::CreateEndpoint(create) => {
             on_heap(|| create_endpoint::create(context, work, create)).await

@@ -31,11 +31,24 @@ pub fn read(bytes: &[u8]) -> Result<Forest, MlError> {
                 .into(),
         ));
     }
+    if bytes.is_empty() {
+        return Err(MlError::Format("the model file is empty".into()));
+    }
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(MlError::Format(
+            "the file is no XGBoost model: it is neither JSON nor UBJSON; write it with \
+             save_model('name.json')"
+                .into(),
+        ));
+    }
     let document = if xgboost_ubj::is_ubj(bytes) {
         xgboost_ubj::parse(bytes)?
     } else {
         xgboost_json::parse(bytes)?
     };
+    if document.get("learner").is_none() {
+        return Err(MlError::Format("the file is no XGBoost model: it has no 'learner'".into()));
+    }
     from_document(&document)
 }
 

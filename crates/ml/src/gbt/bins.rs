@@ -10,7 +10,8 @@ use rayon::prelude::*;
 
 use super::columns::{Codes, Strings, is_number, is_text, read_numbers};
 use super::sketch::quantiles;
-use crate::{Feature, FeatureKind, MlError};
+use crate::encode::type_name;
+use crate::{Feature, FeatureKind, MlError, Stop};
 
 /// Histogram cells of a feature whose bins are bytes.
 pub const BYTE_SLOTS: usize = 256;
@@ -116,20 +117,24 @@ enum Column {
 ///
 /// # Errors
 /// [`MlError::Invalid`] for a column that is neither numeric nor text, holds an infinite value,
-/// or has too many categories.
+/// or has too many categories; [`MlError::Stopped`].
 pub fn quantise(
     names: &[String],
     columns: &[Vec<ArrayRef>],
     weights: Option<&[f32]>,
     max_bin: usize,
     threads: usize,
+    stop: &Stop,
 ) -> Result<Binned, MlError> {
     let rows = columns.first().map_or(0, |c| c.iter().map(|a| a.len()).sum());
     // Sorting dominates; columns are independent, so the order of work does not matter.
     let done = names
         .par_iter()
         .zip(columns)
-        .map(|(name, chunks)| one_column(name, chunks, rows, weights, max_bin))
+        .map(|(name, chunks)| {
+            stop.check()?;
+            one_column(name, chunks, rows, weights, max_bin, stop)
+        })
         .collect::<Result<Vec<_>, MlError>>()?;
     let mut cuts = Vec::new();
     let mut bins = Vec::new();
@@ -139,6 +144,7 @@ pub fn quantise(
         cuts.push(cut);
         bins.push(column);
     }
+    stop.check()?;
     let (groups, places) = pack(bins, &cuts, rows, threads);
     Ok(Binned { rows, cuts, places, groups, features })
 }
@@ -149,14 +155,16 @@ fn one_column(
     rows: usize,
     weights: Option<&[f32]>,
     max_bin: usize,
+    stop: &Stop,
 ) -> Result<(Feature, Cuts, Column), MlError> {
     let data_type = chunks[0].data_type();
     if is_text(data_type) {
-        return text_column(name, chunks, rows);
+        return text_column(name, chunks, rows, stop);
     }
     if !is_number(data_type) {
         return Err(MlError::Invalid(format!(
-            "feature {name} has type {data_type}; GBT takes numbers, booleans and text"
+            "feature {name} has type {}; GBT takes numbers, booleans and text",
+            type_name(data_type)
         )));
     }
     let mut values = vec![0.0f32; rows];
@@ -170,7 +178,9 @@ fn one_column(
             "feature {name} has a value too large for a single-precision number"
         )));
     }
+    stop.check()?;
     let cut = numeric_cuts(&values, weights, max_bin);
+    stop.check()?;
     let column = if cut.n_bins < BYTE_SLOTS
         || cut.n_bins == BYTE_SLOTS && !values.iter().any(|v| v.is_nan())
     {
@@ -186,9 +196,11 @@ fn text_column(
     name: &str,
     chunks: &[ArrayRef],
     rows: usize,
+    stop: &Stop,
 ) -> Result<(Feature, Cuts, Column), MlError> {
     let mut names: BTreeSet<&str> = BTreeSet::new();
     for chunk in chunks {
+        stop.check()?;
         if let Some(strings) = Strings::of(chunk) {
             let mut last = None;
             for i in 0..chunk.len() {
@@ -216,6 +228,7 @@ fn text_column(
     for chunk in chunks {
         let mut start = 0;
         while start < chunk.len() {
+            stop.check()?;
             let part = &mut buffer[..CHUNK.min(chunk.len() - start)];
             codes.read(chunk, start, part)?;
             bins.extend(part.iter().map(|v| if v.is_nan() { n_bins as u16 } else { *v as u16 }));

@@ -12,7 +12,7 @@ use super::sampling::{Shares, samplers};
 use super::split::Penalty;
 use super::target::Target;
 use super::tree::Tree;
-use crate::MlError;
+use crate::{MlError, Stop};
 
 /// Rows of gradients computed by one worker at a time.
 const CHUNK: usize = 16 << 10;
@@ -32,13 +32,15 @@ pub struct Boosted {
 /// Trains all trees. Runs on the current rayon pool.
 ///
 /// # Errors
-/// [`MlError::Invalid`] when every row falls into the validation part or has no weight.
+/// [`MlError::Invalid`] when every row falls into the validation part or has no weight;
+/// [`MlError::Stopped`].
 pub fn boost(
     data: &Binned,
     target: &Target,
     loss: Loss,
     objective: &Objective,
     settings: &Settings,
+    stop: &Stop,
 ) -> Result<Boosted, MlError> {
     let n = data.rows;
     let groups = loss.groups();
@@ -74,7 +76,7 @@ pub fn boost(
     }
     let mut margins: Vec<Vec<f32>> =
         base_score.iter().map(|b| vec![objective.margin_of(*b); n]).collect();
-    let grower = Grower { data, settings, penalty: &penalty };
+    let grower = Grower { data, settings, penalty: &penalty, stop };
     let shares = Shares {
         tree: settings.colsample_bytree as f32,
         level: settings.colsample_bylevel as f32,
@@ -84,20 +86,31 @@ pub fn boost(
         samplers(settings.seed, data.cuts.len(), shares, settings.subsample as f32);
     let mut order = vec![0u32; n];
     let mut grads: Vec<Vec<[f32; 2]>> = vec![vec![[0.0; 2]; n]; groups];
-    let mut trees = Vec::with_capacity(settings.rounds * groups);
+    let parallel = settings.parallel_trees;
+    let mut sampled: Vec<[f32; 2]> = Vec::new();
+    let mut trees = Vec::with_capacity(settings.rounds * groups * parallel);
     let mut best: Option<(usize, f64)> = None;
     for round in 0..settings.rounds {
         gradients(loss, &margins, &target.labels, &weights, max_delta_step, &mut grads);
         for (grads, margins) in grads.iter_mut().zip(&mut margins) {
-            rows.apply(grads);
-            order.iter_mut().enumerate().for_each(|(i, r)| *r = i as u32);
-            let grown = grower.grow(grads, &mut order, &mut columns);
-            for (value, rows) in grown.leaves {
-                for &r in &order[rows] {
-                    margins[r as usize] += value;
+            // Trees beside each other learn the same derivatives, each from its own rows.
+            for place in 0..parallel {
+                let last = place + 1 == parallel;
+                if !last {
+                    sampled.clear();
+                    sampled.extend_from_slice(grads);
                 }
+                let own = if last { grads.as_mut_slice() } else { sampled.as_mut_slice() };
+                rows.apply(own);
+                order.iter_mut().enumerate().for_each(|(i, r)| *r = i as u32);
+                let grown = grower.grow(own, &mut order, &mut columns)?;
+                for (value, rows) in grown.leaves {
+                    for &r in &order[rows] {
+                        margins[r as usize] += value;
+                    }
+                }
+                trees.push(grown.tree);
             }
-            trees.push(grown.tree);
         }
         if let (Some(patience), Some(rows)) = (settings.early_stopping_rounds, &validation) {
             let now = validation_loss(loss, &margins, target, rows);
@@ -110,7 +123,7 @@ pub fn boost(
         }
     }
     if let Some((round, _)) = best {
-        trees.truncate((round + 1) * groups);
+        trees.truncate((round + 1) * groups * parallel);
     }
     Ok(Boosted { trees, base_score, best, max_delta_step })
 }

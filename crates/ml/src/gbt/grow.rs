@@ -10,6 +10,7 @@ use super::options::Settings;
 use super::sampling::ColumnSampler;
 use super::split::{Bounds, Parent, Penalty, Rule, Split, Sums};
 use super::tree::Tree;
+use crate::{MlError, Stop};
 
 /// Smallest gain that counts as one.
 const MIN_GAIN: f32 = 1e-6;
@@ -36,6 +37,7 @@ pub struct Grower<'a> {
     pub data: &'a Binned,
     pub settings: &'a Settings,
     pub penalty: &'a Penalty,
+    pub stop: &'a Stop,
 }
 
 struct Active {
@@ -67,13 +69,17 @@ struct Answer {
 
 impl Grower<'_> {
     /// Grows one tree. `order` is any arrangement of all rows and is left sorted by leaf.
+    ///
+    /// # Errors
+    /// [`MlError::Stopped`].
     pub fn grow(
         &self,
         grads: &[[f32; 2]],
         order: &mut [u32],
         sampler: &mut ColumnSampler,
-    ) -> Grown {
-        let eta = self.settings.eta as f32;
+    ) -> Result<Grown, MlError> {
+        self.stop.check()?;
+        let eta = (self.settings.eta / self.settings.parallel_trees as f64) as f32;
         let tree_features = sampler.tree();
         let needed: Vec<bool> = self
             .data
@@ -93,7 +99,7 @@ impl Grower<'_> {
             if depth < self.settings.max_depth {
                 self.choose_features(&mut level, &tree_features, sampler);
                 let keep = depth + 1 < self.settings.max_depth;
-                self.evaluate(&mut level, families, &needed, grads, order, keep);
+                self.evaluate(&mut level, families, &needed, grads, order, keep)?;
             }
             let splits = self.partition(&level, order);
             let mut next = Vec::new();
@@ -127,7 +133,7 @@ impl Grower<'_> {
             }
             level = next;
         }
-        Grown { tree, leaves }
+        Ok(Grown { tree, leaves })
     }
 
     /// `outer` bounds the node's own gain, `bounds` its children's weights, as in XGBoost.
@@ -165,7 +171,7 @@ impl Grower<'_> {
         grads: &[[f32; 2]],
         order: &[u32],
         keep: bool,
-    ) {
+    ) -> Result<(), MlError> {
         families.retain(|f| {
             let divisible = |i: usize| self.penalty.divisible(level[i].parent.sums);
             divisible(f.small) || f.large.is_some_and(divisible)
@@ -193,10 +199,12 @@ impl Grower<'_> {
             let answers: Vec<Answer> = tasks
                 .into_par_iter()
                 .map(|task| {
+                    // A look per histogram: on many rows a level takes seconds.
+                    self.stop.check()?;
                     let family = &batch[task.family];
-                    self.task(task.group, task.parent_hist, family, shared, grads, order, keep)
+                    Ok(self.task(task.group, task.parent_hist, family, shared, grads, order, keep))
                 })
-                .collect();
+                .collect::<Result<_, MlError>>()?;
             for ((i, group), answer) in places.into_iter().zip(answers) {
                 let nodes = [Some(batch[i].small), batch[i].large];
                 for ((node, hist), best) in nodes.into_iter().zip(answer.hist).zip(answer.best) {
@@ -225,6 +233,7 @@ impl Grower<'_> {
                 }
             }
         }
+        Ok(())
     }
 
     #[allow(clippy::too_many_arguments)]

@@ -68,8 +68,10 @@ pub fn train(spec: &TrainSpec, rows: Rows<'_>) -> Result<GbtModel, MlError> {
         .map_err(|e| MlError::Invalid(format!("cannot start {threads} training threads: {e}")))?;
     let (data, boosted) = pool.install(|| {
         let weights = target.weighted.then_some(target.weights.as_slice());
-        let data = bins::quantise(&spec.features, &columns, weights, settings.max_bin, threads)?;
-        let boosted = boost::boost(&data, &target, loss, &objective, &settings)?;
+        let stop = &spec.stop;
+        let data =
+            bins::quantise(&spec.features, &columns, weights, settings.max_bin, threads, stop)?;
+        let boosted = boost::boost(&data, &target, loss, &objective, &settings, stop)?;
         Ok::<_, MlError>((data, boosted))
     })?;
 
@@ -87,6 +89,7 @@ pub fn train(spec: &TrainSpec, rows: Rows<'_>) -> Result<GbtModel, MlError> {
         attributes.insert("best_score".to_owned(), loss.to_string());
     }
     let n_trees = boosted.trees.len();
+    let parallel = settings.parallel_trees;
     let signature = Signature {
         task: target.task,
         target: spec.target.clone(),
@@ -95,7 +98,7 @@ pub fn train(spec: &TrainSpec, rows: Rows<'_>) -> Result<GbtModel, MlError> {
     };
     let forest = Forest {
         trees: boosted.trees,
-        tree_group: (0..n_trees).map(|i| i % n_groups).collect(),
+        tree_group: (0..n_trees).map(|i| i / parallel % n_groups).collect(),
         tree_weight: None,
         n_groups,
         base_score: boosted.base_score,
@@ -103,8 +106,10 @@ pub fn train(spec: &TrainSpec, rows: Rows<'_>) -> Result<GbtModel, MlError> {
         objective_document: document,
         num_class,
         num_target: 1,
-        num_parallel_tree: 1,
-        iteration_indptr: (0..=n_trees / n_groups).map(|i| (i * n_groups) as i64).collect(),
+        num_parallel_tree: parallel as i64,
+        iteration_indptr: (0..=n_trees / (n_groups * parallel))
+            .map(|i| (i * n_groups * parallel) as i64)
+            .collect(),
         n_features: signature.features.len(),
         feature_names: spec.features.clone(),
         feature_types: feature_types(&signature.features),

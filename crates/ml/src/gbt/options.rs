@@ -24,6 +24,7 @@ const KNOWN: &[&str] = &[
     "monotone_constraints",
     "n_estimators",
     "num_boost_round",
+    "num_parallel_tree",
     "objective",
     "random_state",
     "reg_alpha",
@@ -51,6 +52,8 @@ pub enum WantedTask {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     pub rounds: usize,
+    /// Trees per round and output, averaged: more than one makes a forest of each round.
+    pub parallel_trees: usize,
     pub eta: f64,
     pub max_depth: usize,
     pub min_child_weight: f64,
@@ -135,6 +138,7 @@ impl Settings {
         };
         Ok(Settings {
             rounds: o.count(&["n_estimators", "num_boost_round"], 100, 1, 100_000)?,
+            parallel_trees: o.count(&["num_parallel_tree"], 1, 1, 100_000)?,
             eta: o.number(
                 &["learning_rate", "eta"],
                 0.3,
@@ -325,6 +329,7 @@ mod tests {
             features: vec!["a".into(), "b".into()],
             options: options.iter().map(|(k, v)| ((*k).into(), v.clone())).collect(),
             threads: 1,
+            stop: Default::default(),
         }
     }
 

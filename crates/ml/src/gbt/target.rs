@@ -7,10 +7,14 @@ use arrow::datatypes::{DataType, Float64Type};
 
 use super::columns::{Strings, is_number, is_text, plain};
 use super::options::{Settings, WantedTask};
+use crate::encode::type_name;
 use crate::{MlError, Rows, Task, TrainSpec};
 
 /// Most classes a target may have: each costs a tree per round.
 const MAX_CLASSES: usize = 1000;
+
+/// From here on neighbouring whole numbers are one in double precision.
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// What is learned, row by row.
 #[derive(Debug)]
@@ -113,7 +117,8 @@ fn read_labels(
     }
     if !is_number(&data_type) {
         return Err(MlError::Invalid(format!(
-            "target {name} has type {data_type}; a target is a number, a boolean or text"
+            "target {name} has type {}; a target is a number, a boolean or text",
+            type_name(&data_type)
         )));
     }
     let boolean = data_type == DataType::Boolean;
@@ -139,11 +144,25 @@ fn read_labels(
             check_class_count(name, distinct.len())?;
         }
     }
+    if let Some(large) = distinct.iter().find(|v| v.abs() >= EXACT_MAX) {
+        return Err(MlError::Invalid(format!(
+            "target {name} has the value {large}, too large to tell classes apart; cast it to text"
+        )));
+    }
+    // As a cast to VARCHAR writes them.
+    let decimals = match data_type {
+        DataType::Decimal32(_, scale)
+        | DataType::Decimal64(_, scale)
+        | DataType::Decimal128(_, scale)
+        | DataType::Decimal256(_, scale) => usize::try_from(scale).ok(),
+        _ => None,
+    };
     let classes: Vec<String> = distinct
         .iter()
-        .map(|&v| match (boolean, v == 0.0) {
-            (true, true) => "false".to_owned(),
-            (true, false) => "true".to_owned(),
+        .map(|&v| match (boolean, v == 0.0, decimals) {
+            (true, true, _) => "false".to_owned(),
+            (true, false, _) => "true".to_owned(),
+            (_, _, Some(decimals)) => format!("{v:.decimals$}"),
             _ => v.to_string(),
         })
         .collect();

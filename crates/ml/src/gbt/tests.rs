@@ -18,6 +18,7 @@ fn spec(features: &[&str], options: &[(&str, OptionValue)], threads: usize) -> T
         features: features.iter().map(|f| (*f).into()).collect(),
         options: options.iter().map(|(k, v)| ((*k).into(), v.clone())).collect(),
         threads,
+        stop: Default::default(),
     }
 }
 
