@@ -4,14 +4,22 @@ import os
 
 import snowflake.connector
 
+HOST = os.environ.get("FRAZIL_HOST", "127.0.0.1")
+PORT = int(os.environ.get("FRAZIL_PORT", "8765"))
+
+
+def url():
+    """The server's address, for its endpoints."""
+    return f"http://{HOST}:{PORT}"
+
 
 def connect(database):
     connection = snowflake.connector.connect(
         user=os.environ.get("FRAZIL_USER", "admin"),
         password=os.environ["FRAZIL_PASSWORD"],
         account="frazil",
-        host=os.environ.get("FRAZIL_HOST", "127.0.0.1"),
-        port=int(os.environ.get("FRAZIL_PORT", "8765")),
+        host=HOST,
+        port=PORT,
         protocol="http",
         session_parameters={"TIMEZONE": "UTC"},
     )

@@ -30,10 +30,14 @@ def main():
             f"SELECT {number} AS fold, rating, "
             f"fold_{number}!PREDICT(user_id, movie_id) AS estimate FROM rating WHERE {fold} = {number}"
         )
+    cursor.execute(f"CREATE OR REPLACE TABLE estimated AS {' UNION ALL '.join(parts)}")
+    errors = (
+        "COUNT(*) AS ratings, ROUND(SQRT(AVG(SQUARE(rating - estimate))), 4) AS rmse, "
+        "ROUND(AVG(ABS(rating - estimate)), 4) AS mae FROM estimated"
+    )
     cursor.execute(
-        "SELECT fold, COUNT(*) AS ratings, ROUND(SQRT(AVG(SQUARE(rating - estimate))), 4) AS rmse, "
-        f"ROUND(AVG(ABS(rating - estimate)), 4) AS mae FROM ({' UNION ALL '.join(parts)}) "
-        "GROUP BY fold ORDER BY fold"
+        f"SELECT fold::VARCHAR AS fold, {errors} GROUP BY fold "
+        f"UNION ALL SELECT 'all', {errors} ORDER BY fold"
     )
     show(cursor, "Five folds")
 
@@ -53,6 +57,11 @@ def main():
         "ON m.movie_id = f.value:item::NUMBER WHERE r.user_id = 1 ORDER BY score DESC, m.title"
     )
     show(cursor, "Ten films for user 1")
+    cursor.execute(
+        "SELECT COUNT(*) AS users, MIN(ARRAY_SIZE(films)) AS fewest, MAX(ARRAY_SIZE(films)) AS most "
+        "FROM recommendation"
+    )
+    show(cursor, "Recommended")
     connection.close()
 
 

@@ -13,10 +13,10 @@ def binary():
     return os.environ.get("FRAZIL_BIN") or str(ROOT / "target/debug/frazil")
 
 
-def sql(data_dir, text, fails=False):
-    """Runs statements; gives the rows of the last result as dictionaries of text."""
+def sql(data_dir, text, fails=False, more=()):
+    """Runs statements; gives what is printed, or the error. `more` are further arguments."""
     done = subprocess.run(
-        [binary(), "sql", "--data-dir", str(data_dir), "--format", "csv", "-f", "-"],
+        [binary(), "sql", "--data-dir", str(data_dir), "--format", "csv", "-f", "-", *more],
         input=text,
         text=True,
         capture_output=True,

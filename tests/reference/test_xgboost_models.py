@@ -97,26 +97,48 @@ def test_our_models_predict_the_same_in_xgboost(tmp_path):
     assert np.max(np.abs(ours - theirs)) <= 1e-6 * max(1.0, np.max(np.abs(theirs)))
 
 
-def test_retraining_at_the_stored_snapshot_gives_the_same_file(tmp_path):
+TRAININGS = {
+    "boosting": "USING GBT TARGET y FEATURES (a, b, g) OPTIONS (n_estimators => 10, subsample => 0.8, seed => 1)",
+    "classes": "USING GBT TARGET g FEATURES (a, b, c) OPTIONS (n_estimators => 5)",
+    "linear": "USING LINEAR TARGET y FEATURES (a, b, g)",
+    "logistic": "USING LOGISTIC TARGET g FEATURES (a, b, c)",
+    "factors": "USING SVD TARGET y FEATURES (g, c) OPTIONS (n_factors => 8, seed => 3)",
+}
+
+
+def model_files(directory):
+    return {path.name for path in (directory / "models").rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("training", TRAININGS)
+def test_retraining_at_the_stored_snapshot_gives_the_same_file(tmp_path, training):
     directory = tmp_path / "lake"
-    upload(directory, frame(3000, 4), tmp_path, "train")
-    train = (
-        "USING GBT TARGET y FEATURES (a, b, c) OPTIONS (n_estimators => 10, seed => 1) "
-        "AS SELECT a, b, c, y FROM train"
-    )
-    sql(directory, f"USE SCHEMA t.public; CREATE MODEL m {train};")
-    _, found = query(directory, "SELECT model_version_name, snapshot_id FROM information_schema.model_versions")
-    snapshot = found[0][1]
+    data = frame(6000, 4)
+    upload(directory, data.assign(C=data["C"].fillna(-1)), tmp_path, "train")
+    rows = "AS SELECT a, b, c, y, 'g' || MOD(c, 3)::INT AS g FROM train"
+    train = f"{TRAININGS[training]} {rows}"
+    sql(directory, f"USE SCHEMA t.public; CREATE MODEL m {train};", more=["--threads", "2"])
+    _, found = query(directory, "SELECT snapshot_id FROM information_schema.model_versions")
+    snapshot = found[0][0]
+    first = model_files(directory)
+    assert len(first) == 1
     sql(
         directory,
-        "USE SCHEMA t.public; DELETE FROM train WHERE b > 3; UPDATE train SET y = y + 1 WHERE b < -3; "
-        f"CREATE MODEL again {train} AT (VERSION => {snapshot});",
+        "USE SCHEMA t.public; DELETE FROM train WHERE b > 3; UPDATE train SET y = y + 1 WHERE b < -3;"
+        "INSERT INTO train SELECT a, b, c, y, k FROM train WHERE c = 7;",
     )
-    files = [path for path in (pathlib.Path(directory) / "models").rglob("*") if path.is_file()]
-    # Files are named by their digest: the same bytes are one file.
-    assert len(files) == 1
-    sql(directory, f"USE SCHEMA t.public; CREATE MODEL other {train};")
-    assert len([p for p in (pathlib.Path(directory) / "models").rglob("*") if p.is_file()]) == 2
+    for threads in "1", "2":
+        again = f"CREATE OR REPLACE MODEL again {train} AT (VERSION => {snapshot});"
+        sql(directory, f"USE SCHEMA t.public; {again}", more=["--threads", threads])
+        # Files are named by their digest: the same bytes are one file.
+        assert model_files(directory) == first, f"{threads} threads"
+    # The rows as they are now give another model, the same with one and two threads.
+    later = []
+    for threads in "1", "2":
+        other = f"CREATE OR REPLACE MODEL other {train};"
+        sql(directory, f"USE SCHEMA t.public; {other}", more=["--threads", threads])
+        later.append(model_files(directory) - first)
+    assert len(later[0]) == 1 and later[0] == later[1]
 
 
 def test_broken_files_and_wrong_formats_are_clear_errors(tmp_path):
@@ -130,3 +152,50 @@ def test_broken_files_and_wrong_formats_are_clear_errors(tmp_path):
     assert "ONNX" in message
     message = sql(directory, "USE SCHEMA t.public; CREATE MODEL m FROM @files/none.json FORMAT = XGBOOST;", fails=True)
     assert "none.json" in message
+    for name, content, words in [
+        ("empty.json", b"", "empty"),
+        ("foreign.json", b'{"a": [1, 2]}', "XGBoost"),
+        ("picture.json", b"\x89PNG\r\n\x1a\n" + bytes(100), "XGBoost"),
+        ("pickle.json", b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00}\x94.", "XGBoost"),
+        ("zip.json.gz", b"\x1f\x8b no gzip at all", "gzip"),
+    ]:
+        (tmp_path / name).write_bytes(content)
+        message = sql(
+            directory,
+            f"USE SCHEMA t.public; PUT 'file://{tmp_path / name}' @files AUTO_COMPRESS = FALSE; "
+            f"CREATE MODEL m FROM @files/{name} FORMAT = XGBOOST;",
+            fails=True,
+        )
+        assert words in message and "internal" not in message.lower(), (name, message)
+
+
+def test_classes_of_an_imported_model_have_their_types(tmp_path):
+    directory = tmp_path / "lake"
+    data = frame(500, 5)
+    features = ["A", "B", "C"]
+    booster = xgboost.train(
+        {"objective": "binary:logistic"}, xgboost.DMatrix(data[features], data["Y"] > 0), 3
+    )
+    booster.save_model(tmp_path / "model.json")
+    sql(directory, f"{PREPARE} PUT 'file://{tmp_path}/model.json' @files AUTO_COMPRESS = FALSE;")
+    for classes, kind, answer in [
+        ("", "NUMBER(38,0)", "1"),
+        ("CLASSES (10, 20)", "NUMBER(38,0)", "20"),
+        ("CLASSES (FALSE, TRUE)", "BOOLEAN", "true"),
+        ("CLASSES ('no', 'yes')", "VARCHAR", "yes"),
+    ]:
+        sql(directory, f"USE SCHEMA t.public; CREATE OR REPLACE MODEL m FROM @files/model.json FORMAT = XGBOOST {classes};")
+        _, rows = query(directory, "SELECT m!PREDICT(5, -5, 40), SYSTEM$TYPEOF(m!PREDICT(5, -5, 40))")
+        assert rows[0][0].lower() == answer and rows[0][1].startswith(kind), (classes, rows)
+    for clause, words in [
+        ("FEATURES (a VARCHAR, b, c)", "Feature A is declared VARCHAR"),
+        ("FEATURES (a, b)", "3 features, 2 names"),
+        ("CLASSES ('a', 'b', 'c')", "2 classes, 3 labels"),
+        ("TARGET y", "TARGET"),
+    ]:
+        message = sql(
+            directory,
+            f"USE SCHEMA t.public; CREATE OR REPLACE MODEL m FROM @files/model.json FORMAT = XGBOOST {clause};",
+            fails=True,
+        )
+        assert words in message, message

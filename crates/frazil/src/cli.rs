@@ -90,6 +90,9 @@ pub struct Sql {
     /// Memory all statements may use together, such as 4GiB or 512MB.
     #[arg(long, value_parser = parse_bytes, conflicts_with = "connect")]
     pub memory_limit: Option<usize>,
+    /// Threads for queries and training; all cores if not given.
+    #[arg(long, conflicts_with = "connect")]
+    pub threads: Option<usize>,
 }
 
 #[derive(Debug, Args)]

@@ -1,11 +1,11 @@
 //! A small client of the server's Snowflake door, for `frazil sql --connect`.
 
-use frazil_common::{Code, UserError};
+use frazil_common::{Code, Position, UserError};
 use serde_json::{Value, json};
 
 use crate::cli::{Format, Sql};
-use crate::commands::CommandError;
-use crate::display::render_rows;
+use crate::commands::{CommandError, place_text};
+use crate::display::{render_rows, terminal_width};
 
 /// A session at a server.
 pub struct RemoteSession {
@@ -86,25 +86,34 @@ impl RemoteSession {
         }
         let message = reply["message"].as_str().unwrap_or("unknown error");
         let data = &reply["data"];
-        let place = match (data["line"].as_u64(), data["pos"].as_u64()) {
-            (Some(line), Some(column)) if line > 0 => {
-                format!("error line {line} at position {column}\n")
-            }
-            _ => String::new(),
+        // The wire counts columns from 0.
+        let position = match (data["line"].as_u64(), data["pos"].as_u64()) {
+            (Some(line), Some(column)) if line > 0 => Some(Position { line, column: column + 1 }),
+            _ => None,
         };
-        let place = if message.contains(place.trim_end()) { String::new() } else { place };
+        let place = position
+            .map(place_text)
+            .filter(|place| !message.contains(place))
+            .map_or_else(String::new, |place| format!("{place}\n"));
         let code = reply["code"].as_str().unwrap_or_default();
         let state = data["sqlState"].as_str().unwrap_or_default();
-        Err(CommandError::Message(format!("{code} ({state}): {place}{message}")))
+        Err(CommandError::Remote { text: format!("{code} ({state}): {place}{message}"), position })
     }
 
     /// Runs one statement and gives its rows in the asked format.
     pub async fn run(&self, text: &str, format: Format) -> Result<String, CommandError> {
         let id = frazil_engine::new_query_id();
         let path = format!("/queries/v1/query-request?requestId={id}");
+        let aborted = json!({"sqlText": text, "requestId": id.to_string()});
         let body = json!({"sqlText": text, "asyncExec": false, "sequenceId": 1,
             "parameters": {"QUERY_RESULT_FORMAT": "JSON", "PYTHON_CONNECTOR_QUERY_RESULT_FORMAT": "JSON"}});
-        let data = self.post(&path, body).await?;
+        let data = tokio::select! {
+            data = self.post(&path, body) => data?,
+            _ = tokio::signal::ctrl_c() => {
+                self.post(&format!("/queries/v1/abort-request?requestId={id}"), aborted).await?;
+                return Err(CommandError::Message("canceled".to_string()));
+            }
+        };
         if data.get("command").is_some() {
             return Err(UserError::new(
                 Code::Unsupported,
@@ -141,7 +150,7 @@ impl RemoteSession {
             })
             .collect();
         let total = texts.len() as u64;
-        Ok(render_rows(&names, &bare, &texts, total, format))
+        Ok(render_rows(&names, &bare, &texts, total, format, terminal_width()))
     }
 
     pub async fn close(self) -> Result<(), CommandError> {

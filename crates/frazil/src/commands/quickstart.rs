@@ -1,7 +1,6 @@
 //! `frazil quickstart`: load, look, features, train, evaluate, register, score, serve, watch,
 //! retrain, on the flights of New York City in 2013.
 
-use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,24 +8,26 @@ use std::time::{Duration, Instant};
 use frazil_engine::{
     Credential, Engine, EngineSettings, LoginRequest, Session, StatementRequest, StoredResult,
 };
-use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::cli::{Format, Quickstart};
-use crate::commands::{CommandError, io};
-use crate::display::{render_rows, text_rows};
-use crate::quickstart::report::{Section, page};
+use crate::commands::{CommandError, io, spinner};
+use crate::display::{render_rows, terminal_width, text_rows};
+use crate::quickstart::report::{Figure, Section, page};
 use crate::quickstart::steps::{self, Plot, Step};
 
 /// Rows of an answer that are printed.
 const ROWS_PRINTED: usize = 20;
+/// Characters in a line where the output is no terminal.
+const LINE: usize = 140;
 const FILES: [&str; 2] = ["nyc_flights_2013.parquet", "nyc_weather_2013.parquet"];
 
 struct Runner {
     engine: Arc<Engine>,
     session: Arc<Session>,
     sections: Vec<Section>,
+    figures: Vec<Figure>,
 }
 
 pub async fn run(arguments: Quickstart) -> Result<(), CommandError> {
@@ -49,8 +50,8 @@ pub async fn run(arguments: Quickstart) -> Result<(), CommandError> {
     {
         eprintln!("warning: {} was not removed: {error}", temporary.display());
     }
-    let sections = result?;
-    std::fs::write(&arguments.report, page(&sections))
+    let (figures, sections) = result?;
+    std::fs::write(&arguments.report, page(&figures, &sections))
         .map_err(io(format!("cannot write {}", arguments.report.display())))?;
     println!(
         "Done in {:.0} seconds. The report is {}.",
@@ -63,7 +64,10 @@ pub async fn run(arguments: Quickstart) -> Result<(), CommandError> {
     Ok(())
 }
 
-async fn whole_job(arguments: &Quickstart, data_dir: &Path) -> Result<Vec<Section>, CommandError> {
+async fn whole_job(
+    arguments: &Quickstart,
+    data_dir: &Path,
+) -> Result<(Vec<Figure>, Vec<Section>), CommandError> {
     let mut settings = EngineSettings::new(data_dir);
     settings.bootstrap_password = std::env::var("FRAZIL_BOOTSTRAP_PASSWORD").ok();
     let (engine, generated) = Engine::open(settings).await?;
@@ -84,54 +88,80 @@ async fn whole_job(arguments: &Quickstart, data_dir: &Path) -> Result<Vec<Sectio
             client: concat!("frazil quickstart ", env!("CARGO_PKG_VERSION")).to_string(),
         })
         .await?;
-    let mut runner =
-        Runner { engine: engine.clone(), session: login.session, sections: Vec::new() };
+    let mut runner = Runner {
+        engine: engine.clone(),
+        session: login.session,
+        sections: Vec::new(),
+        figures: Vec::new(),
+    };
     let result = runner.job(&arguments.input).await;
     engine.close_session(&runner.session).await?;
     engine.shutdown().await;
     result?;
-    Ok(runner.sections)
+    Ok((runner.figures, runner.sections))
 }
 
 impl Runner {
     async fn job(&mut self, input: &Path) -> Result<(), CommandError> {
-        for step in steps::PREPARE {
-            self.step(step).await?;
-        }
+        self.steps(steps::PREPARE).await?;
         let input = input.canonicalize().map_err(io(format!("cannot read {}", input.display())))?;
         for file in FILES {
             let path = input.join(file);
             let sql = format!("PUT 'file://{}' @raw OVERWRITE = TRUE", path.display());
             // The report names the file alone: it may be read on another machine.
             let shown = format!("PUT 'file://…/{file}' @raw OVERWRITE = TRUE");
-            self.statement("", "", &sql, &shown, Plot::None).await?;
+            self.statement("", "", &sql, &shown, None).await?;
         }
         let flights = self.step(&steps::INFER_FLIGHTS).await?;
         required(&flights, FILES[0], steps::FLIGHT_COLUMNS)?;
         let weather = self.step(&steps::INFER_WEATHER).await?;
         required(&weather, FILES[1], steps::WEATHER_COLUMNS)?;
-        for step in steps::BUILD {
-            self.step(step).await?;
-        }
+        self.steps(steps::LOAD).await?;
+        self.step(&steps::TOTAL).await?;
+        self.figure("flights", "FLIGHTS", "");
+        self.figure("of them late", "LATE_PERCENT", " %");
+        self.steps(steps::LOOK).await?;
+        self.steps(steps::FEATURES).await?;
+        self.steps(steps::TRAIN).await?;
+        self.step(&steps::MEASURED).await?;
+        self.figure("AUC on the rows held out", "AUC", "");
+        self.steps(steps::SCORE).await?;
         self.step(&steps::CREATE_ENDPOINT).await?;
-        let rows = self.step(&steps::ONE_ROW).await?;
+        let rows = self.step(&steps::SIX_ROWS).await?;
         self.call_endpoint(&rows).await?;
         self.step(&steps::DRIFT).await?;
-        let mut compared = Vec::new();
-        for step in steps::RETRAIN {
-            compared = self.step(step).await?.rows;
-        }
-        let losses: Vec<f64> =
-            compared.iter().filter_map(|row| row.get(2)?.as_deref()?.parse().ok()).collect();
-        if let [champion, challenger] = losses.as_slice() {
-            if challenger < champion {
-                self.step(&steps::PROMOTE).await?;
-                self.call_endpoint(&rows).await?;
-            } else {
-                println!("The champion stays: its log loss is not higher.\n");
-            }
+        self.step(&steps::RETRAIN).await?;
+        self.step(&steps::MEASURED).await?;
+        self.step(&steps::DUEL).await?;
+        self.step(&steps::BY_MONTH).await?;
+        self.step(&steps::VERDICT).await?;
+        self.figure("log loss without a model", "NO_MODEL", "");
+        self.figure("log loss of the champion", "CHAMPION", "");
+        self.figure("log loss of the challenger", "CHALLENGER", "");
+        let wins = self.sections.last().and_then(|last| last.cell(0, "CHALLENGER_WINS"));
+        if wins.is_some_and(|wins| wins.eq_ignore_ascii_case("true")) {
+            self.step(&steps::PROMOTE).await?;
+            let rows = self.step(&steps::SIX_ROWS).await?;
+            self.call_endpoint(&rows).await?;
+        } else {
+            println!("The champion stays: the challenger's log loss is not lower.\n");
         }
         Ok(())
+    }
+
+    async fn steps(&mut self, steps: &[Step]) -> Result<(), CommandError> {
+        for step in steps {
+            self.step(step).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts a cell of the last answer at the top of the report.
+    fn figure(&mut self, label: &'static str, column: &str, unit: &str) {
+        let Some(section) = self.sections.len().checked_sub(1) else { return };
+        if let Some(value) = self.sections[section].cell(0, column) {
+            self.figures.push(Figure { label, value: format!("{value}{unit}"), section });
+        }
     }
 
     async fn step(&mut self, step: &Step) -> Result<Answer, CommandError> {
@@ -145,7 +175,7 @@ impl Runner {
         text: &str,
         sql: &str,
         shown: &str,
-        plot: Plot,
+        plot: Option<Plot>,
     ) -> Result<Answer, CommandError> {
         if !title.is_empty() {
             println!("── {title} ──");
@@ -154,30 +184,30 @@ impl Runner {
             println!("{text}");
         }
         println!("{shown};");
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new_spinner().with_message("running");
-            bar.enable_steady_tick(Duration::from_millis(120));
-            bar
-        });
+        let bar = spinner();
         let started = Instant::now();
         let result = self.session.execute(StatementRequest::new(sql)).await;
-        if let Some(bar) = bar {
-            bar.finish_and_clear();
-        }
+        bar.finish_and_clear();
         let mut result = result?;
         if let Some(transfer) = result.transfer.clone() {
             result = self.engine.transfer_local(&result, &transfer).await?;
         }
         let answer = Answer::of(&result)?;
-        answer.print(started.elapsed());
-        self.sections.push(Section {
+        let section = Section {
             title: title.to_string(),
             text: text.to_string(),
             sql: shown.to_string(),
             columns: answer.columns.clone(),
             rows: answer.rows.clone(),
             plot,
-        });
+        };
+        match section.status() {
+            Some(status) => {
+                println!("→ {status} ({:.2} s)\n", started.elapsed().as_secs_f64());
+            }
+            None => answer.print(started.elapsed()),
+        }
+        self.sections.push(section);
         Ok(answer)
     }
 
@@ -252,20 +282,31 @@ impl Runner {
         println!("POST /endpoints/delay/invocations\n{reply}\n");
         let reply: Value = serde_json::from_str(&reply)
             .map_err(|error| CommandError::Message(format!("the reply is no JSON: {error}")))?;
-        let predictions = reply["predictions"].as_array().cloned().unwrap_or_default();
+        let predictions: Vec<Option<String>> = reply["predictions"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|value| (!value.is_null()).then(|| value.to_string()))
+            .collect();
+        let of_sql: Vec<Option<String>> = rows
+            .rows
+            .iter()
+            .map(|row| row.last().cloned().flatten().map(|value| value.to_lowercase()))
+            .collect();
+        if predictions != of_sql {
+            return Err(CommandError::Message(format!(
+                "the endpoint answers {predictions:?} where SQL answers {of_sql:?}"
+            )));
+        }
+        let version = reply["version"].as_str().unwrap_or_default().to_string();
+        println!("The same as SQL's, from version {version}.\n");
         self.sections.push(Section {
             title: String::new(),
-            text: format!(
-                "The reply of version {}.",
-                reply["version"].as_str().unwrap_or_default()
-            ),
+            text: "The rows sent as JSON; the reply is the same as SQL's.".to_string(),
             sql: "POST /endpoints/delay/invocations".to_string(),
-            columns: vec![("prediction".to_string(), false)],
-            rows: predictions
-                .iter()
-                .map(|value| vec![Some(value.as_str().map_or(value.to_string(), str::to_string))])
-                .collect(),
-            plot: Plot::None,
+            columns: vec![("VERSION".to_string(), false), ("PREDICTION".to_string(), false)],
+            rows: predictions.into_iter().map(|value| vec![Some(version.clone()), value]).collect(),
+            plot: None,
         });
         Ok(())
     }
@@ -290,7 +331,14 @@ impl Answer {
     fn print(&self, elapsed: Duration) {
         let shown = &self.rows[..self.rows.len().min(ROWS_PRINTED)];
         let bare = vec![false; self.columns.len()];
-        let text = render_rows(&self.columns, &bare, shown, self.rows.len() as u64, Format::Table);
+        let text = render_rows(
+            &self.columns,
+            &bare,
+            shown,
+            self.rows.len() as u64,
+            Format::Table,
+            Some(terminal_width().unwrap_or(LINE)),
+        );
         println!("{} in {:.2} s\n", text.trim_end(), elapsed.as_secs_f64());
     }
 }

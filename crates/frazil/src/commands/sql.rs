@@ -1,9 +1,9 @@
 //! `frazil sql`: statements from the command line, a file, standard input or a prompt.
 
-use std::io::{IsTerminal, Read};
+use std::io::{IsTerminal, Read, Write};
 use std::sync::Arc;
 
-use frazil_common::UserError;
+use frazil_common::Position;
 use frazil_engine::{Credential, Engine, EngineSettings, LoginRequest, Session, StatementRequest};
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
@@ -14,7 +14,7 @@ use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Config, Editor, Helper};
 
 use crate::cli::{Format, Sql};
-use crate::commands::{CommandError, io};
+use crate::commands::{CommandError, io, spinner};
 use crate::display::render;
 use crate::remote::RemoteSession;
 
@@ -38,6 +38,7 @@ impl Target {
         let data_dir = arguments.data_dir.clone().unwrap_or_default();
         let mut settings = EngineSettings::new(data_dir);
         settings.memory_limit = arguments.memory_limit;
+        settings.threads = arguments.threads;
         settings.bootstrap_password = std::env::var("FRAZIL_BOOTSTRAP_PASSWORD").ok();
         let (engine, generated) = Engine::open(settings).await?;
         if let Some(generated) = generated {
@@ -138,27 +139,46 @@ async fn run_statements(target: &mut Target, arguments: &Sql) -> Result<(), Comm
             text
         }
     };
-    // One statement at a time, so that what ran before an error is shown.
-    for statement in frazil_engine::split_statements(&text).map_err(CommandError::User)? {
-        let output =
-            target.run(&statement.text, arguments.format).await.map_err(|error| match error {
-                CommandError::User(error) => CommandError::User(moved(error, &statement)),
-                other => other,
-            })?;
-        print!("{output}");
+    run_text(target, &text, arguments.format).await
+}
+
+/// Runs a text's statements one at a time, so that what ran before an error is shown.
+async fn run_text(target: &mut Target, text: &str, format: Format) -> Result<(), CommandError> {
+    for statement in frazil_engine::split_statements(text).map_err(CommandError::User)? {
+        let bar = spinner();
+        let output = target.run(&statement.text, format).await;
+        bar.finish_and_clear();
+        let output = output.map_err(|error| {
+            let error = error.moved(statement.line, statement.column);
+            let pointed = error.position().map(|at| pointed(text, at)).unwrap_or_default();
+            CommandError::Message(format!("{error}{pointed}"))
+        })?;
+        print(&output)?;
     }
     Ok(())
 }
 
-/// An error's position in the whole text rather than in its statement.
-fn moved(mut error: UserError, statement: &frazil_engine::SplitStatement) -> UserError {
-    if let Some(position) = &mut error.position {
-        if position.line == 1 {
-            position.column += statement.column - 1;
+/// Writes to standard output. A reader that has seen enough, as `head` has, is no error.
+fn print(text: &str) -> Result<(), CommandError> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            std::process::exit(0);
         }
-        position.line += statement.line - 1;
+        other => other.map_err(io("cannot write the answer")),
     }
-    error
+}
+
+/// The line an error is in, with a mark below the place.
+fn pointed(text: &str, at: Position) -> String {
+    let line = at.line.checked_sub(1).and_then(|line| text.lines().nth(line as usize));
+    let Some(line) = line else { return String::new() };
+    let before: String = line
+        .chars()
+        .take(at.column.saturating_sub(1) as usize)
+        .map(|character| if character == '\t' { '\t' } else { ' ' })
+        .collect();
+    format!("\n  {line}\n  {before}^")
 }
 
 /// Reads a statement until its semicolon.
@@ -178,26 +198,52 @@ impl Hinter for Statements {
 
 impl Validator for Statements {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        let text = context.input().trim_end();
-        let command = text.starts_with('\\') || text.is_empty();
-        let complete = command || text.ends_with(';') && balanced(text);
+        let text = context.input();
+        let complete = command(text).is_some() || text.trim().is_empty() || is_complete(text);
         Ok(if complete { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
     }
 }
 
-/// Whether quotes and dollar quotes are closed.
-fn balanced(text: &str) -> bool {
-    let single = text.matches('\'').count().is_multiple_of(2);
-    let double = text.matches('"').count().is_multiple_of(2);
-    let dollar = text.matches("$$").count().is_multiple_of(2);
-    single && double && dollar
+/// Whether the last statement has its semicolon: another word would be a statement of its own.
+fn is_complete(text: &str) -> bool {
+    let next = "x";
+    frazil_engine::split_statements(&format!("{text}\n{next}"))
+        .is_ok_and(|found| found.last().is_some_and(|last| last.text == next))
 }
+
+/// What is no SQL at the prompt.
+#[derive(Debug, PartialEq, Eq)]
+enum PromptCommand {
+    Leave,
+    Help,
+}
+
+fn command(text: &str) -> Option<PromptCommand> {
+    match text.trim().trim_end_matches(';').trim_end().to_ascii_lowercase().as_str() {
+        "\\q" | "\\quit" | "exit" | "quit" => Some(PromptCommand::Leave),
+        "\\?" | "\\h" | "\\help" | "help" => Some(PromptCommand::Help),
+        _ => None,
+    }
+}
+
+/// Whether a statement holds a secret that must not be kept in a file.
+fn is_secret(text: &str) -> bool {
+    let upper = text.to_uppercase();
+    ["PASSWORD", "SECRET", "TOKEN"].iter().any(|word| upper.contains(word))
+}
+
+const HELP: &str = "\
+Statements end with ';' and may span lines. Several may stand in one line.
+  arrow up, down   earlier statements      Ctrl-R  search them
+  Ctrl-C           leave a line, or cancel a running statement
+  \\q, Ctrl-D       leave
+";
 
 async fn prompt(target: &mut Target, format: Format) -> Result<(), CommandError> {
     let failed =
         |error: ReadlineError| CommandError::Message(format!("the prompt failed: {error}"));
     let mut editor: Editor<Statements, FileHistory> =
-        Editor::with_config(Config::builder().auto_add_history(true).build()).map_err(failed)?;
+        Editor::with_config(Config::builder().auto_add_history(false).build()).map_err(failed)?;
     editor.set_helper(Some(Statements));
     let history =
         std::env::var_os("HOME").map(|home| std::path::PathBuf::from(home).join(".frazil_history"));
@@ -205,21 +251,30 @@ async fn prompt(target: &mut Target, format: Format) -> Result<(), CommandError>
         // There is no history before the first use.
         let _ = editor.load_history(path);
     }
-    println!("Statements end with ';'. \\q leaves.");
+    println!("Statements end with ';'. \\? helps, \\q leaves.");
     loop {
         let line = tokio::task::block_in_place(|| editor.readline("frazil> "));
         match line {
             Ok(text) => {
-                let text = text.trim();
-                if ["\\q", "\\quit", "exit;", "quit;"].contains(&text) {
-                    break;
+                match command(&text) {
+                    Some(PromptCommand::Leave) => break,
+                    Some(PromptCommand::Help) => {
+                        print(HELP)?;
+                        continue;
+                    }
+                    None if text.trim().is_empty() => continue,
+                    None => {}
                 }
-                if text.is_empty() {
-                    continue;
+                if !is_secret(&text) {
+                    editor.add_history_entry(text.trim()).map_err(failed)?;
+                    if let Some(path) = &history
+                        && let Err(error) = editor.save_history(path)
+                    {
+                        eprintln!("warning: the history was not kept: {error}");
+                    }
                 }
-                match target.run(text, format).await {
-                    Ok(output) => print!("{output}"),
-                    Err(error) => eprintln!("error: {error}"),
+                if let Err(error) = run_text(target, &text, format).await {
+                    eprintln!("error: {error}");
                 }
             }
             Err(ReadlineError::Interrupted) => {}
@@ -227,10 +282,46 @@ async fn prompt(target: &mut Target, format: Format) -> Result<(), CommandError>
             Err(error) => return Err(failed(error)),
         }
     }
-    if let Some(path) = &history
-        && let Err(error) = editor.save_history(path)
-    {
-        eprintln!("warning: the history was not kept: {error}");
-    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_ends_at_its_own_semicolon() {
+        for text in [
+            "select 1;",
+            "select ';';",
+            "select 1; -- done",
+            "select $$a;b$$;\n",
+            "select 1; select 2;",
+        ] {
+            assert!(is_complete(text), "{text}");
+        }
+        for text in
+            ["select 1", "select 1 -- ;", "select ';", "select $$;", "/* ;", "select 1; select 2"]
+        {
+            assert!(!is_complete(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn words_of_the_prompt_are_no_sql() {
+        assert_eq!(command(" EXIT; "), Some(PromptCommand::Leave));
+        assert_eq!(command("\\?"), Some(PromptCommand::Help));
+        assert_eq!(command("select 'quit';"), None);
+        assert!(is_secret("alter user u set password = 'x';") && !is_secret("select 1;"));
+    }
+
+    #[test]
+    fn errors_point_at_their_place() {
+        let text = "select 1;\n\tselect nope";
+        assert_eq!(
+            pointed(text, Position { line: 2, column: 9 }),
+            "\n  \tselect nope\n  \t       ^"
+        );
+        assert_eq!(pointed(text, Position { line: 9, column: 1 }), "");
+    }
 }

@@ -1,4 +1,5 @@
-//! The whole job on real data: statements, their answers, and a report.
+//! The quickstart's statements and its report.
 
+pub mod chart;
 pub mod report;
 pub mod steps;

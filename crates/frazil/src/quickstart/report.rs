@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::quickstart::chart::{chart, escape};
 use crate::quickstart::steps::Plot;
 
 /// One executed statement, as the report shows it.
@@ -11,52 +12,139 @@ pub struct Section {
     pub sql: String,
     pub columns: Vec<(String, bool)>,
     pub rows: Vec<Vec<Option<String>>>,
-    pub plot: Plot,
+    pub plot: Option<Plot>,
 }
 
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;\
-padding:0 1rem;color:#1b2733}h1{font-size:1.8rem}h2{margin-top:2.5rem;border-top:1px solid #d7dee5;\
-padding-top:1.2rem}pre{background:#f3f6f9;padding:.8rem;overflow-x:auto;font-size:.85rem}\
-table{border-collapse:collapse;font-size:.85rem;display:block;overflow-x:auto}\
-th,td{padding:.25rem .7rem;border-bottom:1px solid #e3e9ee;text-align:left;white-space:nowrap}\
-.n{text-align:right;font-variant-numeric:tabular-nums}svg{max-width:100%;height:auto}";
-const COLORS: [&str; 8] =
-    ["#2f6f9f", "#c8553d", "#5b8e55", "#8b6fb0", "#c79a2b", "#3a9a94", "#a34d76", "#6b7785"];
+impl Section {
+    /// The answer of a statement that only says what it did.
+    pub fn status(&self) -> Option<&str> {
+        let [(name, _)] = self.columns.as_slice() else { return None };
+        let [row] = self.rows.as_slice() else { return None };
+        (name == "status").then_some(row.first()?.as_deref()).flatten()
+    }
+
+    /// The value of a column in a row.
+    pub fn cell(&self, row: usize, column: &str) -> Option<&str> {
+        let place = self.columns.iter().position(|(name, _)| name == column)?;
+        self.rows.get(row)?.get(place)?.as_deref()
+    }
+}
+
+/// A figure at the top: a cell of a statement's answer.
+pub struct Figure {
+    pub label: &'static str,
+    pub value: String,
+    /// Place of the statement in the page.
+    pub section: usize,
+}
+
+const STYLE: &str = "\
+:root{color-scheme:light dark;--ink:#1b2733;--soft:#5c6b7a;--paper:#fff;--panel:#f5f7fa;\
+--line:#dfe5eb;--c0:#2f6f9f;--c1:#d1603d;--c2:#4e8f5a;--c3:#8a63b5;--c4:#b98a16;--c5:#2f938c;\
+--c6:#b0497d;--c7:#6b7785}\
+@media(prefers-color-scheme:dark){:root{--ink:#e3e9ef;--soft:#9fb0c0;--paper:#12181f;\
+--panel:#1b242e;--line:#2d3a47;--c0:#6db1e0;--c1:#f08f6d;--c2:#86c793;--c3:#bd9ce3;--c4:#e0bb5c;\
+--c5:#6fcdc5;--c6:#e58bb6;--c7:#a5b1bd}}\
+body{font:16px/1.55 system-ui,'Segoe UI','DejaVu Sans',sans-serif;max-width:50rem;margin:2.5rem auto 4rem;\
+padding:0 1.2rem;color:var(--ink);background:var(--paper)}\
+h1{font-size:1.9rem;line-height:1.2;margin:0 0 .4rem}\
+h2{font-size:1.3rem;margin:2.8rem 0 .3rem;border-top:1px solid var(--line);padding-top:1.4rem}\
+p{margin:.4rem 0 .8rem}.lead{color:var(--soft)}\
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(13rem,1fr));gap:.7rem;margin:1.4rem 0}\
+.figures a{background:var(--panel);border:1px solid var(--line);border-radius:8px;\
+padding:.7rem .9rem;color:inherit;text-decoration:none}\
+.figures b{display:block;font-size:1.5rem;font-variant-numeric:tabular-nums}\
+.figures span{color:var(--soft);font-size:.82rem}\
+nav{font-size:.9rem;color:var(--soft)}nav a{color:var(--c0);margin-right:.9rem;white-space:nowrap}\
+details{margin:.9rem 0 .5rem;background:var(--panel);border:1px solid var(--line);border-radius:8px}\
+summary{cursor:pointer;padding:.45rem .8rem;font-size:.82rem;color:var(--soft)}\
+pre{margin:0;padding:.1rem .9rem .8rem;overflow-x:auto;font:.82rem/1.45 ui-monospace,'DejaVu Sans Mono',monospace}\
+figure{margin:1.2rem 0}svg{display:block;width:100%;height:auto;font:12px system-ui,'DejaVu Sans',sans-serif}\
+svg .t{font-size:16px;font-weight:600;fill:var(--ink)}svg .a,svg .l{fill:var(--soft);font-size:12px}\
+svg .m{fill:var(--soft)}svg .v{fill:var(--ink);font-size:11px}\
+svg .grid{stroke:var(--line)}svg .axis{stroke:var(--soft)}\
+svg .l{paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}svg .limit{stroke:var(--soft);stroke-dasharray:5 4}\
+.table{overflow-x:auto}details .table{padding:0 .9rem .8rem}table{border-collapse:collapse;font-size:.85rem}\
+th,td{padding:.28rem .8rem .28rem 0;border-bottom:1px solid var(--line);text-align:left;white-space:nowrap}\
+th{color:var(--soft);font-weight:600}td.w{white-space:normal;word-break:break-word;max-width:26rem}\
+.n{text-align:right;font-variant-numeric:tabular-nums}.more{color:var(--soft);font-size:.85rem}";
 /// Rows shown of a long table.
 const ROWS_SHOWN: usize = 40;
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
+/// Rows of a table that is shown unfolded where it has no chart.
+const ROWS_OPEN: usize = 12;
+/// A statement up to this many lines is shown unfolded.
+const LINES_OPEN: usize = 7;
+/// Longer texts wrap in tables.
+const WIDE: usize = 48;
 
 /// The whole page.
-pub fn page(sections: &[Section]) -> String {
+pub fn page(figures: &[Figure], sections: &[Section]) -> String {
     let mut html = String::new();
     let _ = write!(
         html,
-        "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>Frazil quickstart</title>\
-         <style>{STYLE}</style></head><body><h1>Frazil quickstart: flight delays, New York City 2013</h1>\
-         <p>Every number on this page is the answer of the statement above it.</p>"
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
+         <title>Frazil quickstart</title><style>{STYLE}</style></head><body>\
+         <h1>Will this flight leave late?</h1>\
+         <p class=\"lead\">The Frazil quickstart on the flights of New York City, 2013. Every number \
+         on this page is in the answer of a statement on this page.</p><div class=\"figures\">"
     );
-    for section in sections {
+    for figure in figures {
+        let _ = write!(
+            html,
+            "<a href=\"#s{}\"><b>{}</b><span>{}</span></a>",
+            figure.section + 1,
+            escape(&figure.value),
+            figure.label
+        );
+    }
+    html.push_str("</div><nav>");
+    for (place, section) in sections.iter().enumerate().filter(|(_, s)| !s.title.is_empty()) {
+        let _ = write!(html, "<a href=\"#s{}\">{}</a> ", place + 1, escape(&section.title));
+    }
+    html.push_str("</nav>");
+    for (place, section) in sections.iter().enumerate() {
+        let _ = write!(html, "<section id=\"s{}\">", place + 1);
         if !section.title.is_empty() {
             let _ = write!(html, "<h2>{}</h2>", escape(&section.title));
         }
         if !section.text.is_empty() {
             let _ = write!(html, "<p>{}</p>", escape(&section.text));
         }
-        let _ = write!(html, "<pre>{}</pre>", escape(&section.sql));
-        html.push_str(&chart(section));
+        let data = &section.rows;
+        let drawn = section.plot.as_ref().map(|plot| chart(plot, data)).unwrap_or_default();
+        let open = if section.sql.lines().count() <= LINES_OPEN { " open" } else { "" };
+        let _ = write!(
+            html,
+            "<details{open}><summary>Statement {}</summary><pre>{}</pre></details>",
+            place + 1,
+            escape(&section.sql)
+        );
+        if !drawn.is_empty() {
+            let _ = write!(html, "<figure>{drawn}</figure>");
+        }
         html.push_str(&table(section));
+        html.push_str("</section>");
     }
     html.push_str("</body></html>\n");
     html
 }
 
 fn table(section: &Section) -> String {
+    if let Some(status) = section.status() {
+        return format!("<p class=\"more\">→ {}</p>", escape(status));
+    }
+    let rows = section.rows.len();
+    if rows > ROWS_OPEN && section.plot.is_none() {
+        let table = rows_table(section);
+        return format!("<details><summary>{rows} rows</summary>{table}</details>");
+    }
+    rows_table(section)
+}
+
+fn rows_table(section: &Section) -> String {
     let class = |number: &bool| if *number { " class=\"n\"" } else { "" };
-    let mut html = String::from("<table><thead><tr>");
+    let mut html = String::from("<div class=\"table\"><table><thead><tr>");
     for (name, number) in &section.columns {
         let _ = write!(html, "<th{}>{}</th>", class(number), escape(name));
     }
@@ -65,163 +153,52 @@ fn table(section: &Section) -> String {
         html.push_str("<tr>");
         for (value, (_, number)) in row.iter().zip(&section.columns) {
             let text = value.as_deref().unwrap_or("NULL");
-            let _ = write!(html, "<td{}>{}</td>", class(number), escape(text));
+            let wide = text.chars().count() > WIDE;
+            let class = if wide { " class=\"w\"" } else { class(number) };
+            let _ = write!(html, "<td{class}>{}</td>", escape(text));
         }
         html.push_str("</tr>");
     }
-    html.push_str("</tbody></table>");
+    html.push_str("</tbody></table></div>");
     if section.rows.len() > ROWS_SHOWN {
-        let _ = write!(html, "<p>{} rows, the first {ROWS_SHOWN} shown.</p>", section.rows.len());
+        let _ = write!(
+            html,
+            "<p class=\"more\">{} rows, the first {ROWS_SHOWN} shown.</p>",
+            section.rows.len()
+        );
     }
     html
-}
-
-fn number(row: &[Option<String>], column: usize) -> Option<f64> {
-    row.get(column)?.as_deref()?.parse().ok().filter(|value: &f64| value.is_finite())
-}
-
-fn chart(section: &Section) -> String {
-    match section.plot {
-        Plot::None => String::new(),
-        Plot::Bars { label, value } => bars(section, label, value),
-        Plot::Lines { x, y, group } => lines(section, x, y, group),
-    }
-}
-
-fn bars(section: &Section, label: usize, value: usize) -> String {
-    let data: Vec<(String, f64)> = section
-        .rows
-        .iter()
-        .filter_map(|row| Some((row.get(label)?.clone()?, number(row, value)?)))
-        .collect();
-    let top = data.iter().map(|(_, value)| *value).fold(0.0f64, f64::max);
-    if data.is_empty() || top <= 0.0 {
-        return String::new();
-    }
-    let (width, height, left, bottom) = (720.0, 260.0, 50.0, 40.0);
-    let step = (width - left) / data.len() as f64;
-    let mut svg = open(width, height, &section.columns[value].0);
-    for (index, (name, value)) in data.iter().enumerate() {
-        let tall = (height - bottom - 20.0) * value / top;
-        let x = left + step * index as f64 + step * 0.15;
-        let y = height - bottom - tall;
-        let _ = write!(
-            svg,
-            "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{tall:.1}\" fill=\"{}\"/>\
-             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\
-             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{value}</text>",
-            step * 0.7,
-            COLORS[0],
-            x + step * 0.35,
-            height - bottom + 16.0,
-            escape(name),
-            x + step * 0.35,
-            y - 4.0,
-        );
-    }
-    svg.push_str("</svg>");
-    svg
-}
-
-fn lines(section: &Section, x: usize, y: usize, group: usize) -> String {
-    let mut groups: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
-    for row in &section.rows {
-        let (Some(Some(name)), Some(x), Some(y)) = (row.get(group), number(row, x), number(row, y))
-        else {
-            continue;
-        };
-        match groups.iter_mut().find(|(known, _)| known == name) {
-            Some((_, points)) => points.push((x, y)),
-            None => groups.push((name.clone(), vec![(x, y)])),
-        }
-    }
-    let all = || groups.iter().flat_map(|(_, points)| points);
-    let low = all().map(|(x, _)| *x).fold(f64::INFINITY, f64::min);
-    let high = all().map(|(x, _)| *x).fold(f64::NEG_INFINITY, f64::max);
-    let top = all().map(|(_, y)| *y).fold(0.0f64, f64::max);
-    if groups.is_empty() || top <= 0.0 || high <= low {
-        return String::new();
-    }
-    let (width, height, left, bottom, right) = (720.0, 300.0, 50.0, 40.0, 170.0);
-    let place = |(x, y): (f64, f64)| {
-        (
-            left + (x - low) / (high - low) * (width - left - right),
-            height - bottom - y / top * (height - bottom - 25.0),
-        )
-    };
-    let mut svg = open(width, height, &section.columns[y].0);
-    for mark in [0.0, 0.25, 0.5, 0.75, 1.0] {
-        let (_, at) = place((low, top * mark));
-        let _ = write!(
-            svg,
-            "<line x1=\"{left}\" x2=\"{:.1}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"#e3e9ee\"/>\
-             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{:.2}</text>",
-            width - right,
-            left - 6.0,
-            at + 4.0,
-            top * mark,
-        );
-    }
-    let mut marks: Vec<f64> = all().map(|(x, _)| *x).collect();
-    marks.sort_by(f64::total_cmp);
-    marks.dedup();
-    for mark in marks {
-        let (at, _) = place((mark, 0.0));
-        let _ = write!(
-            svg,
-            "<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{mark}</text>",
-            height - bottom + 16.0
-        );
-    }
-    for (index, (name, points)) in groups.iter().enumerate() {
-        let color = COLORS[index % COLORS.len()];
-        let path: Vec<String> = points
-            .iter()
-            .map(|point| {
-                let (x, y) = place(*point);
-                format!("{x:.1},{y:.1}")
-            })
-            .collect();
-        let _ = write!(
-            svg,
-            "<polyline points=\"{}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"2\"/>\
-             <text x=\"{:.1}\" y=\"{:.1}\" fill=\"{color}\">{}</text>",
-            path.join(" "),
-            width - right + 10.0,
-            30.0 + 18.0 * index as f64,
-            escape(name),
-        );
-    }
-    svg.push_str("</svg>");
-    svg
-}
-
-fn open(width: f64, height: f64, title: &str) -> String {
-    format!(
-        "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" \
-         font-size=\"11\" font-family=\"system-ui,sans-serif\"><title>{}</title>",
-        escape(title)
-    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quickstart::steps::Kind;
 
     #[test]
-    fn values_are_escaped_and_drawn() {
+    fn the_page_shows_what_the_statements_answered_and_needs_nothing_else() {
         let section = Section {
             title: "A <b>".to_string(),
             text: String::new(),
             sql: "select 1 < 2".to_string(),
             columns: vec![("NAME".to_string(), false), ("VALUE".to_string(), true)],
             rows: vec![vec![Some("x & y".to_string()), Some("3.5".to_string())]],
-            plot: Plot::Bars { label: 0, value: 1 },
+            plot: Some(Plot {
+                title: "T",
+                x: "X",
+                y: "Y",
+                kind: Kind::Columns { label: 0, series: &[(1, "value")] },
+            }),
         };
-        let html = page(&[section]);
-        assert!(html.contains("A &lt;b&gt;"));
-        assert!(html.contains("x &amp; y"));
-        assert!(html.contains("<rect"));
-        assert!(html.contains(">3.5</text>"));
+        assert_eq!(section.cell(0, "VALUE"), Some("3.5"));
+        assert_eq!((section.cell(1, "VALUE"), section.cell(0, "NOPE")), (None, None));
+        let figure = Figure { label: "figure", value: "3.5".to_string(), section: 0 };
+        let html = page(&[figure], &[section]);
+        for part in ["A &lt;b&gt;", "x &amp; y", "<rect", ">3.5</text>", "select 1 &lt; 2", "#s1"] {
+            assert!(html.contains(part), "{part}");
+        }
+        for outside in ["http:", "https:", "<script", "<link", "url(", "@import"] {
+            assert!(!html.contains(outside), "{outside}");
+        }
     }
 }
