@@ -48,7 +48,7 @@ pub(super) async fn apply(new: &mut NewSnapshot<'_>, change: &TableLoads) -> Res
         insert(new.tx, table_id, new.snapshot, file).await?;
     }
     // A living table's oldest record stays: it tells when the table was first loaded.
-    sqlx::query(
+    let gone = sqlx::query(
         "DELETE FROM frazil_load WHERE loaded_on < ? AND (EXISTS (SELECT 1 FROM frazil_load older \
          WHERE older.table_id = frazil_load.table_id AND older.load_id < frazil_load.load_id) \
          OR NOT EXISTS (SELECT 1 FROM ducklake_table live \
@@ -57,11 +57,13 @@ pub(super) async fn apply(new: &mut NewSnapshot<'_>, change: &TableLoads) -> Res
     .bind(expired)
     .execute(&mut **new.tx)
     .await?;
-    sqlx::query(
-        "DELETE FROM frazil_load_error WHERE load_id NOT IN (SELECT load_id FROM frazil_load)",
-    )
-    .execute(&mut **new.tx)
-    .await?;
+    if gone.rows_affected() > 0 {
+        sqlx::query(
+            "DELETE FROM frazil_load_error WHERE load_id NOT IN (SELECT load_id FROM frazil_load)",
+        )
+        .execute(&mut **new.tx)
+        .await?;
+    }
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Table functions that need the catalog, a stage or a model.
 
-use frazil_common::{Code, Column, Privilege, SqlType, UserError};
+use frazil_common::{Code, Column, Privilege, SqlType, TimeZoneKind, UserError};
 use frazil_models::{Baseline, DriftReport, drift};
 use frazil_planner::{FunctionValue, Relation};
 
@@ -30,6 +30,7 @@ pub(super) async fn call(
             None => Err(unknown(name)),
         },
         "INFER_SCHEMA" => infer_schema(context, arguments).await,
+        "DIRECTORY" => directory(context, arguments).await,
         "MODEL_DRIFT" => model_drift(context, work, arguments).await,
         _ => match crate::information_schema::function(context, name, arguments).await? {
             Some(relation) => Ok(relation),
@@ -120,6 +121,52 @@ async fn infer_schema(
         .collect();
     let batch = batch_of(&columns, &rows)?;
     batch_relation("infer_schema", columns, batch)
+}
+
+/// DIRECTORY(@stage): the stage's files, as they are now.
+async fn directory(
+    context: &StatementContext,
+    arguments: &Arguments,
+) -> Result<Relation, UserError> {
+    let location = required_text(arguments, "STAGE", 0)?;
+    let location = resolve_stage(context, &location, Privilege::Read).await?;
+    if !location.directory {
+        return Err(UserError::new(
+            Code::InvalidArgument,
+            format!(
+                "Stage '{}' has no directory table. Create it with DIRECTORY = (ENABLE = TRUE).",
+                location.full_name
+            ),
+        ));
+    }
+    let instant = SqlType::Timestamp { zone: TimeZoneKind::Ltz, scale: 3, nanos: false };
+    let columns = [
+        ("RELATIVE_PATH", SqlType::TEXT),
+        ("SIZE", COUNT),
+        ("LAST_MODIFIED", instant),
+        ("MD5", SqlType::TEXT),
+        ("ETAG", SqlType::TEXT),
+        ("FILE_URL", SqlType::TEXT),
+    ];
+    let columns: Vec<Column> =
+        columns.iter().map(|(name, ty)| Column::new(*name, ty.clone(), true)).collect();
+    let (files, _) = select_files(context, &location, None, None).await?;
+    let rows: Vec<Vec<Cell>> = files
+        .into_iter()
+        .map(|file| {
+            vec![
+                Cell::from(file.path),
+                Cell::from(i64::try_from(file.size).unwrap_or(i64::MAX)),
+                Cell::Instant(file.modified_micros),
+                // The store keeps a tag, not a digest; files have no URL of their own here.
+                Cell::Null,
+                Cell::from(file.digest),
+                Cell::Null,
+            ]
+        })
+        .collect();
+    let batch = batch_of(&columns, &rows)?;
+    batch_relation("directory", columns, batch)
 }
 
 /// MODEL_DRIFT(MODEL => 'name', DATA => (SELECT …) [, VERSION => 'v']).

@@ -104,7 +104,7 @@ pub(crate) fn value_of(format: &FileFormat, text: &[u8]) -> Result<Option<Value>
 }
 
 /// NULL_IF, TRIM_SPACE and STRIP_NULL_VALUES, at every depth.
-fn adjusted(format: &FileFormat, value: Value) -> Value {
+pub(super) fn adjusted(format: &FileFormat, value: Value) -> Value {
     let kept = |value: &Value| !format.strip_null_values || *value != Value::Null;
     match value {
         Value::Text(text) => {

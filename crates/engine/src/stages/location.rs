@@ -26,6 +26,8 @@ pub(crate) struct StageLocation {
     pub file_format: BTreeMap<String, serde_json::Value>,
     /// The stage's own copy options.
     pub copy_options: BTreeMap<String, serde_json::Value>,
+    /// Whether it has a directory table.
+    pub directory: bool,
 }
 
 /// Splits the name from the path: the first `/` outside double quotes.
@@ -89,6 +91,7 @@ pub(crate) async fn resolve_stage(
         path: path.to_string(),
         file_format: stage.body.file_format,
         copy_options: stage.body.copy_options,
+        directory: stage.body.directory,
     })
 }
 
@@ -116,6 +119,7 @@ async fn user_stage(context: &StatementContext, path: &str) -> Result<StageLocat
         path: path.to_string(),
         file_format: BTreeMap::new(),
         copy_options: BTreeMap::new(),
+        directory: false,
     })
 }
 
@@ -164,6 +168,7 @@ async fn table_stage(
         path: path.to_string(),
         file_format: BTreeMap::new(),
         copy_options: BTreeMap::new(),
+        directory: false,
     })
 }
 
@@ -171,24 +176,25 @@ async fn table_stage(
 /// any schema, under a name no statement can form.
 async fn implicit_stage(context: &StatementContext, name: &str) -> Result<i64, UserError> {
     let accounts = &context.shared.accounts;
-    let stage = match accounts.object::<Stage>(0, name, 0).await? {
-        Some(stage) => stage,
-        None => {
-            let mut transaction = AccountChange::on(accounts).await?;
-            let stage = transaction
-                .writer()
-                .create_object(NewObject {
-                    name: name.to_string(),
-                    place: Place::default(),
-                    owner_role: context.role().to_string(),
-                    comment: None,
-                    body: Stage::default(),
-                })
-                .await?;
-            transaction.commit().await?;
-            stage
-        }
-    };
+    if let Some(stage) = accounts.object::<Stage>(0, name, 0).await? {
+        return Ok(stage.id);
+    }
+    let mut transaction = AccountChange::on(accounts).await?;
+    let mut writer = transaction.writer();
+    // Another session may have made it since.
+    if let Some(stage) = writer.object::<Stage>(0, name, 0).await? {
+        return Ok(stage.id);
+    }
+    let stage = writer
+        .create_object(NewObject {
+            name: name.to_string(),
+            place: Place::default(),
+            owner_role: context.role().to_string(),
+            comment: None,
+            body: Stage::default(),
+        })
+        .await?;
+    transaction.commit().await?;
     Ok(stage.id)
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringViewArray, new_null_array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::datasource::file_format::FileFormat as _;
@@ -22,6 +22,8 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use crate::api::StageFile;
 use crate::stage_files::LocalStages;
+use crate::stages::file_format::FileFormat;
+use crate::stages::json_files::adjusted;
 use crate::stages::scan::{BatchSender, FilePart, Rows, ValueRows, WHOLE_ROW};
 use crate::statements::context::StatementContext;
 
@@ -183,8 +185,8 @@ pub(super) async fn read(part: FilePart, sender: BatchSender) -> Result<(), User
         let values = wanted
             .iter()
             .map(|index| match index.checked_sub(1) {
-                None => whole_rows(&batch),
-                Some(index) => column(&batch, file_schema.field(index)),
+                None => whole_rows(&batch, &scan.format),
+                Some(index) => column(&batch, file_schema.field(index), &scan.format),
             })
             .collect::<Result<Vec<_>, _>>()?;
         if let Some(log) = &scan.log {
@@ -204,7 +206,7 @@ pub(super) async fn read(part: FilePart, sender: BatchSender) -> Result<(), User
 }
 
 /// A column of the files' schema in its SQL type; NULL where this file lacks it.
-fn column(batch: &RecordBatch, field: &Field) -> Result<ArrayRef, UserError> {
+fn column(batch: &RecordBatch, field: &Field, format: &FileFormat) -> Result<ArrayRef, UserError> {
     let sql_type = sql_type(field)
         .ok_or_else(|| UserError::unsupported(format!("Parquet type {}", field.data_type())))?;
     let target = sql_type.to_arrow();
@@ -214,19 +216,29 @@ fn column(batch: &RecordBatch, field: &Field) -> Result<ArrayRef, UserError> {
     if sql_type.is_semi_structured() && *array.data_type() != target {
         let mut builder = VariantBuilder::with_capacity(array.len());
         for row in 0..array.len() {
-            builder.append(nested(array, row)?.as_ref());
+            let value = nested(array, row)?.map(|value| adjusted(format, value));
+            builder.append(value.as_ref());
         }
         return Ok(Arc::new(builder.finish()));
     }
-    if *array.data_type() == target {
-        return Ok(Arc::clone(array));
+    let array = if *array.data_type() == target {
+        Arc::clone(array)
+    } else {
+        cast(array, &target).map_err(|error| {
+            UserError::new(Code::FailedCast, format!("Column {}: {error}", field.name()))
+        })?
+    };
+    if sql_type.is_text() && (format.trim_space || !format.null_if.is_empty()) {
+        let texts = array.as_string_view().iter().map(|text| {
+            let text = if format.trim_space { text.map(str::trim) } else { text };
+            text.filter(|text| !format.null_if.iter().any(|null| null == text))
+        });
+        return Ok(Arc::new(StringViewArray::from_iter(texts)));
     }
-    cast(array, &target).map_err(|error| {
-        UserError::new(Code::FailedCast, format!("Column {}: {error}", field.name()))
-    })
+    Ok(array)
 }
 
-fn whole_rows(batch: &RecordBatch) -> Result<ArrayRef, UserError> {
+fn whole_rows(batch: &RecordBatch, format: &FileFormat) -> Result<ArrayRef, UserError> {
     let schema = batch.schema();
     let columns: Vec<(&str, ArrayRef)> = schema
         .fields()
@@ -234,7 +246,8 @@ fn whole_rows(batch: &RecordBatch) -> Result<ArrayRef, UserError> {
         .map(|field| {
             let array = batch.column_by_name(field.name()).cloned();
             let array = array.ok_or_else(|| UserError::internal("a column vanished"))?;
-            let typed = if is_nested(field.data_type()) { array } else { column(batch, field)? };
+            let typed =
+                if is_nested(field.data_type()) { array } else { column(batch, field, format)? };
             Ok((field.name().as_str(), typed))
         })
         .collect::<Result<_, UserError>>()?;
@@ -244,6 +257,7 @@ fn whole_rows(batch: &RecordBatch) -> Result<ArrayRef, UserError> {
         for (name, array) in &columns {
             // A NULL column is no member of the row's object.
             if let Some(value) = nested(array, row)? {
+                let value = adjusted(format, value);
                 fields.insert((*name).to_string(), value);
             }
         }
