@@ -64,7 +64,10 @@ impl ParquetEncoder {
             .collect::<Result<Vec<_>, UserError>>()?;
         let batch =
             RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(UserError::internal)?;
-        self.input_bytes += batch.get_array_memory_size() as u64;
+        for column in batch.columns() {
+            let bytes = column.to_data().get_slice_memory_size().map_err(UserError::internal)?;
+            self.input_bytes += bytes as u64;
+        }
         self.writer.write(&batch).map_err(UserError::internal)
     }
 
