@@ -4,7 +4,7 @@ import pathlib
 
 import duckdb
 import pytest
-from command_line import query, sql
+from command_line import maintain, query, sql
 
 # Statements of one table's life; DuckDB is asked after each.
 LIFE = [
@@ -83,6 +83,77 @@ def test_rows_written_by_duckdb_are_read(tmp_path):
     connection = attach(directory)
     assert connection.execute('SELECT COUNT(*) FROM lake."T.PUBLIC"."MIXED"').fetchone() == (51,)
     connection.close()
+
+
+RARE = """CREATE TABLE rare (v VECTOR(FLOAT, 3), l TIMESTAMP_LTZ, n TIMESTAMP_NTZ(9), t TIME(9), b BOOLEAN);
+INSERT INTO rare SELECT [1.5, -2.0, 0.25]::VECTOR(FLOAT, 3), '2024-02-29 12:00:00.5 +0200'::TIMESTAMP_LTZ,
+  '2024-02-29 12:00:00.123456789'::TIMESTAMP_NTZ(9), '01:02:03.000000004'::TIME(9), TRUE;
+INSERT INTO rare (b) VALUES (FALSE);"""
+
+
+def test_inlined_rows_of_rarer_types(tmp_path):
+    directory = tmp_path / "lake"
+    sql(directory, f"CREATE DATABASE t; USE SCHEMA t.public; {RARE}")
+    expected = [
+        ("[1.5, -2.0, 0.25]", "2024-02-29 10:00:00.5+00", "2024-02-29 12:00:00.123456789", "3723000000004", "true"),
+        (None, None, None, None, "false"),
+    ]
+    for stage in ("inlined", "flushed"):
+        connection = attach(directory)
+        connection.execute("SET TimeZone = 'UTC'")
+        counts = connection.execute(
+            "SELECT count(*) FROM __ducklake_metadata_lake.ducklake_data_file"
+        ).fetchone()
+        assert counts == ((0,) if stage == "inlined" else (1,))
+        rows = connection.execute(
+            'SELECT V::VARCHAR, L::VARCHAR, N::VARCHAR, T::VARCHAR, B::VARCHAR FROM lake."T.PUBLIC"."RARE" ORDER BY B DESC'
+        ).fetchall()
+        connection.close()
+        assert rows == expected, stage
+        _, ours = query(directory, "SELECT v[0], l, n, t, b FROM rare ORDER BY b DESC")
+        assert [row[0] for row in ours] == ["1.5", ""] and ours[0][2].startswith("2024-02-29 12:00:00.123"), stage
+        maintain(directory)
+
+
+def test_both_write_inlined_rows_of_one_table(tmp_path):
+    """Either side inserts, updates and deletes rows the other inlined; each flushes once."""
+    directory = tmp_path / "lake"
+    sql(directory, "CREATE DATABASE t; USE SCHEMA t.public; CREATE TABLE shared (a NUMBER(18), b VARCHAR);"
+        "INSERT INTO shared VALUES (1, 'ours'), (2, 'ours'), (3, 'ours');")
+    table = 'lake."T.PUBLIC"."SHARED"'
+
+    def theirs(*statements):
+        connection = attach(directory)
+        for statement in statements:
+            connection.execute(statement)
+        rows = connection.execute(f"SELECT rowid, a, b FROM {table} ORDER BY a").fetchall()
+        connection.close()
+        return rows
+
+    def same():
+        _, rows = query(directory, "SELECT a, b FROM shared ORDER BY a")
+        assert [tuple(row) for row in rows] == [(str(a), b) for _, a, b in theirs()]
+
+    theirs(f"INSERT INTO {table} VALUES (4, 'theirs'), (5, 'theirs')", f"UPDATE {table} SET b = 'changed' WHERE a = 2")
+    same()
+    sql(directory, "USE SCHEMA t.public; UPDATE shared SET b = 'ours now' WHERE a IN (2, 4); "
+        "DELETE FROM shared WHERE a = 5; ALTER TABLE shared ADD COLUMN c NUMBER(18) DEFAULT 9;")
+    rows = theirs(f"INSERT INTO {table} VALUES (6, 'theirs', 1)")
+    assert [(row_id, a) for row_id, a, _ in rows] == [(0, 1), (1, 2), (2, 3), (3, 4), (5, 6)]
+    same()
+    before = theirs()
+    assert theirs("CALL ducklake_flush_inlined_data('lake')") == before
+    same()
+    sql(directory, "USE SCHEMA t.public; INSERT INTO shared VALUES (7, 'ours', 2); UPDATE shared SET c = 3 WHERE a = 6;")
+    same()
+    before = theirs()
+    maintain(directory)
+    assert theirs() == before
+    same()
+    assert theirs(f"DELETE FROM {table} WHERE a = 7")[-1][1] == 6
+    same()
+    assert theirs("CALL ducklake_merge_adjacent_files('lake')")[0] == (0, 1, "ours")
+    same()
 
 
 @pytest.mark.parametrize("text", ["SELECT * FROM t.public.none", "SELECT 1 +", "SELECT 1/0"])

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use frazil_common::SnapshotId;
 
 use crate::loads::TableLoads;
@@ -74,6 +75,26 @@ pub struct NewDataFile {
     pub statistics: Vec<ColumnStatistics>,
 }
 
+/// Rows that the commit keeps in the catalog database.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewInlinedRows {
+    /// The table's columns by name, in the types of [`crate::physical::inlined_type`].
+    pub rows: RecordBatch,
+    /// Ids of rows moved from elsewhere; none gives them new ones.
+    pub row_ids: Option<Vec<i64>>,
+    pub statistics: Vec<ColumnStatistics>,
+}
+
+/// Names a row in an inlined table: an updated row has the id of its former self.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct InlinedRow {
+    /// The catalog database's table.
+    pub table: String,
+    pub row_id: i64,
+    /// Snapshot it began at.
+    pub begin: SnapshotId,
+}
+
 /// A written Parquet file of deleted positions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewDeleteFile {
@@ -119,11 +140,52 @@ pub struct TableChange {
     /// `TableInfo::defined_at` the rows were made for; 0 for a table made here.
     pub defined_at: SnapshotId,
     pub added: Vec<NewDataFile>,
+    pub inlined: Vec<NewInlinedRows>,
     pub deletes: Vec<FileDelete>,
     /// Files of which every row goes: they end at the new snapshot.
     pub ended_files: Vec<i64>,
-    /// Inlined rows of other clients to end: (inlined table, row id).
-    pub ended_inlined_rows: Vec<(String, i64)>,
+    /// Inlined rows to end.
+    pub ended_inlined_rows: Vec<InlinedRow>,
+}
+
+/// A file of rows that were elsewhere, each with its row id and the snapshot it began at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelocatedFile {
+    pub file: NewDataFile,
+    /// Lowest row id in the file.
+    pub row_id_start: i64,
+    /// Snapshots at which the first and the last of its rows began.
+    pub begin: SnapshotId,
+    pub newest: SnapshotId,
+    /// The rows in it that were deleted again, each with the snapshot it ended at; with the
+    /// first and the last of these.
+    pub deleted: Option<(NewDeleteFile, SnapshotId, SnapshotId)>,
+    /// Row id and begin of each row, where they came from the catalog: rows that ended while
+    /// they were moved are found by these.
+    pub rows: Vec<(i64, SnapshotId)>,
+}
+
+/// Rows of one table moved to new files, unchanged at every snapshot.
+#[derive(Debug, Clone)]
+pub struct Relocation {
+    pub table_id: i64,
+    /// Table name as SQL text, for messages.
+    pub table_name: String,
+    /// The newest snapshot whose rows were moved.
+    pub base: SnapshotId,
+    pub added: Vec<RelocatedFile>,
+    /// Inlined tables of which all rows up to `base` were moved.
+    pub flushed: Vec<String>,
+    /// Data files of which all rows were moved.
+    pub replaced: Vec<i64>,
+}
+
+/// What an expiry removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Expired {
+    pub snapshots: u64,
+    /// Data and delete files that no snapshot shows any more.
+    pub files: u64,
 }
 
 /// Who commits and why.
@@ -146,6 +208,8 @@ pub struct CommitRequest {
     pub tables: Vec<TableChange>,
     /// Load metadata of COPY INTO, by table.
     pub loads: Vec<TableLoads>,
+    /// Rows moved without being changed.
+    pub relocations: Vec<Relocation>,
     pub meta: CommitMeta,
 }
 

@@ -8,6 +8,9 @@ pub enum CatalogError {
     /// The database below failed.
     #[error("catalog database: {0}")]
     Database(#[from] sqlx::Error),
+    /// A value in the database is not of its column's type.
+    #[error("catalog value: {0}")]
+    Value(#[from] arrow::error::ArrowError),
     /// The file is no catalog this version can use.
     #[error("{0}")]
     Format(String),

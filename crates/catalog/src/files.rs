@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use frazil_common::SnapshotId;
 
 use crate::changes::ColumnStatistics;
+use crate::objects::ColumnInfo;
 
 /// A visible data file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,30 +52,60 @@ pub struct VisibleFile {
     pub inlined_deletes: Arc<Vec<i64>>,
 }
 
-/// Rows that another client keeps in the catalog database instead of a file.
-#[derive(Debug, Clone, PartialEq)]
-pub struct InlinedRows {
-    /// The catalog database's table that holds them.
-    pub inlined_table: String,
-    pub column_names: Vec<String>,
-    /// Row id, then the values as SQLite holds them.
-    pub rows: Vec<(i64, Vec<InlinedValue>)>,
+/// A table of the catalog database that holds rows of one version of a lake table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InlinedTable {
+    pub name: String,
+    /// Schema version whose columns it has.
+    pub schema_version: i64,
+    /// Its columns in order, with the types of their storage.
+    pub columns: Vec<ColumnInfo>,
 }
 
-/// A value as the catalog database holds it.
+/// Rows kept in the catalog database instead of a file. Immutable.
 #[derive(Debug, Clone, PartialEq)]
-pub enum InlinedValue {
-    Null,
-    Integer(i64),
-    Real(f64),
-    Text(String),
-    Blob(Vec<u8>),
+pub struct InlinedBatch {
+    pub table: Arc<InlinedTable>,
+    /// The columns of `table`, in the Arrow types of [`crate::physical::inlined_type`].
+    pub rows: RecordBatch,
+    pub row_ids: Vec<i64>,
+    /// Snapshot each row began at.
+    pub begins: Vec<SnapshotId>,
 }
 
-/// All files of a table at a snapshot.
+/// Inlined rows of which some may be gone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InlinedPart {
+    pub batch: Arc<InlinedBatch>,
+    /// Positions of deleted rows, ascending.
+    pub deleted: Arc<Vec<i64>>,
+}
+
+/// Where and when rows of a data file were deleted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeleteHistory {
+    /// Delete files, oldest first, with the snapshots they were current from.
+    pub delete_files: Vec<(SnapshotId, Arc<DeleteFileEntry>)>,
+    /// Positions deleted by catalog rows, with their snapshots.
+    pub inlined: Vec<(i64, SnapshotId)>,
+}
+
+/// All rows a table ever had in an inlined table and that a snapshot may still show.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InlinedHistory {
+    pub batch: InlinedBatch,
+    /// Snapshot each row ended at, where it did.
+    pub ends: Vec<Option<SnapshotId>>,
+}
+
+/// All rows of a table at a snapshot: its files, and the rows in the catalog itself.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FileSet {
     pub files: Vec<VisibleFile>,
-    /// Inlined rows of other clients; empty for tables only Frazil wrote.
-    pub inlined: Vec<Arc<InlinedRows>>,
+    pub inlined: Vec<InlinedPart>,
+    /// The catalog database's tables that hold, or may get, inlined rows.
+    pub inlined_tables: Vec<Arc<InlinedTable>>,
+    /// Snapshot of the last rewrite that moved rows without changing them; sets of different
+    /// layouts are not built on each other.
+    pub layout: SnapshotId,
 }

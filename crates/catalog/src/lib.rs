@@ -55,10 +55,10 @@ struct Inner {
     definitions: Mutex<HashMap<i64, Arc<Definitions>>>,
     /// Newest known file set of each table.
     files: Mutex<HashMap<i64, (SnapshotId, Arc<FileSet>)>>,
+    /// Snapshot of the last relocation of each table, by this process.
+    relocated: Mutex<HashMap<i64, SnapshotId>>,
     /// Snapshots and their times, oldest first.
     times: Mutex<Vec<(SnapshotId, i64)>>,
-    /// Snapshots after the first up to the second were all committed here.
-    own: Mutex<Option<(SnapshotId, SnapshotId)>>,
 }
 
 impl Catalog {
@@ -66,16 +66,26 @@ impl Catalog {
     ///
     /// Fails when the file is of a version this build does not read.
     pub async fn open(path: &Path) -> Result<Catalog> {
-        let store = SqliteStore::open(path).await?;
-        Ok(Catalog {
+        Ok(Catalog::on(SqliteStore::open(path).await?))
+    }
+
+    /// Opens a catalog file to look at it; another process may be writing it.
+    ///
+    /// Fails when the file is absent or of a version this build does not read.
+    pub async fn inspect(path: &Path) -> Result<Catalog> {
+        Ok(Catalog::on(SqliteStore::inspect(path).await?))
+    }
+
+    fn on(store: SqliteStore) -> Catalog {
+        Catalog {
             inner: Arc::new(Inner {
                 store,
                 definitions: Mutex::default(),
                 files: Mutex::default(),
+                relocated: Mutex::default(),
                 times: Mutex::default(),
-                own: Mutex::default(),
             }),
-        })
+        }
     }
 
     /// Connections for reading Frazil's own tables.
@@ -131,16 +141,23 @@ impl Catalog {
     /// A table's files at a snapshot.
     pub async fn files(&self, table_id: i64, snapshot: SnapshotId) -> Result<Arc<FileSet>> {
         let known = self.inner.files.lock().get(&table_id).cloned();
+        let moved = self.inner.relocated.lock().get(&table_id).copied().unwrap_or(0);
+        // A set from before its rows were moved names files that may be gone.
+        let known = known.filter(|(_, files)| files.layout >= moved);
         if let Some((at, files)) = &known
             && *at == snapshot
         {
             return Ok(Arc::clone(files));
         }
         // Other clients rewrite catalog rows when they compact; only own commits are built upon.
-        let own = *self.inner.own.lock();
-        let older = known.as_ref().filter(|(at, _)| {
-            *at < snapshot && own.is_some_and(|(first, last)| *at >= first && snapshot <= last)
-        });
+        let older = known
+            .as_ref()
+            .filter(|(at, _)| *at < snapshot && self.inner.store.committed_alone(*at, snapshot));
+        if let Some((at, files)) = older
+            && self.inner.store.left_rows_alone(table_id, *at, snapshot)
+        {
+            return Ok(Arc::clone(files));
+        }
         let loaded = self
             .inner
             .store
@@ -234,16 +251,73 @@ impl Catalog {
     /// Commits everything or nothing, as one snapshot.
     ///
     /// Fails with [`CatalogError::Conflict`] when another commit got in the way.
-    pub async fn commit(&self, request: &CommitRequest) -> Result<CommitOutcome> {
+    pub async fn commit(&self, request: CommitRequest) -> Result<CommitOutcome> {
+        let moved: Vec<i64> = request.relocations.iter().map(|r| r.table_id).collect();
         let outcome = self.inner.store.commit(request).await?;
-        let mut own = self.inner.own.lock();
-        *own = Some(match *own {
-            Some((first, last)) if last + 1 == outcome.snapshot => (first, outcome.snapshot),
-            // Commits may report out of order; the range then starts anew, which is only slower.
-            Some((first, last)) if outcome.snapshot <= last => (first, last),
-            _ => (outcome.snapshot - 1, outcome.snapshot),
-        });
+        let mut relocated = self.inner.relocated.lock();
+        for table in moved {
+            let last = relocated.entry(table).or_default();
+            *last = outcome.snapshot.max(*last);
+        }
+        drop(relocated);
         Ok(outcome)
+    }
+
+    /// All rows in a table's inlined tables that began up to `base`, the ended ones too.
+    pub async fn inlined_history(
+        &self,
+        table_id: i64,
+        base: SnapshotId,
+    ) -> Result<Vec<files::InlinedHistory>> {
+        self.inner.store.inlined_history(table_id, base).await
+    }
+
+    /// The deletes from a data file up to `base`.
+    pub async fn delete_history(
+        &self,
+        table_id: i64,
+        file_id: i64,
+        base: SnapshotId,
+    ) -> Result<files::DeleteHistory> {
+        self.inner.store.delete_history(table_id, file_id, base).await
+    }
+
+    /// A table's columns as rows that began at `snapshot` are stored.
+    pub async fn stored_columns(
+        &self,
+        table_id: i64,
+        snapshot: SnapshotId,
+    ) -> Result<Vec<ColumnInfo>> {
+        self.inner.store.stored_columns(table_id, snapshot).await
+    }
+
+    /// Rows in the catalog's inlined tables, the ended ones too, by table.
+    pub async fn inlined_counts(&self) -> Result<Vec<(i64, u64)>> {
+        self.inner.store.inlined_counts().await
+    }
+
+    /// Forgets snapshots that were superseded before a time (microseconds since 1970 UTC), but
+    /// for those in `keep`, and schedules the files that no other snapshot shows.
+    pub async fn expire(
+        &self,
+        before_micros: i64,
+        keep: &[SnapshotId],
+    ) -> Result<changes::Expired> {
+        let expired = self.inner.store.expire(before_micros, keep).await?;
+        if expired.snapshots > 0 {
+            self.inner.times.lock().clear();
+        }
+        Ok(expired)
+    }
+
+    /// Paths scheduled for removal before a time that no snapshot of any table names.
+    pub async fn scheduled_files(&self, before_micros: i64) -> Result<Vec<String>> {
+        self.inner.store.scheduled_files(before_micros).await
+    }
+
+    /// Takes removed files off the schedule.
+    pub async fn unschedule_files(&self, paths: &[String]) -> Result<()> {
+        self.inner.store.unschedule_files(paths).await
     }
 }
 

@@ -3,7 +3,12 @@
 //! The logical type is kept in a column tag of Frazil's own; columns without it were made by another DuckLake
 //! client and are read by their DuckLake type alone.
 
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, TimeUnit};
 use frazil_common::{SqlType, TimeZoneKind, VectorElement};
+
+use crate::objects::{ColumnInfo, TableInfo};
 
 /// A DuckLake column type with its nested columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,5 +93,73 @@ pub fn from_physical(name: &str) -> Option<SqlType> {
                 scale: scale.trim().parse().ok()?,
             })
         }
+    }
+}
+
+/// The Arrow type of a column whose values can be kept in the catalog database; none for types
+/// that DuckLake keeps in files alone (variants) or that its clients misread there (structs).
+pub fn inlined_type(physical: &str, children: &[&str]) -> Option<DataType> {
+    Some(match physical {
+        "boolean" => DataType::Boolean,
+        "int8" => DataType::Int8,
+        "int16" => DataType::Int16,
+        "int32" => DataType::Int32,
+        "int64" => DataType::Int64,
+        "uint8" => DataType::UInt8,
+        "uint16" => DataType::UInt16,
+        "uint32" => DataType::UInt32,
+        "uint64" => DataType::UInt64,
+        "float32" => DataType::Float32,
+        "float64" => DataType::Float64,
+        "varchar" | "json" => DataType::Utf8View,
+        "blob" => DataType::Binary,
+        "date" => DataType::Date32,
+        "time" => DataType::Time64(TimeUnit::Microsecond),
+        "time_ns" => DataType::Time64(TimeUnit::Nanosecond),
+        "timestamp_s" => DataType::Timestamp(TimeUnit::Second, None),
+        "timestamp_ms" => DataType::Timestamp(TimeUnit::Millisecond, None),
+        "timestamp" => DataType::Timestamp(TimeUnit::Microsecond, None),
+        "timestamp_ns" => DataType::Timestamp(TimeUnit::Nanosecond, None),
+        "timestamptz" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        "list" => match children {
+            [element @ ("float32" | "int32")] => {
+                DataType::List(Arc::new(Field::new("element", inlined_type(element, &[])?, true)))
+            }
+            _ => return None,
+        },
+        decimal => {
+            let (precision, scale) =
+                decimal.strip_prefix("decimal(")?.strip_suffix(')')?.split_once(',')?;
+            DataType::Decimal128(precision.trim().parse().ok()?, scale.trim().parse().ok()?)
+        }
+    })
+}
+
+/// Columns of inlined tables that are not the lake table's.
+pub const INLINED_SYSTEM_COLUMNS: [&str; 3] = ["row_id", "begin_snapshot", "end_snapshot"];
+
+/// More columns than this make a row too wide for the catalog database.
+const INLINED_COLUMNS_MAX: usize = 500;
+
+impl ColumnInfo {
+    /// The Arrow type of the column's values in the catalog database, where it may be kept there.
+    pub fn inlined_type(&self) -> Option<DataType> {
+        let children: Vec<&str> = self.children.iter().map(|c| c.physical_type.as_str()).collect();
+        inlined_type(&self.physical_type, &children)
+    }
+}
+
+impl TableInfo {
+    /// Whether rows of the table may be kept in the catalog database: every column's type must
+    /// allow it, and no name may be one of the database's own columns.
+    pub fn can_inline(&self) -> bool {
+        self.columns.len() <= INLINED_COLUMNS_MAX
+            && self.columns.iter().all(|column| {
+                column.readable
+                    && column.inlined_type().is_some()
+                    && !INLINED_SYSTEM_COLUMNS
+                        .iter()
+                        .any(|own| own.eq_ignore_ascii_case(&column.name))
+            })
     }
 }

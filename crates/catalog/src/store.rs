@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use frazil_common::SnapshotId;
 
-use crate::changes::{CommitOutcome, CommitRequest};
+use crate::changes::{CommitOutcome, CommitRequest, Expired};
 use crate::error::Result;
-use crate::files::FileSet;
+use crate::files::{DeleteHistory, FileSet, InlinedHistory};
 use crate::loads::{CommittedLoad, LoadError};
-use crate::objects::{Head, SnapshotInfo, TableSize};
+use crate::objects::{ColumnInfo, Head, SnapshotInfo, TableSize};
 use crate::view::Definitions;
 
 /// The metadata database.
@@ -48,6 +48,31 @@ pub trait CatalogStore: Send + Sync + std::fmt::Debug {
     async fn next_values(&self, counter: i64, count: u64) -> Result<i64>;
     /// Makes a counter.
     async fn create_counter(&self, start: i64, step: i64) -> Result<i64>;
-    /// Commits everything or nothing, as one snapshot.
-    async fn commit(&self, request: &CommitRequest) -> Result<CommitOutcome>;
+    /// All rows in a table's inlined tables that began up to `base`, the ended ones too.
+    async fn inlined_history(&self, table_id: i64, base: SnapshotId)
+    -> Result<Vec<InlinedHistory>>;
+    /// The deletes from a data file up to `base`.
+    async fn delete_history(
+        &self,
+        table_id: i64,
+        file_id: i64,
+        base: SnapshotId,
+    ) -> Result<DeleteHistory>;
+    /// A table's columns as rows that began at a snapshot are stored.
+    async fn stored_columns(&self, table_id: i64, snapshot: SnapshotId) -> Result<Vec<ColumnInfo>>;
+    /// Rows in the inlined tables, by lake table.
+    async fn inlined_counts(&self) -> Result<Vec<(i64, u64)>>;
+    /// Forgets snapshots that were superseded before a time, but for those in `keep`.
+    async fn expire(&self, before_micros: i64, keep: &[SnapshotId]) -> Result<Expired>;
+    /// Paths scheduled for removal before a time that no snapshot names.
+    async fn scheduled_files(&self, before_micros: i64) -> Result<Vec<String>>;
+    /// Takes removed files off the schedule.
+    async fn unschedule_files(&self, paths: &[String]) -> Result<()>;
+    /// Whether this store committed all snapshots after `from` up to `to`.
+    fn committed_alone(&self, from: SnapshotId, to: SnapshotId) -> bool;
+    /// Whether it did, and none of them touched the rows of a table.
+    fn left_rows_alone(&self, table_id: i64, from: SnapshotId, to: SnapshotId) -> bool;
+    /// Commits everything or nothing, as one snapshot. Commits that wait together share one
+    /// transaction of the database; each is answered when that is durable.
+    async fn commit(&self, request: CommitRequest) -> Result<CommitOutcome>;
 }

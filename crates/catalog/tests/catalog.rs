@@ -107,9 +107,10 @@ async fn commit(
         changes,
         tables: Vec::new(),
         loads: Vec::new(),
+        relocations: vec![],
         meta: CommitMeta { query_id: Some(query.into()), ..CommitMeta::default() },
     };
-    Ok(catalog.commit(&request).await?.snapshot)
+    Ok(catalog.commit(request).await?.snapshot)
 }
 
 async fn open(path: &Path) -> Catalog {
@@ -211,6 +212,7 @@ async fn files_of_a_snapshot_stay_the_same() {
             table_name: info.name.to_string(),
             base: None,
             defined_at: info.defined_at,
+            inlined: vec![],
             added: vec![NewDataFile {
                 path: path.into(),
                 rows: 10,
@@ -230,11 +232,12 @@ async fn files_of_a_snapshot_stay_the_same() {
             ended_inlined_rows: Vec::new(),
         }],
         loads: Vec::new(),
+        relocations: vec![],
         meta: CommitMeta::default(),
     };
-    let one = catalog.commit(&add("a.parquet", 9, 10)).await.unwrap().snapshot;
+    let one = catalog.commit(add("a.parquet", 9, 10)).await.unwrap().snapshot;
     assert_eq!(catalog.files(info.table_id, one).await.unwrap().files.len(), 1);
-    let two = catalog.commit(&add("b.parquet", 100, 200)).await.unwrap().snapshot;
+    let two = catalog.commit(add("b.parquet", 100, 200)).await.unwrap().snapshot;
     let files = catalog.files(info.table_id, two).await.unwrap();
     let starts: Vec<_> = files.files.iter().map(|f| f.file.row_id_start).collect();
     assert_eq!(starts, [Some(0), Some(10)]);

@@ -7,13 +7,14 @@ use frazil_catalog::Catalog;
 use frazil_catalog::account::{AccountStore, NewUser, UserProperties};
 use frazil_common::UserError;
 use frazil_governance::{AccessFacts, AccessModel, GrantFact};
-use frazil_lake::{DataDirectory, Lake};
+use frazil_lake::{DataDirectory, Lake, MaintenanceReport};
 use frazil_models::Registry;
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
 use crate::api::{EngineSettings, QueryStatus, StageStore, StoredResult};
 use crate::history::History;
+use crate::maintenance::{Upkeep, findings};
 use crate::run::results::Results;
 use crate::run::runtime::QueryRuntime;
 use crate::session::Session;
@@ -51,6 +52,7 @@ pub(crate) struct Shared {
 /// The engine. One per data directory.
 pub struct Engine {
     pub(crate) shared: Arc<Shared>,
+    upkeep: Upkeep,
 }
 
 /// The password made for the first administrator when none was given.
@@ -97,7 +99,8 @@ impl Engine {
             _data_directory: directory,
         });
         let generated = bootstrap(&shared, &settings).await?;
-        Ok((Arc::new(Engine { shared }), generated))
+        let upkeep = Upkeep::start(&shared.lake, &shared.accounts);
+        Ok((Arc::new(Engine { shared, upkeep }), generated))
     }
 
     /// A finished result, to read again.
@@ -136,32 +139,34 @@ impl Engine {
             .ok_or_else(|| UserError::internal("no user holds ACCOUNTADMIN"))
     }
 
-    /// Checks the data directory; one line per finding, none when all is well.
-    pub async fn doctor(&self) -> Result<Vec<String>, UserError> {
-        let report = self.shared.lake.doctor().await?;
-        let mut findings = Vec::new();
-        for (what, found) in [
-            ("catalog fault", report.catalog_faults),
-            ("missing file", report.missing_files),
-            ("file of wrong size", report.wrong_sizes),
-            ("orphan file", report.orphan_files),
-        ] {
-            findings.extend(found.into_iter().map(|found| format!("{what}: {found}")));
-        }
-        findings.extend(
-            self.shared
-                .registry
-                .unused_files()
-                .await?
-                .into_iter()
-                .map(|f| format!("orphan model file: {f}")),
-        );
-        Ok(findings)
+    /// Does all upkeep at once, whatever is due: flush, merge, expiry, removal of files.
+    ///
+    /// # Errors
+    /// Of the catalog or the disk.
+    pub async fn maintain(&self) -> Result<MaintenanceReport, UserError> {
+        crate::maintenance::all(&self.shared.lake, &self.shared.accounts).await
+    }
+
+    /// Removes files that neither a snapshot nor a model names, then checks the rest; gives the
+    /// number of files removed, and one line per finding that is left.
+    ///
+    /// # Errors
+    /// Of the catalog or the disk.
+    pub async fn repair(&self) -> Result<(usize, Vec<String>), UserError> {
+        // Upkeep has files in the making that no snapshot names yet.
+        self.upkeep.stop().await;
+        let lake = &self.shared.lake;
+        let models = self.shared.registry.unused_files().await?.len();
+        self.shared.registry.clean().await?;
+        // Nothing else runs on this engine yet, so every file that nobody names is an orphan.
+        let removed = lake.cleanup_orphans(std::time::SystemTime::now()).await?;
+        Ok((removed + models, findings(lake.doctor().await?)))
     }
 
     /// Cancels what runs, writes the history and closes the catalog.
     pub async fn shutdown(&self) {
         self.shared.results.cancel_all();
+        self.upkeep.stop().await;
         self.shared.history.flush().await;
         self.shared.catalog.close().await;
     }

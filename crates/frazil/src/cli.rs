@@ -24,6 +24,8 @@ pub enum Command {
     Quickstart(Quickstart),
     /// Check a data directory: catalog, files, leftovers.
     Doctor(Doctor),
+    /// Do all upkeep of a data directory now: small files are merged, old snapshots removed.
+    Maintain(Maintain),
 }
 
 #[derive(Debug, Args)]
@@ -110,6 +112,16 @@ pub struct Quickstart {
 
 #[derive(Debug, Args)]
 pub struct Doctor {
+    #[arg(long, env = "FRAZIL_DATA_DIR")]
+    pub data_dir: PathBuf,
+    /// Remove files that nothing names; no server may be running on the folder.
+    #[arg(long)]
+    pub repair: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Maintain {
+    /// Folder that no server is running on; a running one does its upkeep by itself.
     #[arg(long, env = "FRAZIL_DATA_DIR")]
     pub data_dir: PathBuf,
 }

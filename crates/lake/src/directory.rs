@@ -77,6 +77,26 @@ impl DataDirectory {
         Ok(DataDirectory { path, _lock: lock })
     }
 
+    /// Whether a process holds the directory's lock.
+    pub fn is_in_use(path: &Path) -> Result<bool> {
+        let lock_path = path.join("lock");
+        let lock = match File::open(&lock_path) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(source) => {
+                return Err(LakeError::Io { path: lock_path.display().to_string(), source });
+            }
+        };
+        // A shared lock, so that two who look do not see each other.
+        match lock.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(source)) => {
+                Err(LakeError::Io { path: lock_path.display().to_string(), source })
+            }
+        }
+    }
+
     /// The directory's absolute path.
     pub fn path(&self) -> &Path {
         &self.path

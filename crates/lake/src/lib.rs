@@ -7,6 +7,7 @@ mod directory;
 mod doctor;
 mod error;
 mod files;
+mod maintenance;
 mod scan;
 mod settings;
 mod temporary;
@@ -17,9 +18,10 @@ mod write;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::catalog::TableProvider;
-use frazil_catalog::files::{FileSet, VisibleFile};
+use frazil_catalog::files::{DeleteFileEntry, FileSet, VisibleFile};
 use frazil_catalog::{Catalog, CatalogView, TableInfo, TableKind};
 use frazil_common::{QualifiedName, SnapshotId, UserError};
 use parking_lot::Mutex;
@@ -29,14 +31,16 @@ pub use doctor::DoctorReport;
 pub use error::{LakeError, Result};
 pub use files::FileStore;
 pub use frazil_catalog::CommitMeta;
+pub use maintenance::MaintenanceReport;
 pub use scan::{FILE_COLUMN, HIDDEN_COLUMNS, LakeTable, ROW_ID, ROW_NUMBER_COLUMN, hidden_fields};
 pub use settings::{Compression, LakeSettings};
 pub use transaction::{
     DeleteOutcome, LakeTransaction, MergeOutcome, NewTable, NewView, UpdateOutcome,
 };
-pub use version::{DataFile, FileKey, TableVersion};
+pub use version::{DataFile, FileKey, RowChunk, StagedChunk, TableVersion};
 
 use temporary::Temporaries;
+use write::delete_file::DeletedRows;
 
 /// Positions by file id and the snapshot they were cut at.
 type PositionCache = HashMap<(i64, SnapshotId), Arc<Vec<i64>>>;
@@ -55,23 +59,51 @@ struct Inner {
     store: FileStore,
     settings: LakeSettings,
     temporaries: Temporaries,
-    /// Positions by delete file and the snapshot they were cut at (-1: uncut).
-    deletes: Mutex<PositionCache>,
+    /// Rows by delete file.
+    deletes: Mutex<HashMap<i64, Arc<DeletedRows>>>,
     /// Rows hidden in merged files, by data file and snapshot.
     later_rows: Mutex<PositionCache>,
+    written: Mutex<maintenance::Written>,
+    flush_wanted: tokio::sync::Notify,
+    /// Tables of which open transactions have changed or deleted rows, with their number.
+    claims: Mutex<HashMap<i64, usize>>,
+    /// Open transactions by number.
+    active: Mutex<HashMap<u64, Active>>,
+    begun: AtomicU64,
+}
+
+/// An open transaction.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Active {
+    /// Microseconds since 1970 UTC.
+    pub began_micros: i64,
+    /// The snapshot its statements read.
+    pub snapshot: SnapshotId,
 }
 
 impl Lake {
     /// Opens the lake of a data directory; temporary tables left by an earlier run are removed.
     pub async fn open(catalog: Catalog, data_dir: &Path, settings: LakeSettings) -> Result<Lake> {
         let io = |source| LakeError::Io { path: data_dir.display().to_string(), source };
-        let root = data_dir.canonicalize().map_err(io)?;
-        let store = FileStore::local(&root);
+        let store = FileStore::local(&data_dir.canonicalize().map_err(io)?);
         for folder in [store.data_path(), store.temporary_path()] {
             std::fs::create_dir_all(folder).map_err(io)?;
         }
         temporary::reap(store.temporary_path());
-        Ok(Lake {
+        let lake = Lake::on(catalog, store, settings);
+        lake.find_inlined().await?;
+        Ok(lake)
+    }
+
+    /// A lake to look at while another process may be writing it; nothing is made or removed.
+    pub fn inspect(catalog: Catalog, data_dir: &Path) -> Result<Lake> {
+        let io = |source| LakeError::Io { path: data_dir.display().to_string(), source };
+        let store = FileStore::local(&data_dir.canonicalize().map_err(io)?);
+        Ok(Lake::on(catalog, store, LakeSettings::default()))
+    }
+
+    fn on(catalog: Catalog, store: FileStore, settings: LakeSettings) -> Lake {
+        Lake {
             inner: Arc::new(Inner {
                 catalog,
                 store,
@@ -79,8 +111,13 @@ impl Lake {
                 temporaries: Temporaries::default(),
                 deletes: Mutex::default(),
                 later_rows: Mutex::default(),
+                written: Mutex::default(),
+                flush_wanted: tokio::sync::Notify::new(),
+                claims: Mutex::default(),
+                active: Mutex::default(),
+                begun: AtomicU64::new(0),
             }),
-        })
+        }
     }
 
     /// The catalog below.
@@ -95,6 +132,26 @@ impl Lake {
 
     pub(crate) fn settings(&self) -> &LakeSettings {
         &self.inner.settings
+    }
+
+    pub(crate) fn written(&self) -> &Mutex<maintenance::Written> {
+        &self.inner.written
+    }
+
+    pub(crate) fn flush_wanted(&self) -> &tokio::sync::Notify {
+        &self.inner.flush_wanted
+    }
+
+    pub(crate) fn claims(&self) -> &Mutex<HashMap<i64, usize>> {
+        &self.inner.claims
+    }
+
+    pub(crate) fn active(&self) -> &Mutex<HashMap<u64, Active>> {
+        &self.inner.active
+    }
+
+    pub(crate) fn next_number(&self) -> u64 {
+        self.inner.begun.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(crate) fn temporaries(&self) -> &Temporaries {
@@ -149,7 +206,7 @@ impl Lake {
                 table: Arc::clone(table),
                 snapshot,
                 files: Vec::new(),
-                inlined: Vec::new(),
+                chunks: Vec::new(),
             });
         }
         debug_assert!(table.kind != TableKind::Temporary);
@@ -158,10 +215,11 @@ impl Lake {
         for visible in &set.files {
             files.push(self.data_file(table, visible, snapshot).await?);
         }
-        Ok(TableVersion { table: Arc::clone(table), snapshot, files, inlined: set.inlined.clone() })
+        let chunks = set.inlined.iter().cloned().map(RowChunk::Committed).collect();
+        Ok(TableVersion { table: Arc::clone(table), snapshot, files, chunks })
     }
 
-    async fn data_file(
+    pub(crate) async fn data_file(
         &self,
         table: &TableInfo,
         visible: &VisibleFile,
@@ -177,26 +235,12 @@ impl Lake {
         if file.mapping_id.is_some() {
             return Err(refuse("files without field ids (name mapping)"));
         }
-        let place = |path: &str| {
-            if path.starts_with('/') { path.to_string() } else { format!("{}{path}", table.path) }
-        };
-        let path = self.inner.store.locate(&place(&file.path))?;
+        let path = self.inner.store.locate(&place(table, &file.path))?;
         let mut deleted: Arc<Vec<i64>> = Arc::clone(&visible.inlined_deletes);
         if let Some(entry) = &visible.delete_file {
-            let cut = entry.partial_max.filter(|max| *max > snapshot).map_or(-1, |_| snapshot);
-            let key = (entry.delete_file_id, cut);
-            let cached = self.inner.deletes.lock().get(&key).cloned();
-            let positions = match cached {
-                Some(positions) => positions,
-                None => {
-                    let path = self.inner.store.locate(&place(&entry.path))?;
-                    let limit = if cut < 0 { SnapshotId::MAX } else { cut };
-                    let read =
-                        Arc::new(write::delete_file::read(&self.inner.store, &path, limit).await?);
-                    remember(&self.inner.deletes, key, &read);
-                    read
-                }
-            };
+            let rows = self.deleted_rows(table, entry).await?;
+            // Some clients keep later deletes in the same file, and tell by the rows alone.
+            let positions = rows.at(snapshot);
             deleted = union(&deleted, &positions);
         }
         if file.partial_max.is_some_and(|max| max > snapshot) {
@@ -206,9 +250,7 @@ impl Lake {
                 Some(later) => later,
                 None => {
                     let read = write::delete_file::later_rows(&self.inner.store, &path, snapshot);
-                    let read = Arc::new(read.await?);
-                    remember(&self.inner.later_rows, key, &read);
-                    read
+                    remember(&self.inner.later_rows, key, Arc::new(read.await?))
                 }
             };
             deleted = union(&deleted, &later);
@@ -229,18 +271,43 @@ impl Lake {
         })
     }
 
-    /// Positions of a committed delete file that is read whole.
+    /// The rows a delete file names.
+    pub(crate) async fn deleted_rows(
+        &self,
+        table: &TableInfo,
+        entry: &DeleteFileEntry,
+    ) -> Result<Arc<DeletedRows>> {
+        let cached = self.inner.deletes.lock().get(&entry.delete_file_id).cloned();
+        if let Some(rows) = cached {
+            return Ok(rows);
+        }
+        let path = self.inner.store.locate(&place(table, &entry.path))?;
+        let read = write::delete_file::read(&self.inner.store, &path).await?;
+        Ok(remember(&self.inner.deletes, entry.delete_file_id, Arc::new(read)))
+    }
+
+    /// All positions of a committed delete file that was read.
     pub(crate) fn cached_delete_positions(&self, delete_file: i64) -> Option<Arc<Vec<i64>>> {
-        self.inner.deletes.lock().get(&(delete_file, -1)).cloned()
+        self.inner.deletes.lock().get(&delete_file).map(|rows| Arc::clone(&rows.positions))
     }
 }
 
-fn remember(cache: &Mutex<PositionCache>, key: (i64, SnapshotId), value: &Arc<Vec<i64>>) {
+/// A path of the catalog as below the data folder, or absolute.
+fn place(table: &TableInfo, path: &str) -> String {
+    if path.starts_with('/') { path.to_string() } else { format!("{}{path}", table.path) }
+}
+
+fn remember<K: Eq + std::hash::Hash, V>(
+    cache: &Mutex<HashMap<K, Arc<V>>>,
+    key: K,
+    value: Arc<V>,
+) -> Arc<V> {
     let mut cache = cache.lock();
     if cache.len() >= DELETES_CACHED_MAX {
         cache.clear();
     }
-    cache.insert(key, Arc::clone(value));
+    cache.insert(key, Arc::clone(&value));
+    value
 }
 
 /// Both ascending lists as one.

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::compute::{concat_batches, filter_record_batch};
 use frazil_catalog::TableInfo;
 use frazil_catalog::changes::ColumnStatistics;
-use frazil_catalog::files::InlinedRows;
+use frazil_catalog::files::InlinedPart;
 use frazil_common::SnapshotId;
 use object_store::path::Path;
+
+use crate::error::{LakeError, Result};
 
 /// Names a data file in a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,6 +49,96 @@ impl DataFile {
     }
 }
 
+/// Few rows that lie in no file.
+#[derive(Debug, Clone)]
+pub enum RowChunk {
+    /// In the catalog database.
+    Committed(InlinedPart),
+    /// Of an open transaction.
+    Staged(StagedChunk),
+}
+
+/// Rows of an open transaction that will go into the catalog database.
+#[derive(Debug, Clone)]
+pub struct StagedChunk {
+    pub key: uuid::Uuid,
+    /// The table's columns in order, as the catalog keeps them.
+    pub rows: RecordBatch,
+    /// Ids of rows moved from elsewhere; rows without get theirs at commit.
+    pub row_ids: Option<Arc<Vec<i64>>>,
+    /// Positions deleted since, ascending.
+    pub deleted: Arc<Vec<i64>>,
+}
+
+impl StagedChunk {
+    /// The rows that are left, with their ids.
+    pub fn live(&self) -> Result<(RecordBatch, Option<Vec<i64>>)> {
+        let ids = self.row_ids.as_ref();
+        if self.deleted.is_empty() {
+            return Ok((self.rows.clone(), ids.map(|ids| ids.to_vec())));
+        }
+        let live = crate::scan::inlined::live_rows(self.rows.num_rows(), &self.deleted);
+        let rows = filter_record_batch(&self.rows, &live)?;
+        let kept = |ids: &Arc<Vec<i64>>| {
+            let kept = ids.iter().zip(live.values()).filter(|(_, live)| *live);
+            kept.map(|(id, _)| *id).collect()
+        };
+        Ok((rows, ids.map(kept)))
+    }
+
+    /// The rows left of several chunks, of which all or none have ids, as one.
+    pub fn concat(chunks: &[&StagedChunk]) -> Result<StagedChunk> {
+        let mut batches = Vec::with_capacity(chunks.len());
+        let mut row_ids: Option<Vec<i64>> = None;
+        for chunk in chunks {
+            let (rows, ids) = chunk.live()?;
+            batches.push(rows);
+            if let Some(ids) = ids {
+                row_ids.get_or_insert_default().extend(ids);
+            }
+        }
+        let schema = batches.first().map(RecordBatch::schema);
+        let schema = schema.ok_or_else(|| LakeError::Damaged("no rows to put together".into()))?;
+        Ok(StagedChunk {
+            key: uuid::Uuid::now_v7(),
+            rows: concat_batches(&schema, &batches)?,
+            row_ids: row_ids.map(Arc::new),
+            deleted: Arc::default(),
+        })
+    }
+}
+
+impl RowChunk {
+    /// All rows, the deleted ones too.
+    pub fn rows(&self) -> &RecordBatch {
+        match self {
+            RowChunk::Committed(part) => &part.batch.rows,
+            RowChunk::Staged(chunk) => &chunk.rows,
+        }
+    }
+
+    /// Positions deleted, ascending.
+    pub fn deleted(&self) -> &Arc<Vec<i64>> {
+        match self {
+            RowChunk::Committed(part) => &part.deleted,
+            RowChunk::Staged(chunk) => &chunk.deleted,
+        }
+    }
+
+    /// The row ids, where the rows have any yet.
+    pub fn row_ids(&self) -> Option<&[i64]> {
+        match self {
+            RowChunk::Committed(part) => Some(&part.batch.row_ids),
+            RowChunk::Staged(chunk) => chunk.row_ids.as_ref().map(|ids| ids.as_slice()),
+        }
+    }
+
+    /// Rows that are left.
+    pub fn live_rows(&self) -> u64 {
+        (self.rows().num_rows() as u64).saturating_sub(self.deleted().len() as u64)
+    }
+}
+
 /// A table at one snapshot, with a transaction's own changes. Immutable.
 #[derive(Debug, Clone)]
 pub struct TableVersion {
@@ -53,15 +147,15 @@ pub struct TableVersion {
     pub snapshot: SnapshotId,
     /// `METADATA$FILE` is the place in this list.
     pub files: Vec<DataFile>,
-    /// Rows other clients keep in the catalog; their `METADATA$FILE` follows the files'.
-    pub inlined: Vec<Arc<InlinedRows>>,
+    /// Rows outside of files; their `METADATA$FILE` follows the files'.
+    pub chunks: Vec<RowChunk>,
 }
 
 impl TableVersion {
     /// Exact number of rows.
     pub fn row_count(&self) -> u64 {
-        let inlined: usize = self.inlined.iter().map(|i| i.rows.len()).sum();
-        self.files.iter().map(DataFile::live_rows).sum::<u64>() + inlined as u64
+        let chunks: u64 = self.chunks.iter().map(RowChunk::live_rows).sum();
+        self.files.iter().map(DataFile::live_rows).sum::<u64>() + chunks
     }
 
     /// Bytes of all files.

@@ -1,178 +1,19 @@
 //! Tables through transactions: rows, time travel, conflicts, rollback.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
-use std::path::Path;
+mod support;
+
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, Float64Array, Int8Array, Int64Array, RecordBatch, StringViewArray,
 };
-use datafusion::arrow::datatypes::{Int64Type, Schema};
-use datafusion::catalog::TableProvider;
-use datafusion::dataframe::DataFrame;
-use datafusion::execution::SendableRecordBatchStream;
-use datafusion::logical_expr::{Expr, ident, lit};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::prelude::SessionContext;
-use frazil_catalog::{Catalog, ColumnInfo, TableInfo, TableKind};
-use frazil_common::{Code, QualifiedName, SqlType};
-use frazil_lake::{
-    CommitMeta, FILE_COLUMN, Lake, LakeError, LakeSettings, LakeTransaction, NewTable, NewView,
-    ROW_ID, ROW_NUMBER_COLUMN, TableVersion,
-};
-
-const INT: SqlType = SqlType::Number { precision: 18, scale: 0 };
-
-async fn open(dir: &Path) -> Lake {
-    std::fs::create_dir_all(dir.join("data")).unwrap();
-    let catalog = Catalog::open(&dir.join("catalog.sqlite")).await.unwrap();
-    Lake::open(catalog, dir, LakeSettings { inlined_deletes_max: 3, ..LakeSettings::default() })
-        .await
-        .unwrap()
-}
-
-fn name(table: &str) -> QualifiedName {
-    QualifiedName::new("D", "S", table)
-}
-
-fn columns() -> Vec<ColumnInfo> {
-    vec![
-        ColumnInfo::new("ID", INT, false),
-        ColumnInfo::new("NAME", SqlType::TEXT, true),
-        ColumnInfo::new("X", SqlType::Float, true),
-    ]
-}
-
-fn new_table(table: &str, kind: TableKind) -> NewTable {
-    NewTable { name: name(table), columns: columns(), kind, comment: None, cluster_by: None }
-}
-
-fn stream(batch: RecordBatch) -> SendableRecordBatchStream {
-    let schema = batch.schema();
-    Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter([Ok(batch)])))
-}
-
-fn rows(from: i64, to: i64) -> SendableRecordBatchStream {
-    let ids: Vec<i64> = (from..to).collect();
-    let names = StringViewArray::from_iter_values(ids.iter().map(|i| format!("n{i}")));
-    let xs = Float64Array::from_iter_values(ids.iter().map(|i| *i as f64 / 2.0));
-    let schema: Vec<_> = columns().iter().map(|c| c.to_column().to_field()).collect();
-    let batch = RecordBatch::try_new(
-        Arc::new(Schema::new(schema)),
-        vec![Arc::new(Int64Array::from(ids)), Arc::new(names), Arc::new(xs)],
-    )
-    .unwrap();
-    stream(batch)
-}
-
-async fn setup(dir: &Path) -> (Lake, Arc<TableInfo>) {
-    let lake = open(dir).await;
-    let mut t = lake.begin(1).await.unwrap();
-    t.create_database("D", false, None).unwrap();
-    t.create_schema("D", "S", false, Some("the schema".into())).unwrap();
-    let table = t.create_table(new_table("T", TableKind::Permanent)).await.unwrap();
-    assert_eq!(t.append(&table, rows(0, 100)).await.unwrap(), 100);
-    t.commit(meta("q1")).await.unwrap();
-    let table = lake.view().await.unwrap().table(&name("T")).cloned().unwrap();
-    (lake, table)
-}
-
-fn meta(query: &str) -> CommitMeta {
-    CommitMeta { query_id: Some(query.into()), ..CommitMeta::default() }
-}
-
-fn frame(provider: Arc<dyn TableProvider>) -> DataFrame {
-    SessionContext::new().read_table(provider).unwrap()
-}
-
-async fn ids(provider: Arc<dyn TableProvider>) -> Vec<i64> {
-    let batches = frame(provider).select(vec![ident("ID")]).unwrap().collect().await.unwrap();
-    let mut all: Vec<i64> = batches
-        .iter()
-        .flat_map(|b| b.column(0).as_primitive::<Int64Type>().values().to_vec())
-        .collect();
-    all.sort_unstable();
-    all
-}
-
-async fn text(provider: Arc<dyn TableProvider>, id: i64) -> Vec<String> {
-    let batches = frame(provider)
-        .filter(ident("ID").eq(lit(id)))
-        .unwrap()
-        .select(vec![ident("NAME")])
-        .unwrap()
-        .collect()
-        .await
-        .unwrap();
-    batches
-        .iter()
-        .flat_map(|b| {
-            let a = b.column(0).as_string_view();
-            (0..a.len()).map(|i| a.value(i).to_string()).collect::<Vec<_>>()
-        })
-        .collect()
-}
-
-fn identity() -> Vec<Expr> {
-    vec![ident(FILE_COLUMN), ident(ROW_NUMBER_COLUMN), ident(ROW_ID)]
-}
-
-async fn chosen(
-    lake: &Lake,
-    version: &Arc<TableVersion>,
-    filter: Expr,
-    values: Vec<Expr>,
-) -> SendableRecordBatchStream {
-    let exprs: Vec<Expr> = identity().into_iter().chain(values).collect();
-    frame(lake.scan(version))
-        .filter(filter)
-        .unwrap()
-        .select(exprs)
-        .unwrap()
-        .execute_stream()
-        .await
-        .unwrap()
-}
-
-async fn delete(t: &mut LakeTransaction, filter: Expr) -> u64 {
-    let table = t.table(&name("T")).unwrap();
-    let version = t.table_version(&table).await.unwrap();
-    let rows = chosen(t.lake(), &version, filter, vec![]).await;
-    t.delete(&version, rows).await.unwrap().rows
-}
-
-async fn update(t: &mut LakeTransaction, filter: Expr, to: &str) -> u64 {
-    let table = t.table(&name("T")).unwrap();
-    let version = t.table_version(&table).await.unwrap();
-    let to = datafusion::scalar::ScalarValue::Utf8View(Some(to.into()));
-    let values = vec![ident("ID"), lit(to), ident("X")];
-    let rows = chosen(t.lake(), &version, filter, values).await;
-    t.update(&version, rows).await.unwrap().updated
-}
-
-async fn current(lake: &Lake) -> Arc<dyn TableProvider> {
-    let t = lake.begin(9).await.unwrap();
-    let table = t.table(&name("T")).unwrap();
-    let version = t.table_version(&table).await.unwrap();
-    t.scan(&version)
-}
-
-async fn row_ids(provider: Arc<dyn TableProvider>, filter: Expr) -> Vec<i64> {
-    let batches = frame(provider)
-        .filter(filter)
-        .unwrap()
-        .select(vec![ident(ROW_ID)])
-        .unwrap()
-        .collect()
-        .await
-        .unwrap();
-    let mut all: Vec<i64> = batches
-        .iter()
-        .flat_map(|b| b.column(0).as_primitive::<Int64Type>().values().to_vec())
-        .collect();
-    all.sort_unstable();
-    all
-}
+use datafusion::arrow::datatypes::Int64Type;
+use datafusion::logical_expr::{ident, lit};
+use frazil_catalog::{ColumnInfo, TableKind};
+use frazil_common::{Code, SqlType};
+use frazil_lake::{FILE_COLUMN, LakeError, NewView, ROW_ID, ROW_NUMBER_COLUMN};
+use support::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_and_time_travel() {

@@ -73,6 +73,11 @@ impl AccountStore {
         Ok(store)
     }
 
+    /// The account of a catalog that is only looked at, as it is.
+    pub fn inspect(catalog: Catalog) -> Self {
+        AccountStore { catalog, view: Arc::default() }
+    }
+
     /// Starts a write transaction; hand it to [`Writer::on`]. There is one at a time: whoever
     /// holds it must not ask for another, nor call a writing method of this store.
     ///

@@ -170,6 +170,18 @@ impl AccountStore {
             .collect()
     }
 
+    /// The snapshots that training queries of kept versions read.
+    pub async fn model_snapshots(&self) -> Result<Vec<SnapshotId>> {
+        let rows: Vec<(String,)> =
+            sqlx::query_as("SELECT body FROM frazil_model_version").fetch_all(self.pool()).await?;
+        let mut snapshots = Vec::new();
+        for (body,) in rows {
+            let body: ModelVersionBody = from_json(&body)?;
+            snapshots.extend(body.snapshot_id);
+        }
+        Ok(snapshots)
+    }
+
     /// Digests of all model files that some version uses.
     pub async fn model_digests(&self) -> Result<Vec<String>> {
         let rows: Vec<(String,)> =

@@ -4,14 +4,14 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use super::commit::NewSnapshot;
-use crate::changes::NewDataFile;
+use crate::changes::ColumnStatistics;
 use crate::error::Result;
 
-/// Widens the table's column bounds by those of new files.
+/// Widens the table's column bounds by those of new rows.
 pub async fn widen_statistics(
     new: &mut NewSnapshot<'_>,
     table_id: i64,
-    files: &[NewDataFile],
+    added: &[&ColumnStatistics],
 ) -> Result<()> {
     let types: HashMap<i64, String> = sqlx::query_as::<_, (i64, String)>(
         "SELECT column_id, column_type FROM ducklake_column WHERE table_id = ? AND end_snapshot IS NULL",
@@ -33,7 +33,7 @@ pub async fn widen_statistics(
     .map(|row| (row.0, row))
     .collect();
     let mut wanted = stored.clone();
-    for statistics in files.iter().flat_map(|f| &f.statistics) {
+    for statistics in added.iter().copied() {
         let Some(physical) = types.get(&statistics.field_id) else { continue };
         let entry = wanted.entry(statistics.field_id).or_insert((
             statistics.field_id,

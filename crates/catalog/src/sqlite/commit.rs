@@ -3,11 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use frazil_common::SnapshotId;
+use futures::future::BoxFuture;
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, Transaction};
 
 use super::snapshots::{format_time, now_micros, parse_time};
-use super::{bounds, loads, tables};
-use crate::changes::{CommitOutcome, CommitRequest, DeleteTarget, FileDelete, TableChange};
+use super::{bounds, inlined, loads, relocate, tables};
+use crate::changes::{
+    ColumnStatistics, CommitOutcome, CommitRequest, DeleteTarget, FileDelete, TableChange,
+};
 use crate::error::{CatalogError, Result};
 
 /// SQLite's limit of bound values in one statement, with room.
@@ -53,7 +56,15 @@ pub fn conflict(object: impl Into<String>, reason: impl Into<String>) -> Catalog
 }
 
 /// Writes the request as the next snapshot inside `tx`.
-pub async fn commit(
+pub fn commit<'a>(
+    tx: &'a mut Transaction<'static, Sqlite>,
+    request: &'a CommitRequest,
+    data_path: &'a str,
+) -> BoxFuture<'a, Result<CommitOutcome>> {
+    Box::pin(write(tx, request, data_path))
+}
+
+async fn write(
     tx: &mut Transaction<'static, Sqlite>,
     request: &CommitRequest,
     data_path: &str,
@@ -89,6 +100,9 @@ pub async fn commit(
     for change in &request.loads {
         loads::apply(&mut new, change).await?;
     }
+    for change in &request.relocations {
+        relocate::apply(&mut new, change).await?;
+    }
     let schema_version = new.schema_version + i64::from(new.definitions_changed);
     let outcome = CommitOutcome { snapshot: new.snapshot, ids: std::mem::take(&mut new.ids) };
     let meta = &request.meta;
@@ -110,13 +124,13 @@ pub async fn commit(
         .execute(&mut **new.tx)
         .await?;
     let statements: HashSet<&String> = meta.query_id.iter().chain(&meta.statements).collect();
-    for statement in statements {
-        sqlx::query("INSERT OR REPLACE INTO frazil_statement VALUES (?, ?, ?)")
-            .bind(statement)
-            .bind(head_id)
-            .bind(new.snapshot)
-            .execute(&mut **new.tx)
-            .await?;
+    let statements: Vec<&String> = statements.into_iter().collect();
+    for chunk in statements.chunks(ROWS_PER_INSERT) {
+        let mut insert = QueryBuilder::<Sqlite>::new("INSERT OR REPLACE INTO frazil_statement ");
+        insert.push_values(chunk, |mut row, statement| {
+            row.push_bind(*statement).push_bind(head_id).push_bind(new.snapshot);
+        });
+        insert.build().persistent(chunk.len() == 1).execute(&mut **new.tx).await?;
     }
     Ok(outcome)
 }
@@ -127,13 +141,15 @@ async fn apply_rows(new: &mut NewSnapshot<'_>, change: &TableChange) -> Result<(
     if change.table_id >= 0 {
         tables::check_unchanged(new, table_id, change.defined_at, &change.table_name).await?;
     }
-    let mut file_ids = Vec::with_capacity(change.added.len());
+    let file_ids = add_rows(new, table_id, change).await?;
     if !change.added.is_empty() {
-        file_ids = add_files(new, table_id, change).await?;
         new.changes_made.push(format!("inserted_into_table:{table_id}"));
     }
+    if !change.inlined.is_empty() {
+        new.changes_made.push(format!("inlined_insert:{table_id}"));
+    }
     let mut deleted_in_files = false;
-    let mut inlined: Vec<(i64, i64)> = Vec::new();
+    let mut deletes: Vec<(i64, i64, SnapshotId)> = Vec::new();
     for delete in &change.deletes {
         let file_id = match delete.target {
             DeleteTarget::Committed(id) => {
@@ -145,7 +161,7 @@ async fn apply_rows(new: &mut NewSnapshot<'_>, change: &TableChange) -> Result<(
                 .ok_or_else(|| CatalogError::Damaged("delete from a file not added".into()))?,
         };
         match &delete.delete_file {
-            None => inlined.extend(delete.positions.iter().map(|p| (file_id, *p))),
+            None => deletes.extend(delete.positions.iter().map(|p| (file_id, *p, new.snapshot))),
             Some(file) => {
                 deleted_in_files = true;
                 let id = new.next_file_id;
@@ -166,27 +182,16 @@ async fn apply_rows(new: &mut NewSnapshot<'_>, change: &TableChange) -> Result<(
             }
         }
     }
-    if !inlined.is_empty() {
-        add_inlined_deletes(new, table_id, &inlined).await?;
-        new.changes_made.push(format!("inlined_delete:{table_id}"));
-    }
     for file_id in &change.ended_files {
         deleted_in_files = true;
         end_file(new, table_id, *file_id, change).await?;
     }
-    for (inlined_table, row_id) in &change.ended_inlined_rows {
-        deleted_in_files = true;
-        let ended = sqlx::query(AssertSqlSafe(format!(
-            "UPDATE \"{}\" SET end_snapshot = ? WHERE row_id = ? AND end_snapshot IS NULL",
-            inlined_table.replace('"', "\"\"")
-        )))
-        .bind(new.snapshot)
-        .bind(row_id)
-        .execute(&mut **new.tx)
-        .await?;
-        if ended.rows_affected() != 1 {
-            return Err(conflict(&change.table_name, "the same rows were changed"));
-        }
+    if !change.ended_inlined_rows.is_empty() {
+        inlined::end_rows(new, &change.ended_inlined_rows, &change.table_name).await?;
+    }
+    add_inlined_deletes(new, table_id, &deletes).await?;
+    if !deletes.is_empty() || !change.ended_inlined_rows.is_empty() {
+        new.changes_made.push(format!("inlined_delete:{table_id}"));
     }
     if deleted_in_files {
         new.changes_made.push(format!("deleted_from_table:{table_id}"));
@@ -194,11 +199,15 @@ async fn apply_rows(new: &mut NewSnapshot<'_>, change: &TableChange) -> Result<(
     Ok(())
 }
 
-async fn add_files(
+/// Adds files and inlined rows, and counts them in the table's statistics; gives the files' ids.
+async fn add_rows(
     new: &mut NewSnapshot<'_>,
     table_id: i64,
     change: &TableChange,
 ) -> Result<Vec<i64>> {
+    if change.added.is_empty() && change.inlined.is_empty() {
+        return Ok(Vec::new());
+    }
     let stats: Option<(i64, i64, i64)> = sqlx::query_as(
         "SELECT record_count, next_row_id, file_size_bytes FROM ducklake_table_stats WHERE table_id = ?",
     )
@@ -224,25 +233,14 @@ async fn add_files(
         .bind(next_row)
         .execute(&mut **new.tx)
         .await?;
-        for chunk in file.statistics.chunks(ROWS_PER_INSERT) {
-            let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO ducklake_file_column_stats ");
-            insert.push_values(chunk, |mut row, s| {
-                row.push_bind(id)
-                    .push_bind(table_id)
-                    .push_bind(s.field_id)
-                    .push_bind(s.bytes)
-                    .push_bind(s.value_count)
-                    .push_bind(s.null_count)
-                    .push_bind(s.min.clone())
-                    .push_bind(s.max.clone())
-                    .push_bind(s.contains_nan.map(i64::from))
-                    .push_bind(None::<String>);
-            });
-            insert.build().execute(&mut **new.tx).await?;
-        }
+        add_file_statistics(new, table_id, id, &file.statistics).await?;
         records += file.rows;
         next_row += file.rows;
         bytes += file.bytes;
+    }
+    for rows in &change.inlined {
+        inlined::insert(new, table_id, rows, &mut next_row).await?;
+        records += rows.rows.num_rows() as i64;
     }
     if stats.is_some() {
         sqlx::query(
@@ -263,8 +261,37 @@ async fn add_files(
             .execute(&mut **new.tx)
             .await?;
     }
-    bounds::widen_statistics(new, table_id, &change.added).await?;
+    let statistics = change.added.iter().map(|file| &file.statistics);
+    let statistics = statistics.chain(change.inlined.iter().map(|rows| &rows.statistics));
+    let statistics: Vec<&ColumnStatistics> = statistics.flatten().collect();
+    bounds::widen_statistics(new, table_id, &statistics).await?;
     Ok(ids)
+}
+
+/// Writes a file's column statistics.
+pub async fn add_file_statistics(
+    new: &mut NewSnapshot<'_>,
+    table_id: i64,
+    id: i64,
+    statistics: &[ColumnStatistics],
+) -> Result<()> {
+    for chunk in statistics.chunks(ROWS_PER_INSERT) {
+        let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO ducklake_file_column_stats ");
+        insert.push_values(chunk, |mut row, s| {
+            row.push_bind(id)
+                .push_bind(table_id)
+                .push_bind(s.field_id)
+                .push_bind(s.bytes)
+                .push_bind(s.value_count)
+                .push_bind(s.null_count)
+                .push_bind(s.min.clone())
+                .push_bind(s.max.clone())
+                .push_bind(s.contains_nan.map(i64::from))
+                .push_bind(None::<String>);
+        });
+        insert.build().execute(&mut **new.tx).await?;
+    }
+    Ok(())
 }
 
 /// Another transaction must not have touched the rows that are to go.
@@ -332,19 +359,18 @@ async fn check_file(
 }
 
 async fn inlined_delete_table_exists(new: &mut NewSnapshot<'_>, table_id: i64) -> Result<bool> {
-    let found: Option<i64> =
-        sqlx::query_scalar("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?")
-            .bind(format!("ducklake_inlined_delete_{table_id}"))
-            .fetch_optional(&mut **new.tx)
-            .await?;
-    Ok(found.is_some())
+    super::files::has_table(new.tx, &format!("ducklake_inlined_delete_{table_id}")).await
 }
 
-async fn add_inlined_deletes(
+/// Keeps deletes from data files as catalog rows: (file, position, snapshot of the delete).
+pub async fn add_inlined_deletes(
     new: &mut NewSnapshot<'_>,
     table_id: i64,
-    rows: &[(i64, i64)],
+    rows: &[(i64, i64, SnapshotId)],
 ) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
     if !inlined_delete_table_exists(new, table_id).await? {
         sqlx::query(AssertSqlSafe(format!(
             "CREATE TABLE ducklake_inlined_delete_{table_id}(file_id BIGINT, row_id BIGINT, begin_snapshot BIGINT)"
@@ -355,8 +381,8 @@ async fn add_inlined_deletes(
     for chunk in rows.chunks(ROWS_PER_INSERT) {
         let mut insert =
             QueryBuilder::<Sqlite>::new(format!("INSERT INTO ducklake_inlined_delete_{table_id} "));
-        insert.push_values(chunk, |mut row, (file, position)| {
-            row.push_bind(*file).push_bind(*position).push_bind(new.snapshot);
+        insert.push_values(chunk, |mut row, (file, position, at)| {
+            row.push_bind(*file).push_bind(*position).push_bind(*at);
         });
         insert.build().execute(&mut **new.tx).await?;
     }

@@ -4,24 +4,54 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use frazil_common::SnapshotId;
-use sqlx::{AssertSqlSafe, Column, Row, SqlitePool, TypeInfo, ValueRef};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool};
+
+use super::expire::FOLDERS;
+use super::inlined;
 
 use crate::changes::ColumnStatistics;
 use crate::error::Result;
-use crate::files::{DeleteFileEntry, FileEntry, FileSet, InlinedRows, InlinedValue, VisibleFile};
+use crate::files::{DeleteFileEntry, FileEntry, FileSet, VisibleFile};
 use crate::objects::TableSize;
 
-/// Loads the files visible at `snapshot`; `known` must be of an older snapshot.
+/// Loads the files and inlined rows visible at `snapshot`; `known` must be of an older snapshot.
 pub async fn load(
     pool: &SqlitePool,
     table_id: i64,
     snapshot: SnapshotId,
     known: Option<(SnapshotId, &FileSet)>,
 ) -> Result<FileSet> {
+    // One read transaction: a flush in between would hide rows or show them twice.
+    let mut tx = pool.begin().await?;
+    let set = load_in(&mut tx, table_id, snapshot, known).await?;
+    tx.rollback().await?;
+    Ok(set)
+}
+
+async fn load_in(
+    pool: &mut SqliteConnection,
+    table_id: i64,
+    snapshot: SnapshotId,
+    known: Option<(SnapshotId, &FileSet)>,
+) -> Result<FileSet> {
+    let (layout, exists): (i64, bool) = sqlx::query_as(
+        "SELECT COALESCE((SELECT snapshot_id FROM frazil_layout WHERE table_id = ?), 0), \
+         EXISTS (SELECT 1 FROM ducklake_snapshot WHERE snapshot_id = ?)",
+    )
+    .bind(table_id)
+    .bind(snapshot)
+    .fetch_one(&mut *pool)
+    .await?;
+    if !exists {
+        // Expired since it was looked up: its files may be gone from the lists.
+        return Err(crate::no_travel(snapshot));
+    }
+    let known = known.filter(|(_, known)| known.layout == layout);
     let since = known.map_or(-1, |(at, _)| at);
     let mut gone: HashSet<i64> = HashSet::new();
     let mut delete_files: HashMap<i64, Arc<DeleteFileEntry>> = HashMap::new();
-    let mut inlined: HashMap<i64, Vec<i64>> = HashMap::new();
+    let mut deletes: HashMap<i64, Vec<i64>> = HashMap::new();
     let mut files: Vec<Arc<FileEntry>> = Vec::new();
     if let Some((_, known)) = known {
         gone.extend(
@@ -32,7 +62,7 @@ pub async fn load(
             .bind(table_id)
             .bind(since)
             .bind(snapshot)
-            .fetch_all(pool)
+            .fetch_all(&mut *pool)
             .await?,
         );
         let mut stale: HashSet<i64> = HashSet::new();
@@ -44,7 +74,7 @@ pub async fn load(
             .bind(table_id)
             .bind(since)
             .bind(snapshot)
-            .fetch_all(pool)
+            .fetch_all(&mut *pool)
             .await?,
         );
         for visible in &known.files {
@@ -58,7 +88,7 @@ pub async fn load(
                 delete_files.insert(visible.file.file_id, Arc::clone(entry));
             }
             if !visible.inlined_deletes.is_empty() {
-                inlined.insert(visible.file.file_id, visible.inlined_deletes.to_vec());
+                deletes.insert(visible.file.file_id, visible.inlined_deletes.to_vec());
             }
         }
     }
@@ -69,11 +99,11 @@ pub async fn load(
     for entry in fresh {
         delete_files.insert(entry.data_file_id, Arc::new(entry));
     }
-    load_inlined_deletes(pool, table_id, since, snapshot, &mut inlined).await?;
+    load_inlined_deletes(pool, table_id, since, snapshot, &mut deletes).await?;
     let files = files
         .into_iter()
         .map(|file| {
-            let mut positions = inlined.remove(&file.file_id).unwrap_or_default();
+            let mut positions = deletes.remove(&file.file_id).unwrap_or_default();
             positions.sort_unstable();
             positions.dedup();
             VisibleFile {
@@ -83,11 +113,15 @@ pub async fn load(
             }
         })
         .collect();
-    Ok(FileSet { files, inlined: load_inlined_rows(pool, table_id, snapshot).await? })
+    let tables = known.map_or(&[][..], |(_, known)| known.inlined_tables.as_slice());
+    let inlined_tables = inlined::tables(pool, table_id, tables).await?;
+    let parts = known.map(|(at, known)| (at, known.inlined.as_slice()));
+    let parts = inlined::load(pool, &inlined_tables, parts, snapshot).await?;
+    Ok(FileSet { files, inlined: parts, inlined_tables, layout })
 }
 
 async fn load_files(
-    pool: &SqlitePool,
+    pool: &mut SqliteConnection,
     table_id: i64,
     since: SnapshotId,
     snapshot: SnapshotId,
@@ -102,7 +136,7 @@ async fn load_files(
     .bind(table_id)
     .bind(since)
     .bind(snapshot)
-    .fetch_all(pool)
+    .fetch_all(&mut *pool)
     .await?;
     if rows.is_empty() {
         return Ok(Vec::new());
@@ -118,7 +152,7 @@ async fn load_files(
     .bind(table_id)
     .bind(since)
     .bind(snapshot)
-    .fetch_all(pool)
+    .fetch_all(&mut *pool)
     .await?
     {
         let integer = |index: usize| -> Result<i64> {
@@ -154,47 +188,67 @@ async fn load_files(
         .collect()
 }
 
+const DELETE_FILE_COLUMNS: &str = "begin_snapshot, delete_file_id, data_file_id, path, delete_count, \
+     file_size_bytes, footer_size, partial_max";
+
+fn delete_file(row: &SqliteRow) -> Result<(SnapshotId, DeleteFileEntry)> {
+    let entry = DeleteFileEntry {
+        delete_file_id: row.try_get(1)?,
+        data_file_id: row.try_get(2)?,
+        path: row.try_get(3)?,
+        rows: row.try_get(4)?,
+        bytes: row.try_get(5)?,
+        footer_bytes: row.try_get::<Option<i64>, _>(6)?.unwrap_or(0),
+        partial_max: row.try_get(7)?,
+    };
+    Ok((row.try_get(0)?, entry))
+}
+
 async fn load_delete_files(
-    pool: &SqlitePool,
+    pool: &mut SqliteConnection,
     table_id: i64,
     snapshot: SnapshotId,
 ) -> Result<Vec<DeleteFileEntry>> {
-    let rows = sqlx::query(
-        "SELECT delete_file_id, data_file_id, path, delete_count, file_size_bytes, footer_size, \
-         partial_max FROM ducklake_delete_file WHERE table_id = ?1 AND begin_snapshot <= ?2 \
-         AND (end_snapshot IS NULL OR end_snapshot > ?2)",
-    )
+    let rows = sqlx::query(AssertSqlSafe(format!(
+        "SELECT {DELETE_FILE_COLUMNS} FROM ducklake_delete_file WHERE table_id = ?1 \
+         AND begin_snapshot <= ?2 AND (end_snapshot IS NULL OR end_snapshot > ?2)"
+    )))
     .bind(table_id)
     .bind(snapshot)
-    .fetch_all(pool)
+    .fetch_all(&mut *pool)
     .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(DeleteFileEntry {
-                delete_file_id: row.try_get(0)?,
-                data_file_id: row.try_get(1)?,
-                path: row.try_get(2)?,
-                rows: row.try_get(3)?,
-                bytes: row.try_get(4)?,
-                footer_bytes: row.try_get::<Option<i64>, _>(5)?.unwrap_or(0),
-                partial_max: row.try_get(6)?,
-            })
-        })
-        .collect()
+    rows.iter().map(|row| Ok(delete_file(row)?.1)).collect()
+}
+
+/// All delete files a data file had up to a snapshot, oldest first, with their begins.
+pub async fn delete_files_of(
+    pool: &mut SqliteConnection,
+    file_id: i64,
+    snapshot: SnapshotId,
+) -> Result<Vec<(SnapshotId, DeleteFileEntry)>> {
+    let rows = sqlx::query(AssertSqlSafe(format!(
+        "SELECT {DELETE_FILE_COLUMNS} FROM ducklake_delete_file WHERE data_file_id = ? \
+         AND begin_snapshot <= ? ORDER BY begin_snapshot"
+    )))
+    .bind(file_id)
+    .bind(snapshot)
+    .fetch_all(&mut *pool)
+    .await?;
+    rows.iter().map(delete_file).collect()
 }
 
 /// Whether the database has a table of this name.
-pub async fn has_table(pool: &SqlitePool, name: &str) -> Result<bool> {
+pub async fn has_table(pool: &mut SqliteConnection, name: &str) -> Result<bool> {
     let found: Option<i64> =
         sqlx::query_scalar("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?")
             .bind(name)
-            .fetch_optional(pool)
+            .fetch_optional(&mut *pool)
             .await?;
     Ok(found.is_some())
 }
 
 async fn load_inlined_deletes(
-    pool: &SqlitePool,
+    pool: &mut SqliteConnection,
     table_id: i64,
     since: SnapshotId,
     snapshot: SnapshotId,
@@ -209,7 +263,7 @@ async fn load_inlined_deletes(
     )))
     .bind(since)
     .bind(snapshot)
-    .fetch_all(pool)
+    .fetch_all(&mut *pool)
     .await?;
     for (file, position) in rows {
         inlined.entry(file).or_default().push(position);
@@ -217,55 +271,19 @@ async fn load_inlined_deletes(
     Ok(())
 }
 
-async fn load_inlined_rows(
-    pool: &SqlitePool,
-    table_id: i64,
-    snapshot: SnapshotId,
-) -> Result<Vec<Arc<InlinedRows>>> {
-    let tables: Vec<String> = sqlx::query_scalar(
-        "SELECT table_name FROM ducklake_inlined_data_tables WHERE table_id = ?",
-    )
-    .bind(table_id)
-    .fetch_all(pool)
-    .await?;
-    let mut all = Vec::new();
-    for table in tables {
-        let rows = sqlx::query(AssertSqlSafe(format!(
-            "SELECT * FROM \"{}\" WHERE begin_snapshot <= ?1 \
-             AND (end_snapshot IS NULL OR end_snapshot > ?1) ORDER BY row_id",
-            table.replace('"', "\"\"")
-        )))
-        .bind(snapshot)
-        .fetch_all(pool)
-        .await?;
-        let Some(first) = rows.first() else { continue };
-        let names: Vec<String> = first.columns().iter().map(|c| c.name().to_string()).collect();
-        // The first three are row_id, begin_snapshot and end_snapshot.
-        let mut values = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let mut cells = Vec::with_capacity(names.len().saturating_sub(3));
-            for index in 3..names.len() {
-                let raw = row.try_get_raw(index)?;
-                let value = match raw.type_info().name() {
-                    _ if raw.is_null() => InlinedValue::Null,
-                    "INTEGER" | "BIGINT" | "BOOLEAN" => {
-                        InlinedValue::Integer(row.try_get_unchecked(index)?)
-                    }
-                    "REAL" | "DOUBLE" => InlinedValue::Real(row.try_get_unchecked(index)?),
-                    "BLOB" => InlinedValue::Blob(row.try_get_unchecked(index)?),
-                    _ => InlinedValue::Text(row.try_get_unchecked(index)?),
-                };
-                cells.push(value);
-            }
-            values.push((row.try_get(0)?, cells));
-        }
-        all.push(Arc::new(InlinedRows {
-            inlined_table: table,
-            column_names: names.into_iter().skip(3).collect(),
-            rows: values,
-        }));
+/// Rows in the inlined tables, the ended ones too, by lake table.
+pub async fn inlined_counts(pool: &SqlitePool) -> Result<Vec<(i64, u64)>> {
+    let tables: Vec<(i64, String)> =
+        sqlx::query_as("SELECT table_id, table_name FROM ducklake_inlined_data_tables")
+            .fetch_all(pool)
+            .await?;
+    let mut counts: HashMap<i64, u64> = HashMap::new();
+    for (table, name) in tables {
+        let sql = format!("SELECT count(*) FROM {}", inlined::quoted(&name));
+        let count: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(pool).await?;
+        *counts.entry(table).or_default() += u64::try_from(count).unwrap_or(0);
     }
-    Ok(all)
+    Ok(counts.into_iter().filter(|(_, count)| *count > 0).collect())
 }
 
 /// Rows and bytes of all tables.
@@ -338,20 +356,27 @@ pub async fn sizes(pool: &SqlitePool, snapshot: SnapshotId) -> Result<Vec<(i64, 
 }
 
 /// Every file any snapshot knows, with its size.
-pub async fn all_paths(pool: &SqlitePool) -> Result<Vec<(String, i64)>> {
-    // A table keeps its folder for life, whatever it is renamed to.
-    let rows: Vec<(String, i64)> = sqlx::query_as(
-        "WITH folder AS (SELECT t.table_id, CASE WHEN t.path_is_relative = 0 THEN t.path \
-         ELSE s.path || t.path END AS path FROM ducklake_table t \
-         JOIN ducklake_schema s ON s.schema_id = t.schema_id GROUP BY t.table_id) \
+pub async fn named_paths(pool: &SqlitePool) -> Result<Vec<(String, i64)>> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(AssertSqlSafe(format!(
+        "WITH folder AS ({FOLDERS}) \
          SELECT CASE WHEN f.path_is_relative = 0 THEN f.path ELSE folder.path || f.path END, \
          f.file_size_bytes FROM ducklake_data_file f JOIN folder USING (table_id) \
          UNION ALL SELECT CASE WHEN d.path_is_relative = 0 THEN d.path \
          ELSE folder.path || d.path END, d.file_size_bytes FROM ducklake_delete_file d \
-         JOIN folder USING (table_id) \
-         UNION ALL SELECT path, -1 FROM ducklake_files_scheduled_for_deletion",
-    )
+         JOIN folder USING (table_id)"
+    )))
     .fetch_all(pool)
     .await?;
     Ok(rows)
+}
+
+/// As [`named_paths`], with the files that wait for their removal (of size -1).
+pub async fn all_paths(pool: &SqlitePool) -> Result<Vec<(String, i64)>> {
+    let mut paths = named_paths(pool).await?;
+    let waiting: Vec<(String, i64)> =
+        sqlx::query_as("SELECT path, -1 FROM ducklake_files_scheduled_for_deletion")
+            .fetch_all(pool)
+            .await?;
+    paths.extend(waiting);
+    Ok(paths)
 }

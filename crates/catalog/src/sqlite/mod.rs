@@ -3,13 +3,19 @@
 mod bounds;
 mod commit;
 mod definitions;
+mod expire;
 mod files;
+mod group;
+mod inlined;
+mod inlined_values;
 mod loads;
+mod relocate;
 mod rows;
 mod snapshots;
 mod tables;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,14 +23,15 @@ use frazil_common::SnapshotId;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
-use crate::changes::{CommitOutcome, CommitRequest};
+use crate::changes::{CommitOutcome, CommitRequest, Expired};
 use crate::error::{CatalogError, Result};
-use crate::files::FileSet;
+use crate::files::{DeleteHistory, FileSet, InlinedHistory};
 use crate::loads::{CommittedLoad, LoadError};
 use crate::migrations::{MIGRATIONS, Migration};
-use crate::objects::{Head, SnapshotInfo, TableSize};
+use crate::objects::{ColumnInfo, Head, SnapshotInfo, TableSize};
 use crate::store::CatalogStore;
 use crate::view::Definitions;
+use group::CommitQueue;
 
 /// The DuckLake version this store reads and writes.
 const DUCKLAKE_VERSION: &str = "1.0";
@@ -39,16 +46,13 @@ pub struct SqliteStore {
     writer: SqlitePool,
     /// Absolute folder of the data files, with a slash at its end.
     data_path: String,
+    queue: Arc<CommitQueue>,
 }
 
 impl SqliteStore {
     /// Opens the file, makes it where absent, and brings its tables up to date.
     pub async fn open(path: &Path) -> Result<SqliteStore> {
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let folder = folder
-            .canonicalize()
-            .map_err(|e| CatalogError::Format(format!("folder {}: {e}", folder.display())))?;
-        let data_path = format!("{}/data/", folder.display());
+        let data_path = data_path(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -74,9 +78,31 @@ impl SqliteStore {
             .max_lifetime(None)
             .connect_with(options)
             .await?;
-        let store = SqliteStore { readers, writer, data_path };
+        let store = SqliteStore { readers, writer, data_path, queue: Arc::default() };
         store.bootstrap().await?;
         Ok(store)
+    }
+
+    /// Opens an existing file to read it alone; another process may be writing it.
+    pub async fn inspect(path: &Path) -> Result<SqliteStore> {
+        let options =
+            SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
+        let readers =
+            SqlitePoolOptions::new().max_connections(READERS_MAX).connect_with(options).await?;
+        let version: Option<String> = sqlx::query_scalar(
+            "SELECT value FROM ducklake_metadata WHERE key = 'version' AND scope IS NULL",
+        )
+        .fetch_optional(&readers)
+        .await?;
+        if version.as_deref() != Some(DUCKLAKE_VERSION) {
+            return Err(CatalogError::Format(format!(
+                "the catalog has DuckLake version {}; this program reads {DUCKLAKE_VERSION}",
+                version.as_deref().unwrap_or("none")
+            )));
+        }
+        let data_path = data_path(path)?;
+        // Writes fail: the connections are read-only.
+        Ok(SqliteStore { writer: readers.clone(), readers, data_path, queue: Arc::default() })
     }
 
     /// Connections that read.
@@ -185,6 +211,15 @@ impl SqliteStore {
     }
 }
 
+/// The data folder beside the catalog file, absolute, with a slash at its end.
+fn data_path(path: &Path) -> Result<String> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder
+        .canonicalize()
+        .map_err(|e| CatalogError::Format(format!("folder {}: {e}", folder.display())))?;
+    Ok(format!("{}/data/", folder.display()))
+}
+
 #[async_trait]
 impl CatalogStore for SqliteStore {
     async fn head(&self) -> Result<Head> {
@@ -258,10 +293,58 @@ impl CatalogStore for SqliteStore {
         Ok(id)
     }
 
-    async fn commit(&self, request: &CommitRequest) -> Result<CommitOutcome> {
+    async fn commit(&self, request: CommitRequest) -> Result<CommitOutcome> {
+        self.queue.commit(&self.writer, &self.data_path, request).await
+    }
+
+    async fn inlined_history(
+        &self,
+        table_id: i64,
+        base: SnapshotId,
+    ) -> Result<Vec<InlinedHistory>> {
+        relocate::inlined_history(&self.readers, table_id, base).await
+    }
+
+    async fn delete_history(
+        &self,
+        table_id: i64,
+        file_id: i64,
+        base: SnapshotId,
+    ) -> Result<DeleteHistory> {
+        relocate::delete_history(&self.readers, table_id, file_id, base).await
+    }
+
+    async fn stored_columns(&self, table_id: i64, snapshot: SnapshotId) -> Result<Vec<ColumnInfo>> {
+        relocate::stored_columns(&self.readers, table_id, snapshot).await
+    }
+
+    async fn inlined_counts(&self) -> Result<Vec<(i64, u64)>> {
+        files::inlined_counts(&self.readers).await
+    }
+
+    async fn expire(&self, before_micros: i64, keep: &[SnapshotId]) -> Result<Expired> {
         let mut tx = self.begin_write().await?;
-        let outcome = commit::commit(&mut tx, request, &self.data_path).await?;
+        let expired = expire::expire(&mut tx, before_micros, keep).await?;
         tx.commit().await?;
-        Ok(outcome)
+        Ok(expired)
+    }
+
+    async fn scheduled_files(&self, before_micros: i64) -> Result<Vec<String>> {
+        expire::scheduled(&self.readers, before_micros).await
+    }
+
+    async fn unschedule_files(&self, paths: &[String]) -> Result<()> {
+        let mut tx = self.begin_write().await?;
+        expire::unschedule(&mut tx, paths).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    fn committed_alone(&self, from: SnapshotId, to: SnapshotId) -> bool {
+        self.queue.covers(from, to)
+    }
+
+    fn left_rows_alone(&self, table_id: i64, from: SnapshotId, to: SnapshotId) -> bool {
+        self.queue.leaves(table_id, from, to)
     }
 }

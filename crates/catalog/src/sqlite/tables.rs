@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use frazil_common::SnapshotId;
 
 use super::commit::{NewSnapshot, conflict};
+use super::inlined;
 use crate::changes::CatalogChange;
 use crate::error::{CatalogError, Result};
 use crate::objects::{ColumnInfo, DatabaseInfo, SchemaInfo, TableInfo, TableKind, ViewInfo};
@@ -42,8 +43,9 @@ pub async fn apply(new: &mut NewSnapshot<'_>, change: &CatalogChange) -> Result<
             let (to_first, to_second) = (new.id(first.schema_id), new.id(second.schema_id));
             insert_table_row(new, one, first, to_second, &second.name.name).await?;
             insert_table_row(new, two, second, to_first, &first.name.name).await?;
-            for id in [one, two] {
+            for (id, table) in [(one, first), (two, second)] {
                 record_version(new, id).await?;
+                inlined::follow_definition(new, id, table).await?;
                 new.changes_made.push(format!("altered_table:{id}"));
             }
             Ok(())
@@ -480,6 +482,7 @@ async fn alter_table(
     set_table_tags(new, id, Some(before), after).await?;
     if versioned {
         record_version(new, id).await?;
+        inlined::follow_definition(new, id, after).await?;
     }
     new.changes_made.push(format!("altered_table:{id}"));
     Ok(())

@@ -1,20 +1,34 @@
 //! `frazil doctor`.
 
+use std::path::Path;
+
 use frazil_engine::{Engine, EngineSettings};
 
 use crate::cli::Doctor;
 use crate::commands::CommandError;
 
-pub async fn run(arguments: Doctor) -> Result<(), CommandError> {
-    if !arguments.data_dir.join("format").exists() {
-        return Err(CommandError::Message(format!(
-            "{} is not a data directory: it has no file named 'format'",
-            arguments.data_dir.display()
-        )));
+/// Refuses a folder that is no data directory: opening one would make it.
+pub fn check_directory(folder: &Path) -> Result<(), CommandError> {
+    if folder.join("format").exists() {
+        return Ok(());
     }
-    let (engine, _) = Engine::open(EngineSettings::new(&arguments.data_dir)).await?;
-    let findings = engine.doctor().await?;
-    engine.shutdown().await;
+    Err(CommandError::Message(format!(
+        "{} is not a data directory: it has no file named 'format'",
+        folder.display()
+    )))
+}
+
+pub async fn run(arguments: Doctor) -> Result<(), CommandError> {
+    check_directory(&arguments.data_dir)?;
+    let findings = if arguments.repair {
+        let (engine, _) = Engine::open(EngineSettings::new(&arguments.data_dir)).await?;
+        let (removed, findings) = engine.repair().await?;
+        engine.shutdown().await;
+        println!("{}: {removed} orphan files removed", arguments.data_dir.display());
+        findings
+    } else {
+        frazil_engine::inspect(&arguments.data_dir).await?
+    };
     if findings.is_empty() {
         println!("{}: no fault found", arguments.data_dir.display());
         return Ok(());

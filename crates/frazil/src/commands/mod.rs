@@ -1,6 +1,7 @@
 //! One file per verb.
 
 mod doctor;
+mod maintain;
 mod quickstart;
 mod serve;
 mod sql;
@@ -86,5 +87,6 @@ pub async fn run(arguments: Cli) -> Result<(), CommandError> {
         Command::Sql(sql) => sql::run(sql).await,
         Command::Quickstart(quickstart) => quickstart::run(quickstart).await,
         Command::Doctor(doctor) => doctor::run(doctor).await,
+        Command::Maintain(arguments) => maintain::run(arguments).await,
     }
 }

@@ -1,25 +1,26 @@
-//! Rows that other DuckLake clients keep in the catalog instead of files.
+//! Rows outside of files: those in the catalog database, and those a transaction staged.
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch};
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::array::{ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch};
+use datafusion::arrow::compute::filter_record_batch;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
-use frazil_catalog::files::{InlinedRows, InlinedValue};
 use frazil_common::UserError;
 
 use crate::error::{LakeError, Result};
-use crate::version::TableVersion;
+use crate::version::{RowChunk, TableVersion};
+use crate::write::schema::reshape;
 use crate::write::statistics::from_text;
 
-/// The inlined rows with the provider's whole schema.
+/// The rows with the provider's whole schema.
 pub fn batches(version: &TableVersion, schema: &SchemaRef) -> Result<Vec<RecordBatch>> {
     version
-        .inlined
+        .chunks
         .iter()
         .enumerate()
-        .filter(|(_, rows)| !rows.rows.is_empty())
-        .map(|(index, rows)| batch(version, schema, version.files.len() + index, rows))
+        .filter(|(_, chunk)| chunk.live_rows() > 0)
+        .map(|(index, chunk)| batch(version, schema, version.files.len() + index, chunk))
         .collect()
 }
 
@@ -27,71 +28,63 @@ fn batch(
     version: &TableVersion,
     schema: &SchemaRef,
     file: usize,
-    rows: &InlinedRows,
+    chunk: &RowChunk,
 ) -> Result<RecordBatch> {
-    for name in &rows.column_names {
-        if version.table.column(name).is_none() {
-            return Err(LakeError::User(UserError::unsupported(format!(
-                "rows of {} that another client inlined before column {name} was renamed or \
-                 dropped; flush them with ducklake_flush_inlined_data",
-                version.table.name
-            ))));
-        }
-    }
-    let count = rows.rows.len();
+    let rows = chunk.rows();
+    let count = rows.num_rows();
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
-    for column in &version.table.columns {
+    for (place, column) in version.table.columns.iter().enumerate() {
         let data_type = column.sql_type.to_arrow();
-        let null = ScalarValue::try_from(&data_type)?;
-        let place = rows.column_names.iter().position(|name| *name == column.name);
-        let array = match place {
-            None => {
-                let initial =
-                    column.initial_default.as_deref().and_then(|t| from_text(t, &data_type));
-                initial.unwrap_or(null).to_array_of_size(count)?
-            }
-            Some(place) => {
-                let values = rows
-                    .rows
-                    .iter()
-                    .map(|(_, cells)| match cells.get(place) {
-                        None | Some(InlinedValue::Null) => Ok(null.clone()),
-                        Some(cell) => scalar(cell, &data_type).ok_or_else(|| {
-                            LakeError::User(UserError::unsupported(format!(
-                                "inlined values of column {} ({}); flush them with \
-                                 ducklake_flush_inlined_data",
-                                column.name, column.physical_type
-                            )))
-                        }),
-                    })
-                    .collect::<Result<Vec<_>>>()?;
-                ScalarValue::iter_to_array(values)?
+        let found = match chunk {
+            RowChunk::Staged(_) => Some(place),
+            RowChunk::Committed(part) => {
+                part.batch.table.columns.iter().position(|c| c.field_id == column.field_id)
             }
         };
-        columns.push(array);
+        if let (RowChunk::Committed(part), Some(at)) = (chunk, found)
+            && part.batch.table.columns.get(at).is_some_and(|c| c.inlined_type().is_none())
+            && data_type.is_nested()
+        {
+            return Err(LakeError::User(UserError::unsupported(format!(
+                "inlined values of column {} ({}) that another client wrote",
+                column.name, column.physical_type
+            ))));
+        }
+        columns.push(match found.and_then(|at| rows.columns().get(at)) {
+            Some(array) => reshape(array, &data_type)?,
+            None => {
+                // The column is younger than the rows.
+                let initial =
+                    column.initial_default.as_deref().and_then(|t| from_text(t, &data_type));
+                let value = match initial {
+                    Some(value) => value,
+                    None => ScalarValue::try_from(&data_type)?,
+                };
+                value.to_array_of_size(count)?
+            }
+        });
     }
-    let index = i32::try_from(file).unwrap_or(i32::MAX);
+    let index = i32::try_from(file).map_err(|_| LakeError::Damaged("too many files".into()))?;
     columns.push(Arc::new(Int32Array::from(vec![index; count])));
     columns.push(Arc::new(Int64Array::from_iter_values(0..count as i64)));
-    columns.push(Arc::new(Int64Array::from_iter_values(rows.rows.iter().map(|(id, _)| *id))));
-    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+    columns.push(match chunk.row_ids() {
+        Some(ids) => Arc::new(Int64Array::from(ids.to_vec())),
+        None => Arc::new(Int64Array::from_iter_values(0..count as i64)),
+    });
+    let all = RecordBatch::try_new(Arc::clone(schema), columns)?;
+    if chunk.deleted().is_empty() {
+        return Ok(all);
+    }
+    Ok(filter_record_batch(&all, &live_rows(count, chunk.deleted()))?)
 }
 
-fn scalar(cell: &InlinedValue, data_type: &DataType) -> Option<ScalarValue> {
-    match (cell, data_type) {
-        (InlinedValue::Blob(bytes), DataType::Binary) => {
-            Some(ScalarValue::Binary(Some(bytes.clone())))
+/// Which of `count` rows are not deleted.
+pub fn live_rows(count: usize, deleted: &[i64]) -> BooleanArray {
+    let mut live = vec![true; count];
+    for position in deleted {
+        if let Some(flag) = usize::try_from(*position).ok().and_then(|p| live.get_mut(p)) {
+            *flag = false;
         }
-        (InlinedValue::Blob(bytes), DataType::Utf8View) => {
-            Some(ScalarValue::Utf8View(Some(String::from_utf8(bytes.clone()).ok()?)))
-        }
-        (InlinedValue::Real(value), DataType::Float64) => Some(ScalarValue::Float64(Some(*value))),
-        (InlinedValue::Real(value), _) => from_text(&value.to_string(), data_type),
-        (InlinedValue::Integer(value), DataType::Boolean) => {
-            Some(ScalarValue::Boolean(Some(*value != 0)))
-        }
-        (InlinedValue::Integer(value), _) => from_text(&value.to_string(), data_type),
-        (InlinedValue::Text(text), _) => from_text(text, data_type),
-        _ => None,
     }
+    BooleanArray::from(live)
 }

@@ -1,7 +1,7 @@
 //! Reads a table version: a DataFusion table over its Parquet files.
 
 mod adapter;
-mod inlined;
+pub(crate) mod inlined;
 mod pruning;
 
 use std::sync::Arc;
@@ -385,7 +385,7 @@ impl TableProvider for LakeTable {
         }
         let projected = Arc::new(self.schema.project(&projection)?);
         let files = self.candidates(state, filters)?;
-        let inlined = self.version.inlined.iter().any(|i| !i.rows.is_empty());
+        let inlined = self.version.chunks.iter().any(|chunk| chunk.live_rows() > 0);
         if files.is_empty() && !inlined {
             return Ok(Arc::new(EmptyExec::new(projected)));
         }
@@ -415,12 +415,18 @@ impl TableProvider for LakeTable {
     }
 
     fn statistics(&self) -> Option<Statistics> {
-        if !self.version.inlined.is_empty() {
-            return None;
-        }
         let files: Vec<&DataFile> = self.version.files.iter().collect();
         let mut statistics =
             pruning::file_statistics(&self.version.table, &files, &self.visible_schema());
+        let chunks: u64 = self.version.chunks.iter().map(|chunk| chunk.live_rows()).sum();
+        if chunks > 0 {
+            // Few rows more: bounds and counts of the files are still near.
+            let bytes = statistics.total_byte_size;
+            statistics = statistics.to_inexact();
+            let rows = self.version.row_count();
+            statistics.num_rows = Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX));
+            statistics.total_byte_size = bytes;
+        }
         statistics.column_statistics.extend(
             (0..HIDDEN_COLUMNS).map(|_| datafusion::common::ColumnStatistics::new_unknown()),
         );

@@ -3,14 +3,22 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use frazil_catalog::changes::{DeleteTarget, FileDelete, NewDataFile, NewDeleteFile, TableChange};
-use frazil_catalog::{CommitMeta, CommitRequest, TableKind};
+use frazil_catalog::changes::{
+    DeleteTarget, FileDelete, NewDataFile, NewDeleteFile, NewInlinedRows, TableChange,
+};
+use frazil_catalog::{CommitMeta, CommitOutcome, CommitRequest, TableKind};
 use frazil_common::SnapshotId;
 
 use super::{LakeTransaction, StagedRows};
 use crate::error::{LakeError, Result};
-use crate::version::{DataFile, FileKey};
-use crate::write::delete_file;
+use crate::version::{DataFile, FileKey, StagedChunk};
+use crate::write::{delete_file, sink};
+
+/// Table, rows for the catalog, whether there are new files.
+fn rows_added(change: &TableChange) -> (i64, u64, bool) {
+    let inlined: usize = change.inlined.iter().map(|rows| rows.rows.num_rows()).sum();
+    (change.table_id, inlined as u64, !change.added.is_empty())
+}
 
 impl LakeTransaction {
     /// Commits everything as one snapshot and gives its number; without changes the number of
@@ -22,9 +30,10 @@ impl LakeTransaction {
             Ok(snapshot) => {
                 // Kept files belong to the catalog now; others held rows that are gone again.
                 let kept = std::mem::take(&mut self.kept);
-                let written = std::mem::take(&mut self.written);
                 let mut discarded = std::mem::take(&mut self.discarded);
-                discarded.extend(written.into_iter().filter(|path| !kept.contains(path)));
+                discarded.extend(
+                    std::mem::take(&mut self.written).into_iter().filter(|p| !kept.contains(p)),
+                );
                 self.lake.store().remove(&discarded).await;
                 Ok(snapshot)
             }
@@ -50,6 +59,7 @@ impl LakeTransaction {
         tables.sort_by_key(|change| change.table_id);
         tables.retain(|change| {
             !(change.added.is_empty()
+                && change.inlined.is_empty()
                 && change.deletes.is_empty()
                 && change.ended_files.is_empty()
                 && change.ended_inlined_rows.is_empty())
@@ -62,9 +72,18 @@ impl LakeTransaction {
                 changes: std::mem::take(&mut self.changes),
                 tables,
                 loads,
+                relocations: Vec::new(),
                 meta,
             };
-            snapshot = self.lake.catalog().commit(&request).await?.snapshot;
+            // Nobody may remove files that a commit names: while it runs they are this call's
+            // alone, and they stay as orphans when it is broken off.
+            let written = std::mem::take(&mut self.written);
+            let changed: Vec<(i64, u64, bool)> = request.tables.iter().map(rows_added).collect();
+            let outcome = self.lake.catalog().commit(request).await;
+            self.written = written;
+            let outcome = outcome?;
+            self.note_written(&changed, &outcome);
+            snapshot = outcome.snapshot;
         }
         for staged in temporary {
             self.apply_temporary(staged);
@@ -76,18 +95,48 @@ impl LakeTransaction {
         Ok(snapshot)
     }
 
+    /// Tells the upkeep what there is to look after.
+    fn note_written(&self, changed: &[(i64, u64, bool)], outcome: &CommitOutcome) {
+        let mut many = false;
+        let mut written = self.lake.written().lock();
+        for (table, inlined, files) in changed {
+            let table = outcome.ids.get(table).copied().unwrap_or(*table);
+            if *inlined > 0 {
+                many |= written.inlined(table, *inlined) >= self.lake.settings().flush_rows;
+            }
+            if *files {
+                written.files(table);
+            }
+        }
+        drop(written);
+        if many {
+            self.lake.flush_wanted().notify_one();
+        }
+    }
+
     async fn table_change(&mut self, staged: StagedRows) -> Result<TableChange> {
-        let StagedRows { table, base, added, deletes, ended, inlined } = staged;
+        let StagedRows { table, base, added, chunks, deletes, ended, inlined } = staged;
         let mut change = TableChange {
             table_id: table.table_id,
             table_name: table.name.to_string(),
             base,
             defined_at: table.defined_at,
             added: Vec::with_capacity(added.len()),
+            inlined: Vec::new(),
             deletes: Vec::new(),
             ended_files: Vec::new(),
             ended_inlined_rows: inlined.into_iter().collect(),
         };
+        let (moved, fresh): (Vec<&StagedChunk>, Vec<&StagedChunk>) =
+            chunks.iter().partition(|chunk| chunk.row_ids.is_some());
+        for chunks in [moved, fresh].into_iter().filter(|chunks| !chunks.is_empty()) {
+            let whole = StagedChunk::concat(&chunks)?;
+            change.inlined.push(NewInlinedRows {
+                statistics: sink::statistics_of(&table, &whole.rows)?,
+                rows: whole.rows,
+                row_ids: whole.row_ids.map(Arc::unwrap_or_clone),
+            });
+        }
         let mut own: HashMap<FileKey, usize> = HashMap::new();
         for file in &added {
             own.insert(file.key, change.added.len());
@@ -158,7 +207,7 @@ impl LakeTransaction {
             all = crate::union(&all, &former);
         }
         let written =
-            delete_file::write(self.lake.store(), folder, &file.path, all.as_slice()).await?;
+            delete_file::write(self.lake.store(), folder, &file.path, all.as_slice(), None).await?;
         self.kept.insert(written.path.clone());
         self.written.push(written.path);
         let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);

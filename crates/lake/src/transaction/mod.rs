@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
+use frazil_catalog::changes::InlinedRow;
 use frazil_catalog::{CatalogChange, CatalogView, Definitions, TableInfo, TableKind};
 use frazil_common::{QualifiedName, SnapshotId, UserError};
 use object_store::path::Path;
@@ -16,10 +17,10 @@ use object_store::path::Path;
 pub use definitions::{NewTable, NewView};
 pub use rows::{DeleteOutcome, MergeOutcome, UpdateOutcome};
 
-use crate::Lake;
 use crate::error::{LakeError, Result};
 use crate::temporary::SessionTables;
-use crate::version::{DataFile, FileKey, TableVersion};
+use crate::version::{DataFile, FileKey, RowChunk, StagedChunk, TableVersion};
+use crate::{Active, Lake};
 
 /// Rows staged for one table.
 #[derive(Debug, Clone)]
@@ -28,12 +29,36 @@ struct StagedRows {
     /// Oldest snapshot that deletes were computed on.
     base: Option<SnapshotId>,
     added: Vec<DataFile>,
+    /// Rows that go into the catalog database.
+    chunks: Vec<StagedChunk>,
     /// Positions deleted here, by file.
     deletes: HashMap<FileKey, BTreeSet<i64>>,
     /// Files of which every row goes.
     ended: HashSet<FileKey>,
-    /// Inlined rows of other clients that go: (inlined table, row id).
-    inlined: BTreeSet<(String, i64)>,
+    /// Rows of the catalog database that go.
+    inlined: BTreeSet<InlinedRow>,
+}
+
+impl StagedRows {
+    /// Marks rows that are to go as deleted.
+    fn hide(&self, chunk: &mut RowChunk) {
+        let RowChunk::Committed(part) = chunk else { return };
+        let batch = &part.batch;
+        let from =
+            InlinedRow { table: batch.table.name.clone(), row_id: i64::MIN, begin: i64::MIN };
+        let gone: HashSet<(i64, SnapshotId)> = self
+            .inlined
+            .range(from..)
+            .take_while(|row| row.table == batch.table.name)
+            .map(|row| (row.row_id, row.begin))
+            .collect();
+        if gone.is_empty() {
+            return;
+        }
+        let rows = batch.row_ids.iter().copied().zip(batch.begins.iter().copied()).enumerate();
+        let own = rows.filter(|(_, row)| gone.contains(row)).map(|(at, _)| at as i64);
+        part.deleted = crate::union(&part.deleted, &Arc::new(own.collect()));
+    }
 }
 
 /// A transaction over any number of statements. Dropping it without commit rolls back.
@@ -58,11 +83,25 @@ pub struct LakeTransaction {
     /// Files of temporary tables that go with a commit.
     discarded: Vec<Path>,
     next_local: i64,
+    /// Tables whose rows upkeep should leave where they are.
+    claimed: HashSet<i64>,
+    /// Its number among the open transactions.
+    number: u64,
 }
 
 impl LakeTransaction {
     pub(crate) async fn begin(lake: Lake, session_id: i64) -> Result<LakeTransaction> {
-        let base = lake.catalog().head_view().await?;
+        // Known as open before it reads: no file it may come to read is removed.
+        let number = lake.next_number();
+        let began_micros = chrono::Utc::now().timestamp_micros();
+        lake.active().lock().insert(number, Active { began_micros, snapshot: -1 });
+        let base = match lake.catalog().head_view().await {
+            Ok(base) => base,
+            Err(error) => {
+                lake.active().lock().remove(&number);
+                return Err(error.into());
+            }
+        };
         let temporary = lake.temporaries().get(session_id);
         let mut transaction = LakeTransaction {
             lake,
@@ -79,7 +118,10 @@ impl LakeTransaction {
             kept: HashSet::new(),
             discarded: Vec::new(),
             next_local: -1,
+            claimed: HashSet::new(),
+            number,
         };
+        transaction.note_snapshot();
         transaction.rebuild_view()?;
         Ok(transaction)
     }
@@ -90,9 +132,16 @@ impl LakeTransaction {
         let head = self.lake.catalog().head_view().await?;
         if head.snapshot != self.base.snapshot {
             self.base = head;
+            self.note_snapshot();
             self.rebuild_view()?;
         }
         Ok(())
+    }
+
+    fn note_snapshot(&self) {
+        if let Some(active) = self.lake.active().lock().get_mut(&self.number) {
+            active.snapshot = self.base.snapshot;
+        }
     }
 
     /// The definitions this transaction sees: its snapshot, own changes, the session's temporary
@@ -133,7 +182,7 @@ impl LakeTransaction {
                 table: Arc::clone(table),
                 snapshot: self.base.snapshot,
                 files: rows.map(|r| r.files.clone()).unwrap_or_default(),
-                inlined: Vec::new(),
+                chunks: Vec::new(),
             }
         } else {
             self.lake.committed_version(table, self.base.snapshot).await?
@@ -148,14 +197,9 @@ impl LakeTransaction {
                 }
             }
             if !staged.inlined.is_empty() {
-                for inlined in &mut version.inlined {
-                    let mut rows = frazil_catalog::files::InlinedRows::clone(inlined);
-                    rows.rows.retain(|(id, _)| {
-                        !staged.inlined.contains(&(rows.inlined_table.clone(), *id))
-                    });
-                    *inlined = Arc::new(rows);
-                }
+                version.chunks.iter_mut().for_each(|chunk| staged.hide(chunk));
             }
+            version.chunks.extend(staged.chunks.iter().cloned().map(RowChunk::Staged));
         }
         Ok(Arc::new(version))
     }
@@ -198,6 +242,13 @@ impl LakeTransaction {
         self.first_base.get_or_insert(self.base.snapshot);
     }
 
+    /// Keeps upkeep from moving a table's rows that this transaction is about to change.
+    fn claim(&mut self, table_id: i64) {
+        if table_id >= 0 && self.claimed.insert(table_id) {
+            *self.lake.claims().lock().entry(table_id).or_default() += 1;
+        }
+    }
+
     fn local_id(&mut self) -> i64 {
         let id = self.next_local;
         self.next_local -= 1;
@@ -210,6 +261,7 @@ impl LakeTransaction {
             table: Arc::clone(table),
             base: None,
             added: Vec::new(),
+            chunks: Vec::new(),
             deletes: HashMap::new(),
             ended: HashSet::new(),
             inlined: BTreeSet::new(),
@@ -219,6 +271,17 @@ impl LakeTransaction {
 
 impl Drop for LakeTransaction {
     fn drop(&mut self) {
+        self.lake.active().lock().remove(&self.number);
+        let mut claims = self.lake.claims().lock();
+        for table in &self.claimed {
+            if let Some(count) = claims.get_mut(table) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    claims.remove(table);
+                }
+            }
+        }
+        drop(claims);
         let written = std::mem::take(&mut self.written);
         if written.is_empty() {
             return;

@@ -7,14 +7,17 @@ use datafusion::arrow::array::{Array, AsArray, BooleanArray, Int64Array, RecordB
 use datafusion::arrow::compute::{cast, filter, filter_record_batch};
 use datafusion::arrow::datatypes::{DataType, Int8Type, Int32Type, Int64Type};
 use datafusion::execution::SendableRecordBatchStream;
+use frazil_catalog::changes::InlinedRow;
+use frazil_catalog::files::InlinedPart;
 use frazil_catalog::{TableInfo, TableKind};
 use frazil_common::{Code, UserError};
 use futures::StreamExt;
 
 use super::LakeTransaction;
 use crate::error::{LakeError, Result};
-use crate::version::{FileKey, TableVersion};
-use crate::write::TableWriter;
+use crate::version::{FileKey, RowChunk, StagedChunk, TableVersion};
+use crate::write::schema::SystemColumns;
+use crate::write::sink::{RowSink, Written};
 
 /// What a DELETE did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -77,23 +80,22 @@ impl Identity {
     }
 }
 
-/// Removes the files of writers that are dropped before they finish.
+/// Where a statement's rows go.
+#[derive(Default)]
 struct Writers {
     /// Rows that keep their ids.
-    moved: Option<TableWriter>,
+    moved: Option<RowSink>,
     /// Rows that get new ids.
-    fresh: Option<TableWriter>,
+    fresh: Option<RowSink>,
 }
 
+/// A transaction holds so many times the rows of one statement in memory before they go to files.
+const STAGED_STATEMENTS_MAX: usize = 16;
+
 impl LakeTransaction {
-    fn writer(&self, table: &Arc<TableInfo>, row_ids: bool) -> Result<TableWriter> {
-        TableWriter::new(
-            self.lake.store().clone(),
-            self.lake.settings().clone(),
-            Arc::clone(table),
-            table.path.clone(),
-            row_ids,
-        )
+    fn sink(&self, table: &Arc<TableInfo>, row_ids: bool) -> RowSink {
+        let (store, settings) = (self.lake.store().clone(), self.lake.settings().clone());
+        RowSink::new(store, settings, Arc::clone(table), row_ids)
     }
 
     fn check_target(&self, table: &Arc<TableInfo>) -> Result<()> {
@@ -110,7 +112,8 @@ impl LakeTransaction {
         mut rows: SendableRecordBatchStream,
     ) -> Result<u64> {
         self.check_target(table)?;
-        let mut writer = self.writer(table, false)?;
+        self.spill_chunks(table).await?;
+        let mut writer = self.sink(table, false);
         let mut count = 0_u64;
         while let Some(batch) = rows.next().await {
             let written = match batch {
@@ -125,8 +128,8 @@ impl LakeTransaction {
                 return Err(error);
             }
         }
-        let writers = Writers { moved: None, fresh: Some(writer) };
-        self.stage_writers(table, writers).await?;
+        let written = Writers { moved: None, fresh: Some(writer) }.finish().await?;
+        self.stage_written(table, written)?;
         Ok(count)
     }
 
@@ -164,7 +167,7 @@ impl LakeTransaction {
         // The value counts how often the row came.
         let mut seen: HashMap<Place, u32> = HashMap::new();
         let mut outcome = UpdateOutcome::default();
-        let mut writers = Writers { moved: None, fresh: None };
+        let mut writers = Writers::default();
         while let Some(batch) = rows.next().await {
             let work = async {
                 let batch = batch.map_err(LakeError::from)?;
@@ -184,8 +187,10 @@ impl LakeTransaction {
                 return Err(error);
             }
         }
-        self.stage_writers(&version.table, writers).await?;
+        let written = writers.finish().await?;
+        // First the deletes: they name chunks as this statement saw them.
         self.stage_deletes(version, seen.into_keys())?;
+        self.stage_written(&version.table, written)?;
         Ok(outcome)
     }
 
@@ -199,7 +204,7 @@ impl LakeTransaction {
         self.check_target(&version.table)?;
         let mut seen: HashMap<Place, i8> = HashMap::new();
         let mut outcome = MergeOutcome::default();
-        let mut writers = Writers { moved: None, fresh: None };
+        let mut writers = Writers::default();
         while let Some(batch) = rows.next().await {
             let work = async {
                 let batch = batch.map_err(LakeError::from)?;
@@ -234,7 +239,7 @@ impl LakeTransaction {
                 if inserts.contains(&true) {
                     let values = values_of(&batch, 4, &version.table)?;
                     let chosen = filter_record_batch(&values, &BooleanArray::from(inserts))?;
-                    writers.fresh(self, &version.table)?.write(&chosen, None).await?;
+                    writers.fresh(self, &version.table).write(&chosen, None).await?;
                 }
                 self.write_moved(&mut writers, version, &batch, 4, &identity, &updates).await
             };
@@ -243,8 +248,10 @@ impl LakeTransaction {
                 return Err(error);
             }
         }
-        self.stage_writers(&version.table, writers).await?;
+        let written = writers.finish().await?;
+        // First the deletes: they name chunks as this statement saw them.
         self.stage_deletes(version, seen.into_keys())?;
+        self.stage_written(&version.table, written)?;
         Ok(outcome)
     }
 
@@ -255,19 +262,24 @@ impl LakeTransaction {
         let count = version.row_count();
         self.forget_loads(table);
         let base = self.base.snapshot;
+        self.claim(table.table_id);
         let staged = self.staged(table);
         staged.base = Some(staged.base.map_or(base, |b| b.min(base)));
         let added: Vec<FileKey> = staged.added.iter().map(|f| f.key).collect();
         staged.added.clear();
+        staged.chunks.clear();
         for file in &version.files {
             staged.deletes.remove(&file.key);
             if !added.contains(&file.key) {
                 staged.ended.insert(file.key);
             }
         }
-        for inlined in &version.inlined {
-            for (id, _) in &inlined.rows {
-                staged.inlined.insert((inlined.inlined_table.clone(), *id));
+        for chunk in &version.chunks {
+            let RowChunk::Committed(part) = chunk else { continue };
+            for position in 0..part.batch.row_ids.len() as i64 {
+                if part.deleted.binary_search(&position).is_err() {
+                    staged.inlined.insert(inlined_row(part, position)?);
+                }
             }
         }
         Ok(count)
@@ -289,10 +301,12 @@ impl LakeTransaction {
         let own = self.rows.get(&version.table.table_id);
         let is_fresh = |row: usize| {
             let file = usize::try_from(identity.files.value(row)).unwrap_or(usize::MAX);
-            version.files.get(file).is_some_and(|file| {
-                !file.keeps_row_ids
-                    && own.is_some_and(|staged| staged.added.iter().any(|f| f.key == file.key))
-            })
+            let Some(file) = version.files.get(file) else {
+                let chunk = version.chunks.get(file - version.files.len());
+                return chunk.is_some_and(|chunk| chunk.row_ids().is_none());
+            };
+            !file.keeps_row_ids
+                && own.is_some_and(|staged| staged.added.iter().any(|f| f.key == file.key))
         };
         let mut fresh = vec![false; keep.len()];
         let mut moved = vec![false; keep.len()];
@@ -305,26 +319,61 @@ impl LakeTransaction {
         let values = values_of(batch, first_value, &version.table)?;
         if fresh.contains(&true) {
             let chosen = filter_record_batch(&values, &BooleanArray::from(fresh))?;
-            writers.fresh(self, &version.table)?.write(&chosen, None).await?;
+            writers.fresh(self, &version.table).write(&chosen, None).await?;
         }
         if moved.contains(&true) {
             let mask = BooleanArray::from(moved);
             let chosen = filter_record_batch(&values, &mask)?;
             let ids = filter(&identity.row_ids, &mask)?;
-            let writer = writers.moved(self, &version.table)?;
+            let writer = writers.moved(self, &version.table);
             writer.write(&chosen, Some(ids.as_primitive::<Int64Type>())).await?;
         }
         Ok(())
     }
 
-    async fn stage_writers(&mut self, table: &Arc<TableInfo>, writers: Writers) -> Result<()> {
-        for writer in [writers.moved, writers.fresh].into_iter().flatten() {
-            let files = writer.finish().await?;
-            self.written.extend(files.iter().map(|f| f.path.clone()));
-            if !files.is_empty() {
-                self.staged(table).added.extend(files);
+    fn stage_written(&mut self, table: &Arc<TableInfo>, written: Vec<Written>) -> Result<()> {
+        for written in written {
+            self.written.extend(written.files.iter().map(|f| f.path.clone()));
+            if !written.files.is_empty() {
+                self.staged(table).added.extend(written.files);
+            }
+            if let Some(chunk) = written.chunk {
+                let chunks = &mut self.staged(table).chunks;
+                chunks.push(chunk);
+                merge_last(chunks)?;
             }
         }
+        Ok(())
+    }
+
+    /// Writes new rows that were staged in memory to files when they have become many.
+    async fn spill_chunks(&mut self, table: &Arc<TableInfo>) -> Result<()> {
+        let most = self.lake.settings().inlined_rows_max.saturating_mul(STAGED_STATEMENTS_MAX);
+        let Some(staged) = self.rows.get(&table.table_id) else { return Ok(()) };
+        let fresh: Vec<&StagedChunk> =
+            staged.chunks.iter().filter(|chunk| chunk.row_ids.is_none()).collect();
+        if fresh.iter().map(|chunk| chunk.rows.num_rows()).sum::<usize>() < most {
+            return Ok(());
+        }
+        let settings = self.lake.settings().clone();
+        let mut writer = crate::write::TableWriter::new(
+            self.lake.store().clone(),
+            settings,
+            Arc::clone(table),
+            table.path.clone(),
+            SystemColumns::None,
+        )?;
+        for chunk in fresh {
+            if let Err(error) = writer.write(&chunk.live()?.0, &[]).await {
+                writer.abort().await;
+                return Err(error);
+            }
+        }
+        let files = writer.finish().await?;
+        self.written.extend(files.iter().map(|f| f.path.clone()));
+        let staged = self.staged(table);
+        staged.chunks.retain(|chunk| chunk.row_ids.is_some());
+        staged.added.extend(files);
         Ok(())
     }
 
@@ -341,23 +390,18 @@ impl LakeTransaction {
             return Ok(());
         }
         let temporary = version.table.kind == TableKind::Temporary;
+        self.claim(version.table.table_id);
         let staged = self.staged(&version.table);
         if !temporary {
             staged.base = Some(staged.base.map_or(version.snapshot, |b| b.min(version.snapshot)));
         }
         for (index, positions) in by_file {
             let Some(file) = version.files.get(index) else {
-                let inlined = index.checked_sub(version.files.len());
-                let inlined = inlined.and_then(|i| version.inlined.get(i)).ok_or_else(|| {
+                let chunk = index.checked_sub(version.files.len());
+                let chunk = chunk.and_then(|i| version.chunks.get(i)).ok_or_else(|| {
                     LakeError::Damaged(format!("file {index} is not in the table version"))
                 })?;
-                for position in positions {
-                    let row = usize::try_from(position).ok().and_then(|p| inlined.rows.get(p));
-                    let (id, _) = row.ok_or_else(|| {
-                        LakeError::Damaged("an inlined row is not in the version".into())
-                    })?;
-                    staged.inlined.insert((inlined.inlined_table.clone(), *id));
-                }
+                staged.delete_from(chunk, positions)?;
                 continue;
             };
             staged.deletes.entry(file.key).or_default().extend(positions);
@@ -378,32 +422,74 @@ impl LakeTransaction {
     }
 }
 
-impl Writers {
-    fn fresh(
-        &mut self,
-        transaction: &LakeTransaction,
-        table: &Arc<TableInfo>,
-    ) -> Result<&mut TableWriter> {
-        if self.fresh.is_none() {
-            self.fresh = Some(transaction.writer(table, false)?);
+impl super::StagedRows {
+    /// Deletes rows of a chunk.
+    fn delete_from(&mut self, chunk: &RowChunk, positions: Vec<i64>) -> Result<()> {
+        match chunk {
+            RowChunk::Committed(part) => {
+                for position in positions {
+                    self.inlined.insert(inlined_row(part, position)?);
+                }
+            }
+            RowChunk::Staged(chunk) => {
+                let at = self.chunks.iter().position(|own| own.key == chunk.key);
+                let own = at.and_then(|at| self.chunks.get_mut(at)).ok_or_else(|| {
+                    LakeError::Damaged("staged rows are not in the transaction".into())
+                })?;
+                let mut positions = positions;
+                positions.sort_unstable();
+                own.deleted = crate::union(&own.deleted, &Arc::new(positions));
+                self.chunks.retain(|own| own.deleted.len() < own.rows.num_rows());
+            }
         }
-        self.fresh.as_mut().ok_or_else(|| LakeError::Damaged("no writer".into()))
+        Ok(())
+    }
+}
+
+fn inlined_row(part: &InlinedPart, position: i64) -> Result<InlinedRow> {
+    let batch = &part.batch;
+    let at = usize::try_from(position).ok();
+    let found = at.and_then(|at| Some((*batch.row_ids.get(at)?, *batch.begins.get(at)?)));
+    let (row_id, begin) =
+        found.ok_or_else(|| LakeError::Damaged("an inlined row is not in the version".into()))?;
+    Ok(InlinedRow { table: batch.table.name.clone(), row_id, begin })
+}
+
+/// Chunks of like size become one, so that many statements leave few.
+fn merge_last(chunks: &mut Vec<StagedChunk>) -> Result<()> {
+    while let [.., left, right] = chunks.as_slice() {
+        let alike = left.row_ids.is_some() == right.row_ids.is_some()
+            && left.rows.num_rows() < 2 * right.rows.num_rows();
+        if !alike {
+            break;
+        }
+        let merged = StagedChunk::concat(&[left, right])?;
+        chunks.truncate(chunks.len() - 2);
+        chunks.push(merged);
+    }
+    Ok(())
+}
+
+impl Writers {
+    fn fresh(&mut self, transaction: &LakeTransaction, table: &Arc<TableInfo>) -> &mut RowSink {
+        self.fresh.get_or_insert_with(|| transaction.sink(table, false))
     }
 
-    fn moved(
-        &mut self,
-        transaction: &LakeTransaction,
-        table: &Arc<TableInfo>,
-    ) -> Result<&mut TableWriter> {
-        if self.moved.is_none() {
-            self.moved = Some(transaction.writer(table, true)?);
+    fn moved(&mut self, transaction: &LakeTransaction, table: &Arc<TableInfo>) -> &mut RowSink {
+        self.moved.get_or_insert_with(|| transaction.sink(table, true))
+    }
+
+    async fn finish(self) -> Result<Vec<Written>> {
+        let mut written = Vec::new();
+        for sink in [self.moved, self.fresh].into_iter().flatten() {
+            written.push(sink.finish().await?);
         }
-        self.moved.as_mut().ok_or_else(|| LakeError::Damaged("no writer".into()))
+        Ok(written)
     }
 
     async fn abort(self) {
-        for writer in [self.moved, self.fresh].into_iter().flatten() {
-            writer.abort().await;
+        for sink in [self.moved, self.fresh].into_iter().flatten() {
+            sink.abort().await;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
+use datafusion::arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use datafusion::parquet::arrow::{AsyncArrowWriter, ProjectionMask};
@@ -13,7 +13,9 @@ use object_store::ObjectStoreExt;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 
-use super::schema::{DELETE_PATH_FIELD, DELETE_POSITION_FIELD, SNAPSHOT_COLUMN, with_field_id};
+use super::schema::{
+    DELETE_PATH_FIELD, DELETE_POSITION_FIELD, SNAPSHOT_COLUMN, SNAPSHOT_FIELD, with_field_id,
+};
 use crate::error::{LakeError, Result};
 use crate::files::FileStore;
 
@@ -27,27 +29,33 @@ pub struct WrittenDeleteFile {
     pub footer_bytes: u64,
 }
 
-/// Writes the positions (ascending) deleted from `data_file` into `folder`; the file is durable.
+/// Writes the positions (ascending) deleted from `data_file` into `folder`, with the snapshots
+/// they were deleted at where these differ; the file is durable.
 pub async fn write(
     store: &FileStore,
     folder: &str,
     data_file: &Path,
     positions: &[i64],
+    snapshots: Option<&[SnapshotId]>,
 ) -> Result<WrittenDeleteFile> {
     let name = format!("frazil-{}-delete.parquet", uuid::Uuid::now_v7());
     let path = store.locate(&format!("{folder}{name}"))?;
-    let schema = Arc::new(Schema::new(vec![
+    let mut fields = vec![
         with_field_id(Field::new("file_path", DataType::Utf8, true), DELETE_PATH_FIELD),
         with_field_id(Field::new("pos", DataType::Int64, true), DELETE_POSITION_FIELD),
-    ]));
+    ];
     let target = format!("/{data_file}");
-    let batch = RecordBatch::try_new(
-        Arc::clone(&schema),
-        vec![
-            Arc::new(StringArray::from_iter_values(std::iter::repeat_n(&target, positions.len()))),
-            Arc::new(Int64Array::from(positions.to_vec())),
-        ],
-    )?;
+    let mut columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values(std::iter::repeat_n(&target, positions.len()))),
+        Arc::new(Int64Array::from(positions.to_vec())),
+    ];
+    if let Some(snapshots) = snapshots {
+        let field = Field::new(SNAPSHOT_COLUMN, DataType::Int64, true);
+        fields.push(with_field_id(field, SNAPSHOT_FIELD));
+        columns.push(Arc::new(Int64Array::from(snapshots.to_vec())));
+    }
+    let schema = Arc::new(Schema::new(fields));
+    let batch = RecordBatch::try_new(Arc::clone(&schema), columns)?;
     let sink = BufWriter::new(Arc::clone(store.object_store()), path.clone());
     let properties = WriterProperties::builder().set_compression(Compression::LZ4_RAW).build();
     let mut writer = AsyncArrowWriter::try_new(sink, schema, Some(properties))?;
@@ -58,10 +66,39 @@ pub async fn write(
     Ok(WrittenDeleteFile { path, name, bytes, footer_bytes })
 }
 
-/// Reads the positions of a delete file, ascending. Rows that carry a snapshot after `snapshot`
-/// are left out.
-pub async fn read(store: &FileStore, path: &Path, snapshot: SnapshotId) -> Result<Vec<i64>> {
-    let mut positions = Vec::new();
+/// The rows a delete file names.
+#[derive(Debug, Clone)]
+pub struct DeletedRows {
+    /// Ascending, without repeats.
+    pub positions: Arc<Vec<i64>>,
+    /// The snapshot each was deleted at, where the file tells.
+    snapshots: Option<Vec<SnapshotId>>,
+}
+
+impl DeletedRows {
+    /// Each position with the snapshot it was deleted at, where the file tells.
+    pub fn rows(&self) -> impl Iterator<Item = (i64, Option<SnapshotId>)> {
+        let snapshots = self.snapshots.as_deref();
+        let at = move |row: usize| snapshots.and_then(|s| s.get(row)).copied();
+        self.positions.iter().enumerate().map(move |(row, position)| (*position, at(row)))
+    }
+
+    /// Those deleted up to a snapshot.
+    pub fn at(&self, snapshot: SnapshotId) -> Arc<Vec<i64>> {
+        match &self.snapshots {
+            Some(snapshots) if snapshots.iter().any(|at| *at > snapshot) => {
+                let rows = self.positions.iter().zip(snapshots);
+                Arc::new(rows.filter(|(_, at)| **at <= snapshot).map(|(p, _)| *p).collect())
+            }
+            _ => Arc::clone(&self.positions),
+        }
+    }
+}
+
+/// Reads a delete file.
+pub async fn read(store: &FileStore, path: &Path) -> Result<DeletedRows> {
+    let mut rows: Vec<(i64, SnapshotId)> = Vec::new();
+    let mut tells = true;
     read_columns(store, path, |batch| {
         let column = batch
             .column_by_name("pos")
@@ -69,38 +106,38 @@ pub async fn read(store: &FileStore, path: &Path, snapshot: SnapshotId) -> Resul
         let values = datafusion::arrow::compute::cast(column, &DataType::Int64)?;
         let values = values.as_primitive::<Int64Type>();
         let snapshots = snapshots_of(batch)?;
+        tells &= snapshots.is_some();
         for row in 0..values.len() {
-            let later = snapshots.as_ref().is_some_and(|s| s.value(row) > snapshot);
-            if !later {
-                positions.push(values.value(row));
-            }
+            rows.push((values.value(row), snapshots.as_ref().map_or(0, |s| s.value(row))));
         }
         Ok(())
     })
     .await?;
-    positions.sort_unstable();
-    positions.dedup();
-    Ok(positions)
+    rows.sort_unstable();
+    rows.dedup_by_key(|(position, _)| *position);
+    let (positions, snapshots) = rows.into_iter().unzip();
+    Ok(DeletedRows { positions: Arc::new(positions), snapshots: tells.then_some(snapshots) })
 }
 
 /// Positions in a merged data file of rows that were written after `snapshot`, ascending.
 pub async fn later_rows(store: &FileStore, path: &Path, snapshot: SnapshotId) -> Result<Vec<i64>> {
-    let mut positions = Vec::new();
-    let mut offset = 0_i64;
+    let snapshots = row_snapshots(store, path).await?;
+    let later = snapshots.iter().enumerate().filter(|(_, at)| **at > snapshot);
+    Ok(later.map(|(position, _)| position as i64).collect())
+}
+
+/// The snapshot each row of a merged data file began at.
+pub async fn row_snapshots(store: &FileStore, path: &Path) -> Result<Vec<SnapshotId>> {
+    let mut all = Vec::new();
     read_columns(store, path, |batch| {
         let snapshots = snapshots_of(batch)?.ok_or_else(|| {
             LakeError::Damaged(format!("merged file {path} does not tell its rows' snapshots"))
         })?;
-        for row in 0..snapshots.len() {
-            if snapshots.value(row) > snapshot {
-                positions.push(offset + row as i64);
-            }
-        }
-        offset += snapshots.len() as i64;
+        all.extend_from_slice(snapshots.values());
         Ok(())
     })
     .await?;
-    Ok(positions)
+    Ok(all)
 }
 
 fn snapshots_of(batch: &RecordBatch) -> Result<Option<Int64Array>> {

@@ -2,6 +2,7 @@
 
 pub mod delete_file;
 pub mod schema;
+pub mod sink;
 pub mod statistics;
 
 use std::collections::HashSet;
@@ -24,7 +25,7 @@ use crate::error::{LakeError, Result};
 use crate::files::FileStore;
 use crate::settings::{Compression, LakeSettings};
 use crate::version::{DataFile, FileKey};
-use schema::{FileSchema, file_schema};
+use schema::{FileSchema, SystemColumns, file_schema};
 use statistics::Bounds;
 
 /// Rows looked at to choose encodings.
@@ -50,59 +51,44 @@ pub struct TableWriter {
     table: Arc<TableInfo>,
     folder: String,
     schema: FileSchema,
-    row_ids: bool,
+    system: SystemColumns,
     open: Option<OpenFile>,
     finished: Vec<DataFile>,
 }
 
 impl TableWriter {
-    /// A writer into `folder` (as in the catalog, or absolute); with `row_ids` the rows bring
-    /// their ids.
+    /// A writer into `folder` (as in the catalog, or absolute); the rows bring the `system`
+    /// columns.
     pub fn new(
         store: FileStore,
         settings: LakeSettings,
         table: Arc<TableInfo>,
         folder: String,
-        row_ids: bool,
+        system: SystemColumns,
     ) -> Result<TableWriter> {
-        let schema = file_schema(&table, row_ids)?;
+        let schema = file_schema(&table, system)?;
         Ok(TableWriter {
             store,
             settings,
             table,
             folder,
             schema,
-            row_ids,
+            system,
             open: None,
             finished: Vec::new(),
         })
     }
 
-    /// Writes a batch of the visible columns in table order.
-    pub async fn write(&mut self, batch: &RecordBatch, row_ids: Option<&Int64Array>) -> Result<()> {
+    /// Writes a batch of the visible columns in table order, with the system columns.
+    pub async fn write(&mut self, batch: &RecordBatch, system: &[&Int64Array]) -> Result<()> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        if batch.num_columns() != self.table.columns.len() {
-            return Err(LakeError::Damaged(format!(
-                "{} columns written to {} of {}",
-                batch.num_columns(),
-                self.table.columns.len(),
-                self.table.name
-            )));
-        }
-        for (column, array) in self.table.columns.iter().zip(batch.columns()) {
-            if !column.nullable && array.logical_null_count() > 0 {
-                return Err(LakeError::User(UserError::new(
-                    Code::NullNotAllowed,
-                    format!("NULL result in a non-nullable column '{}'", column.name),
-                )));
-            }
-        }
+        check_rows(&self.table, batch)?;
         let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
-        if self.row_ids {
-            let ids = row_ids.ok_or_else(|| LakeError::Damaged("row ids are missing".into()))?;
-            columns.push(Arc::new(ids.clone()));
+        columns.extend(system.iter().map(|ids| Arc::new(Int64Array::clone(ids)) as ArrayRef));
+        if columns.len() != self.schema.arrow.fields().len() {
+            return Err(LakeError::Damaged("row ids are missing".into()));
         }
         let rows = self.settings.row_group_rows.max(1);
         let mut offset = 0;
@@ -127,21 +113,7 @@ impl TableWriter {
             self.open = Some(self.open_file(&batch)?);
         }
         let Some(open) = self.open.as_mut() else { return Ok(()) };
-        for ((bounds, column), array) in
-            open.bounds.iter_mut().zip(&self.table.columns).zip(batch.columns())
-        {
-            let logical = column.sql_type.to_arrow();
-            // Bounds are those of the stored values, but counted in the table's type where another
-            // client chose a narrower one.
-            let stored = matches!(
-                array.data_type(),
-                DataType::Int64 | DataType::Timestamp(TimeUnit::Nanosecond, None)
-            );
-            match stored || array.data_type() == &logical || logical.is_nested() {
-                true => bounds.add(array),
-                false => bounds.add(&schema::reshape(array, &logical)?),
-            }
-        }
+        add_bounds(&mut open.bounds, &self.table, &batch)?;
         open.writer.write(&batch).await?;
         open.rows += rows as u64;
         let size = open.writer.bytes_written() + open.writer.in_progress_size();
@@ -221,7 +193,7 @@ impl TableWriter {
             bytes,
             footer_bytes,
             row_id_start: 0,
-            keeps_row_ids: self.row_ids,
+            keeps_row_ids: self.system >= SystemColumns::RowIds,
             statistics,
             deleted: Arc::default(),
             delete_file: None,
@@ -244,6 +216,45 @@ impl TableWriter {
         }
         self.store.remove(&paths).await;
     }
+}
+
+/// Refuses rows the table cannot take: NULLs where none may be.
+fn check_rows(table: &TableInfo, batch: &RecordBatch) -> Result<()> {
+    if batch.num_columns() != table.columns.len() {
+        return Err(LakeError::Damaged(format!(
+            "{} columns written to {} of {}",
+            batch.num_columns(),
+            table.columns.len(),
+            table.name
+        )));
+    }
+    for (column, array) in table.columns.iter().zip(batch.columns()) {
+        if !column.nullable && array.logical_null_count() > 0 {
+            return Err(LakeError::User(UserError::new(
+                Code::NullNotAllowed,
+                format!("NULL result in a non-nullable column '{}'", column.name),
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Takes stored values into the columns' bounds.
+fn add_bounds(bounds: &mut [Bounds], table: &TableInfo, batch: &RecordBatch) -> Result<()> {
+    for ((bounds, column), array) in bounds.iter_mut().zip(&table.columns).zip(batch.columns()) {
+        let logical = column.sql_type.to_arrow();
+        // Bounds are those of the stored values, but counted in the table's type where another
+        // client chose a narrower one.
+        let stored = matches!(
+            array.data_type(),
+            DataType::Int64 | DataType::Timestamp(TimeUnit::Nanosecond, None)
+        );
+        match stored || array.data_type() == &logical || logical.is_nested() {
+            true => bounds.add(array),
+            false => bounds.add(&schema::reshape(array, &logical)?),
+        }
+    }
+    Ok(())
 }
 
 /// Size of a finished file and of its footer.

@@ -19,6 +19,8 @@ pub const ROW_ID_COLUMN: &str = "_ducklake_internal_row_id";
 pub const ROW_ID_FIELD: i64 = 2_147_483_540;
 /// Column of merged files that carries the snapshot of each row.
 pub const SNAPSHOT_COLUMN: &str = "_ducklake_internal_snapshot_id";
+/// DuckLake's field id of [`SNAPSHOT_COLUMN`].
+pub const SNAPSHOT_FIELD: i64 = 2_147_483_539;
 /// DuckLake's field ids of a delete file's columns.
 pub const DELETE_PATH_FIELD: i64 = 2_147_483_646;
 /// See [`DELETE_PATH_FIELD`].
@@ -84,8 +86,18 @@ fn file_field(column: &ColumnInfo) -> Field {
     with_field_id(Field::new(&column.name, data_type, true), column.field_id)
 }
 
-/// The schema of new files of a table; `row_ids` adds the column of kept row ids.
-pub fn file_schema(table: &TableInfo, row_ids: bool) -> Result<FileSchema> {
+/// Columns of a file beside the table's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SystemColumns {
+    None,
+    /// The ids of rows that were moved.
+    RowIds,
+    /// Ids, and the snapshot each row began at.
+    RowIdsAndSnapshots,
+}
+
+/// The schema of new files of a table.
+pub fn file_schema(table: &TableInfo, system: SystemColumns) -> Result<FileSchema> {
     if let Some(column) = table.columns.iter().find(|c| !c.readable) {
         return Err(LakeError::User(frazil_common::UserError::unsupported(format!(
             "writing column {} of type {}",
@@ -93,8 +105,12 @@ pub fn file_schema(table: &TableInfo, row_ids: bool) -> Result<FileSchema> {
         ))));
     }
     let mut fields: Vec<Field> = table.columns.iter().map(file_field).collect();
-    if row_ids {
+    if system >= SystemColumns::RowIds {
         fields.push(with_field_id(Field::new(ROW_ID_COLUMN, DataType::Int64, true), ROW_ID_FIELD));
+    }
+    if system == SystemColumns::RowIdsAndSnapshots {
+        let field = Field::new(SNAPSHOT_COLUMN, DataType::Int64, true);
+        fields.push(with_field_id(field, SNAPSHOT_FIELD));
     }
     let arrow = Arc::new(Schema::new(fields));
     let plain = ArrowSchemaConverter::new().schema_root("frazil_schema").convert(&arrow)?;

@@ -1,0 +1,130 @@
+//! Upkeep in the background: the lake's tables are tidied, old snapshots expire.
+
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use frazil_catalog::Catalog;
+use frazil_catalog::account::AccountStore;
+use frazil_common::UserError;
+use frazil_lake::{DataDirectory, DoctorReport, Lake, MaintenanceReport};
+use frazil_models::Registry;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Time between two looks at the tables.
+const TIDY_EVERY: Duration = Duration::from_secs(5);
+/// Time between two expiries.
+const EXPIRE_EVERY: Duration = Duration::from_secs(10 * 60);
+/// The first one lets short uses of a data directory pass.
+const EXPIRE_FIRST: Duration = Duration::from_secs(60);
+/// Beside a running server, younger files may belong to its open transactions.
+const OPEN_TRANSACTION_AGE: Duration = Duration::from_secs(60 * 60);
+
+/// The background work of an engine; it ends with it.
+pub(crate) struct Upkeep {
+    stop: CancellationToken,
+    task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Upkeep {
+    /// Starts on the current runtime.
+    pub fn start(lake: &Lake, accounts: &AccountStore) -> Upkeep {
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(run(lake.clone(), accounts.clone(), stop.clone()));
+        Upkeep { stop, task: tokio::sync::Mutex::new(Some(task)) }
+    }
+
+    /// Stops after the work in hand.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        if let Some(task) = self.task.lock().await.take()
+            && let Err(error) = task.await
+        {
+            tracing::warn!(%error, "upkeep was broken off");
+        }
+    }
+}
+
+impl Drop for Upkeep {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn run(lake: Lake, accounts: AccountStore, stop: CancellationToken) {
+    let mut expire_at = Instant::now() + EXPIRE_FIRST;
+    while !stop.is_cancelled() {
+        match lake.tidy().await {
+            Ok(report) => tracing::debug!(?report, "tables tidied"),
+            Err(error) => tracing::warn!(%error, "tables could not be tidied"),
+        }
+        if Instant::now() >= expire_at {
+            expire_at = Instant::now() + EXPIRE_EVERY;
+            if let Err(error) = expire(&lake, &accounts).await {
+                tracing::warn!(%error, "old snapshots could not be removed");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(TIDY_EVERY) => {}
+            () = lake.many_inlined() => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// Models can be trained again at the snapshots they were trained at: those stay.
+async fn expire(lake: &Lake, accounts: &AccountStore) -> Result<MaintenanceReport, UserError> {
+    let pinned = accounts.model_snapshots().await?;
+    let report = lake.expire(&pinned).await?;
+    tracing::debug!(?report, "old snapshots removed");
+    Ok(report)
+}
+
+/// All upkeep, due or not.
+pub(crate) async fn all(
+    lake: &Lake,
+    accounts: &AccountStore,
+) -> Result<MaintenanceReport, UserError> {
+    let tidied = lake.tidy_all().await?;
+    let expired = expire(lake, accounts).await?;
+    Ok(MaintenanceReport {
+        flushed_tables: tidied.flushed_tables,
+        merged_tables: tidied.merged_tables,
+        ..expired
+    })
+}
+
+/// Lines for people, one for each finding.
+pub(crate) fn findings(report: DoctorReport) -> Vec<String> {
+    let mut findings = Vec::new();
+    for (what, found) in [
+        ("catalog fault", report.catalog_faults),
+        ("missing file", report.missing_files),
+        ("file of wrong size", report.wrong_sizes),
+        ("orphan file", report.orphan_files),
+    ] {
+        findings.extend(found.into_iter().map(|found| format!("{what}: {found}")));
+    }
+    findings
+}
+
+/// Checks a data directory without changing it, also while a server runs on it; one line per
+/// finding, none when all is well.
+///
+/// # Errors
+/// The directory holds no catalog, or one of another version.
+pub async fn inspect(data_dir: &Path) -> Result<Vec<String>, UserError> {
+    let catalog_path = data_dir.join("catalog.sqlite");
+    let served = DataDirectory::is_in_use(data_dir)?;
+    let catalog = Catalog::inspect(&catalog_path).await?;
+    let lake = Lake::inspect(catalog.clone(), data_dir)?;
+    let before = served.then(|| SystemTime::now() - OPEN_TRANSACTION_AGE);
+    let mut findings = findings(lake.examine(before).await?);
+    if !served {
+        let models = Registry::new(AccountStore::inspect(catalog.clone()), data_dir.join("models"));
+        let unused = models.unused_files().await?;
+        findings.extend(unused.into_iter().map(|file| format!("orphan model file: {file}")));
+    }
+    catalog.close().await;
+    Ok(findings)
+}

@@ -1,0 +1,202 @@
+//! Upkeep of tables: inlined rows go to files, small files are merged, old snapshots expire, and
+//! files that nobody names are removed. None of it changes a row at any snapshot that remains.
+
+mod relocate;
+mod retention;
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use frazil_catalog::TableKind;
+use frazil_common::SnapshotId;
+
+use relocate::Work;
+
+use crate::Lake;
+use crate::error::{LakeError, Result};
+
+/// With so many times the rows that are due, tables are flushed even if transactions change them.
+const OVERDUE: u64 = 4;
+
+/// What a round of upkeep did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MaintenanceReport {
+    /// Tables whose inlined rows went to files.
+    pub flushed_tables: usize,
+    /// Tables of which small files were merged.
+    pub merged_tables: usize,
+    /// Snapshots forgotten.
+    pub expired_snapshots: u64,
+    /// Files removed.
+    pub removed_files: usize,
+}
+
+/// Tables that commits of this process wrote to since they were last looked after.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    inlined: HashMap<i64, Inlined>,
+    files: HashMap<i64, ()>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Inlined {
+    since: Instant,
+    rows: u64,
+}
+
+impl Written {
+    /// Notes rows in the catalog; gives how many there are now.
+    pub fn inlined(&mut self, table_id: i64, rows: u64) -> u64 {
+        let entry = self.inlined.entry(table_id);
+        let entry = entry.or_insert(Inlined { since: Instant::now(), rows: 0 });
+        entry.rows += rows;
+        entry.rows
+    }
+
+    /// Notes new files.
+    pub fn files(&mut self, table_id: i64) {
+        self.files.insert(table_id, ());
+    }
+}
+
+impl Lake {
+    /// Finds the rows an earlier run left in the catalog; their age counts from now.
+    pub(crate) async fn find_inlined(&self) -> Result<()> {
+        let counts = self.catalog().inlined_counts().await?;
+        let mut written = self.written().lock();
+        for (table, rows) in counts {
+            written.inlined(table, rows);
+        }
+        Ok(())
+    }
+
+    /// Waits until a table has so many inlined rows that they should be flushed at once.
+    pub async fn many_inlined(&self) {
+        self.flush_wanted().notified().await;
+    }
+
+    /// Flushes tables whose inlined rows are many or old, and merges small files of tables written
+    /// to; gives what was done. A table that changes meanwhile is left for the next round.
+    pub async fn tidy(&self) -> Result<MaintenanceReport> {
+        let settings = self.settings().clone();
+        let due: Vec<i64> = {
+            let written = self.written().lock();
+            let due = written.inlined.iter().filter(|(_, inlined)| {
+                inlined.rows >= settings.flush_rows || inlined.since.elapsed() >= settings.flush_age
+            });
+            due.map(|(table, _)| *table).collect()
+        };
+        let mut report = MaintenanceReport::default();
+        for table in due {
+            report.flushed_tables += usize::from(self.undisturbed(self.flush(table).await)?);
+        }
+        let tables: Vec<i64> =
+            self.written().lock().files.drain().map(|(table, ())| table).collect();
+        for table in tables {
+            report.merged_tables += usize::from(self.undisturbed(self.merge(table).await)?);
+        }
+        Ok(report)
+    }
+
+    /// Flushes every table, and merges the files of every table that has two small ones.
+    pub async fn tidy_all(&self) -> Result<MaintenanceReport> {
+        let mut report = MaintenanceReport::default();
+        for (table, _) in self.catalog().inlined_counts().await? {
+            report.flushed_tables += usize::from(self.undisturbed(self.flush(table).await)?);
+        }
+        let view = self.view().await?;
+        for table in view.tables() {
+            let merged = self.merge_from(table.table_id, 2).await;
+            report.merged_tables += usize::from(self.undisturbed(merged)?);
+        }
+        Ok(report)
+    }
+
+    /// Whether open transactions have changed rows of a table: moving these would make them fail.
+    pub(crate) fn is_claimed(&self, table_id: i64) -> bool {
+        self.claims().lock().contains_key(&table_id)
+    }
+
+    /// Losing a race against a statement is no error: the next round tries again.
+    fn undisturbed(&self, outcome: Result<bool>) -> Result<bool> {
+        match outcome {
+            Err(LakeError::Conflict { object, reason }) => {
+                tracing::debug!(object, reason, "upkeep gave way to a statement");
+                Ok(false)
+            }
+            other => other,
+        }
+    }
+
+    /// Moves a table's inlined rows into files, as one snapshot that changes no row. False where
+    /// there was nothing to move.
+    pub async fn flush(&self, table_id: i64) -> Result<bool> {
+        let before = self.written().lock().inlined.get(&table_id).copied();
+        let view = self.view().await?;
+        let Some(table) = view.table_by_id(table_id).cloned() else {
+            // Dropped: the rows go when no snapshot shows them any more.
+            self.written().lock().inlined.remove(&table_id);
+            return Ok(false);
+        };
+        let overdue = OVERDUE.saturating_mul(self.settings().flush_rows);
+        let patient = before.is_none_or(|inlined| inlined.rows < overdue);
+        if patient && self.is_claimed(table_id) {
+            return Ok(false);
+        }
+        let history = self.catalog().inlined_history(table_id, view.snapshot).await?;
+        let sources = relocate::inlined_sources(&table, history);
+        let flushed = sources.inlined_tables();
+        let work = Work { base: view.snapshot, flushed, replaced: Vec::new(), patient };
+        let moved = self.relocate(&table, sources, work).await?;
+        let mut written = self.written().lock();
+        if let (Some(before), Some(now)) = (before, written.inlined.get_mut(&table_id)) {
+            now.rows -= before.rows.min(now.rows);
+            now.since = Instant::now();
+            if now.rows == 0 {
+                written.inlined.remove(&table_id);
+            }
+        }
+        if moved {
+            written.files(table_id);
+        }
+        Ok(moved)
+    }
+
+    /// Merges a table's small files, as one snapshot that changes no row. False where there are
+    /// too few of them.
+    pub async fn merge(&self, table_id: i64) -> Result<bool> {
+        self.merge_from(table_id, self.settings().small_files_max).await
+    }
+
+    async fn merge_from(&self, table_id: i64, files_min: usize) -> Result<bool> {
+        let view = self.view().await?;
+        let Some(table) = view.table_by_id(table_id).cloned() else { return Ok(false) };
+        if table.kind == TableKind::Temporary || self.is_claimed(table_id) {
+            return Ok(false);
+        }
+        let sources = self.small_files(&table, view.snapshot, files_min).await?;
+        let Some(sources) = sources else { return Ok(false) };
+        let replaced = sources.files();
+        let work = Work { base: view.snapshot, flushed: Vec::new(), replaced, patient: true };
+        self.relocate(&table, sources, work).await
+    }
+
+    /// Forgets snapshots older than the retention time, but for those in `pinned` and those that
+    /// open transactions read, and removes files that nobody names any more.
+    pub async fn expire(&self, pinned: &[SnapshotId]) -> Result<MaintenanceReport> {
+        let mut keep = pinned.to_vec();
+        keep.extend(self.active().lock().values().map(|active| active.snapshot));
+        let now = chrono::Utc::now().timestamp_micros();
+        let micros =
+            |time: std::time::Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        let before = now.saturating_sub(micros(self.settings().retention));
+        let expired = self.catalog().expire(before, &keep).await?;
+        let now = chrono::Utc::now().timestamp_micros();
+        let removed = self.remove_scheduled(now - micros(self.settings().removal_delay)).await?;
+        Ok(MaintenanceReport {
+            expired_snapshots: expired.snapshots,
+            removed_files: removed,
+            ..MaintenanceReport::default()
+        })
+    }
+}
