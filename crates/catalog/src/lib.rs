@@ -32,7 +32,9 @@ pub use objects::{
     Autoincrement, ColumnInfo, DatabaseInfo, Head, SchemaInfo, SnapshotInfo, TableInfo, TableKind,
     TableSize, ViewInfo,
 };
-pub use sqlite::SqliteStore;
+pub use sqlite::{CatalogFile, SqliteStore};
+/// An error of the database driver.
+pub use sqlx::Error as DatabaseError;
 pub use store::CatalogStore;
 pub use view::{CatalogView, Definitions, Relation};
 
@@ -50,7 +52,10 @@ pub struct Catalog {
 
 #[derive(Debug)]
 struct Inner {
-    store: SqliteStore,
+    /// The lake's definitions and files.
+    store: Arc<dyn CatalogStore>,
+    /// The database Frazil's own tables are in.
+    database: SqliteStore,
     /// By schema version: equal versions have equal definitions.
     definitions: Mutex<HashMap<i64, Arc<Definitions>>>,
     /// Newest known file set of each table.
@@ -66,20 +71,24 @@ impl Catalog {
     ///
     /// Fails when the file is of a version this build does not read.
     pub async fn open(path: &Path) -> Result<Catalog> {
-        Ok(Catalog::on(SqliteStore::open(path).await?))
+        let database = SqliteStore::open(path).await?;
+        Ok(Catalog::over(Arc::new(database.clone()), database))
     }
 
     /// Opens a catalog file to look at it; another process may be writing it.
     ///
     /// Fails when the file is absent or of a version this build does not read.
     pub async fn inspect(path: &Path) -> Result<Catalog> {
-        Ok(Catalog::on(SqliteStore::inspect(path).await?))
+        let database = SqliteStore::inspect(path).await?;
+        Ok(Catalog::over(Arc::new(database.clone()), database))
     }
 
-    fn on(store: SqliteStore) -> Catalog {
+    /// A catalog whose lake tables are reached through `store`, for one that fails on purpose.
+    pub fn over(store: Arc<dyn CatalogStore>, database: SqliteStore) -> Catalog {
         Catalog {
             inner: Arc::new(Inner {
                 store,
+                database,
                 definitions: Mutex::default(),
                 files: Mutex::default(),
                 relocated: Mutex::default(),
@@ -90,17 +99,17 @@ impl Catalog {
 
     /// Connections for reading Frazil's own tables.
     pub fn read_pool(&self) -> &SqlitePool {
-        self.inner.store.read_pool()
+        self.inner.database.read_pool()
     }
 
     /// The one write transaction (`BEGIN IMMEDIATE`); waits for its turn. Dropping rolls back.
     pub async fn begin_write(&self) -> Result<WriteTransaction> {
-        self.inner.store.begin_write().await
+        self.inner.database.begin_write().await
     }
 
     /// Ends all connections.
     pub async fn close(&self) {
-        self.inner.store.close().await;
+        self.inner.database.close().await;
     }
 
     /// Number of the newest snapshot.

@@ -21,6 +21,7 @@ pub use cell_text::cell_text;
 pub use engine::{Engine, GeneratedPassword};
 pub use frazil_lake::MaintenanceReport;
 pub use maintenance::inspect;
+pub use frazil_lake::backup;
 pub use run::spool::Spool;
 pub use session::Session;
 pub use session::login::LoginOk;

@@ -26,6 +26,10 @@ pub enum Command {
     Doctor(Doctor),
     /// Do all upkeep of a data directory now: small files are merged, old snapshots removed.
     Maintain(Maintain),
+    /// Copy a data directory's present state, also while a server uses it.
+    Backup(Backup),
+    /// Make a data directory from a backup.
+    Restore(Restore),
 }
 
 #[derive(Debug, Args)]
@@ -123,6 +127,32 @@ pub struct Doctor {
 pub struct Maintain {
     /// Folder that no server is running on; a running one does its upkeep by itself.
     #[arg(long, env = "FRAZIL_DATA_DIR")]
+    pub data_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// Data directory to back up.
+    #[arg(long, env = "FRAZIL_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Folder of the backups; files that earlier ones have are not copied again.
+    #[arg(long)]
+    pub to: PathBuf,
+    /// Show the backups in the folder and take none.
+    #[arg(long)]
+    pub list: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// Folder of the backups.
+    #[arg(long)]
+    pub from: PathBuf,
+    /// Name of the backup, as `frazil backup --list` shows it; the newest if not given.
+    #[arg(long)]
+    pub backup: Option<String>,
+    /// Data directory to make; must not exist, or be empty.
+    #[arg(long)]
     pub data_dir: PathBuf,
 }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::error::{LakeError, Result};
 
 /// Version of the layout, kept in the file `format`.
-const FORMAT_VERSION: &str = "frazil 1";
-const FOLDERS: [&str; 5] = ["data", "temp", "stages", "results", "models"];
+pub(crate) const FORMAT_VERSION: &str = "frazil 1";
+pub(crate) const FOLDERS: [&str; 5] = ["data", "temp", "stages", "results", "models"];
 
 /// An open data directory. The lock is held until it is dropped.
 #[derive(Debug)]

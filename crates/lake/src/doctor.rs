@@ -89,7 +89,7 @@ impl Lake {
             .map(|meta| meta.location)
             .collect();
         self.store().remove(&orphans).await;
-        Ok(orphans.len())
+        Ok(orphans.len() + self.store().reap_unfinished(older_than).await?)
     }
 
     async fn data_files(&self) -> Result<Vec<ObjectMeta>> {

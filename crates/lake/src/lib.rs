@@ -3,6 +3,7 @@
 //! A transaction reads one catalog snapshot per statement with its own changes on top, writes new
 //! files that nobody sees, and publishes all of it as one catalog snapshot.
 
+pub mod backup;
 mod directory;
 mod doctor;
 mod error;
@@ -29,7 +30,7 @@ use parking_lot::Mutex;
 pub use directory::DataDirectory;
 pub use doctor::DoctorReport;
 pub use error::{LakeError, Result};
-pub use files::FileStore;
+pub use files::{DurableStore, FileStore};
 pub use frazil_catalog::CommitMeta;
 pub use maintenance::MaintenanceReport;
 pub use scan::{FILE_COLUMN, HIDDEN_COLUMNS, LakeTable, ROW_ID, ROW_NUMBER_COLUMN, hidden_fields};
@@ -85,7 +86,17 @@ impl Lake {
     /// Opens the lake of a data directory; temporary tables left by an earlier run are removed.
     pub async fn open(catalog: Catalog, data_dir: &Path, settings: LakeSettings) -> Result<Lake> {
         let io = |source| LakeError::Io { path: data_dir.display().to_string(), source };
-        let store = FileStore::local(&data_dir.canonicalize().map_err(io)?);
+        let root = data_dir.canonicalize().map_err(io)?;
+        Lake::open_on(catalog, FileStore::local(&root), settings).await
+    }
+
+    /// The same on a given store of files.
+    pub async fn open_on(
+        catalog: Catalog,
+        store: FileStore,
+        settings: LakeSettings,
+    ) -> Result<Lake> {
+        let io = |source| LakeError::Io { path: store.data_path().display().to_string(), source };
         for folder in [store.data_path(), store.temporary_path()] {
             std::fs::create_dir_all(folder).map_err(io)?;
         }

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod commit;
+mod copy;
 mod definitions;
 mod expire;
 mod files;
@@ -32,6 +33,8 @@ use crate::objects::{ColumnInfo, Head, SnapshotInfo, TableSize};
 use crate::store::CatalogStore;
 use crate::view::Definitions;
 use group::CommitQueue;
+
+pub use copy::CatalogFile;
 
 /// The DuckLake version this store reads and writes.
 const DUCKLAKE_VERSION: &str = "1.0";
@@ -132,14 +135,7 @@ impl SqliteStore {
         match version.as_deref() {
             None => self.initialise(&mut tx).await?,
             Some(DUCKLAKE_VERSION) => {
-                // The folder may have been moved since; relative paths stay right.
-                sqlx::query(
-                    "UPDATE ducklake_metadata SET value = ? WHERE key = 'data_path' AND value <> ?",
-                )
-                .bind(&self.data_path)
-                .bind(&self.data_path)
-                .execute(&mut *tx)
-                .await?;
+                self.follow_data_folder(&mut tx).await?;
             }
             Some(other) => {
                 return Err(CatalogError::Format(format!(
@@ -179,6 +175,32 @@ impl SqliteStore {
             .bind(uuid::Uuid::now_v7().to_string())
             .execute(&mut **tx)
             .await?;
+        Ok(())
+    }
+
+    /// The folder may have been moved or restored elsewhere since the last time. Relative paths
+    /// stay right; absolute ones below the former data folder (shared files of clones) move along.
+    async fn follow_data_folder(&self, tx: &mut Transaction<'static, Sqlite>) -> Result<()> {
+        let former: String = sqlx::query_scalar(
+            "SELECT value FROM ducklake_metadata WHERE key = 'data_path' AND scope IS NULL",
+        )
+        .fetch_one(&mut **tx)
+        .await?;
+        if former == self.data_path {
+            return Ok(());
+        }
+        for statement in [
+            "UPDATE ducklake_data_file SET path = ?1 || substr(path, length(?2) + 1) \
+             WHERE path_is_relative = 0 AND substr(path, 1, length(?2)) = ?2",
+            "UPDATE ducklake_delete_file SET path = ?1 || substr(path, length(?2) + 1) \
+             WHERE path_is_relative = 0 AND substr(path, 1, length(?2)) = ?2",
+            "UPDATE ducklake_files_scheduled_for_deletion \
+             SET path = ?1 || substr(path, length(?2) + 1) \
+             WHERE path_is_relative = 0 AND substr(path, 1, length(?2)) = ?2",
+            "UPDATE ducklake_metadata SET value = ?1 WHERE key = 'data_path' AND value = ?2",
+        ] {
+            sqlx::query(statement).bind(&self.data_path).bind(&former).execute(&mut **tx).await?;
+        }
         Ok(())
     }
 

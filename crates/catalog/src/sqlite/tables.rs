@@ -359,6 +359,14 @@ async fn end_table(new: &mut NewSnapshot<'_>, id: i64, name: &str) -> Result<()>
     ] {
         sqlx::query(sql).bind(new.snapshot).bind(id).execute(&mut **new.tx).await?;
     }
+    // What this very commit had made was never there.
+    for sql in [
+        "DELETE FROM ducklake_column WHERE begin_snapshot = ? AND table_id = ?",
+        "DELETE FROM ducklake_column_tag WHERE begin_snapshot = ? AND table_id = ?",
+        "DELETE FROM frazil_column_tag WHERE begin_snapshot = ? AND table_id = ?",
+    ] {
+        sqlx::query(sql).bind(new.snapshot).bind(id).execute(&mut **new.tx).await?;
+    }
     end_tags(new, id).await
 }
 

@@ -1,5 +1,6 @@
 //! One file per verb.
 
+mod backup;
 mod doctor;
 mod maintain;
 mod quickstart;
@@ -88,5 +89,7 @@ pub async fn run(arguments: Cli) -> Result<(), CommandError> {
         Command::Quickstart(quickstart) => quickstart::run(quickstart).await,
         Command::Doctor(doctor) => doctor::run(doctor).await,
         Command::Maintain(arguments) => maintain::run(arguments).await,
+        Command::Backup(backup) => backup::run(backup).await,
+        Command::Restore(restore) => backup::restore(restore).await,
     }
 }

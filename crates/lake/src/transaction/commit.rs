@@ -6,7 +6,7 @@ use std::sync::Arc;
 use frazil_catalog::changes::{
     DeleteTarget, FileDelete, NewDataFile, NewDeleteFile, NewInlinedRows, TableChange,
 };
-use frazil_catalog::{CommitMeta, CommitOutcome, CommitRequest, TableKind};
+use frazil_catalog::{CatalogError, CommitMeta, CommitOutcome, CommitRequest, TableKind};
 use frazil_common::SnapshotId;
 
 use super::{LakeTransaction, StagedRows};
@@ -18,6 +18,20 @@ use crate::write::{delete_file, sink};
 fn rows_added(change: &TableChange) -> (i64, u64, bool) {
     let inlined: usize = change.inlined.iter().map(|rows| rows.rows.num_rows()).sum();
     (change.table_id, inlined as u64, !change.added.is_empty())
+}
+
+/// A commit that was not acknowledged.
+enum Unpublished {
+    /// It did not take place.
+    Nothing(LakeError),
+    /// Nobody knows.
+    Unknown(LakeError),
+}
+
+impl From<LakeError> for Unpublished {
+    fn from(error: LakeError) -> Self {
+        Unpublished::Nothing(error)
+    }
 }
 
 impl LakeTransaction {
@@ -37,15 +51,39 @@ impl LakeTransaction {
                 self.lake.store().remove(&discarded).await;
                 Ok(snapshot)
             }
-            Err(error) => {
+            Err(Unpublished::Nothing(error)) => {
                 let written = std::mem::take(&mut self.written);
                 self.lake.store().remove(&written).await;
+                Err(error)
+            }
+            Err(Unpublished::Unknown(error)) => {
+                // A snapshot may name the files; if none does, clean-up finds them.
+                tracing::warn!(%error, "the catalog did not say whether a commit took place");
+                self.written.clear();
                 Err(error)
             }
         }
     }
 
-    async fn publish(&mut self, meta: CommitMeta) -> Result<SnapshotId> {
+    /// What became of a commit that answered an error: a database that fails may have failed
+    /// after it was done.
+    async fn settle(
+        &self,
+        error: LakeError,
+        query_id: Option<&str>,
+    ) -> Result<SnapshotId, Unpublished> {
+        if !matches!(error, LakeError::Catalog(CatalogError::Database(_))) {
+            return Err(Unpublished::Nothing(error));
+        }
+        let Some(query_id) = query_id else { return Err(Unpublished::Unknown(error)) };
+        match self.lake.catalog().snapshot_of_statement(query_id).await {
+            Ok(Some(snapshot)) => Ok(snapshot),
+            Ok(None) => Err(Unpublished::Nothing(error)),
+            Err(_) => Err(Unpublished::Unknown(error)),
+        }
+    }
+
+    async fn publish(&mut self, meta: CommitMeta) -> Result<SnapshotId, Unpublished> {
         let mut tables = Vec::new();
         let mut temporary = Vec::new();
         for (_, staged) in std::mem::take(&mut self.rows) {
@@ -79,11 +117,16 @@ impl LakeTransaction {
             // alone, and they stay as orphans when it is broken off.
             let written = std::mem::take(&mut self.written);
             let changed: Vec<(i64, u64, bool)> = request.tables.iter().map(rows_added).collect();
+            let query_id = request.meta.query_id.clone();
             let outcome = self.lake.catalog().commit(request).await;
             self.written = written;
-            let outcome = outcome?;
-            self.note_written(&changed, &outcome);
-            snapshot = outcome.snapshot;
+            snapshot = match outcome {
+                Ok(outcome) => {
+                    self.note_written(&changed, &outcome);
+                    outcome.snapshot
+                }
+                Err(error) => self.settle(error.into(), query_id.as_deref()).await?,
+            };
         }
         for staged in temporary {
             self.apply_temporary(staged);

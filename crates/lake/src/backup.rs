@@ -1,0 +1,492 @@
+//! Backups of a data directory, taken while a server uses it, and their restore.
+//!
+//! A backup folder holds any number of backups of one data directory:
+//!
+//! - `backups/<name>.json`: the backup's manifest. It is written last; a backup without one does
+//!   not exist.
+//! - `backups/<name>.sqlite`: the catalog, as one moment showed it.
+//! - `data/`: the lake's files, under the names the catalog has for them.
+//! - `objects/<sha256>`: files of stages and models, by content.
+//!
+//! Files are never changed once written, so a later backup copies only what is new.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use frazil_catalog::{Catalog, CatalogFile};
+use frazil_common::SnapshotId;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::directory::FORMAT_VERSION;
+use crate::error::{LakeError, Result};
+use crate::{Lake, LakeSettings};
+
+/// Times a backup starts anew because clean-up removed a file between listing and copying it.
+const TRIES_MAX: usize = 5;
+/// Folders whose files are kept by content.
+const CONTENT_FOLDERS: [&str; 2] = ["stages", "models"];
+const COPY_BUFFER: usize = 1 << 20;
+
+/// A file of a stage or a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct KeptFile {
+    /// Below the data directory.
+    path: String,
+    bytes: u64,
+    /// Nanoseconds since 1970 UTC; an unchanged file is not read again.
+    modified: u64,
+    sha256: String,
+}
+
+/// What a backup holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Orders by time.
+    pub name: String,
+    /// Layout of the data directory.
+    pub format: String,
+    /// The newest snapshot in it.
+    pub snapshot: SnapshotId,
+    /// When it was taken, in microseconds since 1970 UTC.
+    pub taken_micros: i64,
+    /// Files of the lake.
+    pub data_files: usize,
+    files: Vec<KeptFile>,
+}
+
+/// How far a copy is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    pub files_done: usize,
+    pub files: usize,
+    /// Files that were there already.
+    pub files_known: usize,
+    pub bytes_copied: u64,
+}
+
+/// What a restore or a backup did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    pub manifest: Manifest,
+    pub progress: Progress,
+}
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> LakeError {
+    let path = path.display().to_string();
+    move |source| LakeError::Io { path, source }
+}
+
+fn refuse(message: String) -> LakeError {
+    LakeError::Directory(message)
+}
+
+fn backups_folder(backup: &Path) -> PathBuf {
+    backup.join("backups")
+}
+
+/// All backups in a folder, oldest first.
+///
+/// # Errors
+/// A manifest cannot be read.
+pub fn list(backup: &Path) -> Result<Vec<Manifest>> {
+    let folder = backups_folder(backup);
+    let mut found = Vec::new();
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
+        Err(error) => return Err(io(&folder)(error)),
+    };
+    for entry in entries {
+        let path = entry.map_err(io(&folder))?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let text = std::fs::read_to_string(&path).map_err(io(&path))?;
+            let manifest = serde_json::from_str(&text)
+                .map_err(|error| LakeError::Damaged(format!("{}: {error}", path.display())))?;
+            found.push(manifest);
+        }
+    }
+    found.sort_by(|a: &Manifest, b: &Manifest| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+/// Backs the data directory up into the folder `backup`, which may hold earlier backups of it.
+///
+/// Needs no lock: a server may be writing. What it shows is one moment of the catalog.
+///
+/// # Errors
+/// `data_dir` is no data directory, a file it names is missing, or the disk fails.
+pub async fn backup(
+    data_dir: &Path,
+    backup: &Path,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Report> {
+    let format_path = data_dir.join("format");
+    let format = std::fs::read_to_string(&format_path).map_err(io(&format_path))?;
+    if format.trim() != FORMAT_VERSION {
+        return Err(refuse(format!(
+            "{} holds data of format '{}'; this program reads '{FORMAT_VERSION}'",
+            data_dir.display(),
+            format.trim()
+        )));
+    }
+    let earlier = list(backup)?;
+    let folder = backups_folder(backup);
+    std::fs::create_dir_all(&folder).map_err(io(&folder))?;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match take(data_dir, backup, &earlier, progress).await {
+            Err(Interrupted::Vanished(path)) if tries >= TRIES_MAX => {
+                return Err(LakeError::Damaged(format!(
+                    "the catalog names {}, which is not there",
+                    path.display()
+                )));
+            }
+            Err(Interrupted::Vanished(_)) => {}
+            Err(Interrupted::Failed(error)) => return Err(error),
+            Ok(report) => return Ok(report),
+        }
+    }
+}
+
+enum Interrupted {
+    /// A file that the copied catalog names was removed meanwhile: a newer catalog does not.
+    Vanished(PathBuf),
+    Failed(LakeError),
+}
+
+impl<E: Into<LakeError>> From<E> for Interrupted {
+    fn from(error: E) -> Self {
+        Interrupted::Failed(error.into())
+    }
+}
+
+async fn take(
+    data_dir: &Path,
+    backup: &Path,
+    earlier: &[Manifest],
+    report: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Report, Interrupted> {
+    let folder = backups_folder(backup);
+    let partial = folder.join("partial.sqlite");
+    remove_if_there(&partial)?;
+    let source = CatalogFile::open(&data_dir.join("catalog.sqlite")).await?;
+    let taken_micros = chrono::Utc::now().timestamp_micros();
+    let copied = source.copy_to(&partial).await;
+    source.close().await;
+    copied?;
+    let copy = CatalogFile::open(&partial).await?;
+    let snapshot = copy.head().await?;
+    let data_path = copy.data_path().await?;
+    let named = copy.file_paths().await?;
+    copy.close().await;
+
+    let kept = content_files(data_dir)?;
+    let mut progress = Progress { files: named.len() + kept.len(), ..Progress::default() };
+    for (path, bytes) in &named {
+        let relative = below(&data_path, path)?;
+        let from = data_dir.join("data").join(relative);
+        let to = backup.join("data").join(relative);
+        let size = u64::try_from(*bytes).unwrap_or(0);
+        if std::fs::metadata(&to).is_ok_and(|meta| meta.len() == size) {
+            progress.files_known += 1;
+        } else {
+            match copy_durably(&from, &to) {
+                Ok(copied) if copied == size => progress.bytes_copied += copied,
+                Ok(copied) => {
+                    return Err(LakeError::Damaged(format!(
+                        "{} has {copied} bytes, the catalog says {size}",
+                        from.display()
+                    ))
+                    .into());
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    return Err(Interrupted::Vanished(from));
+                }
+                Err(error) => return Err(io(&from)(error).into()),
+            }
+        }
+        progress.files_done += 1;
+        report(progress);
+    }
+
+    let known: HashMap<(&str, u64, u64), &str> = earlier
+        .iter()
+        .flat_map(|manifest| &manifest.files)
+        .map(|file| ((file.path.as_str(), file.bytes, file.modified), file.sha256.as_str()))
+        .collect();
+    let mut files = Vec::with_capacity(kept.len());
+    for (path, bytes, modified) in kept {
+        let object = |sha256: &str| backup.join("objects").join(sha256);
+        let from = data_dir.join(&path);
+        progress.files_done += 1;
+        if let Some(sha256) = known.get(&(path.as_str(), bytes, modified))
+            && object(sha256).exists()
+        {
+            progress.files_known += 1;
+            let sha256 = (*sha256).to_string();
+            files.push(KeptFile { path, bytes, modified, sha256 });
+        } else {
+            // A stage's file may go between the listing and here; that is no part of the catalog.
+            let Some((sha256, size)) = keep_content(&from, backup)? else { continue };
+            progress.bytes_copied += size;
+            files.push(KeptFile { path, bytes: size, modified, sha256 });
+        }
+        report(progress);
+    }
+
+    let name = format!(
+        "{}-{snapshot}",
+        chrono::DateTime::from_timestamp_micros(taken_micros)
+            .unwrap_or_default()
+            .format("%Y%m%dT%H%M%S%.6fZ")
+    );
+    let manifest = Manifest {
+        name: name.clone(),
+        format: FORMAT_VERSION.to_string(),
+        snapshot,
+        taken_micros,
+        data_files: named.len(),
+        files,
+    };
+    let catalog = folder.join(format!("{name}.sqlite"));
+    sync_file(&partial)?;
+    std::fs::rename(&partial, &catalog).map_err(io(&catalog))?;
+    write_durably(&folder.join(format!("{name}.json")), &to_json(&manifest)?)?;
+    Ok(Report { manifest, progress })
+}
+
+/// Makes the data directory `target` from the backup `name`, or from the newest one.
+///
+/// # Errors
+/// There is no such backup, `target` exists and is not empty, or a file is missing or damaged;
+/// `target` is then left as it was.
+pub async fn restore(
+    backup: &Path,
+    name: Option<&str>,
+    target: &Path,
+    report: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Report> {
+    let mut backups = list(backup)?;
+    let manifest = match name {
+        None => backups.pop(),
+        Some(name) => backups.into_iter().find(|manifest| manifest.name == name),
+    };
+    let Some(manifest) = manifest else {
+        return Err(refuse(match name {
+            Some(name) => format!("{} holds no backup named {name}", backup.display()),
+            None => format!("{} holds no backup", backup.display()),
+        }));
+    };
+    if manifest.format != FORMAT_VERSION {
+        return Err(refuse(format!(
+            "the backup is of format '{}'; this program reads '{FORMAT_VERSION}'",
+            manifest.format
+        )));
+    }
+    if std::fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(refuse(format!("{} exists and is not empty", target.display())));
+    }
+    let mut partial = target.as_os_str().to_os_string();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    if partial.exists() {
+        std::fs::remove_dir_all(&partial).map_err(io(&partial))?;
+    }
+    let restored = fill(backup, &manifest, &partial, report).await;
+    let progress = match restored {
+        Ok(progress) => progress,
+        Err(error) => {
+            if let Err(left) = std::fs::remove_dir_all(&partial) {
+                tracing::warn!(path = %partial.display(), error = %left, "a partial restore stays");
+            }
+            return Err(error);
+        }
+    };
+    if target.exists() {
+        std::fs::remove_dir(target).map_err(io(target))?;
+    }
+    std::fs::rename(&partial, target).map_err(io(target))?;
+    if let Some(parent) = target.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        sync_file(parent)?;
+    }
+    Ok(Report { manifest, progress })
+}
+
+async fn fill(
+    backup: &Path,
+    manifest: &Manifest,
+    target: &Path,
+    report: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Progress> {
+    for folder in crate::directory::FOLDERS {
+        let folder = target.join(folder);
+        std::fs::create_dir_all(&folder).map_err(io(&folder))?;
+    }
+    let saved = backups_folder(backup).join(format!("{}.sqlite", manifest.name));
+    let catalog_path = target.join("catalog.sqlite");
+    copy_durably(&saved, &catalog_path).map_err(io(&saved))?;
+    let copy = CatalogFile::open(&catalog_path).await?;
+    let named = copy.file_paths().await?;
+    let data_path = copy.data_path().await?;
+    copy.close().await;
+    let mut progress =
+        Progress { files: named.len() + manifest.files.len(), ..Progress::default() };
+    for (path, _) in &named {
+        let relative = below(&data_path, path)?;
+        let from = backup.join("data").join(relative);
+        let to = target.join("data").join(relative);
+        progress.bytes_copied += copy_durably(&from, &to).map_err(io(&from))?;
+        progress.files_done += 1;
+        report(progress);
+    }
+    for file in &manifest.files {
+        let from = backup.join("objects").join(&file.sha256);
+        let to = target.join(&file.path);
+        if !is_below_content_folder(&file.path) {
+            return Err(LakeError::Damaged(format!("the manifest names {}", file.path)));
+        }
+        progress.bytes_copied += copy_durably(&from, &to).map_err(io(&from))?;
+        let found = digest(&to)?;
+        if found != file.sha256 {
+            return Err(LakeError::Damaged(format!("{} has changed", from.display())));
+        }
+        progress.files_done += 1;
+        report(progress);
+    }
+    write_durably(&target.join("format"), format!("{FORMAT_VERSION}\n").as_bytes())?;
+    // Opening sets the paths right; the check reads every file's size.
+    let catalog = Catalog::open(&catalog_path).await?;
+    let lake = Lake::open(catalog.clone(), target, LakeSettings::default()).await?;
+    let found = lake.doctor().await?;
+    drop(lake);
+    catalog.close().await;
+    if !found.is_healthy() {
+        return Err(LakeError::Damaged(format!("the restored directory is not sound: {found:?}")));
+    }
+    Ok(progress)
+}
+
+/// A catalog path below the data folder; files elsewhere cannot be backed up with it.
+fn below<'a>(data_path: &str, path: &'a str) -> Result<&'a str> {
+    if !path.starts_with('/') {
+        return Ok(path);
+    }
+    path.strip_prefix(data_path)
+        .ok_or_else(|| refuse(format!("{path} lies outside the data folder and is in no backup")))
+}
+
+fn is_below_content_folder(path: &str) -> bool {
+    CONTENT_FOLDERS.iter().any(|folder| {
+        path.strip_prefix(folder).is_some_and(|rest| {
+            rest.starts_with('/') && rest.split('/').all(|part| part != ".." && part != ".")
+        })
+    })
+}
+
+/// Files of stages and models: path below the data directory, size, time of change.
+fn content_files(data_dir: &Path) -> Result<Vec<(String, u64, u64)>> {
+    let mut files = Vec::new();
+    for folder in CONTENT_FOLDERS {
+        let mut folders = vec![data_dir.join(folder)];
+        while let Some(folder) = folders.pop() {
+            let entries = match std::fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(io(&folder)(error)),
+            };
+            for entry in entries {
+                let entry = entry.map_err(io(&folder))?;
+                let Ok(meta) = entry.metadata() else { continue };
+                if meta.is_dir() {
+                    folders.push(entry.path());
+                    continue;
+                }
+                let modified = meta
+                    .modified()
+                    .ok()
+                    .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+                    .map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
+                let path = entry.path();
+                let relative = path.strip_prefix(data_dir).unwrap_or(&path);
+                files.push((relative.display().to_string(), meta.len(), modified));
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Keeps a file under the digest of its content; nothing where it is gone.
+fn keep_content(from: &Path, backup: &Path) -> Result<Option<(String, u64)>> {
+    let objects = backup.join("objects");
+    let partial = objects.join("partial");
+    let bytes = match copy_durably(from, &partial) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io(from)(error)),
+    };
+    let sha256 = digest(&partial)?;
+    let to = objects.join(&sha256);
+    std::fs::rename(&partial, &to).map_err(io(&to))?;
+    sync_file(&objects)?;
+    Ok(Some((sha256, bytes)))
+}
+
+fn digest(path: &Path) -> Result<String> {
+    let mut file = File::open(path).map_err(io(path))?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0_u8; COPY_BUFFER];
+    loop {
+        let read = file.read(&mut buffer).map_err(io(path))?;
+        if read == 0 {
+            return Ok(hex::encode(hasher.finalize()));
+        }
+        hasher.update(&buffer[..read]);
+    }
+}
+
+/// Copies a file so that the copy appears whole or not at all, and lasts.
+fn copy_durably(from: &Path, to: &Path) -> std::io::Result<u64> {
+    let mut source = File::open(from)?;
+    let folder = to.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let mut partial = to.as_os_str().to_os_string();
+    partial.push(".copying");
+    let mut file = File::create(&partial)?;
+    let bytes = std::io::copy(&mut source, &mut file)?;
+    file.sync_all()?;
+    std::fs::rename(&partial, to)?;
+    File::open(folder)?.sync_all()?;
+    Ok(bytes)
+}
+
+fn write_durably(to: &Path, content: &[u8]) -> Result<()> {
+    let mut partial = to.as_os_str().to_os_string();
+    partial.push(".writing");
+    let partial = PathBuf::from(partial);
+    let mut file = File::create(&partial).map_err(io(&partial))?;
+    file.write_all(content).and_then(|()| file.sync_all()).map_err(io(&partial))?;
+    std::fs::rename(&partial, to).map_err(io(to))?;
+    sync_file(to.parent().unwrap_or(Path::new(".")))
+}
+
+fn sync_file(path: &Path) -> Result<()> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(io(path))
+}
+
+fn remove_if_there(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn to_json(manifest: &Manifest) -> Result<Vec<u8>> {
+    serde_json::to_vec_pretty(manifest)
+        .map_err(|error| LakeError::Damaged(format!("the manifest cannot be written: {error}")))
+}

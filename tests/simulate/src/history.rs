@@ -1,0 +1,443 @@
+//! A random history of transactions, and what the tables must hold after it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, StringViewArray,
+};
+use datafusion::arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema};
+use datafusion::catalog::TableProvider;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::ident;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::prelude::SessionContext;
+use frazil_catalog::{ColumnInfo, TableKind};
+use frazil_common::{QualifiedName, SnapshotId, SqlType};
+use frazil_lake::{
+    CommitMeta, FILE_COLUMN, Lake, LakeError, LakeTransaction, NewTable, ROW_ID, ROW_NUMBER_COLUMN,
+    TableVersion,
+};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::faults::Faults;
+
+/// A table's rows: id → text.
+pub type Rows = BTreeMap<i64, String>;
+/// All tables' rows.
+pub type Model = BTreeMap<String, Rows>;
+
+const TABLES: [&str; 3] = ["A", "B", "C"];
+const OPEN_MAX: usize = 3;
+const ID: SqlType = SqlType::Number { precision: 18, scale: 0 };
+
+/// What a transaction did so far.
+#[derive(Debug, Clone)]
+enum Effect {
+    Create(String),
+    Drop(String),
+    Put(String, Rows),
+    Change(String, Rows),
+    Delete(String, Vec<i64>),
+}
+
+fn apply(model: &mut Model, effects: &[Effect]) -> Result<(), String> {
+    let gone = |table: &str| format!("rows went into table {table}, which is gone");
+    for effect in effects {
+        match effect {
+            Effect::Create(table) => {
+                if model.insert(table.clone(), Rows::new()).is_some() {
+                    return Err(format!("table {table} was made twice"));
+                }
+            }
+            Effect::Drop(table) => {
+                model.remove(table).ok_or_else(|| format!("table {table} was dropped twice"))?;
+            }
+            Effect::Put(table, rows) | Effect::Change(table, rows) => {
+                model.get_mut(table).ok_or_else(|| gone(table))?.extend(rows.clone());
+            }
+            Effect::Delete(table, ids) => {
+                let rows = model.get_mut(table).ok_or_else(|| gone(table))?;
+                for id in ids {
+                    if rows.remove(id).is_none() {
+                        return Err(format!("row {id} of {table} was deleted twice"));
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Open {
+    transaction: LakeTransaction,
+    effects: Vec<Effect>,
+    query_id: String,
+    /// Another transaction has changed rows of a table whose rows this one changed: one of the two
+    /// loses at its commit, and what this one reads until then is of no account.
+    contested: bool,
+}
+
+impl Open {
+    fn rewrites(&self) -> impl Iterator<Item = &str> {
+        rewritten(&self.effects)
+    }
+}
+
+/// Tables whose existing rows the effects touch; new rows get in nobody's way.
+fn rewritten(effects: &[Effect]) -> impl Iterator<Item = &str> {
+    effects.iter().filter_map(|effect| match effect {
+        Effect::Drop(table) | Effect::Change(table, _) | Effect::Delete(table, _) => {
+            Some(table.as_str())
+        }
+        Effect::Create(_) | Effect::Put(_, _) => None,
+    })
+}
+
+/// The state of one run.
+pub struct History {
+    pub lake: Lake,
+    faults: Arc<Faults>,
+    rng: ChaCha8Rng,
+    /// What was acknowledged.
+    pub committed: Model,
+    /// What a commit without an answer may have made of it.
+    pub in_doubt: Option<Model>,
+    /// The tables at acknowledged snapshots.
+    pub snapshots: Vec<(SnapshotId, Model)>,
+    open: Vec<Open>,
+    next_id: i64,
+    next_query: u64,
+    /// Commits that were acknowledged.
+    pub commits: usize,
+    /// What was done, one line each, for who looks into a broken seed.
+    pub log: Vec<String>,
+}
+
+/// One row as a scan shows it.
+struct Place {
+    file: i32,
+    position: i64,
+    row_id: i64,
+    id: i64,
+    text: String,
+}
+
+fn name(table: &str) -> QualifiedName {
+    QualifiedName::new("D", "S", table)
+}
+
+fn columns() -> Vec<ColumnInfo> {
+    vec![ColumnInfo::new("ID", ID, false), ColumnInfo::new("TEXT", SqlType::TEXT, true)]
+}
+
+fn row_fields() -> Vec<Field> {
+    columns().iter().map(|column| column.to_column().to_field()).collect()
+}
+
+fn row_arrays(rows: &[(i64, String)]) -> Vec<ArrayRef> {
+    vec![
+        Arc::new(Int64Array::from_iter_values(rows.iter().map(|(id, _)| *id))),
+        Arc::new(StringViewArray::from_iter_values(rows.iter().map(|(_, text)| text.as_str()))),
+    ]
+}
+
+fn stream(fields: Vec<Field>, arrays: Vec<ArrayRef>) -> Result<SendableRecordBatchStream, String> {
+    let schema = Arc::new(Schema::new(fields));
+    let batch =
+        RecordBatch::try_new(Arc::clone(&schema), arrays).map_err(|error| error.to_string())?;
+    let batches = futures::stream::iter([Ok(batch)]);
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
+}
+
+fn identity_stream(
+    places: &[Place],
+    values: &[(i64, String)],
+) -> Result<SendableRecordBatchStream, String> {
+    let mut fields = vec![
+        Field::new(FILE_COLUMN, DataType::Int32, false),
+        Field::new(ROW_NUMBER_COLUMN, DataType::Int64, false),
+        Field::new(ROW_ID, DataType::Int64, true),
+    ];
+    let mut arrays: Vec<ArrayRef> = vec![
+        Arc::new(Int32Array::from_iter_values(places.iter().map(|place| place.file))),
+        Arc::new(Int64Array::from_iter_values(places.iter().map(|place| place.position))),
+        Arc::new(Int64Array::from_iter_values(places.iter().map(|place| place.row_id))),
+    ];
+    if !values.is_empty() {
+        fields.extend(row_fields());
+        arrays.extend(row_arrays(values));
+    }
+    stream(fields, arrays)
+}
+
+async fn places(provider: Arc<dyn TableProvider>) -> Result<Vec<Place>, LakeError> {
+    let wanted = [FILE_COLUMN, ROW_NUMBER_COLUMN, ROW_ID, "ID", "TEXT"];
+    let frame = SessionContext::new().read_table(provider)?;
+    let batches = frame.select(wanted.map(ident))?.collect().await?;
+    let mut places = Vec::new();
+    for batch in &batches {
+        let number =
+            |column: usize, row: usize| batch.column(column).as_primitive::<Int64Type>().value(row);
+        for row in 0..batch.num_rows() {
+            places.push(Place {
+                file: batch.column(0).as_primitive::<Int32Type>().value(row),
+                position: number(1, row),
+                row_id: number(2, row),
+                id: number(3, row),
+                text: batch.column(4).as_string_view().value(row).to_string(),
+            });
+        }
+    }
+    Ok(places)
+}
+
+fn rows_of(places: Vec<Place>) -> Result<Rows, String> {
+    let mut rows = Rows::new();
+    for place in places {
+        if rows.insert(place.id, place.text).is_some() {
+            return Err(format!("row {} came twice", place.id));
+        }
+    }
+    Ok(rows)
+}
+
+/// Every table of the newest snapshot, or of the one given.
+pub async fn contents(lake: &Lake, at: Option<SnapshotId>) -> Result<Model, String> {
+    let text = |error: LakeError| error.to_string();
+    let snapshot = match at {
+        Some(snapshot) => snapshot,
+        None => lake.catalog().head().await.map_err(|error| error.to_string())?,
+    };
+    let view = lake.catalog().view(snapshot).await.map_err(|error| error.to_string())?;
+    let mut model = Model::new();
+    for table in TABLES {
+        if view.table(&name(table)).is_none() {
+            continue;
+        }
+        let version = lake.table_version_at(&name(table), snapshot).await.map_err(text)?;
+        let read = places(lake.scan(&version)).await.map_err(text)?;
+        model.insert(table.to_string(), rows_of(read)?);
+    }
+    Ok(model)
+}
+
+/// Makes the database and schema that histories work in.
+pub async fn prepare(lake: &Lake) -> Result<(), LakeError> {
+    let mut transaction = lake.begin(0).await?;
+    transaction.create_database("D", false, None)?;
+    transaction.create_schema("D", "S", false, None)?;
+    transaction.commit(CommitMeta::default()).await?;
+    Ok(())
+}
+
+impl History {
+    /// A history over an open lake whose tables hold `committed`.
+    pub fn new(lake: Lake, faults: Arc<Faults>, rng: ChaCha8Rng) -> History {
+        History {
+            lake,
+            faults,
+            rng,
+            committed: Model::new(),
+            in_doubt: None,
+            snapshots: Vec::new(),
+            open: Vec::new(),
+            next_id: 0,
+            next_query: 0,
+            commits: 0,
+            log: Vec::new(),
+        }
+    }
+
+    /// Gives new rows ids from here on.
+    pub fn start_ids_at(&mut self, id: i64) {
+        self.next_id = id;
+    }
+
+    /// Does one random thing. `Err` is a broken promise; faults that were asked for are none.
+    pub async fn step(&mut self) -> Result<(), String> {
+        let choice = self.rng.random_range(0..100);
+        if self.open.is_empty() || (choice < 10 && self.open.len() < OPEN_MAX) {
+            self.next_query += 1;
+            if let Ok(transaction) = self.lake.begin(1).await {
+                let query_id = format!("query-{}", self.next_query);
+                let effects = Vec::new();
+                self.open.push(Open { transaction, effects, query_id, contested: false });
+            }
+            return Ok(());
+        }
+        let index = self.rng.random_range(0..self.open.len());
+        let mut open = self.open.swap_remove(index);
+        match choice {
+            0..35 => self.commit(open).await,
+            35..40 => {
+                self.log.push(format!("{} is rolled back", open.query_id));
+                open.transaction.rollback().await;
+                Ok(())
+            }
+            _ => match self.change(&mut open).await {
+                Ok(true) => {
+                    let last = open.effects.last();
+                    self.log.push(format!("{}: {last:?}", open.query_id));
+                    self.open.push(open);
+                    Ok(())
+                }
+                // A statement that failed takes its transaction with it.
+                Ok(false) => {
+                    self.log.push(format!("{} failed and is rolled back", open.query_id));
+                    open.transaction.rollback().await;
+                    Ok(())
+                }
+                Err(broken) => Err(broken),
+            },
+        }
+    }
+
+    /// One statement; whether it worked.
+    async fn change(&mut self, open: &mut Open) -> Result<bool, String> {
+        if open.transaction.refresh().await.is_err() {
+            return Ok(false);
+        }
+        let table = TABLES[self.rng.random_range(0..TABLES.len())];
+        let Ok(info) = open.transaction.table(&name(table)) else {
+            let made = open
+                .transaction
+                .create_table(NewTable {
+                    name: name(table),
+                    columns: columns(),
+                    kind: TableKind::Permanent,
+                    comment: None,
+                    cluster_by: None,
+                })
+                .await;
+            open.effects.push(Effect::Create(table.to_string()));
+            return Ok(made.is_ok());
+        };
+        let choice = self.rng.random_range(0..100);
+        if choice < 5 {
+            open.effects.push(Effect::Drop(table.to_string()));
+            return Ok(open.transaction.drop_table(&name(table)).is_ok());
+        }
+        if choice < 50 {
+            let count = self.rng.random_range(1..30);
+            let rows: Vec<(i64, String)> =
+                (self.next_id..self.next_id + count).map(|id| (id, format!("new {id}"))).collect();
+            self.next_id += count;
+            let written = stream(row_fields(), row_arrays(&rows))?;
+            open.effects.push(Effect::Put(table.to_string(), rows.into_iter().collect()));
+            return Ok(open.transaction.append(&info, written).await.is_ok());
+        }
+        let Ok(version) = open.transaction.table_version(&info).await else { return Ok(false) };
+        let Ok(seen) = places(open.transaction.scan(&version)).await else { return Ok(false) };
+        self.check_seen(open, table, &seen)?;
+        if choice < 55 {
+            let ids = seen.iter().map(|place| place.id).collect();
+            open.effects.push(Effect::Delete(table.to_string(), ids));
+            return Ok(open.transaction.truncate(&info).await.is_ok());
+        }
+        let share = self.rng.random_range(1..=10);
+        let chosen: Vec<Place> =
+            seen.into_iter().filter(|_| self.rng.random_ratio(share, 10)).collect();
+        if chosen.is_empty() {
+            return Ok(true);
+        }
+        self.rewrite(open, table, &version, chosen, choice < 75).await
+    }
+
+    async fn rewrite(
+        &mut self,
+        open: &mut Open,
+        table: &str,
+        version: &Arc<TableVersion>,
+        chosen: Vec<Place>,
+        update: bool,
+    ) -> Result<bool, String> {
+        if update {
+            let text = format!("changed {}", self.next_query);
+            let values: Vec<(i64, String)> =
+                chosen.iter().map(|place| (place.id, text.clone())).collect();
+            let rows = identity_stream(&chosen, &values)?;
+            open.effects.push(Effect::Change(table.to_string(), values.into_iter().collect()));
+            return Ok(open.transaction.update(version, rows).await.is_ok());
+        }
+        let ids = chosen.iter().map(|place| place.id).collect();
+        let rows = identity_stream(&chosen, &[])?;
+        open.effects.push(Effect::Delete(table.to_string(), ids));
+        Ok(open.transaction.delete(version, rows).await.is_ok())
+    }
+
+    /// A statement sees what was committed and its transaction's own changes, nothing else.
+    fn check_seen(&self, open: &Open, table: &str, seen: &[Place]) -> Result<(), String> {
+        if open.contested {
+            return Ok(());
+        }
+        let mut expected = self.committed.clone();
+        // Rows that another transaction took meanwhile are a lost race, found at the commit.
+        if apply(&mut expected, &open.effects).is_err() {
+            return Ok(());
+        }
+        let expected = expected.remove(table).unwrap_or_default();
+        let seen: Rows = seen.iter().map(|place| (place.id, place.text.clone())).collect();
+        match seen == expected {
+            true => Ok(()),
+            false => Err(format!(
+                "{} read {table} as {seen:?} where {expected:?} was right",
+                open.query_id
+            )),
+        }
+    }
+
+    async fn commit(&mut self, open: Open) -> Result<(), String> {
+        let Open { transaction, effects, query_id, contested: _ } = open;
+        let mut after = self.committed.clone();
+        let fits = apply(&mut after, &effects);
+        self.faults.take_in_doubt();
+        let meta = CommitMeta {
+            query_id: Some(query_id.clone()),
+            statements: vec![query_id.clone()],
+            ..CommitMeta::default()
+        };
+        match transaction.commit(meta).await {
+            Ok(snapshot) => {
+                self.log.push(format!("{query_id} committed as snapshot {snapshot}"));
+                fits.map_err(|fault| format!("{query_id} committed although {fault}"))?;
+                self.commits += 1;
+                for other in &mut self.open {
+                    other.contested |=
+                        rewritten(&effects).any(|table| other.rewrites().any(|own| own == table));
+                }
+                self.committed = after.clone();
+                // A transaction without changes names the snapshot it read last.
+                if self.snapshots.last().is_none_or(|(last, _)| *last < snapshot) {
+                    self.snapshots.push((snapshot, after));
+                }
+                Ok(())
+            }
+            Err(_) if self.faults.is_dead() => {
+                if self.faults.take_in_doubt() && fits.is_ok() {
+                    self.in_doubt = Some(after);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.log.push(format!("{query_id} did not commit: {error}"));
+                let doubt = self.faults.take_in_doubt();
+                let paused = self.faults.pause(true);
+                let found = contents(&self.lake, None).await;
+                self.faults.pause(paused);
+                let found =
+                    found.map_err(|e| format!("unreadable after {query_id} ({error}): {e}"))?;
+                if found == self.committed {
+                    return Ok(());
+                }
+                // The commit worked, its answer was lost, and asking again failed too.
+                if doubt && fits.is_ok() && found == after {
+                    self.committed = after;
+                    return Ok(());
+                }
+                Err(format!("{query_id} failed ({error}) and left a trace"))
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Seeded crash runs of the lake.
+//!
+//! A seed stands for a history of interleaved transactions and for the faults that meet it: the
+//! process dies between any two calls or halfway through one, unsynced bytes are lost or torn, the
+//! disk is full, the store and the catalog answer errors, late, or not at all. After the restart
+//! every acknowledged commit must be there and no other, the catalog must be sound, and after
+//! clean-up the files must be exactly those the catalog names.
+
+pub mod catalog;
+pub mod disk;
+pub mod faults;
+pub mod history;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use frazil_catalog::{Catalog, SqliteStore};
+use frazil_lake::{FileStore, Lake, LakeSettings};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use catalog::FaultyCatalog;
+use disk::SimulatedDisk;
+use faults::Faults;
+use history::History;
+
+const STEPS: usize = 90;
+
+/// What a run did.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Outcome {
+    /// Calls to the disk and the catalog.
+    pub calls: u64,
+    /// Acknowledged commits.
+    pub commits: usize,
+    /// Whether the process died before the history's end.
+    pub died: bool,
+    /// Whether a commit was under way then.
+    pub in_doubt: bool,
+}
+
+struct Machine {
+    lake: Lake,
+    disk: SimulatedDisk,
+    database: SqliteStore,
+    catalog: Arc<FaultyCatalog>,
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+async fn start(
+    folder: &Path,
+    disk: SimulatedDisk,
+    faults: &Arc<Faults>,
+) -> Result<Machine, String> {
+    let folder = folder.canonicalize().map_err(text)?;
+    let file = folder.join("catalog.sqlite");
+    let database = SqliteStore::open(&file).await.map_err(text)?;
+    let catalog = Arc::new(FaultyCatalog::new(database.clone(), Arc::clone(faults), &file));
+    let store = FileStore::over(Arc::new(disk.clone()), &folder);
+    let settings = LakeSettings { inlined_deletes_max: 3, ..LakeSettings::default() };
+    let lake = Lake::open_on(
+        Catalog::over(
+            Arc::clone(&catalog) as Arc<dyn frazil_catalog::CatalogStore>,
+            database.clone(),
+        ),
+        store,
+        settings,
+    )
+    .await
+    .map_err(text)?;
+    Ok(Machine { lake, disk, database, catalog })
+}
+
+/// Runs one seed.
+///
+/// # Errors
+/// A promise that was broken, in words.
+pub async fn run(seed: u64) -> Result<Outcome, String> {
+    let faults = Arc::new(Faults::new(seed));
+    // The data folder keeps its place, for the catalog's paths and the disk's agree on it.
+    let parent = tempfile::tempdir().map_err(text)?;
+    let (folder, aside) = (parent.path().join("data-dir"), parent.path().join("crashed"));
+    std::fs::create_dir(&folder).map_err(text)?;
+    faults.pause(true);
+    let machine = start(&folder, SimulatedDisk::new(Arc::clone(&faults)), &faults).await?;
+    history::prepare(&machine.lake).await.map_err(text)?;
+    faults.pause(false);
+    let mut history =
+        History::new(machine.lake.clone(), Arc::clone(&faults), ChaCha8Rng::seed_from_u64(seed));
+    for _ in 0..STEPS {
+        if faults.is_dead() {
+            break;
+        }
+        if let Err(fault) = history.step().await {
+            return Err(format!("{fault}\n  {}", history.log.join("\n  ")));
+        }
+    }
+    let log = history.log.join("\n  ");
+    let outcome = Outcome {
+        calls: faults.calls(),
+        commits: history.commits,
+        died: faults.is_dead(),
+        in_doubt: history.in_doubt.is_some(),
+    };
+    // Open transactions are lost, as those of a dead process are.
+    faults.die();
+    let (committed, in_doubt, snapshots) =
+        (history.committed.clone(), history.in_doubt.clone(), history.snapshots.clone());
+    drop(history);
+    faults.pause(true);
+    std::fs::create_dir(&aside).map_err(text)?;
+    machine.catalog.after_crash(&aside).map_err(text)?;
+    machine.database.close().await;
+    let disk = machine.disk.after_crash(Arc::clone(&faults)).await.map_err(text)?;
+    std::fs::remove_dir_all(&folder).map_err(text)?;
+    std::fs::rename(&aside, &folder).map_err(text)?;
+
+    let machine = start(&folder, disk, &faults).await?;
+    let found = history::contents(&machine.lake, None).await?;
+    if found != committed && Some(&found) != in_doubt.as_ref() {
+        return Err(format!(
+            "after the restart {found:?}, where {committed:?} was acknowledged\n  {log}"
+        ));
+    }
+    for (snapshot, expected) in &snapshots {
+        let then = history::contents(&machine.lake, Some(*snapshot)).await?;
+        if then != *expected {
+            return Err(format!(
+                "snapshot {snapshot} reads {then:?} instead of {expected:?}\n  {log}"
+            ));
+        }
+    }
+    let report = machine.lake.doctor().await.map_err(text)?;
+    if !report.is_healthy() {
+        return Err(format!("{report:?}\n  {log}"));
+    }
+    let later = SystemTime::now() + Duration::from_secs(60);
+    machine.lake.cleanup_orphans(later).await.map_err(text)?;
+    let mut named = BTreeSet::new();
+    for (path, _) in machine.lake.catalog().file_paths().await.map_err(text)? {
+        named.insert(machine.lake.store().locate(&path).map_err(text)?);
+    }
+    let there = machine.disk.paths().await.map_err(text)?;
+    if named != there {
+        return Err(format!(
+            "files without a row: {:?}; rows without a file: {:?}",
+            there.difference(&named).collect::<Vec<_>>(),
+            named.difference(&there).collect::<Vec<_>>()
+        ));
+    }
+    // The lake goes on.
+    let mut history = History::new(
+        machine.lake.clone(),
+        Arc::clone(&faults),
+        ChaCha8Rng::seed_from_u64(seed.wrapping_add(1)),
+    );
+    history.committed = found;
+    history.start_ids_at(1 << 32);
+    faults.pause(true);
+    for _ in 0..10 {
+        history.step().await?;
+    }
+    drop(history);
+    machine.database.close().await;
+    Ok(outcome)
+}

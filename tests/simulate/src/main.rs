@@ -1,0 +1,61 @@
+//! `frazil-simulate [--seeds N] [--first S]`: many seeds, one for each core at a time, and a summary.
+
+use std::process::ExitCode;
+
+use frazil_simulate::{Outcome, run};
+use futures::StreamExt;
+
+fn argument(name: &str, default: u64) -> Result<u64, String> {
+    let arguments: Vec<String> = std::env::args().collect();
+    match arguments.iter().position(|argument| argument == name) {
+        None => Ok(default),
+        Some(at) => arguments
+            .get(at + 1)
+            .and_then(|value| value.parse().ok())
+            .ok_or_else(|| format!("{name} needs a number")),
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let (seeds, first) = match (argument("--seeds", 1000), argument("--first", 0)) {
+        (Ok(seeds), Ok(first)) => (seeds, first),
+        (Err(error), _) | (_, Err(error)) => {
+            eprintln!("{error}\nusage: frazil-simulate [--seeds N] [--first S]");
+            return ExitCode::from(2);
+        }
+    };
+    let parallel = std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get);
+    let mut runs = futures::stream::iter(first..first + seeds)
+        .map(|seed| async move { (seed, tokio::spawn(run(seed)).await) })
+        .buffer_unordered(parallel);
+    let (mut broken, mut done, mut died, mut in_doubt) = (0_u64, 0_u64, 0_u64, 0_u64);
+    let (mut calls, mut commits) = (0_u64, 0_u64);
+    while let Some((seed, result)) = runs.next().await {
+        done += 1;
+        match result {
+            Ok(Ok(Outcome { calls: c, commits: k, died: d, in_doubt: i })) => {
+                calls += c;
+                commits += k as u64;
+                died += u64::from(d);
+                in_doubt += u64::from(i);
+            }
+            Ok(Err(fault)) => {
+                broken += 1;
+                println!("seed {seed}: {fault}");
+            }
+            Err(error) => {
+                broken += 1;
+                println!("seed {seed}: {error}");
+            }
+        }
+        if done % 1000 == 0 {
+            eprintln!("{done} of {seeds} seeds, {broken} broken");
+        }
+    }
+    println!(
+        "{done} seeds: {broken} broken; {calls} calls, {commits} acknowledged commits, \
+         {died} crashes, {in_doubt} of them within a commit"
+    );
+    if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
