@@ -43,7 +43,8 @@ enum Effect {
 }
 
 fn apply(model: &mut Model, effects: &[Effect]) -> Result<(), String> {
-    let gone = |table: &str| format!("rows went into table {table}, which is gone");
+    // Rows put into a table that is gone must be deleted again: the two leave nothing behind.
+    let mut homeless = Model::new();
     for effect in effects {
         match effect {
             Effect::Create(table) => {
@@ -54,11 +55,14 @@ fn apply(model: &mut Model, effects: &[Effect]) -> Result<(), String> {
             Effect::Drop(table) => {
                 model.remove(table).ok_or_else(|| format!("table {table} was dropped twice"))?;
             }
-            Effect::Put(table, rows) | Effect::Change(table, rows) => {
-                model.get_mut(table).ok_or_else(|| gone(table))?.extend(rows.clone());
-            }
+            Effect::Put(table, rows) | Effect::Change(table, rows) => match model.get_mut(table) {
+                Some(home) => home.extend(rows.clone()),
+                None => homeless.entry(table.clone()).or_default().extend(rows.clone()),
+            },
             Effect::Delete(table, ids) => {
-                let rows = model.get_mut(table).ok_or_else(|| gone(table))?;
+                let home = model.get_mut(table).or_else(|| homeless.get_mut(table));
+                let mut none = Rows::new();
+                let rows = home.unwrap_or(&mut none);
                 for id in ids {
                     if rows.remove(id).is_none() {
                         return Err(format!("row {id} of {table} was deleted twice"));
@@ -67,7 +71,10 @@ fn apply(model: &mut Model, effects: &[Effect]) -> Result<(), String> {
             }
         }
     }
-    Ok(())
+    match homeless.iter().find(|(_, rows)| !rows.is_empty()) {
+        None => Ok(()),
+        Some((table, _)) => Err(format!("rows went into table {table}, which is gone")),
+    }
 }
 
 struct Open {
