@@ -20,7 +20,7 @@ def frazil(*arguments, fails=False):
 
 def query(directory, text):
     printed = frazil("sql", "--data-dir", directory, "--format", "json", "-c", text)
-    return json.loads(printed)
+    return [json.loads(line) for line in printed.splitlines()]
 
 
 def test_backup_while_writing_and_restore(tmp_path):
@@ -57,7 +57,6 @@ def test_backup_while_writing_and_restore(tmp_path):
 
         thread = threading.Thread(target=write)
         thread.start()
-        names = []
         for _ in range(3):
             frazil("backup", "--data-dir", directory, "--to", backups)
         stop.set()
@@ -104,8 +103,8 @@ def test_backup_while_writing_and_restore(tmp_path):
     )
 
     # A damaged backup is refused whole.
-    data = next(path for path in (backups / "data").rglob("*.parquet"))
-    data.write_bytes(data.read_bytes()[:-5])
+    for data in (backups / "data").rglob("*.parquet"):
+        data.write_bytes(data.read_bytes()[:-5])
     broken = tmp_path / "broken"
     assert "not sound" in frazil(
         "restore", "--from", backups, "--backup", names[0], "--data-dir", broken, fails=True
