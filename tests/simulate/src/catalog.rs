@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use frazil_catalog::files::FileSet;
+use frazil_catalog::changes::Expired;
+use frazil_catalog::files::{DeleteHistory, FileSet, InlinedHistory};
 use frazil_catalog::{
-    CatalogError, CatalogStore, CommitOutcome, CommitRequest, Definitions, Head, SnapshotInfo,
-    SqliteStore, TableSize,
+    CatalogError, CatalogStore, ColumnInfo, CommitOutcome, CommitRequest, CommittedLoad,
+    Definitions, Head, LoadError, SnapshotInfo, SqliteStore, TableSize,
 };
 use frazil_common::SnapshotId;
 use parking_lot::Mutex;
@@ -196,11 +197,7 @@ impl CatalogStore for FaultyCatalog {
         self.inner.delete_history(table_id, file_id, base).await
     }
 
-    async fn stored_columns(
-        &self,
-        table_id: i64,
-        snapshot: SnapshotId,
-    ) -> Result<Vec<ColumnInfo>> {
+    async fn stored_columns(&self, table_id: i64, snapshot: SnapshotId) -> Result<Vec<ColumnInfo>> {
         self.read().await?;
         self.inner.stored_columns(table_id, snapshot).await
     }
