@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import queue
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -27,9 +28,10 @@ os.environ.pop("SNOWFLAKE_HOME", None)
 class Server:
     """A running server: its address, process and password."""
 
-    def __init__(self, url, process=None):
+    def __init__(self, url, process=None, data_dir=None):
         self.url = url
         self.process = process
+        self.data_dir = data_dir
         parts = urllib.parse.urlsplit(url)
         self.host, self.port = parts.hostname, parts.port
 
@@ -47,6 +49,20 @@ class Server:
 
     def connect(self, **more):
         return snowflake.connector.connect(**self.arguments(**more))
+
+    def catalog(self, statement, *values):
+        """Changes the catalog behind the server's back, to make time pass."""
+        with sqlite3.connect(Path(self.data_dir) / "catalog.sqlite", timeout=30) as database:
+            assert database.execute(statement, values).rowcount > 0
+        database.close()
+
+    def stop(self):
+        self.process.terminate()
+        assert self.process.wait(timeout=60) == 0
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(timeout=60)
 
     def memory_bytes(self):
         """Resident memory of the server process."""
@@ -72,12 +88,13 @@ def binary():
     pytest.exit("build frazil first, or name the binary in FRAZIL_BIN", returncode=2)
 
 
-def start_server(data_dir):
-    environment = {**os.environ, "FRAZIL_BOOTSTRAP_PASSWORD": PASSWORD}
+def start_server(data_dir, *options, log=None, **variables):
+    """Starts a server on a data directory; `log` takes what it writes to standard error."""
+    environment = {**os.environ, "FRAZIL_BOOTSTRAP_PASSWORD": PASSWORD, **variables}
     process = subprocess.Popen(
-        [binary(), "serve", "--data-dir", str(data_dir), "--listen", "127.0.0.1:0"],
+        [binary(), "serve", "--data-dir", str(data_dir), "--listen", "127.0.0.1:0", *options],
         stdout=subprocess.PIPE,
-        stderr=sys.stderr,
+        stderr=log or sys.stderr,
         env=environment,
         text=True,
     )
@@ -98,7 +115,7 @@ def start_server(data_dir):
         if line is None:
             raise RuntimeError(f"the server ended with status {process.wait()}")
         if line.startswith("listening on "):
-            return Server(line.split()[-1], process)
+            return Server(line.split()[-1], process, data_dir)
     process.kill()
     raise RuntimeError("the server did not start listening")
 
@@ -113,6 +130,21 @@ def server(tmp_path_factory):
     started.process.terminate()
     # A clean shutdown is part of the contract.
     assert started.process.wait(timeout=60) == 0
+
+
+@pytest.fixture
+def own_server(tmp_path):
+    """Starts servers on a data directory of the test's own, one after another."""
+    started = []
+
+    def start(*options, **more):
+        started.append(start_server(tmp_path / "data", *options, **more))
+        return started[-1]
+
+    yield start
+    for server in started:
+        if server.process.poll() is None:
+            server.kill()
 
 
 @pytest.fixture(scope="session")
@@ -160,9 +192,15 @@ def name():
 class Wire:
     """The protocol by hand, for what the connectors hide."""
 
-    def __init__(self, server, app="PythonConnector", version="4.8.1", **query):
+    def __init__(
+        self, server, app="PythonConnector", version="4.8.1", token=None, master_token=None, **query
+    ):
         self.server = server
         self.http = requests.Session()
+        if token:
+            # A session that exists already.
+            self.token, self.master_token = token, master_token
+            return
         data = {
             "CLIENT_APP_ID": app,
             "CLIENT_APP_VERSION": version,

@@ -1,5 +1,6 @@
 """Files and frames: PUT, GET, COPY and write_pandas through the connector."""
 
+import datetime
 import gzip
 
 import pandas as pd
@@ -161,3 +162,25 @@ def test_write_pandas_options(connection, name):
     )
     assert (success, rows) == (True, 3)
     assert cursor.execute(f"SELECT COUNT(*), MAX(id) FROM {name}").fetchone() == (8, 99)
+
+
+@pytest.mark.parametrize("threshold", [1, 4])
+def test_large_array_binds_travel_through_a_stage(connect, name, threshold):
+    connection = connect(
+        paramstyle="qmark",
+        session_parameters={"CLIENT_STAGE_ARRAY_BINDING_THRESHOLD": threshold},
+    )
+    cursor = connection.cursor()
+    cursor.execute(f"CREATE TABLE {name} (A INT, B VARCHAR, C DATE, D TIMESTAMP_NTZ, E BOOLEAN)")
+    rows = [
+        (1, 'quote " and, comma', datetime.date(2024, 2, 29), None, True),
+        (2, None, datetime.date(1750, 5, 9), datetime.datetime(2024, 1, 1, 2, 3, 4, 5), False),
+        (3, "line\nbreak", None, datetime.datetime(1980, 12, 31, 23, 59, 59), None),
+    ]
+    cursor.executemany(f"INSERT INTO {name} VALUES (?, ?, ?, ?, ?)", rows)
+    assert cursor.rowcount == 3
+    cursor.execute(f"SELECT * FROM {name} ORDER BY A")
+    assert cursor.fetchall() == rows
+    # The driver's stage was really used.
+    cursor.execute("SHOW STAGES LIKE 'SYSTEM%BIND'")
+    assert len(cursor.fetchall()) == 1

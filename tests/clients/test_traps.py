@@ -227,7 +227,7 @@ def test_tokens_renew_and_end(wire):
 
 @pytest.mark.parametrize(
     "authenticator, code",
-    [("SNOWFLAKE_JWT", "390144"), ("OAUTH", "390303"), ("OKTA", "390190")],
+    [("OAUTH", "390303"), ("OKTA", "390190")],
 )
 def test_other_authenticators_are_refused_by_name(wire, authenticator, code):
     data = {"LOGIN_NAME": "admin", "AUTHENTICATOR": authenticator, "TOKEN": "x"}

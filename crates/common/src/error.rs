@@ -109,11 +109,19 @@ codes! {
     EmptyStatement = (900, "42601"),
     BindMissing = (2049, "42601"),
     AuthenticationFailed = (390100, "28000"),
+    /// Login of a user with DISABLED = TRUE.
+    UserDisabled = (390101, "28000"),
+    /// Too many wrong passwords in a row.
+    UserLocked = (390102, "28000"),
+    /// A key-pair token that is malformed, expired or signed with another key.
+    JwtInvalid = (390144, "08001"),
     TokenInvalid = (390104, "08001"),
     SessionGone = (390111, "08001"),
     TokenExpired = (390112, "08001"),
     MasterTokenInvalid = (390113, "08001"),
     MasterTokenExpired = (390114, "08001"),
+    /// Login with a database, schema or warehouse that is not there, where it must be.
+    LoginObjectNotFound = (390201, "08004"),
     RoleNotGranted = (390189, "28000"),
     ModelError = (392604, "22023"),
 }

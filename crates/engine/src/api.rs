@@ -50,6 +50,8 @@ pub enum Credential {
     Password(String),
     /// A programmatic access token.
     AccessToken(String),
+    /// A token signed with the user's private key (RS256 JWT).
+    KeyPair(String),
     /// The embedded administrator: who can open the data directory owns it.
     Embedded,
 }
@@ -58,6 +60,8 @@ pub enum Credential {
 pub struct LoginRequest {
     pub user: String,
     pub credential: Credential,
+    /// Where the client connects from, for the login history.
+    pub client_ip: Option<String>,
     pub database: Option<String>,
     pub schema: Option<String>,
     pub warehouse: Option<String>,
@@ -104,6 +108,8 @@ pub struct StatementRequest {
     pub query_id: Uuid,
     /// In position order: `?` number 1 first.
     pub binds: Vec<BindValue>,
+    /// Stage path (`@stage/path`) of CSV files with the values of an array bind.
+    pub bind_stage: Option<String>,
     /// Plan only: columns, no rows.
     pub describe_only: bool,
     /// Statement parameters; unknown ones are ignored.
@@ -120,6 +126,7 @@ impl StatementRequest {
             text: text.into(),
             query_id: Uuid::now_v7(),
             binds: Vec::new(),
+            bind_stage: None,
             describe_only: false,
             parameters: HashMap::new(),
             multi_statement_count: None,
@@ -146,6 +153,8 @@ pub struct FileTransfer {
     pub source_compression: String,
     pub overwrite: bool,
     pub parallel: u32,
+    /// PUT: bytes above which the client sends a file in parts, where the statement says so.
+    pub threshold: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,6 +184,8 @@ pub struct StoredResult {
     pub prefers_json: bool,
     /// Rows changed by DML; None for everything else.
     pub rows_affected: Option<u64>,
+    /// What those changes were; None where a statement changes no rows.
+    pub changes: Option<Changes>,
     pub finished_micros: i64,
 }
 
@@ -182,6 +193,14 @@ impl StoredResult {
     pub fn total_rows(&self) -> u64 {
         self.rows.total_rows()
     }
+}
+
+/// Rows changed by a statement.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Changes {
+    pub inserted: u64,
+    pub updated: u64,
+    pub deleted: u64,
 }
 
 /// Where a statement stands.

@@ -25,6 +25,8 @@ use crate::statements::account_change::AccountChange;
 const STAGE_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
 /// Part of the machine's memory that statements may use when no limit is given.
 const MEMORY_SHARE: f64 = 0.6;
+/// Passwords checked at the same time.
+const PASSWORD_CHECKS: usize = 2;
 /// Memory limit where the machine's size cannot be read.
 const MEMORY_DEFAULT: usize = 4 * 1024 * 1024 * 1024;
 
@@ -45,6 +47,8 @@ pub(crate) struct Shared {
     /// See [`EngineSettings`].
     pub region: Option<String>,
     pub organization: Option<String>,
+    /// Turns for checking passwords.
+    pub password_checks: tokio::sync::Semaphore,
     /// Holds the directory's lock as long as the engine lives.
     _data_directory: DataDirectory,
 }
@@ -59,6 +63,19 @@ pub struct Engine {
 pub struct GeneratedPassword {
     pub user: String,
     pub password: String,
+}
+
+/// The engine's state at one moment, for monitoring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gauges {
+    /// Sessions in memory.
+    pub sessions: usize,
+    /// Statements that run.
+    pub running: usize,
+    /// Bytes that operators have reserved.
+    pub memory_used_bytes: usize,
+    /// Bytes that they may reserve together.
+    pub memory_limit_bytes: usize,
 }
 
 impl Engine {
@@ -96,9 +113,11 @@ impl Engine {
             result_bytes_max: None,
             region: settings.region.clone(),
             organization: settings.organization.clone(),
+            password_checks: tokio::sync::Semaphore::new(PASSWORD_CHECKS),
             _data_directory: directory,
         });
         let generated = bootstrap(&shared, &settings).await?;
+        crate::session::closing::sweep(&shared);
         let upkeep = Upkeep::start(&shared.lake, &shared.accounts);
         Ok((Arc::new(Engine { shared, upkeep }), generated))
     }
@@ -110,6 +129,27 @@ impl Engine {
 
     pub fn query_status(&self, query_id: &Uuid) -> Option<QueryStatus> {
         self.shared.results.status(query_id)
+    }
+
+    /// How much is going on.
+    pub fn gauges(&self) -> Gauges {
+        let runtime = &self.shared.runtime;
+        Gauges {
+            sessions: self.shared.sessions.read().len(),
+            running: self.shared.results.running(),
+            memory_used_bytes: runtime.state().runtime_env().memory_pool.reserved(),
+            memory_limit_bytes: runtime.memory_limit,
+        }
+    }
+
+    /// Whether the catalog answers.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn check_health(&self) -> Result<(), UserError> {
+        self.shared.catalog.head_view().await?;
+        self.shared.accounts.view().await?;
+        Ok(())
     }
 
     /// Asks a running statement to stop.

@@ -18,7 +18,7 @@ mod statements;
 
 pub use api::*;
 pub use cell_text::cell_text;
-pub use engine::{Engine, GeneratedPassword};
+pub use engine::{Engine, Gauges, GeneratedPassword};
 pub use frazil_lake::MaintenanceReport;
 pub use frazil_lake::backup;
 pub use maintenance::inspect;

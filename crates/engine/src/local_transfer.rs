@@ -46,6 +46,7 @@ impl Engine {
             array_bind_supported: false,
             prefers_json: true,
             rows_affected: None,
+            changes: None,
             finished_micros: result.finished_micros,
         }))
     }

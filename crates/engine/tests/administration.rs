@@ -27,6 +27,7 @@ impl Account {
         let request = LoginRequest {
             user: user.to_string(),
             credential,
+            client_ip: None,
             database: None,
             schema: None,
             warehouse: None,

@@ -56,9 +56,33 @@ pub struct Serve {
     /// Name that CURRENT_ORGANIZATION_NAME() answers.
     #[arg(long, env = "FRAZIL_ORGANIZATION")]
     pub organization: Option<String>,
+    /// Certificate chain for HTTPS, PEM, the server's own first.
+    #[arg(long, requires = "tls_key", conflicts_with = "tls_generate")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of --tls-cert, PEM.
+    #[arg(long, requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// HTTPS with a certificate made at first start and kept in the data directory; clients
+    /// trust it through DATA_DIR/tls/ca.pem.
+    #[arg(long)]
+    pub tls_generate: bool,
     /// Allow an address beyond this machine although connections are not encrypted.
     #[arg(long)]
     pub insecure_listen: bool,
+    /// Base of the URLs that clients get for results and files, such as
+    /// https://warehouse.example, where it differs from the host they connect to.
+    #[arg(long)]
+    pub external_url: Option<String>,
+    /// Form of the log on standard error; FRAZIL_LOG sets what is logged.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -76,6 +100,9 @@ pub struct Sql {
     /// Server to connect to, such as http://127.0.0.1:8765.
     #[arg(long)]
     pub connect: Option<String>,
+    /// Certificate authority to trust at the server, PEM, instead of the public ones.
+    #[arg(long, requires = "connect")]
+    pub tls_ca: Option<PathBuf>,
     /// User at the server; the password comes from FRAZIL_PASSWORD.
     #[arg(long, default_value = "admin", requires = "connect")]
     pub user: String,

@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod display;
+mod log;
 mod quickstart;
 mod remote;
 
@@ -18,9 +19,7 @@ const STACK_BYTES: usize = 16 * 1024 * 1024;
 
 fn main() -> ExitCode {
     let arguments = cli::Cli::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("FRAZIL_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    log::start(&arguments.command);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .thread_stack_size(STACK_BYTES)
         .enable_all()

@@ -2,9 +2,10 @@
 
 use frazil_common::{Code, Position, UserError};
 use serde_json::{Value, json};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::cli::{Format, Sql};
-use crate::commands::{CommandError, place_text};
+use crate::commands::{CommandError, io, place_text};
 use crate::display::{render_rows, terminal_width};
 
 /// A session at a server.
@@ -18,7 +19,17 @@ impl RemoteSession {
     /// Logs in with a password or access token.
     pub async fn login(url: &str, arguments: &Sql, password: &str) -> Result<Self, CommandError> {
         let url = url.trim_end_matches('/').to_string();
-        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+        let mut tls = TlsConfig::builder();
+        if let Some(path) = &arguments.tls_ca {
+            let pem = std::fs::read(path).map_err(io(format!("cannot read {}", path.display())))?;
+            let certificate = Certificate::from_pem(&pem)
+                .map_err(|error| CommandError::Message(format!("{}: {error}", path.display())))?;
+            tls = tls.root_certs(RootCerts::new_with_certs(&[certificate]));
+        }
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .tls_config(tls.build())
+            .build();
         let mut session = RemoteSession { url, token: "None".to_string(), agent: config.into() };
         let mut path = "/session/v1/login-request?request_id=1".to_string();
         for (name, value) in [

@@ -30,6 +30,7 @@ mod set_operation;
 mod single_row;
 mod source_text;
 mod table_function;
+mod timed_rows;
 mod types;
 mod values;
 mod with;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::catalog::TableProvider;
 use datafusion::common::{Column as PlanColumn, NullHandling, TableReference, UnnestOptions};
 use datafusion::datasource::provider_as_source;
 use datafusion::functions_table::generate_series::{GenSeriesArgs, GenerateSeriesTable};
@@ -20,6 +21,7 @@ use crate::from::Input;
 use crate::names::{INTERNAL_SCHEMA, fold, identifiers};
 use crate::scope::{Env, ROW_NUMBER, Scope, ScopeColumn, ScopeRelation};
 use crate::select::numbered;
+use crate::timed_rows;
 
 /// A column that a table function adds: its name, its type and its field in the kernel's rows
 /// (none for SEQ, the number of the input row).
@@ -231,7 +233,8 @@ impl Binder<'_> {
         Ok(Input { plan, scope, lateral: false })
     }
 
-    /// GENERATOR(ROWCOUNT => n): n rows without columns, made as they are read.
+    /// GENERATOR(ROWCOUNT => n, TIMELIMIT => s): rows without columns, made as they are read, n of
+    /// them or as many as s seconds give, whichever ends first.
     fn generator(
         &mut self,
         args: &[FunctionArg],
@@ -239,27 +242,37 @@ impl Binder<'_> {
     ) -> Result<Input> {
         const NAMES: [&str; 2] = ["ROWCOUNT", "TIMELIMIT"];
         let [rows, seconds] = named_arguments("GENERATOR", &NAMES, args)?;
-        if seconds.is_some() && rows.is_none() {
-            return unsupported("GENERATOR with TIMELIMIT alone");
-        }
-        let rows = rows.ok_or_else(|| missing_argument("GENERATOR", "ROWCOUNT"))?;
-        let count = self.constant(rows, "FROM")?.as_integer_literal().filter(|count| *count >= 0);
-        let count = count.ok_or_else(|| {
-            UserError::new(
-                Code::InvalidArgument,
-                "ROWCOUNT of GENERATOR must be a constant number of rows",
-            )
-            .at(position(rows.span()))
-        })?;
-        let schema = Arc::new(Schema::new(vec![Field::new("value", DataType::Int64, false)]));
-        let series = GenSeriesArgs::Int64Args {
-            start: 0,
-            end: count,
-            step: 1,
-            include_end: false,
-            name: "generator",
+        let mut number = |name: &str, given: Option<&ast::Expr>| -> Result<Option<i64>> {
+            let Some(given) = given else { return Ok(None) };
+            let number = self.constant(given, "FROM")?.as_integer_literal().filter(|n| *n >= 0);
+            let number = number.ok_or_else(|| {
+                UserError::new(
+                    Code::InvalidArgument,
+                    format!("{name} of GENERATOR must be a constant number"),
+                )
+                .at(position(given.span()))
+            })?;
+            Ok(Some(number))
         };
-        let table = Arc::new(GenerateSeriesTable::new(schema, series));
+        let (rows, seconds) = (number("ROWCOUNT", rows)?, number("TIMELIMIT", seconds)?);
+        if rows.is_none() && seconds.is_none() {
+            return Err(missing_argument("GENERATOR", "ROWCOUNT").into());
+        }
+        let schema = Arc::new(Schema::new(vec![Field::new("value", DataType::Int64, false)]));
+        let rows = rows.unwrap_or(i64::MAX);
+        let table: Arc<dyn TableProvider> = match seconds {
+            Some(seconds) => timed_rows::table(schema, seconds.unsigned_abs(), rows)?,
+            None => {
+                let series = GenSeriesArgs::Int64Args {
+                    start: 0,
+                    end: rows,
+                    step: 1,
+                    include_end: false,
+                    name: "generator",
+                };
+                Arc::new(GenerateSeriesTable::new(schema, series))
+            }
+        };
         let internal = self.unique("r");
         let plan = LogicalPlanBuilder::scan(
             TableReference::partial(INTERNAL_SCHEMA, internal),

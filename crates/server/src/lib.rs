@@ -2,6 +2,8 @@
 //! more: `snowflake` for Snowflake's drivers, `serving` for model endpoints.
 
 mod body;
+mod listener;
+mod metrics;
 mod path;
 pub mod serving;
 pub mod snowflake;
@@ -14,13 +16,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
 use axum::middleware::from_fn;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::serve::ListenerExt;
 use frazil_engine::Engine;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use thiserror::Error;
 use tokio::net::TcpListener;
 
+use listener::{Peer, PlainListener, TlsListener};
+pub use listener::{Tls, TlsError};
 pub use state::ServerSettings;
 use state::ServerState;
 
@@ -47,15 +55,22 @@ pub async fn serve(
     let state = ServerState::new(engine, settings, listener.local_addr()?);
     let closing = state.closing();
     let signalled = closing.clone();
-    // Answers are written whole: waiting to fill packets only adds latency.
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
-    let server = axum::serve(listener, router(state.clone())).with_graceful_shutdown(async move {
+    let shutdown = async move {
         shutdown.await;
         // Held polls answer at once, so that they do not hold up the shutdown.
         closing.cancel();
-    });
+    };
+    let service = router(state.clone()).into_make_service_with_connect_info::<Peer>();
+    let server: BoxFuture<'static, io::Result<()>> = match &state.settings.tls {
+        Some(tls) => {
+            let listener = TlsListener::new(listener, tls)?;
+            axum::serve(listener, service).with_graceful_shutdown(shutdown).into_future().boxed()
+        }
+        None => {
+            let listener = PlainListener(listener);
+            axum::serve(listener, service).with_graceful_shutdown(shutdown).into_future().boxed()
+        }
+    };
     let overdue = async {
         signalled.cancelled().await;
         tokio::time::sleep(grace).await;
@@ -73,6 +88,7 @@ fn router(state: Arc<ServerState>) -> Router {
         .merge(snowflake::routes::routes())
         .merge(serving::routes::routes())
         .route("/healthz", get(health))
+        .route("/metrics", get(metrics))
         .fallback(body::not_found)
         .method_not_allowed_fallback(body::method_not_allowed)
         .with_state(state);
@@ -80,8 +96,26 @@ fn router(state: Arc<ServerState>) -> Router {
     Router::new().fallback_service(doors).layer(from_fn(path::normalise))
 }
 
-async fn health() -> axum::Json<serde_json::Value> {
-    axum::Json(serde_json::json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
+/// Whether statements can be run: 200, or 503 with what is wrong in the server's log.
+async fn health(State(state): State<Arc<ServerState>>) -> Response {
+    let (status, text) = match state.engine.check_health().await {
+        Ok(()) => (StatusCode::OK, "ok"),
+        Err(error) => {
+            tracing::error!("the health check failed: {error}");
+            (StatusCode::SERVICE_UNAVAILABLE, "unhealthy")
+        }
+    };
+    let body = serde_json::json!({"status": text, "version": env!("CARGO_PKG_VERSION")});
+    (status, axum::Json(body)).into_response()
+}
+
+/// Numbers for Prometheus.
+async fn metrics(State(state): State<Arc<ServerState>>) -> Response {
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    match state.metrics.text(&state.engine) {
+        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(error) => body::error(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", error.to_string()),
+    }
 }
 
 /// Default for [`ServerSettings::poll_hold`]: how long the real service holds a poll.

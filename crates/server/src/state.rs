@@ -8,9 +8,12 @@ use axum::http::{HeaderMap, header};
 use frazil_engine::Engine;
 use tokio_util::sync::CancellationToken;
 
+use crate::listener::Tls;
+use crate::metrics::Metrics;
 use crate::snowflake::object_metadata::ObjectMetadata;
 use crate::snowflake::running::RunningStatements;
 use crate::snowflake::sessions::EndedSessions;
+use crate::snowflake::sql_api::Requests;
 use crate::snowflake::transfer::PutBinds;
 use crate::tokens::Signer;
 
@@ -20,6 +23,8 @@ pub struct ServerSettings {
     /// Base of the URLs handed out for chunks and files, such as `https://warehouse.example`. By
     /// default the host that the client itself used.
     pub external_url: Option<String>,
+    /// Certificate and key for HTTPS; without them connections are in the clear.
+    pub tls: Option<Tls>,
     /// How long a request waits for its statement before the client is told to poll.
     pub poll_hold: Duration,
     /// Largest request body in bytes, after decompression.
@@ -36,6 +41,7 @@ impl Default for ServerSettings {
     fn default() -> Self {
         ServerSettings {
             external_url: None,
+            tls: None,
             poll_hold: crate::POLL_HOLD,
             body_bytes_max: 256 << 20,
             upload_bytes_max: 64 << 30,
@@ -54,20 +60,25 @@ pub struct ServerState {
     pub put_binds: PutBinds,
     pub ended: EndedSessions,
     pub object_metadata: ObjectMetadata,
+    pub metrics: Arc<Metrics>,
+    pub sql_api_requests: Requests,
     address: SocketAddr,
     closing: CancellationToken,
 }
 
 impl ServerState {
     pub fn new(engine: Arc<Engine>, settings: ServerSettings, address: SocketAddr) -> Arc<Self> {
+        let metrics = Arc::new(Metrics::default());
         Arc::new(ServerState {
             engine,
             settings,
             signer: Signer::random(),
-            running: RunningStatements::default(),
+            running: RunningStatements::new(metrics.clone()),
             put_binds: PutBinds::default(),
             ended: EndedSessions::default(),
             object_metadata: ObjectMetadata::default(),
+            metrics,
+            sql_api_requests: Requests::default(),
             address,
             closing: CancellationToken::new(),
         })
@@ -83,9 +94,10 @@ impl ServerState {
         if let Some(url) = &self.settings.external_url {
             return url.trim_end_matches('/').to_string();
         }
+        let scheme = if self.settings.tls.is_some() { "https" } else { "http" };
         match headers.get(header::HOST).and_then(|host| host.to_str().ok()) {
-            Some(host) => format!("http://{host}"),
-            None => format!("http://{}", self.address),
+            Some(host) => format!("{scheme}://{host}"),
+            None => format!("{scheme}://{}", self.address),
         }
     }
 }

@@ -54,6 +54,7 @@ impl TestEngine {
             .login(LoginRequest {
                 user: user.to_string(),
                 credential: Credential::Embedded,
+                client_ip: None,
                 database: None,
                 schema: None,
                 warehouse: None,

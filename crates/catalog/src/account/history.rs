@@ -97,7 +97,7 @@ pub struct LoginRecord {
     pub client_ip: Option<String>,
     pub client_name: Option<String>,
     pub client_version: Option<String>,
-    /// `PASSWORD` or `PROGRAMMATIC_ACCESS_TOKEN`.
+    /// `PASSWORD`, `RSA_KEYPAIR` or `PROGRAMMATIC_ACCESS_TOKEN`.
     pub factor: String,
     pub success: bool,
     pub error_code: Option<i64>,

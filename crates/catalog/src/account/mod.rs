@@ -9,6 +9,7 @@ mod error;
 mod future;
 mod grants;
 mod history;
+mod login_failures;
 mod model_versions;
 mod objects;
 mod ownership;
@@ -33,6 +34,7 @@ pub use grants::{Grant, GrantTarget};
 pub use history::{
     AccessRecord, AccessedObject, LoginRecord, QueryFilter, QueryRecord, QueryState,
 };
+pub use login_failures::LoginFailures;
 pub use model_versions::{
     ModelChange, ModelVersion, ModelVersionBody, NewModelVersion, VersionSource,
 };

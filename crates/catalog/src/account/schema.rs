@@ -162,6 +162,11 @@ pub(super) const TABLES: &[&str] = &[
         success BOOLEAN NOT NULL,
         error_code BIGINT,
         error_message TEXT)",
+    "CREATE TABLE IF NOT EXISTS frazil_login_failure (
+        login_name TEXT PRIMARY KEY,
+        failures BIGINT NOT NULL,
+        last_on BIGINT NOT NULL,
+        locked_until BIGINT)",
     "CREATE INDEX IF NOT EXISTS frazil_login_history_time ON frazil_login_history (event_time)",
     "CREATE TABLE IF NOT EXISTS frazil_access_history (
         query_id TEXT PRIMARY KEY,

@@ -22,6 +22,8 @@ pub struct SessionState {
     pub secondary_roles: serde_json::Value,
     /// The only role the session may use, where its token says so.
     pub role_restriction: Option<String>,
+    /// Whether a transaction was open: after a restart its changes are lost.
+    pub transaction_open: bool,
     /// Session parameters that differ from the defaults, upper-case names.
     pub parameters: BTreeMap<String, serde_json::Value>,
     pub client_name: Option<String>,

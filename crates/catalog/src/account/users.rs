@@ -22,6 +22,9 @@ pub struct UserProperties {
     pub default_warehouse: Option<String>,
     /// A database, or a database and schema, as SQL text.
     pub default_namespace: Option<String>,
+    /// Public keys for key-pair logins: base64 of the DER SubjectPublicKeyInfo, no line breaks.
+    pub rsa_public_key: Option<String>,
+    pub rsa_public_key_2: Option<String>,
     /// Whether `DEFAULT_SECONDARY_ROLES = ('ALL')`.
     pub default_secondary_roles_all: bool,
 }

@@ -16,7 +16,8 @@ use super::options::Options;
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlterObject {
     pub kind: ObjectWord,
-    pub name: ObjectName,
+    /// None: the session's current schema or database.
+    pub name: Option<ObjectName>,
     pub if_exists: bool,
     pub action: AlterObjectAction,
 }
@@ -41,8 +42,9 @@ pub enum AlterObjectAction {
 
 pub(super) fn parse(tokens: &mut Tokens<'_>, kind: ObjectWord) -> Result<Statement, UserError> {
     let if_exists = tokens.words("IF EXISTS");
-    let name = tokens.name()?;
     let namespace = matches!(kind, ObjectWord::Database | ObjectWord::Schema);
+    let implied = namespace && (tokens.peek_words("SET") || tokens.peek_words("UNSET"));
+    let name = if implied { None } else { Some(tokens.name()?) };
     let action = if tokens.words("RENAME TO") {
         AlterObjectAction::RenameTo(tokens.name()?)
     } else if namespace && tokens.words("SWAP WITH") {
@@ -88,12 +90,23 @@ mod tests {
     }
 
     #[test]
+    fn the_current_schema_needs_no_name() {
+        assert_eq!(alter("ALTER SCHEMA SET COMMENT = 'x'").name, None);
+        assert_eq!(alter("ALTER DATABASE UNSET COMMENT").name, None);
+        assert_eq!(alter("ALTER SCHEMA s UNSET COMMENT").name, Some(ObjectName::bare("S")));
+    }
+
+    #[test]
     fn renames_and_sets() {
         assert_eq!(
             alter("ALTER VIEW IF EXISTS a.v RENAME TO a.w"),
             AlterObject {
                 kind: ObjectWord::View,
-                name: ObjectName { database: None, schema: Some("A".into()), name: "V".into() },
+                name: Some(ObjectName {
+                    database: None,
+                    schema: Some("A".into()),
+                    name: "V".into()
+                }),
                 if_exists: true,
                 action: AlterObjectAction::RenameTo(ObjectName {
                     database: None,

@@ -6,7 +6,7 @@ use super::Statement;
 use super::options::{OptionValue, Options};
 use crate::tokens::Tokens;
 
-/// `PUT 'file://…' @stage[/path] [PARALLEL = n] [AUTO_COMPRESS = …] [SOURCE_COMPRESSION = …] [OVERWRITE = …]`.
+/// `PUT 'file://…' @stage[/path] [PARALLEL = n] [AUTO_COMPRESS = …] [SOURCE_COMPRESSION = …] [OVERWRITE = …] [THRESHOLD = n]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PutFiles {
     /// `file://…`, wildcards included.
@@ -18,6 +18,8 @@ pub struct PutFiles {
     /// AUTO_DETECT, GZIP, …
     pub source_compression: Option<String>,
     pub overwrite: Option<bool>,
+    /// Bytes above which the client sends a file in parts.
+    pub threshold: Option<i64>,
 }
 
 /// `GET @stage[/path] 'file://…' [PARALLEL = n] [PATTERN = '…']`.
@@ -92,8 +94,8 @@ pub(super) fn parse_put(tokens: &mut Tokens<'_>) -> Result<Statement, UserError>
     let source = uri(tokens)?;
     let location = location(tokens)?;
     let mut options = Options::default();
-    options
-        .parse_known(tokens, &["PARALLEL", "AUTO_COMPRESS", "SOURCE_COMPRESSION", "OVERWRITE"])?;
+    let known = ["PARALLEL", "AUTO_COMPRESS", "SOURCE_COMPRESSION", "OVERWRITE", "THRESHOLD"];
+    options.parse_known(tokens, &known)?;
     Ok(Statement::Put(PutFiles {
         source,
         location,
@@ -101,6 +103,7 @@ pub(super) fn parse_put(tokens: &mut Tokens<'_>) -> Result<Statement, UserError>
         auto_compress: take(tokens, &mut options, "AUTO_COMPRESS", OptionValue::as_boolean)?,
         source_compression: take(tokens, &mut options, "SOURCE_COMPRESSION", text)?,
         overwrite: take(tokens, &mut options, "OVERWRITE", OptionValue::as_boolean)?,
+        threshold: take(tokens, &mut options, "THRESHOLD", OptionValue::as_integer)?,
     }))
 }
 
@@ -146,6 +149,7 @@ mod tests {
             auto_compress: Some(false),
             source_compression: Some("AUTO_DETECT".into()),
             overwrite: Some(true),
+            threshold: None,
         };
         let sql = "PUT 'file:///tmp/a b/x*.csv' '@\"D\".\"S\".\"st\"/dir' PARALLEL = 4 \
                    AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = AUTO_DETECT OVERWRITE = TRUE";

@@ -208,7 +208,7 @@ pub(super) fn views(scope: &Scope<'_>) -> Rows {
     rows
 }
 
-const COLUMNS: [(&str, SqlType); 44] = [
+const COLUMNS: [(&str, SqlType); 45] = [
     ("TABLE_CATALOG", TEXT),
     ("TABLE_SCHEMA", TEXT),
     ("TABLE_NAME", TEXT),
@@ -253,6 +253,7 @@ const COLUMNS: [(&str, SqlType); 44] = [
     ("IDENTITY_ORDERED", TEXT),
     ("SCHEMA_EVOLUTION_RECORD", TEXT),
     ("COMMENT", TEXT),
+    ("DATA_TYPE_ALIAS", TEXT),
 ];
 
 /// CHARACTER_MAXIMUM_LENGTH up to DATETIME_PRECISION.
@@ -320,6 +321,7 @@ fn column_row(
     }
     row.push(Cell::Null);
     row.push(Cell::from(comment));
+    row.push(Cell::from(column.sql_type.to_string()));
     row
 }
 

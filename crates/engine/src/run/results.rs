@@ -109,6 +109,16 @@ impl Results {
         })
     }
 
+    /// Statements that run.
+    pub fn running(&self) -> usize {
+        self.entries.lock().running.len()
+    }
+
+    /// The session that runs a statement.
+    pub fn session_of(&self, query_id: &Uuid) -> Option<i64> {
+        self.entries.lock().running.get(query_id).map(|(_, session)| *session)
+    }
+
     /// Asks a running statement to stop. Tells whether there was one.
     pub fn cancel(&self, query_id: &Uuid) -> bool {
         match self.entries.lock().running.get(query_id) {

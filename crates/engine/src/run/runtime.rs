@@ -22,6 +22,8 @@ pub struct QueryRuntime {
     handle: tokio::runtime::Handle,
     state: SessionState,
     pub thread_count: usize,
+    /// Bytes that operators may reserve together.
+    pub memory_limit: usize,
 }
 
 impl QueryRuntime {
@@ -46,7 +48,7 @@ impl QueryRuntime {
             .with_query_planner(Arc::new(crate::run::asof::OwnNodes))
             .build();
         let handle = threads.handle().clone();
-        Ok(QueryRuntime { threads: Some(threads), handle, state, thread_count })
+        Ok(QueryRuntime { threads: Some(threads), handle, state, thread_count, memory_limit })
     }
 
     /// Where statements compute, apart from the threads that talk to clients.

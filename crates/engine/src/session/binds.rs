@@ -5,7 +5,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringViewArray};
 use chrono::{DateTime, NaiveDate, NaiveTime};
 use frazil_common::{Code, Column, SqlType, TimeZoneKind, UserError};
-use frazil_dialect::sqlparser::ast::{Expr, Ident, Value, VisitMut, VisitorMut};
+use frazil_dialect::sqlparser::ast::{
+    Expr, Ident, SelectItem, SetExpr, Value, VisitMut, VisitorMut,
+};
 use frazil_dialect::{IdentifierResolver, Insert, InsertSource, Statement, parse_query};
 use frazil_functions::cast::{CastMode, cast};
 use frazil_functions::{Facts, TypedExpr};
@@ -177,11 +179,8 @@ impl ArrayBinds {
             // The visitor never breaks off.
             let _ = VisitMut::visit(expression, &mut BindColumns);
         }
-        if let frazil_dialect::sqlparser::ast::SetExpr::Select(select) = query.body.as_mut() {
-            select.projection = row
-                .into_iter()
-                .map(frazil_dialect::sqlparser::ast::SelectItem::UnnamedExpr)
-                .collect();
+        if let SetExpr::Select(select) = query.body.as_mut() {
+            select.projection = row.into_iter().map(SelectItem::UnnamedExpr).collect();
         }
         let insert = Insert {
             target: insert.target.clone(),
@@ -189,6 +188,49 @@ impl ArrayBinds {
             source: InsertSource::Query(query),
         };
         Ok(Some((Statement::Insert(insert), ArrayBinds { columns, batch })))
+    }
+}
+
+/// Rewrites `INSERT … VALUES (?, …)` to read its rows from CSV files that the driver has put on a
+/// stage, one file column per bind.
+///
+/// # Errors
+/// Another statement; a stage that is none.
+pub(crate) fn staged(statement: &Statement, stage: &str) -> Result<Statement, UserError> {
+    let unsupported = || UserError::unsupported("binds from a stage outside INSERT … VALUES (…)");
+    let Statement::Insert(insert) = statement else { return Err(unsupported()) };
+    let InsertSource::Values(values) = &insert.source else { return Err(unsupported()) };
+    let [row] = values.as_slice() else { return Err(unsupported()) };
+    let mut query = parse_query(&format!("SELECT 1 FROM {stage}"))?;
+    let mut row = row.clone();
+    for expression in &mut row {
+        // The visitor never breaks off.
+        let _ = VisitMut::visit(expression, &mut FileColumns);
+    }
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.projection = row.into_iter().map(SelectItem::UnnamedExpr).collect();
+    }
+    Ok(Statement::Insert(Insert {
+        target: insert.target.clone(),
+        overwrite: insert.overwrite,
+        source: InsertSource::Query(query),
+    }))
+}
+
+/// Turns `?N` into the file column `$N`.
+struct FileColumns;
+
+impl VisitorMut for FileColumns {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expression: &mut Expr) -> std::ops::ControlFlow<()> {
+        if let Expr::Value(value) = expression
+            && let Value::Placeholder(name) = &mut value.value
+            && let Some(ordinal) = name.strip_prefix('?')
+        {
+            *name = format!("${ordinal}");
+        }
+        std::ops::ControlFlow::Continue(())
     }
 }
 

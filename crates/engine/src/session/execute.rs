@@ -1,6 +1,7 @@
 //! Running a request: parse, one transaction per statement, answer, history.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use frazil_catalog::CommitMeta;
@@ -12,10 +13,10 @@ use frazil_lake::LakeError;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::api::{StatementRequest, StoredResult};
-use crate::session::binds::{ArrayBinds, Names, scalar_binds};
+use crate::api::{Changes, StatementRequest, StoredResult};
+use crate::session::Session;
+use crate::session::binds::{ArrayBinds, Names, scalar_binds, staged};
 use crate::session::parameters::Parameters;
-use crate::session::{OpenTransaction, Session};
 use crate::statements;
 use crate::statements::context::{
     Record, StatementContext, Work, cancelled, commits_first, reads_only,
@@ -107,6 +108,9 @@ impl Session {
             .run_retrying(request, &parsed, query_id, parameters, &cancel, &record)
             .await
             .map_err(|error| timer.explain(error));
+        if !request.describe_only {
+            self.save_after(&parsed.statement).await;
+        }
         let number_of_binds = request.binds.len() as u32;
         let history = self.history_record(
             request,
@@ -148,17 +152,19 @@ impl Session {
             *record.lock() = Record::default();
             let mut context =
                 self.statement_context(request, &parsed.text, query_id, parameters, cancel).await?;
-            let statement = match ArrayBinds::take(request, &parsed.statement)? {
-                Some((statement, arrays)) => {
-                    context.binds.clear();
-                    context.array_binds = Some(arrays);
-                    statement
-                }
-                None => parsed.statement.clone(),
+            let statement = match &request.bind_stage {
+                Some(stage) => staged(&parsed.statement, stage)?,
+                None => match ArrayBinds::take(request, &parsed.statement)? {
+                    Some((statement, arrays)) => {
+                        context.binds.clear();
+                        context.array_binds = Some(arrays);
+                        statement
+                    }
+                    None => parsed.statement.clone(),
+                },
             };
             let statement = statements::execute_immediate::unwrapped(&mut context, statement)?;
-            context.facts.transaction_id =
-                self.transaction.lock().await.as_ref().map(|open| open.id.clone());
+            context.facts.transaction_id = self.open.lock().as_ref().map(|open| open.id.clone());
             let result = tokio::select! {
                 result = self.run_in_transaction(&context, &statement, query_id) => result,
                 () = cancel.cancelled() => {
@@ -186,6 +192,9 @@ impl Session {
         query_id: Uuid,
     ) -> Result<Outcome, Failure> {
         let mut guard = self.transaction.clone().lock_owned().await;
+        if self.lost_transaction.load(Ordering::SeqCst) && !context.describe_only {
+            return self.end_lost_transaction(statement).map_err(Failure::User);
+        }
         match statement {
             Statement::Begin(begin) => {
                 return statements::transaction::begin(context, &mut guard, begin)
@@ -278,6 +287,39 @@ impl Session {
         }
     }
 
+    /// The first statements after a restart that cut a transaction off: nothing runs until the
+    /// client has ended it, or half of its changes would be committed.
+    fn end_lost_transaction(&self, statement: &Statement) -> Result<Outcome, UserError> {
+        let ends = matches!(statement, Statement::Commit | Statement::Rollback);
+        if ends {
+            self.lost_transaction.store(false, Ordering::SeqCst);
+        }
+        if matches!(statement, Statement::Rollback) {
+            return Outcome::status("Statement executed successfully.");
+        }
+        Err(UserError::new(
+            Code::TransactionConflict,
+            "The transaction was aborted because the server restarted: none of its changes were \
+             committed. Run ROLLBACK and begin it again.",
+        ))
+    }
+
+    /// Writes what the statement changed of the session into its row. A transaction that ended is
+    /// noted behind the client's back: nothing is lost when that is late.
+    async fn save_after(self: &Arc<Self>, statement: &Statement) {
+        let warn = |result: Result<(), UserError>| {
+            if let Err(error) = result {
+                tracing::warn!("a session could not be stored: {error}");
+            }
+        };
+        if matches!(statement, Statement::Commit | Statement::Rollback) {
+            let session = self.clone();
+            tokio::spawn(async move { warn(session.save().await) });
+        } else {
+            warn(self.save().await);
+        }
+    }
+
     /// Rolls the open transaction back when a statement that writes was broken off: what it had
     /// staged may be incomplete and must not be committed.
     async fn abandon_changes(&self, statement: &Statement) {
@@ -364,6 +406,8 @@ impl Session {
         outcome: Outcome,
         number_of_binds: u32,
     ) -> StoredResult {
+        let changed = outcome.rows_affected.is_some() || outcome.changes != Changes::default();
+        let changes = changed.then_some(outcome.changes);
         StoredResult {
             query_id,
             statement_type_id,
@@ -377,6 +421,7 @@ impl Session {
             array_bind_supported: false,
             prefers_json: outcome.prefers_json,
             rows_affected: outcome.rows_affected,
+            changes,
             finished_micros: now_micros(),
         }
     }
@@ -554,7 +599,7 @@ impl Timer {
             let (expired, cancel) = (expired.clone(), cancel.clone());
             tokio::spawn(async move {
                 tokio::time::sleep(Duration::from_secs(seconds as u64)).await;
-                expired.store(true, std::sync::atomic::Ordering::SeqCst);
+                expired.store(true, Ordering::SeqCst);
                 cancel.cancel();
             })
         });
@@ -562,7 +607,7 @@ impl Timer {
     }
 
     fn explain(&self, error: UserError) -> UserError {
-        if error.code == Code::Cancelled && self.expired.load(std::sync::atomic::Ordering::SeqCst) {
+        if error.code == Code::Cancelled && self.expired.load(Ordering::SeqCst) {
             return UserError::new(
                 Code::StatementTimeout,
                 format!(
@@ -581,17 +626,5 @@ impl Drop for Timer {
         if let Some(task) = &self.task {
             task.abort();
         }
-    }
-}
-
-/// Opens a transaction for a session.
-pub(crate) fn opened(lake: frazil_lake::LakeTransaction, name: Option<String>) -> OpenTransaction {
-    OpenTransaction {
-        lake,
-        id: now_micros().to_string(),
-        name,
-        started_micros: now_micros(),
-        query_ids: Vec::new(),
-        purged: Vec::new(),
     }
 }

@@ -1,17 +1,20 @@
 //! Logging in, renewing tokens, logging out.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use frazil_catalog::account::{
-    LoginRecord, NewSession, ParameterLevel, SessionRow, SessionState as StoredState, User,
+    NewSession, ObjectFilter, ParameterLevel, SessionRow, SessionState as StoredState, User,
+    Warehouse,
 };
 use frazil_common::{Code, UserError, fold_identifier};
 use frazil_governance::system;
 
-use crate::api::{Credential, LoginRequest, SessionTokens};
-use crate::engine::{Engine, Shared};
+use crate::api::{LoginRequest, SessionTokens};
+use crate::engine::Engine;
+use crate::session::authenticate::{Identity, authenticate};
 use crate::session::parameters::Parameters;
-use crate::session::secrets::{ACCESS_TOKEN_PREFIX, digest, random_secret, verify_password};
+use crate::session::secrets::{digest, random_secret};
 use crate::session::{Session, SessionState};
 use crate::statements::account_change::AccountChange;
 
@@ -20,108 +23,28 @@ const SESSION_SECONDS: u64 = 3600;
 /// How long a master token lasts without renewal, in seconds.
 const MASTER_SECONDS: u64 = 14_400;
 
+/// Parameter of a login whose database, schema and warehouse must exist.
+const VALIDATE: &str = "CLIENT_VALIDATE_DEFAULT_PARAMETERS";
+
 /// A successful login.
 pub struct LoginOk {
     pub session: Arc<Session>,
     pub tokens: SessionTokens,
 }
 
-fn refused() -> UserError {
-    UserError::new(Code::AuthenticationFailed, "Incorrect username or password was specified.")
-}
-
 fn now_micros() -> i64 {
     frazil_catalog::account::now_micros()
-}
-
-/// The user and the token's role restriction, if the credential is right.
-async fn authenticate(
-    shared: &Shared,
-    request: &LoginRequest,
-) -> Result<(User, Option<String>, &'static str), UserError> {
-    let user = shared.accounts.user_by_login(&fold_identifier(&request.user)).await?;
-    let user = match user {
-        Some(user) => Some(user),
-        None => shared.accounts.user(&request.user).await?,
-    };
-    let secret = match &request.credential {
-        Credential::Embedded => {
-            return user.map(|user| (user, None, "EMBEDDED")).ok_or_else(refused);
-        }
-        Credential::AccessToken(secret) => return by_token(shared, user, secret).await,
-        Credential::Password(secret) => secret.clone(),
-    };
-    if secret.starts_with(ACCESS_TOKEN_PREFIX) {
-        return by_token(shared, user, &secret).await;
-    }
-    // The same work for unknown users, so that time does not tell names apart.
-    let hash = user.as_ref().and_then(|user| user.password_hash.clone());
-    let right = tokio::task::spawn_blocking(move || match hash {
-        Some(hash) => verify_password(&secret, &hash),
-        None => {
-            let decoy = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21l$\
-                         n0Zc1Yw5c5wHkq2m0x1c1b6m0v5q8w2d3e4f5a6b7c8";
-            let _ = verify_password(&secret, decoy);
-            false
-        }
-    })
-    .await
-    .map_err(UserError::internal)?;
-    match user {
-        Some(user) if right && !user.disabled => Ok((user, None, "PASSWORD")),
-        _ => Err(refused()),
-    }
-}
-
-async fn by_token(
-    shared: &Shared,
-    user: Option<User>,
-    secret: &str,
-) -> Result<(User, Option<String>, &'static str), UserError> {
-    let invalid =
-        || UserError::new(Code::AuthenticationFailed, "Programmatic access token is invalid.");
-    let token = shared.accounts.access_token(&digest(secret)).await?.ok_or_else(invalid)?;
-    let view = shared.accounts.view().await?;
-    let owner = view.user_by_id(token.user_id).cloned().ok_or_else(invalid)?;
-    let named_other = user.is_some_and(|user| user.id != owner.id);
-    if named_other || owner.disabled || !token.is_valid(now_micros()) {
-        return Err(invalid());
-    }
-    let mut transaction = AccountChange::on(&shared.accounts).await?;
-    transaction.writer().record_token_use(token.id).await?;
-    transaction.commit().await?;
-    Ok((owner, token.role_restriction, "PROGRAMMATIC_ACCESS_TOKEN"))
 }
 
 impl Engine {
     /// Checks a credential and opens a session.
     ///
     /// # Errors
-    /// 390100 for a wrong user, password or token; 390189 for a role the user does not hold.
+    /// Those of [`authenticate`]; 390189 for a role the user does not hold.
     pub async fn login(&self, request: LoginRequest) -> Result<LoginOk, UserError> {
         let shared = &self.shared;
-        let checked = authenticate(shared, &request).await;
-        let (factor, outcome) = match &checked {
-            Ok((_, _, factor)) => (*factor, None),
-            Err(error) => ("PASSWORD", Some(error.clone())),
-        };
-        let mut transaction = AccountChange::on(&shared.accounts).await?;
-        transaction
-            .writer()
-            .insert_login(&LoginRecord {
-                event_time: now_micros(),
-                user: fold_identifier(&request.user),
-                client_ip: None,
-                client_name: Some(request.client.clone()),
-                client_version: None,
-                factor: factor.to_string(),
-                success: outcome.is_none(),
-                error_code: outcome.as_ref().map(|error| i64::from(error.code.number())),
-                error_message: outcome.as_ref().map(|error| error.message.clone()),
-            })
-            .await?;
-        transaction.commit().await?;
-        let (user, restriction, _) = checked?;
+        let Identity { user, role_restriction: restriction } =
+            authenticate(shared, &request).await?;
 
         let role = self.first_role(&user, request.role.as_deref(), restriction.as_deref()).await?;
         let mut parameters = Parameters::default();
@@ -155,11 +78,27 @@ impl Engine {
                 .or_else(|| Some("PUBLIC".to_string()))
                 .filter(|name| view.schema(database, name).is_some())
         });
+        let warehouses = shared.accounts.objects::<Warehouse>(ObjectFilter::default()).await?;
         let warehouse = request
             .warehouse
             .as_deref()
             .map(identifier_text)
-            .or_else(|| user.properties.default_warehouse.clone());
+            .or_else(|| user.properties.default_warehouse.clone())
+            .filter(|name| warehouses.iter().any(|warehouse| warehouse.name == *name));
+        if request.parameters.get(VALIDATE).is_some_and(|value| value.as_bool() == Some(true)) {
+            for (what, asked, found) in [
+                ("database", &request.database, &database),
+                ("schema", &request.schema, &schema),
+                ("warehouse", &request.warehouse, &warehouse),
+            ] {
+                if asked.is_some() && found.is_none() {
+                    return Err(UserError::new(
+                        Code::LoginObjectNotFound,
+                        format!("The requested {what} does not exist or not authorized."),
+                    ));
+                }
+            }
+        }
         let state = SessionState {
             database,
             schema,
@@ -171,6 +110,7 @@ impl Engine {
             query_ids: Default::default(),
         };
         let tokens = new_tokens();
+        let stored = stored_state(&state, restriction.as_deref(), &request.client);
         let mut transaction = AccountChange::on(&shared.accounts).await?;
         let row = transaction
             .writer()
@@ -180,7 +120,7 @@ impl Engine {
                 session_expires_on: now_micros() + seconds(tokens.session_seconds),
                 master_token_sha256: digest(&tokens.master_token),
                 master_expires_on: now_micros() + seconds(tokens.master_seconds),
-                state: stored_state(&state, restriction.as_deref(), &request.client),
+                state: stored,
             })
             .await?;
         transaction.commit().await?;
@@ -192,9 +132,20 @@ impl Engine {
             shared: shared.clone(),
             state: parking_lot::Mutex::new(state),
             transaction: Arc::default(),
+            open: Arc::default(),
+            lost_transaction: AtomicBool::default(),
+            saved: tokio::sync::Mutex::new(row.state),
         });
         shared.sessions.write().insert(row.id, session.clone());
         Ok(LoginOk { session, tokens })
+    }
+
+    /// Checks a credential without opening a session, and gives the user's name.
+    ///
+    /// # Errors
+    /// Those of [`authenticate`].
+    pub async fn identify(&self, request: &LoginRequest) -> Result<String, UserError> {
+        Ok(authenticate(&self.shared, request).await?.user.name)
     }
 
     async fn first_role(
@@ -271,6 +222,9 @@ impl Engine {
             shared: self.shared.clone(),
             state: parking_lot::Mutex::new(state),
             transaction: Arc::default(),
+            open: Arc::default(),
+            lost_transaction: AtomicBool::new(row.state.transaction_open),
+            saved: tokio::sync::Mutex::new(row.state),
         });
         Ok(self.shared.sessions.write().entry(row.id).or_insert(session).clone())
     }
@@ -308,21 +262,7 @@ impl Engine {
     /// Ends a session: what it runs stops, its open transaction is rolled back, its temporary
     /// objects go.
     pub async fn close_session(&self, session: &Session) -> Result<(), UserError> {
-        let shared = &self.shared;
-        shared.results.cancel_session(session.id, None);
-        shared.sessions.write().remove(&session.id);
-        if let Some(open) = session.transaction.lock().await.take() {
-            open.lake.rollback().await;
-        }
-        shared.lake.drop_session(session.id).await;
-        let mut transaction = AccountChange::on(&shared.accounts).await?;
-        let dropped = transaction.writer().drop_objects_of_session(session.id).await?;
-        transaction.writer().delete_session(session.id).await?;
-        transaction.commit().await?;
-        for object in dropped.iter().filter(|o| o.kind == frazil_common::ObjectKind::Stage) {
-            shared.stages.delete_stage(object.id).await?;
-        }
-        Ok(())
+        self.shared.close_session(session.id).await
     }
 }
 
@@ -338,6 +278,7 @@ pub(crate) fn stored_state(
         warehouse: state.warehouse.clone(),
         role: Some(state.role.clone()),
         secondary_roles: serde_json::Value::Bool(state.secondary_roles),
+        transaction_open: false,
         role_restriction: restriction.map(str::to_string),
         parameters: state
             .parameters

@@ -1,14 +1,19 @@
 //! Sessions: who is connected, where, with which settings and which open transaction.
 
+pub(crate) mod authenticate;
 pub(crate) mod binds;
+pub(crate) mod closing;
 pub(crate) mod execute;
+pub(crate) mod key_pair;
 pub(crate) mod login;
 pub mod parameters;
 pub(crate) mod secrets;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use frazil_catalog::account::{SessionState as StoredState, now_micros};
 use frazil_common::{Code, ObjectName, QualifiedName, UserError};
 use frazil_functions::TypedExpr;
 use frazil_lake::LakeTransaction;
@@ -16,6 +21,7 @@ use parking_lot::Mutex;
 
 use crate::api::SessionContext;
 use crate::engine::Shared;
+use login::stored_state;
 use parameters::Parameters;
 
 /// Query ids kept for LAST_QUERY_ID.
@@ -38,13 +44,55 @@ pub(crate) struct SessionState {
 /// A transaction opened by BEGIN, or by DML where AUTOCOMMIT is off.
 pub(crate) struct OpenTransaction {
     pub lake: LakeTransaction,
-    pub id: String,
-    pub name: Option<String>,
-    pub started_micros: i64,
     /// Statements whose changes it holds, for the commit's record.
     pub query_ids: Vec<String>,
     /// Stage files to remove when it commits: (stage id, path).
     pub purged: Vec<(i64, String)>,
+    mark: TransactionMark,
+}
+
+/// What others may know of an open transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TransactionFacts {
+    pub id: String,
+    pub name: Option<String>,
+    pub started_micros: i64,
+}
+
+/// Shows a transaction's facts at its session as long as the transaction lives.
+struct TransactionMark {
+    facts: TransactionFacts,
+    place: Arc<Mutex<Option<TransactionFacts>>>,
+}
+
+impl Drop for TransactionMark {
+    fn drop(&mut self) {
+        *self.place.lock() = None;
+    }
+}
+
+impl OpenTransaction {
+    pub fn open(session: &Session, lake: LakeTransaction, name: Option<String>) -> Self {
+        static LAST_ID: AtomicI64 = AtomicI64::new(0);
+        let now = now_micros();
+        // The time, or the next free number where two begin at once.
+        let id = match LAST_ID.fetch_max(now, Ordering::SeqCst) {
+            earlier if earlier < now => now,
+            _ => LAST_ID.fetch_add(1, Ordering::SeqCst) + 1,
+        };
+        let facts = TransactionFacts { id: id.to_string(), name, started_micros: now };
+        *session.open.lock() = Some(facts.clone());
+        let mark = TransactionMark { facts, place: session.open.clone() };
+        OpenTransaction { lake, query_ids: Vec::new(), purged: Vec::new(), mark }
+    }
+
+    pub fn id(&self) -> &str {
+        &self.mark.facts.id
+    }
+
+    pub fn name(&self) -> Option<&str> {
+        self.mark.facts.name.as_deref()
+    }
 }
 
 /// One connection's session.
@@ -57,6 +105,13 @@ pub struct Session {
     pub(crate) shared: Arc<Shared>,
     pub(crate) state: Mutex<SessionState>,
     pub(crate) transaction: Arc<tokio::sync::Mutex<Option<OpenTransaction>>>,
+    /// Facts of the transaction in there, for those who must not wait for it.
+    pub(crate) open: Arc<Mutex<Option<TransactionFacts>>>,
+    /// A transaction was open when the server stopped: its changes are gone, and the client must
+    /// learn of it before anything else runs.
+    pub(crate) lost_transaction: AtomicBool,
+    /// What the session's row holds.
+    pub(crate) saved: tokio::sync::Mutex<StoredState>,
 }
 
 impl std::fmt::Debug for Session {
@@ -96,6 +151,28 @@ impl Session {
         let mut state = self.state.lock();
         state.database = database;
         state.schema = schema;
+    }
+
+    /// What a restart must find again.
+    pub(crate) fn to_row(&self) -> StoredState {
+        let open = self.open.lock().is_some() || self.lost_transaction.load(Ordering::SeqCst);
+        let state = self.state.lock();
+        StoredState {
+            transaction_open: open,
+            ..stored_state(&state, self.role_restriction.as_deref(), &self.client)
+        }
+    }
+
+    /// Writes the session's row where it is out of date.
+    pub(crate) async fn save(&self) -> Result<(), UserError> {
+        // The lock is held while writing, so that an older state never overwrites a newer one.
+        let mut saved = self.saved.lock().await;
+        let current = self.to_row();
+        if *saved != current {
+            self.shared.accounts.save_session_state(self.id, &current).await?;
+            *saved = current;
+        }
+        Ok(())
     }
 
     /// All session parameters with typed values.

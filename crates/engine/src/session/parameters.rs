@@ -69,7 +69,7 @@ pub const PARAMETERS: &[ParameterDefinition] = &[
     parameter(
         "CLIENT_STAGE_ARRAY_BINDING_THRESHOLD",
         Number { min: 0, max: i64::MAX },
-        "0",
+        "65280",
         "Bound values above which clients use a stage; 0 never.",
     ),
     parameter("CLIENT_TELEMETRY_ENABLED", Boolean, "false", "Clients send telemetry."),

@@ -15,8 +15,10 @@ use crate::statements::comment::set_comment;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::create_table::authorize_create;
 use crate::statements::drop::end_sessions;
-use crate::statements::lookup::{Found, Target, absent, described_status, find, single};
-use crate::statements::option_values::{boolean, integer, only, optional_text, unknown};
+use crate::statements::lookup::{
+    Found, Target, absent, described_status, find, no_current_database, single,
+};
+use crate::statements::option_values::{boolean, integer, only, optional_text, text, unknown};
 use crate::statements::outcome::Outcome;
 use crate::statements::principals::{UserOptions, expect_user, no_such_user};
 
@@ -28,7 +30,13 @@ const NAMESPACE_PROPERTIES: &[&str] = &[
     "DATA_RETENTION_TIME_IN_DAYS",
     "MAX_DATA_EXTENSION_TIME_IN_DAYS",
     "DEFAULT_DDL_COLLATION",
+    ARTIFACT_REPOSITORY,
 ];
+/// Where Python packages come from.
+const ARTIFACT_REPOSITORY: &str = "DEFAULT_PYTHON_ARTIFACT_REPOSITORY";
+/// Snowflake's names for that place; here both mean PyPI.
+const REPOSITORIES: &[&str] =
+    &["SNOWFLAKE.SNOWPARK.ANACONDA_SHARED_REPOSITORY", "SNOWFLAKE.SNOWPARK.PYPI_SHARED_REPOSITORY"];
 
 pub(crate) async fn run(
     context: &StatementContext,
@@ -39,11 +47,12 @@ pub(crate) async fn run(
         return user(context, alter).await;
     }
     let view = work.lake()?.view().clone();
-    let Some(found) = find(context, &view, alter.kind, &alter.name).await? else {
+    let name = name_of(context, alter)?;
+    let Some(found) = find(context, &view, alter.kind, &name).await? else {
         return if alter.if_exists {
             Outcome::status(DONE)
         } else {
-            Err(absent(context, alter.kind, &alter.name))
+            Err(absent(context, alter.kind, &name))
         };
     };
     found.require(context, &[required(&found, &alter.action)])?;
@@ -92,6 +101,26 @@ pub(crate) async fn run(
         _ => return Err(refused(alter.kind, &alter.action)),
     }
     answer(context)
+}
+
+/// The object's name, or that of the session's current schema or database.
+fn name_of(context: &StatementContext, alter: &AlterObject) -> Result<ObjectName, UserError> {
+    if let Some(name) = &alter.name {
+        return Ok(name.clone());
+    }
+    let state = &context.state;
+    let database = state.database.clone().ok_or_else(no_current_database)?;
+    if alter.kind == ObjectWord::Database {
+        return Ok(ObjectName::bare(&database));
+    }
+    let schema = state.schema.clone().ok_or_else(|| {
+        UserError::new(
+            Code::NoCurrentSchema,
+            "Cannot perform ALTER SCHEMA. This session does not have a current schema. Call 'USE \
+             SCHEMA', or use a qualified name.",
+        )
+    })?;
+    Ok(ObjectName { database: None, schema: Some(database), name: schema })
 }
 
 fn answer(context: &StatementContext) -> Result<Outcome, UserError> {
@@ -157,6 +186,14 @@ async fn namespace(
     let comment = match &alter.action {
         AlterObjectAction::Set(options) => {
             only(alter.kind.as_str(), options.iter().map(|(key, _)| key), NAMESPACE_PROPERTIES)?;
+            if let Some(value) = options.get(ARTIFACT_REPOSITORY) {
+                let repository = text(ARTIFACT_REPOSITORY, value)?;
+                if !REPOSITORIES.iter().any(|known| known.eq_ignore_ascii_case(&repository)) {
+                    return Err(UserError::unsupported(format!(
+                        "artifact repository {repository}"
+                    )));
+                }
+            }
             match options.get("COMMENT") {
                 Some(value) => Some(optional_text("COMMENT", value)?),
                 None => None,
@@ -212,7 +249,7 @@ async fn renamed<B: ObjectBody>(
     object: &mut Object<B>,
     privilege: Privilege,
 ) -> Result<(), UserError> {
-    let from = context.qualify(&alter.name)?;
+    let from = context.qualify(&name_of(context, alter)?)?;
     let to = complete(to, &from);
     if (&to.database, &to.schema) != (&from.database, &from.schema) {
         authorize_create(context, work, &to, privilege)?;
@@ -367,7 +404,7 @@ async fn alter_sequence(
 }
 
 async fn user(context: &StatementContext, alter: &AlterObject) -> Result<Outcome, UserError> {
-    let name = single(&alter.name)?;
+    let name = single(&name_of(context, alter)?)?;
     let Some(mut user) = expect_user(context, Some(&name)).await? else {
         return if alter.if_exists {
             Outcome::status(DONE)
@@ -428,7 +465,7 @@ async fn user(context: &StatementContext, alter: &AlterObject) -> Result<Outcome
     let mut change = AccountChange::begin(context).await?;
     let mut writer = change.writer();
     writer.update_user(&user).await?;
-    options.save_parameters(&mut writer, user.id).await?;
+    options.save_beside(&mut writer, user.id, &user.login_name).await?;
     change.commit().await?;
     if user.disabled || user.name != before {
         // A session that may go on is made again from its row at its next request.

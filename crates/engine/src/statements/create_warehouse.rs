@@ -14,7 +14,6 @@ use crate::statements::context::StatementContext;
 use crate::statements::lookup::{absent, described_status};
 use crate::statements::option_values::{boolean, integer, json, optional_text, text, unknown};
 use crate::statements::outcome::Outcome;
-use crate::statements::use_object::persist;
 
 const DONE: &str = "Statement executed successfully.";
 
@@ -169,7 +168,7 @@ pub(crate) async fn create(
     change.writer().create_object(new).await?;
     change.commit().await?;
     // As in Snowflake, a new warehouse becomes the session's current one.
-    persist(context, |state| state.warehouse = Some(name.clone())).await?;
+    context.session.state.lock().warehouse = Some(name.clone());
     Outcome::status(format!("Warehouse {name} successfully created."))
 }
 

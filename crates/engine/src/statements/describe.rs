@@ -275,7 +275,9 @@ fn user_rows(user: &User) -> Rows {
     let flag = |value: bool| Some(value.to_string());
     let password = user.password_hash.as_ref().map(|_| "********".to_string());
     let secondary = properties.default_secondary_roles_all;
-    let said: [(&str, Option<String>, &str, &str); 15] = [
+    let fingerprint =
+        |key: &Option<String>| key.as_deref().and_then(crate::session::key_pair::fingerprint);
+    let said: [(&str, Option<String>, &str, &str); 19] = [
         ("NAME", Some(user.name.clone()), "null", "Name"),
         ("COMMENT", user.comment.clone(), "null", "User comment"),
         ("DISPLAY_NAME", properties.display_name.clone(), "null", "Display name"),
@@ -310,6 +312,25 @@ fn user_rows(user: &User) -> Rows {
             Some(if secondary { "[\"ALL\"]" } else { "[]" }.to_string()),
             "[]",
             "Secondary roles that sessions begin with",
+        ),
+        ("RSA_PUBLIC_KEY", properties.rsa_public_key.clone(), "null", "Key for key-pair logins"),
+        (
+            "RSA_PUBLIC_KEY_FP",
+            fingerprint(&properties.rsa_public_key),
+            "null",
+            "Fingerprint of RSA_PUBLIC_KEY",
+        ),
+        (
+            "RSA_PUBLIC_KEY_2",
+            properties.rsa_public_key_2.clone(),
+            "null",
+            "Second key for key-pair logins, for rotation",
+        ),
+        (
+            "RSA_PUBLIC_KEY_2_FP",
+            fingerprint(&properties.rsa_public_key_2),
+            "null",
+            "Fingerprint of RSA_PUBLIC_KEY_2",
         ),
     ];
     said.into_iter()

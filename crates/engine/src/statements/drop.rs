@@ -12,7 +12,6 @@ use crate::statements::account_change::AccountChange;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::lookup::{Found, Target, absent, described_status, find, object_kind};
 use crate::statements::outcome::Outcome;
-use crate::statements::use_object::persist;
 
 pub(crate) async fn run(
     context: &StatementContext,
@@ -125,8 +124,7 @@ async fn apply(context: &StatementContext, work: &mut Work, found: Found) -> Res
                 {
                     state.schema = None;
                 }
-            })
-            .await?;
+            });
         }
         Target::Database(database) => {
             drop_database(context, work, &database.name).await?;
@@ -135,8 +133,7 @@ async fn apply(context: &StatementContext, work: &mut Work, found: Found) -> Res
                     state.database = None;
                     state.schema = None;
                 }
-            })
-            .await?;
+            });
         }
         Target::Stage(stage) => {
             drop_object(context, ObjectKind::Stage, stage.id).await?;
@@ -156,8 +153,7 @@ async fn apply(context: &StatementContext, work: &mut Work, found: Found) -> Res
                 if state.warehouse.as_deref() == Some(&warehouse.name) {
                     state.warehouse = None;
                 }
-            })
-            .await?;
+            });
         }
         Target::Role(role) => {
             let mut change = AccountChange::begin(context).await?;
@@ -185,11 +181,8 @@ async fn drop_object(
 }
 
 /// The session leaves what is gone.
-async fn leave(
-    context: &StatementContext,
-    change: impl Fn(&mut SessionState),
-) -> Result<(), UserError> {
-    persist(context, change).await
+fn leave(context: &StatementContext, change: impl Fn(&mut SessionState)) {
+    change(&mut context.session.state.lock());
 }
 
 /// A dropped user's sessions stop what they run and are found no more.

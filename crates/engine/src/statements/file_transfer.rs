@@ -61,6 +61,7 @@ pub(crate) async fn put(
             .to_lowercase(),
         overwrite: put.overwrite.unwrap_or(false),
         parallel: parallel(put.parallel),
+        threshold: put.threshold.and_then(|bytes| u64::try_from(bytes).ok()),
     });
     Ok(outcome)
 }
@@ -90,6 +91,7 @@ pub(crate) async fn get(
         source_compression: "none".to_string(),
         overwrite: true,
         parallel: parallel(get.parallel),
+        threshold: None,
     });
     Ok(outcome)
 }

@@ -37,6 +37,7 @@ pub(crate) mod session;
 pub(crate) mod show;
 pub(crate) mod show_grants;
 pub(crate) mod split;
+pub(crate) mod system_function;
 pub(crate) mod transaction;
 pub(crate) mod use_object;
 
@@ -136,7 +137,7 @@ pub(crate) async fn run(
         S::Remove(remove) => on_heap(|| file_transfer::remove(context, work, remove)).await,
         S::CopyIntoTable(copy) => on_heap(|| copy_into_table::run(context, work, copy)).await,
         S::CopyIntoLocation(copy) => on_heap(|| copy_into_location::run(context, work, copy)).await,
-        S::Call(_) => Err(UserError::unsupported("CALL")),
+        S::Call(call) => on_heap(|| system_function::call(context, work, call)).await,
         S::ExecuteImmediate(_) => {
             Err(UserError::internal("EXECUTE IMMEDIATE reached the statement table"))
         }

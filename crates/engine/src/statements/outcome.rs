@@ -27,13 +27,7 @@ pub(crate) struct Outcome {
     pub statement_type_id: Option<u32>,
 }
 
-/// Rows changed by a statement.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Changes {
-    pub inserted: u64,
-    pub updated: u64,
-    pub deleted: u64,
-}
+pub(crate) use crate::api::Changes;
 
 /// One value of an answer made row by row.
 #[derive(Debug, Clone, PartialEq)]

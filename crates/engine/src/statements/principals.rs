@@ -1,18 +1,19 @@
 //! CREATE ROLE, CREATE USER and the properties of users.
 
-use frazil_catalog::account::{NewUser, ParameterLevel, User, UserProperties, Writer};
+use frazil_catalog::account::{NewUser, ParameterLevel, User, UserProperties, Writer, now_micros};
 use frazil_common::{Code, ObjectName, Privilege, UserError, quote_identifier};
 use frazil_dialect::{CreateRole, CreateUser, ObjectWord, OptionValue, Options};
 use frazil_governance::Requirement;
 use frazil_governance::system;
 use serde_json::Value;
 
+use crate::session::key_pair;
 use crate::session::parameters::{Parameters, definition};
 use crate::session::secrets::hash_password;
 use crate::statements::account_change::AccountChange;
 use crate::statements::context::StatementContext;
 use crate::statements::lookup::{described_status, of_role, of_user};
-use crate::statements::option_values::{boolean, name, optional_text, text, unknown};
+use crate::statements::option_values::{boolean, integer, name, optional_text, text, unknown};
 use crate::statements::outcome::Outcome;
 use crate::statements::session::parameter_text;
 
@@ -70,25 +71,34 @@ pub(crate) struct UserOptions {
     default_warehouse: Option<Option<String>>,
     default_namespace: Option<Option<String>>,
     default_secondary_roles_all: Option<bool>,
+    rsa_public_key: Option<Option<String>>,
+    rsa_public_key_2: Option<Option<String>>,
+    /// Minutes until a lock of the login ends; 0 ends it now.
+    mins_to_unlock: Option<i64>,
     /// Session parameters the user's sessions begin with; None takes one back.
     parameters: Vec<(String, Option<Value>)>,
 }
 
 /// What Snowflake's users have and Frazil's haven't.
 const REFUSED: &[&str] = &[
-    "RSA_PUBLIC_KEY",
-    "RSA_PUBLIC_KEY_2",
     "RSA_PUBLIC_KEY_FP",
     "RSA_PUBLIC_KEY_2_FP",
     "MIDDLE_NAME",
     "DAYS_TO_EXPIRY",
-    "MINS_TO_UNLOCK",
     "MINS_TO_BYPASS_MFA",
     "DISABLE_MFA",
     "NETWORK_POLICY",
     "EXT_AUTHN_DUO",
     "EXT_AUTHN_UID",
 ];
+
+/// Longest lock an administrator sets: ten years.
+const MINUTES_MAX: i64 = 10 * 366 * 24 * 60;
+
+/// A public key as it is stored; NULL takes it away.
+fn public_key(key: &str, value: &OptionValue) -> Result<Option<String>, UserError> {
+    optional_text(key, value)?.map(|text| key_pair::normalised(&text)).transpose()
+}
 
 impl UserOptions {
     /// Reads SET's options.
@@ -109,6 +119,7 @@ impl UserOptions {
                     read.take(key, &OptionValue::Boolean(false))?;
                 }
                 "DEFAULT_SECONDARY_ROLES" => read.default_secondary_roles_all = Some(false),
+                "MINS_TO_UNLOCK" => read.mins_to_unlock = Some(0),
                 "LOGIN_NAME" => return Err(UserError::unsupported("UNSET LOGIN_NAME")),
                 key if definition(key).is_some() => read.parameters.push((key.to_string(), None)),
                 key => read.take(key, &OptionValue::Null)?,
@@ -137,6 +148,9 @@ impl UserOptions {
             "FIRST_NAME" => self.first_name = Some(optional_text(key, value)?),
             "LAST_NAME" => self.last_name = Some(optional_text(key, value)?),
             "EMAIL" => self.email = Some(optional_text(key, value)?),
+            "RSA_PUBLIC_KEY" => self.rsa_public_key = Some(public_key(key, value)?),
+            "RSA_PUBLIC_KEY_2" => self.rsa_public_key_2 = Some(public_key(key, value)?),
+            "MINS_TO_UNLOCK" => self.mins_to_unlock = Some(integer(key, value, 0..=MINUTES_MAX)?),
             "DEFAULT_ROLE" => self.default_role = Some(name(key, value)?),
             "DEFAULT_WAREHOUSE" => self.default_warehouse = Some(name(key, value)?),
             "DEFAULT_NAMESPACE" => {
@@ -196,6 +210,9 @@ impl UserOptions {
             default_warehouse,
             default_namespace,
             default_secondary_roles_all,
+            rsa_public_key,
+            rsa_public_key_2,
+            mins_to_unlock,
             parameters,
         } = self;
         password.is_some()
@@ -207,6 +224,8 @@ impl UserOptions {
                 .iter()
                 .all(|text| text.is_none())
             && default_secondary_roles_all.is_none()
+            && [rsa_public_key, rsa_public_key_2].iter().all(|key| key.is_none())
+            && mins_to_unlock.is_none()
             && parameters.is_empty()
     }
 
@@ -232,6 +251,8 @@ impl UserOptions {
             (&self.default_role, &mut properties.default_role),
             (&self.default_warehouse, &mut properties.default_warehouse),
             (&self.default_namespace, &mut properties.default_namespace),
+            (&self.rsa_public_key, &mut properties.rsa_public_key),
+            (&self.rsa_public_key_2, &mut properties.rsa_public_key_2),
         ] {
             if let Some(value) = said {
                 property.clone_from(value);
@@ -252,12 +273,18 @@ impl UserOptions {
         Ok(())
     }
 
-    /// Keeps the session parameters said.
-    pub async fn save_parameters(
+    /// Keeps what lies outside the user's row: the session parameters, and a lock of the login.
+    pub async fn save_beside(
         &self,
         writer: &mut Writer<'_>,
         user_id: i64,
+        login_name: &str,
     ) -> Result<(), UserError> {
+        if let Some(minutes) = self.mins_to_unlock {
+            let now = now_micros();
+            let until = (minutes > 0).then_some(now + minutes * 60_000_000);
+            writer.lock_login(login_name, now, until).await?;
+        }
         for (name, value) in &self.parameters {
             writer.set_parameter(ParameterLevel::User(user_id), name, value.as_ref()).await?;
         }
@@ -309,6 +336,7 @@ pub(crate) async fn create_user(
     if let Some(existing) = &existing {
         change.writer().drop_user(existing.id).await?;
     }
+    let login_name = user.login_name.clone();
     let made = change
         .writer()
         .create_user(NewUser {
@@ -322,7 +350,7 @@ pub(crate) async fn create_user(
             owner_role: context.role().to_string(),
         })
         .await?;
-    options.save_parameters(&mut change.writer(), made.id).await?;
+    options.save_beside(&mut change.writer(), made.id, &login_name).await?;
     change.commit().await?;
     Outcome::status(format!("User {name} successfully created."))
 }

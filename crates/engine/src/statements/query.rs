@@ -14,6 +14,7 @@ use crate::resolve::resolve;
 use crate::run::execute::{bytes_scanned, optimized, physical_plan, run_to_spool};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::outcome::{Cell, Outcome, schema_of};
+use crate::statements::system_function;
 use frazil_common::SqlType;
 
 /// Resolves and plans a query; `source` is the text its positions count in.
@@ -87,6 +88,8 @@ pub(crate) async fn run(
     work: &mut Work,
     query: &Query,
 ) -> Result<Outcome, UserError> {
+    let acted = system_function::carried_out(context, work, query).await?;
+    let query = acted.as_deref().unwrap_or(query);
     let planned = plan(context, work, query, &context.text).await?;
     if context.describe_only {
         governed(context, work, &planned)?;

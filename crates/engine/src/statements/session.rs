@@ -12,7 +12,6 @@ use crate::statements::context::{StatementContext, Work};
 use crate::statements::lookup::described_status;
 use crate::statements::outcome::{Outcome, schema_of};
 use crate::statements::query::{operators, plan};
-use crate::statements::use_object::persist;
 
 const DONE: &str = "Statement executed successfully.";
 /// Longest text or binary value a variable holds, in bytes, as in Snowflake.
@@ -31,17 +30,24 @@ pub(crate) fn parameter_text(name: &str, value: &OptionValue) -> Result<String, 
     }
 }
 
+fn known(name: &str) -> Result<(), UserError> {
+    match definition(&name.to_uppercase()) {
+        Some(_) => Ok(()),
+        None => Err(UserError::new(Code::InvalidArgument, format!("invalid parameter '{name}'"))),
+    }
+}
+
 fn apply(parameters: &mut Parameters, alter: &AlterSession) -> Result<(), UserError> {
     for (name, value) in alter.set.iter() {
-        parameters.set(name, &parameter_text(name, value)?)?;
+        if matches!(value, OptionValue::Word(word) if word.eq_ignore_ascii_case("DEFAULT")) {
+            known(name)?;
+            parameters.unset(name);
+        } else {
+            parameters.set(name, &parameter_text(name, value)?)?;
+        }
     }
     for name in &alter.unset {
-        if definition(name).is_none() {
-            return Err(UserError::new(
-                Code::InvalidArgument,
-                format!("invalid parameter '{name}'"),
-            ));
-        }
+        known(name)?;
         parameters.unset(name);
     }
     Ok(())
@@ -56,12 +62,7 @@ pub(crate) async fn alter(
     if context.describe_only {
         return described_status();
     }
-    persist(context, |state| {
-        if let Err(error) = apply(&mut state.parameters, alter) {
-            tracing::error!("a checked parameter was refused: {error}");
-        }
-    })
-    .await?;
+    apply(&mut context.session.state.lock().parameters, alter)?;
     Outcome::status(DONE)
 }
 

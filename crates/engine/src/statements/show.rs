@@ -356,7 +356,7 @@ pub(crate) async fn run(
         O::UserAccessTokens => account::access_tokens(&lister).await?,
         O::Parameters => account::parameters(&lister).await?,
         O::Variables => account::variables(&lister)?,
-        O::Transactions => account::transactions(&lister, work)?,
+        O::Transactions => account::transactions(&lister)?,
         O::Functions | O::BuiltinFunctions => account::functions(&lister),
         other => {
             // A scope that does not exist is an error for these too.

@@ -5,7 +5,6 @@ use frazil_common::UserError;
 use frazil_dialect::Begin;
 
 use crate::session::OpenTransaction;
-use crate::session::execute::opened;
 use crate::statements::context::StatementContext;
 use crate::statements::outcome::Outcome;
 
@@ -19,7 +18,7 @@ pub(crate) async fn open(
 ) -> Result<(), UserError> {
     if slot.is_none() {
         let lake = context.shared.lake.begin(context.session.id).await?;
-        *slot = Some(opened(lake, name));
+        *slot = Some(OpenTransaction::open(&context.session, lake, name));
     }
     Ok(())
 }
@@ -46,9 +45,9 @@ pub(crate) async fn commit(
     {
         let meta = CommitMeta {
             query_id: Some(context.query_id().to_string()),
-            statements: open.query_ids,
+            statements: open.query_ids.clone(),
             user: Some(context.session.user.clone()),
-            message: open.name,
+            message: open.name().map(str::to_string),
         };
         open.lake.commit(meta).await?;
         crate::statements::ownership::purge(context, &open.purged).await;

@@ -4,7 +4,6 @@ use frazil_common::{Code, ObjectName, UserError, quote_identifier};
 use frazil_dialect::{ObjectWord, SecondaryRoles, Use};
 
 use crate::session::SessionState;
-use crate::session::login::stored_state;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::lookup::{cannot_be_performed, described_status, find, of_schema};
 use crate::statements::outcome::Outcome;
@@ -129,7 +128,7 @@ async fn secondary_roles(
     change(context, move |state| state.secondary_roles = all).await
 }
 
-/// Changes the session's state, in its stored row first, so that a restart keeps it.
+/// Changes the session's state; the end of the statement stores it.
 async fn change(
     context: &StatementContext,
     change: impl Fn(&mut SessionState),
@@ -137,21 +136,6 @@ async fn change(
     if context.describe_only {
         return described_status();
     }
-    persist(context, change).await?;
+    change(&mut context.session.state.lock());
     Outcome::status("Statement executed successfully.")
-}
-
-/// Changes what the session remembers, in memory and in its stored row.
-pub(crate) async fn persist(
-    context: &StatementContext,
-    change: impl Fn(&mut SessionState),
-) -> Result<(), UserError> {
-    let session = &context.session;
-    let mut next = session.state.lock().clone();
-    change(&mut next);
-    let stored = stored_state(&next, session.role_restriction.as_deref(), &session.client);
-    context.shared.accounts.save_session_state(session.id, &stored).await?;
-    // Other statements may have changed the state meanwhile: only this change is laid on top.
-    change(&mut session.state.lock());
-    Ok(())
 }

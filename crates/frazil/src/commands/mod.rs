@@ -6,6 +6,7 @@ mod maintain;
 mod quickstart;
 mod serve;
 mod sql;
+mod tls;
 
 use std::time::Duration;
 

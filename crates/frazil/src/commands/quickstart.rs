@@ -80,6 +80,7 @@ async fn whole_job(
         .login(LoginRequest {
             user: engine.administrator().await?,
             credential: Credential::Embedded,
+            client_ip: None,
             database: None,
             schema: None,
             warehouse: None,

@@ -8,14 +8,16 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Serve;
-use crate::commands::{CommandError, io};
+use crate::commands::{CommandError, io, tls};
 
 pub async fn run(arguments: Serve) -> Result<(), CommandError> {
-    if !arguments.listen.ip().is_loopback() {
+    let encrypted = arguments.tls_generate || arguments.tls_cert.is_some();
+    if !arguments.listen.ip().is_loopback() && !encrypted {
         if !arguments.insecure_listen {
             return Err(CommandError::Message(format!(
                 "{} can be reached from other machines, and connections are not encrypted. Listen \
-                 on 127.0.0.1, or add --insecure-listen if the network is trusted.",
+                 on 127.0.0.1, encrypt with --tls-generate or --tls-cert and --tls-key, or add \
+                 --insecure-listen if the network is trusted.",
                 arguments.listen
             )));
         }
@@ -37,6 +39,12 @@ pub async fn run(arguments: Serve) -> Result<(), CommandError> {
     if let Some(generated) = generated {
         println!("user {} has the password {} (shown once)", generated.user, generated.password);
     }
+    // The data directory exists and is locked by now.
+    let tls = match (&arguments.tls_cert, &arguments.tls_key) {
+        (Some(certificate), Some(key)) => Some(tls::load(certificate, key)?),
+        _ if arguments.tls_generate => Some(tls::generate(&arguments.data_dir, &arguments.listen)?),
+        _ => None,
+    };
     let listener = TcpListener::bind(arguments.listen)
         .await
         .map_err(io(format!("cannot listen on {}", arguments.listen)))?;
@@ -48,9 +56,12 @@ pub async fn run(arguments: Serve) -> Result<(), CommandError> {
             _ = tokio::signal::ctrl_c() => {}
         }
     };
-    println!("listening on http://{address}");
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    println!("listening on {scheme}://{address}");
     std::io::stdout().flush().map_err(io("cannot write to standard output"))?;
-    frazil_server::serve(engine.clone(), listener, ServerSettings::default(), stop).await?;
+    let settings =
+        ServerSettings { external_url: arguments.external_url, tls, ..ServerSettings::default() };
+    frazil_server::serve(engine.clone(), listener, settings, stop).await?;
     engine.shutdown().await;
     Ok(())
 }

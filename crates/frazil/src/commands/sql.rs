@@ -51,6 +51,7 @@ impl Target {
             .login(LoginRequest {
                 user: engine.administrator().await?,
                 credential: Credential::Embedded,
+                client_ip: None,
                 database: arguments.database.clone(),
                 schema: arguments.schema.clone(),
                 warehouse: None,

@@ -280,11 +280,11 @@ impl Binder<'_> {
 
     /// SEQ4() and its like: the number of the row, from 0.
     fn row_counter(&mut self, call: &Call<'_>, env: &Env) -> Result<TypedExpr> {
-        let bits = match call.name.as_str() {
-            "SEQ1" => 8,
-            "SEQ2" => 16,
-            "SEQ4" => 32,
-            _ => 64,
+        let (bits, precision) = match call.name.as_str() {
+            "SEQ1" => (8, 3),
+            "SEQ2" => (16, 5),
+            "SEQ4" => (32, 10),
+            _ => (64, 18),
         };
         let sign = match call.args.as_slice() {
             [] => 0,
@@ -321,7 +321,7 @@ impl Binder<'_> {
                 (counter + lit(half)) % lit(2 * half) - lit(half)
             }
         };
-        Ok(TypedExpr::new(counter, SqlType::Number { precision: 18, scale: 0 }, false))
+        Ok(TypedExpr::new(counter, SqlType::Number { precision, scale: 0 }, false))
     }
 
     fn grouping(&mut self, call: &Call<'_>, env: &Env) -> Result<TypedExpr> {

@@ -1,6 +1,7 @@
 //! `POST /endpoints/{name}/invocations` and `GET /endpoints/{name}/ping`.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -37,7 +38,10 @@ async fn invoke(
     let media = convert::media(content_type)?;
     let bytes = body::read(&headers, body, state.settings.body_bytes_max).await?;
     let rows = convert::rows(media, &bytes)?;
-    let reply = state.engine.invoke_endpoint(&name, token, rows).await?;
+    let started = Instant::now();
+    let reply = state.engine.invoke_endpoint(&name, token, rows).await;
+    state.metrics.invocation(reply.is_ok(), started);
+    let reply = reply?;
     let version = HeaderValue::from_str(&reply.version).ok();
     let body = Reply { predictions: reply.predictions, model: reply.model, version: reply.version };
     let mut response = Json(body).into_response();

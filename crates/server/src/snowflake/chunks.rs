@@ -29,7 +29,7 @@ use crate::state::ServerState;
 use crate::tokens::{Claims, TokenError};
 
 /// Rows of about this many bytes travel in the answer itself.
-const INLINE_BYTES: u64 = 1 << 20;
+const INLINE_BYTES: u64 = 256 << 10;
 /// Size of one chunk before compression, about.
 const CHUNK_BYTES: u64 = 8 << 20;
 /// Seconds a chunk URL works, as with the real service.
@@ -204,6 +204,16 @@ impl RowWriter {
     }
 }
 
+/// The cells of a range. Blocking: reads from disk and converts.
+pub fn cells(result: &StoredResult, rows: Rows) -> Result<Vec<Vec<json::Cell>>, UserError> {
+    let mut all = Vec::with_capacity(rows.count as usize);
+    for (index, start, count) in pieces(result.rows.batch_rows(), rows) {
+        let batch = result.rows.read_batch(index)?.slice(start, count);
+        all.extend(json::rows(&result.columns, &batch).map_err(UserError::internal)?);
+    }
+    Ok(all)
+}
+
 /// All bytes of a range; for the small inline part.
 pub fn write_all(
     result: &Arc<StoredResult>,
@@ -277,7 +287,7 @@ mod tests {
 
     #[test]
     fn parts_cover_all_rows_in_order() {
-        for (rows, bytes) in [(0, 0), (1, 50 << 20), (10_000_000, 400 << 20), (3, 1 << 20)] {
+        for (rows, bytes) in [(0, 0), (1, 50 << 20), (10_000_000, 400 << 20), (3, 256 << 10)] {
             let (inline, chunks) = split(rows, bytes);
             let mut next = 0;
             for part in std::iter::once(inline).chain(chunks) {
@@ -294,7 +304,7 @@ mod tests {
         let (inline, chunks) = split(1_000_000, 100 << 20);
         assert!(inline.count * 105 <= INLINE_BYTES);
         assert!(chunks.len() > 10);
-        assert_eq!(split(1000, 1 << 20).1, Vec::new());
+        assert_eq!(split(1000, INLINE_BYTES).1, Vec::new());
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::{ConnectInfo, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use frazil_common::{Code, UserError};
@@ -15,6 +16,7 @@ use super::errors::Failure;
 use super::sessions::{authenticate, bearer, client_text};
 use super::wire::{Envelope, LoginBody, LoginData, LoginQuery, Parameter, RenewBody};
 use crate::body;
+use crate::listener::Peer;
 use crate::state::ServerState;
 
 /// The version clients are told; drivers branch on the shape of real ones.
@@ -24,6 +26,7 @@ const SERVER_VERSION: &str = concat!("10.0.0-frazil-", env!("CARGO_PKG_VERSION")
 pub async fn login(
     State(state): State<Arc<ServerState>>,
     Query(query): Query<LoginQuery>,
+    peer: Option<Extension<ConnectInfo<Peer>>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
@@ -33,11 +36,12 @@ pub async fn login(
     })?;
     let credential = credential(&data)?;
     let present = |text: Option<String>| text.filter(|text| !text.is_empty());
-    let ok = state
+    let result = state
         .engine
         .login(LoginRequest {
             user: data.login_name,
             credential,
+            client_ip: peer.map(|Extension(ConnectInfo(Peer(address)))| address.ip().to_string()),
             database: present(query.database_name),
             schema: present(query.schema_name),
             warehouse: present(query.warehouse),
@@ -49,7 +53,9 @@ pub async fn login(
                 data.client_capabilities.smk_id_as_string,
             ),
         })
-        .await?;
+        .await;
+    state.metrics.login(result.is_ok());
+    let ok = result?;
     let context = ok.session.current();
     let data = json!({
         "token": ok.tokens.session_token,
@@ -85,8 +91,8 @@ fn credential(data: &LoginData) -> Result<Credential, Failure> {
         Failure::Door(
             (code, "28000"),
             format!(
-                "{what} is not supported by this server yet. Use a password or a programmatic \
-                 access token."
+                "{what} is not supported by this server yet. Use a password, a key pair or a \
+                 programmatic access token."
             ),
             None,
         )
@@ -101,7 +107,9 @@ fn credential(data: &LoginData) -> Result<Credential, Failure> {
             let token = data.token.clone().or_else(|| data.password.clone());
             Ok(Credential::AccessToken(token.ok_or_else(|| missing("token"))?))
         }
-        "SNOWFLAKE_JWT" => Err(refused("390144", "Key-pair authentication (SNOWFLAKE_JWT)")),
+        "SNOWFLAKE_JWT" => {
+            Ok(Credential::KeyPair(data.token.clone().ok_or_else(|| missing("token"))?))
+        }
         "OAUTH" => Err(refused("390303", "OAuth authentication")),
         other => Err(refused("390190", &format!("The authenticator '{other}'"))),
     }
@@ -111,8 +119,8 @@ fn credential(data: &LoginData) -> Result<Credential, Failure> {
 pub async fn authenticator_request() -> Failure {
     Failure::Door(
         ("390190", "28000"),
-        "Single sign-on is not supported by this server yet. Use a password or a programmatic \
-         access token."
+        "Single sign-on is not supported by this server yet. Use a password, a key pair or a \
+         programmatic access token."
             .to_string(),
         None,
     )

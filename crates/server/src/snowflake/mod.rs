@@ -12,6 +12,7 @@ pub(crate) mod routes;
 pub(crate) mod rowtype;
 pub(crate) mod running;
 pub(crate) mod sessions;
+pub(crate) mod sql_api;
 mod storage;
 pub(crate) mod transfer;
 mod wire;

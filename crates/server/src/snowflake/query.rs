@@ -1,5 +1,6 @@
 //! Statements: start, wait, poll, abort.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -76,35 +77,33 @@ fn statement_request(
     session: &Session,
     body: QueryBody,
 ) -> Result<StatementRequest, Failure> {
-    if let Some(stage) = body.bind_stage.filter(|stage| !stage.is_empty()) {
-        return Err(UserError::unsupported(format!(
-            "binds from a stage ({stage}); set CLIENT_STAGE_ARRAY_BINDING_THRESHOLD = 0"
-        ))
-        .into());
-    }
     let mut binds = binds(body.bindings)?;
     state.put_binds.complete(session.id(), &body.sql_text, &mut binds);
     if body.describe_only {
         describe_without_values(&body.sql_text, &mut binds);
     }
-    let multi_statement_count = match body.parameters.get("MULTI_STATEMENT_COUNT") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(text)) => text.parse().ok(),
-        Some(value) => value.as_u64().and_then(|count| u32::try_from(count).ok()),
-    };
     Ok(StatementRequest {
         text: body.sql_text,
         query_id: Uuid::now_v7(),
         binds,
+        bind_stage: body.bind_stage.filter(|stage| !stage.is_empty()),
         describe_only: body.describe_only,
+        multi_statement_count: multi_statement_count(&body.parameters),
         parameters: body.parameters,
-        multi_statement_count,
         cancel: CancellationToken::new(),
     })
 }
 
+/// The number of statements that a request says it brings; a number, or a text with one.
+pub(super) fn multi_statement_count(parameters: &HashMap<String, Value>) -> Option<u32> {
+    match parameters.get("MULTI_STATEMENT_COUNT")? {
+        Value::String(text) => text.parse().ok(),
+        value => value.as_u64().and_then(|count| u32::try_from(count).ok()),
+    }
+}
+
 /// Binds in position order.
-fn binds(
+pub(super) fn binds(
     bindings: std::collections::BTreeMap<String, Binding>,
 ) -> Result<Vec<BindValue>, UserError> {
     let mut placed = bindings

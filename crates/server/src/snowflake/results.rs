@@ -11,8 +11,7 @@ use frazil_common::UserError;
 use frazil_engine::{Session, StoredResult};
 use serde_json::{Map, Value, json};
 
-use super::chunks::{CHUNK_SECONDS, ChunkClaims, Format, Rows, split, write_all};
-use super::convert::json as json_rows;
+use super::chunks::{CHUNK_SECONDS, ChunkClaims, Format, Rows, cells, split, write_all};
 use super::errors::Failure;
 use super::login::parameters;
 use super::rowtype::row_types;
@@ -140,6 +139,15 @@ fn common(session: &Session, result: &StoredResult) -> Map<String, Value> {
         ("queryResultFormat", json!("json")),
     ];
     data.extend(entries.into_iter().map(|(name, value)| (name.to_string(), value)));
+    if let Some(changes) = result.changes {
+        let stats = json!({
+            "numRowsInserted": changes.inserted,
+            "numRowsUpdated": changes.updated,
+            "numRowsDeleted": changes.deleted,
+            "numDmlDuplicates": 0,
+        });
+        data.insert("stats".into(), stats);
+    }
     if !result.children.is_empty() {
         let list = |texts: Vec<String>| Value::String(texts.join(","));
         let ids = result.children.iter().map(|(id, _)| id.to_string()).collect();
@@ -165,7 +173,7 @@ async fn rows(
                 let bytes = write_all(&result, inline, format)?;
                 Ok(("rowsetBase64", Value::String(STANDARD.encode(bytes))))
             }
-            Format::Json => Ok(("rowset", json_rowset(&result, inline)?)),
+            Format::Json => Ok(("rowset", json!(cells(&result, inline)?))),
         }
     })
     .await
@@ -173,21 +181,6 @@ async fn rows(
     data.insert(name.into(), value);
     data.insert("queryResultFormat".into(), json!(format.as_str()));
     Ok(())
-}
-
-fn json_rowset(result: &StoredResult, inline: Rows) -> Result<Value, UserError> {
-    let mut left = inline.count as usize;
-    let mut rowset = Vec::with_capacity(left);
-    for index in 0..result.rows.batch_rows().len() {
-        if left == 0 {
-            break;
-        }
-        let batch = result.rows.read_batch(index)?;
-        let batch = batch.slice(0, left.min(batch.num_rows()));
-        left -= batch.num_rows();
-        rowset.extend(json_rows::rows(&result.columns, &batch).map_err(UserError::internal)?);
-    }
-    Ok(json!(rowset))
 }
 
 #[cfg(test)]

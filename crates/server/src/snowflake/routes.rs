@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
-use super::{chunks, login, monitoring, query, storage};
+use super::{chunks, login, monitoring, query, sql_api, storage};
 use crate::state::ServerState;
 
 pub fn routes() -> Router<Arc<ServerState>> {
@@ -23,6 +23,9 @@ pub fn routes() -> Router<Arc<ServerState>> {
         .route("/monitoring/queries/{id}", get(monitoring::query_status))
         .route("/telemetry/send", post(login::telemetry))
         .route("/telemetry/send/sessionless", post(login::telemetry))
+        .route("/api/v2/statements", post(sql_api::submit))
+        .route("/api/v2/statements/{handle}", get(sql_api::status))
+        .route("/api/v2/statements/{handle}/cancel", post(sql_api::cancel))
         .route("/results/chunks/{token}", get(chunks::chunk))
         .route("/storage/{bucket}/{*path}", get(storage::object).put(storage::object))
         // Handlers read bodies themselves, within limits of their own.

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::results::ReplyOptions;
+use crate::metrics::Metrics;
 
 /// How a statement ended.
 pub type Outcome = Result<Arc<StoredResult>, UserError>;
@@ -99,12 +100,17 @@ const RETRY_WINDOW: Duration = Duration::from_secs(120);
 const FINISHED_MAX: usize = 128;
 
 /// All statements in flight.
-#[derive(Default, Clone)]
+#[derive(Clone)]
 pub struct RunningStatements {
     entries: Arc<Mutex<Entries>>,
+    metrics: Arc<Metrics>,
 }
 
 impl RunningStatements {
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        RunningStatements { entries: Arc::default(), metrics }
+    }
+
     /// Starts a statement in its own task.
     pub fn start(
         &self,
@@ -135,9 +141,12 @@ impl RunningStatements {
         }
         let finishing = FinishGuard { entries: self.entries.clone(), query_id: statement.query_id };
         let session = session.clone();
+        let metrics = self.metrics.clone();
         tokio::spawn(async move {
             let _finishing = finishing;
+            let started = Instant::now();
             let outcome = session.execute(request).await;
+            metrics.statement(outcome.as_ref().err(), started);
             // Without receivers nobody wants it any more.
             let _ = sender.send(Some(outcome));
         });

@@ -63,7 +63,9 @@ pub fn describe(
     entries["src_locations"] = json!(files.sources);
     entries["overwrite"] = json!(files.overwrite);
     entries["parallel"] = json!(files.parallel);
-    entries["threshold"] = json!(PART_THRESHOLD);
+    // The shared driver core would send parts, which the endpoints do not take.
+    let threshold = files.threshold.filter(|_| !client.universal).unwrap_or(PART_THRESHOLD);
+    entries["threshold"] = json!(threshold);
     entries["stageInfo"] = stage_info(state, client, files)?;
     if files.direction == TransferDirection::Download && !client.universal {
         let urls: Vec<String> =

@@ -13,8 +13,6 @@ use serde_json::Value;
 
 use super::{INSTANT, Lister, Listing, TEXT, TerseKind};
 use crate::session::parameters::{PARAMETERS, ParameterKind};
-use crate::session::{OpenTransaction, Session};
-use crate::statements::context::Work;
 use crate::statements::lookup::{expect, of_role, of_user};
 use crate::statements::outcome::{COUNT, Cell};
 use crate::statements::principals::{expect_user, no_such_user};
@@ -235,8 +233,11 @@ pub(super) async fn users(lister: &Lister<'_>) -> Result<Listing, UserError> {
     let mut listing = Listing::new(columns, "name").terse(TerseKind::None);
     let accounts = &lister.context.shared.accounts;
     let account = accounts.view().await?;
+    let now = lister.context.facts.now_micros;
     for user in visible_users(lister, &account) {
         let tokens = accounts.access_tokens(user.id).await?;
+        let failures = accounts.login_failures(&user.login_name).await?;
+        let locked_until = failures.locked_until.filter(|_| failures.is_locked(now));
         let properties = user.properties.clone();
         let found = of_user(user.clone());
         let text = |value: Option<String>| Cell::from(value.unwrap_or_default());
@@ -248,7 +249,7 @@ pub(super) async fn users(lister: &Lister<'_>) -> Result<Listing, UserError> {
             text(properties.first_name),
             text(properties.last_name),
             text(properties.email),
-            Cell::from(""),
+            Cell::from(locked_until.map(|until| ((until - now) / 60_000_000 + 1).to_string())),
             Cell::from(""),
             text(user.comment.clone()),
             word(user.disabled),
@@ -264,9 +265,9 @@ pub(super) async fn users(lister: &Lister<'_>) -> Result<Listing, UserError> {
             lister.owner(&found.object),
             user.last_login_on.map_or(Cell::Null, Cell::Instant),
             Cell::Null,
-            Cell::Null,
+            locked_until.map_or(Cell::Null, Cell::Instant),
             word(user.password_hash.is_some()),
-            word(false),
+            word(properties.rsa_public_key.is_some() || properties.rsa_public_key_2.is_some()),
             Cell::from("PERSON"),
             word(false),
             word(!tokens.is_empty()),
@@ -442,7 +443,7 @@ fn wire_word(sql_type: &SqlType) -> String {
     }
 }
 
-pub(super) fn transactions(lister: &Lister<'_>, work: &mut Work) -> Result<Listing, UserError> {
+pub(super) fn transactions(lister: &Lister<'_>) -> Result<Listing, UserError> {
     let columns = vec![
         ("id", COUNT),
         ("user", TEXT),
@@ -454,35 +455,22 @@ pub(super) fn transactions(lister: &Lister<'_>, work: &mut Work) -> Result<Listi
     ];
     let mut listing = Listing::new(columns, "name");
     let context = lister.context;
-    let row = |session: &Session, open: &OpenTransaction| {
-        vec![
-            Cell::from(open.id.parse::<i64>().ok()),
-            Cell::from(session.user()),
-            Cell::Number(session.id()),
-            Cell::from(open.name.clone().unwrap_or_else(|| open.id.clone())),
-            Cell::Instant(open.started_micros),
-            Cell::from("running"),
-            Cell::Number(0),
-        ]
-    };
-    if let Work::Open(guard) = work
-        && let Some(open) = guard.as_ref()
-    {
-        listing.rows.push(row(&context.session, open));
-    }
     let all = context.model.has_global(&context.roles, Privilege::Monitor)
         && matches!(lister.show.scope, Some(ShowScope::Account));
     for session in context.shared.sessions.read().values() {
-        let concerned =
-            session.id() != context.session.id && (all || session.user() == context.session.user);
-        // A session in the middle of a statement holds its transaction; waiting for it could
-        // wait for ever.
-        if concerned
-            && let Ok(guard) = session.transaction.try_lock()
-            && let Some(open) = guard.as_ref()
-        {
-            listing.rows.push(row(session, open));
+        if !all && session.user() != context.session.user {
+            continue;
         }
+        let Some(open) = session.open.lock().clone() else { continue };
+        listing.rows.push(vec![
+            Cell::from(open.id.parse::<i64>().ok()),
+            Cell::from(session.user()),
+            Cell::Number(session.id()),
+            Cell::from(open.name.unwrap_or(open.id)),
+            Cell::Instant(open.started_micros),
+            Cell::from("running"),
+            Cell::Number(0),
+        ]);
     }
     Ok(listing)
 }

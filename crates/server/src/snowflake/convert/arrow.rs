@@ -6,7 +6,8 @@
 //! | TIME | TIME | int64 in 10^-scale seconds |
 //! | TIMESTAMP_NTZ, _LTZ, scale ≤ 7 | the same | int64 in 10^-scale seconds |
 //! | TIMESTAMP_NTZ, _LTZ, scale 8–9 | the same | struct{epoch s, fraction ns} |
-//! | TIMESTAMP_TZ | the same | struct{epoch s, fraction ns, timezone = minutes + 1440} |
+//! | TIMESTAMP_TZ, scale ≤ 3 | the same | struct{epoch in 10^-scale s, timezone = minutes + 1440} |
+//! | TIMESTAMP_TZ, scale > 3 | the same | struct{epoch s, fraction ns, timezone} |
 //! | VARIANT, OBJECT, ARRAY | the same | utf8 JSON text |
 //! | VECTOR | VECTOR | fixed_size_list |
 
@@ -136,13 +137,14 @@ fn wire_field(column: &Column, range: Option<(i128, i128)>) -> Field {
         SqlType::Boolean => (DataType::Boolean, sized(38, 0, 0, 1)),
         SqlType::Date => (DataType::Date32, sized(38, 0, 0, 4)),
         SqlType::Time { scale, .. } => (DataType::Int64, sized(0, (*scale).into(), 0, 8)),
-        SqlType::Timestamp { zone: TimeZoneKind::Tz, scale, .. } => (
-            DataType::Struct(timestamp_fields(true)),
-            // 16 bytes is how clients tell the three-field struct from the two-field one.
-            sized(0, (*scale).into(), 0, 16),
-        ),
+        SqlType::Timestamp { zone: TimeZoneKind::Tz, scale, .. } => {
+            let parts = zoned_layout(*scale);
+            // The number of bytes is how clients tell the two structs apart.
+            let bytes = if parts.contains(&Part::Fraction) { 16 } else { 8 };
+            (DataType::Struct(timestamp_fields(parts)), sized(0, (*scale).into(), 0, bytes))
+        }
         SqlType::Timestamp { scale, .. } if *scale >= STRUCT_SCALE => {
-            (DataType::Struct(timestamp_fields(false)), sized(0, (*scale).into(), 0, 16))
+            (DataType::Struct(timestamp_fields(UNZONED)), sized(0, (*scale).into(), 0, 16))
         }
         SqlType::Timestamp { scale, .. } => (DataType::Int64, sized(0, (*scale).into(), 0, 8)),
         SqlType::Variant | SqlType::Object | SqlType::Array => {
@@ -157,20 +159,35 @@ fn wire_field(column: &Column, range: Option<(i128, i128)>) -> Field {
         .with_metadata(meta)
 }
 
-fn timestamp_fields(zoned: bool) -> Fields {
-    let child = |name: &str, data_type, scale: &str| {
+/// A field of a timestamp that travels as a struct.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Epoch,
+    Fraction,
+    Zone,
+}
+
+const UNZONED: &[Part] = &[Part::Epoch, Part::Fraction];
+
+/// Pandas readers multiply the seconds of low scales wrongly, so those travel as plain ticks.
+fn zoned_layout(scale: u8) -> &'static [Part] {
+    if scale <= 3 { &[Part::Epoch, Part::Zone] } else { &[Part::Epoch, Part::Fraction, Part::Zone] }
+}
+
+fn timestamp_fields(parts: &[Part]) -> Fields {
+    let fields = parts.iter().map(|part| {
+        let (name, data_type) = match part {
+            Part::Epoch => ("epoch", DataType::Int64),
+            Part::Fraction => ("fraction", DataType::Int32),
+            Part::Zone => ("timezone", DataType::Int32),
+        };
         Field::new(name, data_type, true).with_metadata(metadata(&[
             ("logicalType", "FIXED".into()),
             ("precision", "38".into()),
-            ("scale", scale.into()),
+            ("scale", "0".into()),
         ]))
-    };
-    let mut fields =
-        vec![child("epoch", DataType::Int64, "0"), child("fraction", DataType::Int32, "0")];
-    if zoned {
-        fields.push(child("timezone", DataType::Int32, "0"));
-    }
-    Fields::from(fields)
+    });
+    fields.collect()
 }
 
 fn vector_item(element: VectorElement) -> Field {
@@ -198,12 +215,12 @@ fn convert_column(
             let (ticks, from) = ticks(array)?;
             Ok(Arc::new(rescaled(&ticks, from, *scale)))
         }
-        SqlType::Timestamp { zone: TimeZoneKind::Tz, .. } => convert_zoned(array),
+        SqlType::Timestamp { zone: TimeZoneKind::Tz, scale, .. } => convert_zoned(array, *scale),
         SqlType::Timestamp { scale, .. } => {
             let (ticks, from) = ticks(array)?;
             if *scale >= STRUCT_SCALE {
-                let (epoch, fraction) = split(&ticks, from);
-                struct_array(false, vec![epoch, fraction], ticks.nulls().cloned())
+                let (epoch, fraction) = split(&ticks, from, *scale);
+                struct_array(UNZONED, vec![epoch, fraction], ticks.nulls().cloned())
             } else {
                 Ok(Arc::new(rescaled(&ticks, from, *scale)))
             }
@@ -281,18 +298,21 @@ fn rescaled(ticks: &PrimitiveArray<Int64Type>, from: u32, scale: u8) -> Primitiv
     ticks.unary(|value| rescale(value, from, scale.into()))
 }
 
-fn split(ticks: &PrimitiveArray<Int64Type>, from: u32) -> (ArrayRef, ArrayRef) {
+/// Seconds, and nanoseconds cut to `scale` digits.
+fn split(ticks: &PrimitiveArray<Int64Type>, from: u32, scale: u8) -> (ArrayRef, ArrayRef) {
+    let cut = 10_i32.pow(9 - u32::from(scale.min(9)));
     let epoch: PrimitiveArray<Int64Type> = ticks.unary(|value| seconds_and_nanos(value, from).0);
-    let fraction: PrimitiveArray<Int32Type> = ticks.unary(|value| seconds_and_nanos(value, from).1);
+    let fraction: PrimitiveArray<Int32Type> =
+        ticks.unary(|value| seconds_and_nanos(value, from).1 / cut * cut);
     (Arc::new(epoch), Arc::new(fraction))
 }
 
 fn struct_array(
-    zoned: bool,
+    parts: &[Part],
     children: Vec<ArrayRef>,
     nulls: Option<NullBuffer>,
 ) -> Result<ArrayRef, ArrowError> {
-    Ok(Arc::new(StructArray::try_new(timestamp_fields(zoned), children, nulls)?))
+    Ok(Arc::new(StructArray::try_new(timestamp_fields(parts), children, nulls)?))
 }
 
 /// The instant's ticks, its decimal places, and the offsets in minutes, of a TIMESTAMP_TZ array.
@@ -311,11 +331,17 @@ pub fn zoned_parts(
     Ok((instants, from, offsets.clone()))
 }
 
-fn convert_zoned(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+fn convert_zoned(array: &ArrayRef, scale: u8) -> Result<ArrayRef, ArrowError> {
     let (instants, from, offsets) = zoned_parts(array)?;
-    let (epoch, fraction) = split(&instants, from);
     let zone: PrimitiveArray<Int32Type> = offsets.unary(|minutes| minutes + 1440);
-    struct_array(true, vec![epoch, fraction, Arc::new(zone)], array.nulls().cloned())
+    let parts = zoned_layout(scale);
+    let children: Vec<ArrayRef> = if parts.contains(&Part::Fraction) {
+        let (epoch, fraction) = split(&instants, from, scale);
+        vec![epoch, fraction, Arc::new(zone)]
+    } else {
+        vec![Arc::new(rescaled(&instants, from, scale)), Arc::new(zone)]
+    };
+    struct_array(parts, children, array.nulls().cloned())
 }
 
 fn convert_vector(
