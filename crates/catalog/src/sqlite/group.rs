@@ -125,8 +125,13 @@ impl CommitQueue {
     }
 }
 
+/// Nobody knows whether the commit took place; the caller must find out.
+fn unknown(reason: impl std::fmt::Display) -> CatalogError {
+    CatalogError::Database(sqlx::Error::Io(std::io::Error::other(reason.to_string())))
+}
+
 fn lost() -> CatalogError {
-    CatalogError::Damaged("the commit was broken off".to_string())
+    unknown("the commit was broken off")
 }
 
 async fn run(writer: &SqlitePool, data_path: &str, members: Vec<Member>, own: &Mutex<OwnCommits>) {
@@ -141,8 +146,15 @@ async fn run(writer: &SqlitePool, data_path: &str, members: Vec<Member>, own: &M
                 }
                 return;
             }
-            Err(error) => {
+            Err(Failed::Before(error)) => {
                 tracing::warn!(%error, "a group of commits failed; each is tried alone");
+            }
+            // Trying again could commit twice.
+            Err(Failed::While(error)) => {
+                for member in members {
+                    let _ = member.answer.send(Err(unknown(&error)));
+                }
+                return;
             }
         }
     }
@@ -165,30 +177,40 @@ async fn alone(
     Ok(outcome)
 }
 
+/// Why a whole group failed.
+enum Failed {
+    /// Nothing was committed.
+    Before(CatalogError),
+    /// The database failed while it committed.
+    While(sqlx::Error),
+}
+
 /// One outcome for each request, or the error that made all of them fail.
 async fn together(
     writer: &SqlitePool,
     data_path: &str,
     requests: &[&CommitRequest],
     own: &Mutex<OwnCommits>,
-) -> Result<Vec<Result<CommitOutcome>>> {
-    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+) -> Result<Vec<Result<CommitOutcome>>, Failed> {
+    let before = |error: sqlx::Error| Failed::Before(error.into());
+    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(before)?;
     let mut outcomes = Vec::with_capacity(requests.len());
     let mut rest = requests;
     while let Some((first, others)) = rest.split_first() {
         let alike = rest.iter().take_while(|request| only_adds_inlined(request)).count();
         if alike > 1
             && let Some(merged) = merge(&rest[..alike])
-            && let Ok(outcome) = member(&mut tx, &merged, data_path).await?
+            && let Ok(outcome) =
+                member(&mut tx, &merged, data_path).await.map_err(Failed::Before)?
         {
             outcomes.extend((0..alike).map(|_| Ok(outcome.clone())));
             rest = &rest[alike..];
             continue;
         }
-        outcomes.push(member(&mut tx, first, data_path).await?);
+        outcomes.push(member(&mut tx, first, data_path).await.map_err(Failed::Before)?);
         rest = others;
     }
-    tx.commit().await?;
+    tx.commit().await.map_err(Failed::While)?;
     let mut own = own.lock();
     for (request, outcome) in requests.iter().zip(&outcomes) {
         if let Ok(outcome) = outcome {
