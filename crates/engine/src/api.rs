@@ -184,7 +184,7 @@ pub struct StoredResult {
     pub prefers_json: bool,
     /// Rows changed by DML; None for everything else.
     pub rows_affected: Option<u64>,
-    /// What those changes were; None where a statement changes no rows.
+    /// What those changes were; None where no row was touched.
     pub changes: Option<Changes>,
     pub finished_micros: i64,
 }

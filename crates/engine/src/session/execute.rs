@@ -406,7 +406,8 @@ impl Session {
         outcome: Outcome,
         number_of_binds: u32,
     ) -> StoredResult {
-        let changed = outcome.rows_affected.is_some() || outcome.changes != Changes::default();
+        // Clients expect no statistics where no row was touched.
+        let changed = outcome.changes != Changes::default();
         let changes = changed.then_some(outcome.changes);
         StoredResult {
             query_id,
