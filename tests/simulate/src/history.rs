@@ -87,8 +87,27 @@ struct Open {
 }
 
 impl Open {
-    fn rewrites(&self) -> impl Iterator<Item = &str> {
-        rewritten(&self.effects)
+    fn is_contested_by(&self, effects: &[Effect]) -> bool {
+        effects.iter().any(|effect| match effect {
+            Effect::Create(_) | Effect::Put(_, _) => false,
+            // Its own rows go with a table that is dropped.
+            Effect::Drop(table) => self.effects.iter().any(|own| own.table() == table),
+            Effect::Change(table, _) | Effect::Delete(table, _) => {
+                rewritten(&self.effects).any(|own| own == table)
+            }
+        })
+    }
+}
+
+impl Effect {
+    fn table(&self) -> &str {
+        match self {
+            Effect::Create(table)
+            | Effect::Drop(table)
+            | Effect::Put(table, _)
+            | Effect::Change(table, _)
+            | Effect::Delete(table, _) => table,
+        }
     }
 }
 
@@ -264,6 +283,9 @@ impl History {
 
     /// Does one random thing. `Err` is a broken promise; faults that were asked for are none.
     pub async fn step(&mut self) -> Result<(), String> {
+        if self.rng.random_ratio(6, 100) {
+            return self.upkeep().await;
+        }
         let choice = self.rng.random_range(0..100);
         if self.open.is_empty() || (choice < 10 && self.open.len() < OPEN_MAX) {
             self.next_query += 1;
@@ -298,6 +320,26 @@ impl History {
                 }
                 Err(broken) => Err(broken),
             },
+        }
+    }
+
+    /// Upkeep may fail, and may never change what anybody reads.
+    async fn upkeep(&mut self) -> Result<(), String> {
+        let done = match self.rng.random_range(0..3) {
+            0 => self.lake.tidy().await,
+            1 => self.lake.tidy_all().await,
+            _ => self.lake.expire(&[]).await,
+        };
+        self.log.push(format!("upkeep: {done:?}"));
+        if self.faults.is_dead() {
+            return Ok(());
+        }
+        let paused = self.faults.pause(true);
+        let found = contents(&self.lake, None).await;
+        self.faults.pause(paused);
+        match found? == self.committed {
+            true => Ok(()),
+            false => Err("upkeep changed rows".to_string()),
         }
     }
 
@@ -411,8 +453,7 @@ impl History {
                 fits.map_err(|fault| format!("{query_id} committed although {fault}"))?;
                 self.commits += 1;
                 for other in &mut self.open {
-                    other.contested |=
-                        rewritten(&effects).any(|table| other.rewrites().any(|own| own == table));
+                    other.contested |= other.is_contested_by(&effects);
                 }
                 self.committed = after.clone();
                 // A transaction without changes names the snapshot it read last.

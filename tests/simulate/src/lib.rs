@@ -62,7 +62,15 @@ async fn start(
     let database = SqliteStore::open(&file).await.map_err(text)?;
     let catalog = Arc::new(FaultyCatalog::new(database.clone(), Arc::clone(faults), &file));
     let store = FileStore::over(Arc::new(disk.clone()), &folder);
-    let settings = LakeSettings { inlined_deletes_max: 3, ..LakeSettings::default() };
+    // Small limits, so that short histories meet every way rows are kept.
+    let settings = LakeSettings {
+        inlined_deletes_max: 3,
+        inlined_rows_max: 12,
+        flush_rows: 40,
+        small_files_max: 3,
+        removal_delay: Duration::ZERO,
+        ..LakeSettings::default()
+    };
     let lake = Lake::open_on(
         Catalog::over(
             Arc::clone(&catalog) as Arc<dyn frazil_catalog::CatalogStore>,
@@ -141,6 +149,8 @@ pub async fn run(seed: u64) -> Result<Outcome, String> {
     }
     let later = SystemTime::now() + Duration::from_secs(60);
     machine.lake.cleanup_orphans(later).await.map_err(text)?;
+    // Files scheduled for removal have no size in the list, and may be gone already.
+    machine.lake.expire(&[]).await.map_err(text)?;
     let mut named = BTreeSet::new();
     for (path, _) in machine.lake.catalog().file_paths().await.map_err(text)? {
         named.insert(machine.lake.store().locate(&path).map_err(text)?);

@@ -11,7 +11,7 @@ use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionConfig;
 use frazil_catalog::changes::{NewDataFile, NewDeleteFile, RelocatedFile, Relocation};
 use frazil_catalog::files::{InlinedHistory, InlinedPart, VisibleFile};
-use frazil_catalog::{ColumnInfo, CommitMeta, CommitRequest, TableInfo};
+use frazil_catalog::{CatalogError, ColumnInfo, CommitMeta, CommitRequest, TableInfo};
 use frazil_common::SnapshotId;
 use futures::StreamExt;
 use object_store::path::Path;
@@ -196,6 +196,7 @@ impl Lake {
             return Ok(false);
         }
         let mut paths: Vec<Path> = Vec::new();
+        let mut in_doubt = false;
         let work = async {
             let mut added = Vec::new();
             let mut rest = sources.0;
@@ -233,11 +234,16 @@ impl Lake {
                 },
                 ..CommitRequest::default()
             };
-            self.catalog().commit(request).await?;
+            if let Err(error) = self.catalog().commit(request).await {
+                in_doubt = matches!(error, CatalogError::Database(_));
+                return Err(error.into());
+            }
             Ok(true)
         };
         let outcome: Result<bool> = work.await;
-        if outcome.is_err() {
+        // A database that fails may have failed after it was done: clean-up finds the files if
+        // nothing names them.
+        if outcome.is_err() && !in_doubt {
             self.store().remove(&paths).await;
         }
         outcome
