@@ -1,15 +1,15 @@
 //! PIVOT … IN (ANY) and IN (query): the values are read before the query is planned, as they are
 //! its columns.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::ops::ControlFlow;
 
 use arrow::array::Array;
 use datafusion::common::ScalarValue;
 use frazil_common::{SqlType, UserError};
 use frazil_dialect::sqlparser::ast::{
-    CastKind, DataType, Expr, ExprWithAlias, Ident, OrderBy, OrderByKind, PivotValueSource, Query,
-    SelectItem, SetExpr, TableFactor, Value, Visit, VisitMut, Visitor, VisitorMut, With,
+    CastKind, Cte, DataType, Expr, ExprWithAlias, Ident, OrderBy, OrderByKind, PivotValueSource,
+    Query, SelectItem, SetExpr, TableFactor, Value, Visit, VisitMut, Visitor, VisitorMut, With,
 };
 use frazil_functions::TypedExpr;
 use frazil_functions::cast::{CastMode, cast};
@@ -30,15 +30,12 @@ pub(crate) fn written_out<'a>(
     source: &'a str,
 ) -> BoxFuture<'a, Result<Option<Query>, UserError>> {
     Box::pin(async move {
-        let mut finder = Finder::default();
-        if let ControlFlow::Break(error) = query.visit(&mut finder) {
-            return Err(error);
-        }
-        if finder.queries.is_empty() {
+        let queries = value_queries(query)?;
+        if queries.is_empty() {
             return Ok(None);
         }
         let mut lists = VecDeque::new();
-        for query in finder.queries {
+        for query in queries {
             lists.push_back(values_of(context, work, &query, source).await?);
         }
         let mut query = query.clone();
@@ -48,11 +45,28 @@ pub(crate) fn written_out<'a>(
     })
 }
 
+/// The queries of the values of all pivots that need one, in the order they are visited.
+fn value_queries(query: &Query) -> Result<Vec<Query>, UserError> {
+    let mut finder = Finder::default();
+    match query.visit(&mut finder) {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(finder.queries),
+    }
+}
+
+/// Common tables of one query.
+struct Frame {
+    with: Option<With>,
+    /// Those whose query was visited: the ones that may be named from here on.
+    visible: Vec<Cte>,
+    /// The others, by the address of their query.
+    pending: HashMap<*const Query, Cte>,
+}
+
 /// Finds the pivots in the order they are visited, and the query of each one's values.
 #[derive(Default)]
 struct Finder {
-    /// WITH of the queries around.
-    frames: Vec<Option<With>>,
+    frames: Vec<Frame>,
     queries: Vec<Query>,
 }
 
@@ -60,12 +74,23 @@ impl Visitor for Finder {
     type Break = UserError;
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<UserError> {
-        self.frames.push(query.with.clone());
+        let tables = query.with.iter().flat_map(|with| &with.cte_tables);
+        let pending = tables.map(|table| (std::ptr::from_ref(table.query.as_ref()), table.clone()));
+        self.frames.push(Frame {
+            with: query.with.clone(),
+            visible: Vec::new(),
+            pending: pending.collect(),
+        });
         ControlFlow::Continue(())
     }
 
-    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<UserError> {
+    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<UserError> {
         self.frames.pop();
+        if let Some(frame) = self.frames.last_mut()
+            && let Some(table) = frame.pending.remove(&std::ptr::from_ref(query))
+        {
+            frame.visible.push(table);
+        }
         ControlFlow::Continue(())
     }
 
@@ -86,15 +111,21 @@ impl Visitor for Finder {
 }
 
 impl Finder {
-    /// The query with the common tables of the queries around it.
+    /// The query with the common tables it may name, those of the queries around it first. The
+    /// one it stands in is not among them: its own pivot would be looked into again.
     fn inside_frames(&self, mut query: Query) -> Query {
         let own = query.with.take();
-        for with in self.frames.iter().flatten().chain(own.iter()) {
+        let around = self.frames.iter().filter(|frame| !frame.visible.is_empty());
+        let around = around.filter_map(|frame| {
+            let with = frame.with.clone()?;
+            Some(With { cte_tables: frame.visible.clone(), ..with })
+        });
+        for with in around.chain(own) {
             match &mut query.with {
-                None => query.with = Some(with.clone()),
+                None => query.with = Some(with),
                 Some(all) => {
                     all.recursive |= with.recursive;
-                    all.cte_tables.extend(with.cte_tables.iter().cloned());
+                    all.cte_tables.extend(with.cte_tables);
                 }
             }
         }
