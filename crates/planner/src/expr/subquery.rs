@@ -53,11 +53,11 @@ impl Binder<'_> {
     }
 
     pub(super) fn exists(&mut self, query: &Query, negated: bool, env: &Env) -> Result<TypedExpr> {
-        let bound = self.nested_query(query, env)?;
+        let plan = rows_only(self.nested_query(query, env)?.plan);
         let expr = if env.is_filter() {
-            Expr::Exists(Exists { subquery: as_subquery(bound.plan), negated })
+            Expr::Exists(Exists { subquery: as_subquery(plan), negated })
         } else {
-            let count = Self::count_rows(bound.plan)?;
+            let count = Self::count_rows(plan)?;
             if negated { count.eq(lit(0i64)) } else { count.gt(lit(0i64)) }
         };
         Ok(TypedExpr::new(expr, SqlType::Boolean, false))
@@ -219,6 +219,18 @@ impl Binder<'_> {
 pub(crate) fn as_subquery(plan: LogicalPlan) -> Subquery {
     let outer_ref_columns = plan.all_out_ref_exprs();
     Subquery { subquery: Arc::new(plan), outer_ref_columns, spans: Spans::new() }
+}
+
+/// A plan with as many rows, whatever their columns. What EXISTS selects is never looked at, and
+/// a selected column may have the name of one by which the query is tied to its outer row.
+fn rows_only(plan: LogicalPlan) -> LogicalPlan {
+    match plan {
+        LogicalPlan::Projection(projection) => rows_only(Arc::unwrap_or_clone(projection.input)),
+        LogicalPlan::Sort(sort) if sort.fetch.is_none() => {
+            rows_only(Arc::unwrap_or_clone(sort.input))
+        }
+        plan => plan,
+    }
 }
 
 /// IN where its value is wanted: TRUE if a row equals, else NULL if it or a row is NULL.
