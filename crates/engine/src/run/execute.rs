@@ -15,6 +15,7 @@ use frazil_governance::Governed;
 use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
+use crate::run::optimize::optimize;
 use crate::run::runtime::QueryRuntime;
 use crate::run::spool::{Spool, SpoolWriter};
 use crate::statements::context::cancelled;
@@ -85,7 +86,7 @@ pub(crate) async fn physical_plan(
     let state = runtime.state().clone();
     let plan = plan.into_inner();
     on_query_threads(runtime, async move {
-        let optimized = state.optimize(&plan).map_err(user_error)?;
+        let optimized = optimize(&state, &plan).map_err(user_error)?;
         state.query_planner().create_physical_plan(&optimized, &state).await.map_err(user_error)
     })
     .await
@@ -96,7 +97,7 @@ pub(crate) fn optimized(
     runtime: &QueryRuntime,
     plan: &Governed<LogicalPlan>,
 ) -> Result<LogicalPlan, UserError> {
-    runtime.state().optimize(plan.get()).map_err(user_error)
+    optimize(runtime.state(), plan.get()).map_err(user_error)
 }
 
 /// Runs a future on the query threads; dropping the caller ends it.

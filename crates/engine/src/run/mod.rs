@@ -2,6 +2,7 @@
 
 mod asof;
 pub(crate) mod execute;
+pub(crate) mod optimize;
 pub(crate) mod results;
 pub(crate) mod runtime;
 pub mod spool;

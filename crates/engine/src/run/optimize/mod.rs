@@ -1,0 +1,32 @@
+//! Logical optimisation: DataFusion's rules, then those that need estimates of row counts.
+
+mod aggregate_keys;
+mod cardinality;
+mod join_order;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use datafusion::error::Result;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::Optimizer;
+use datafusion::optimizer::optimize_projections::OptimizeProjections;
+use datafusion::optimizer::push_down_filter::PushDownFilter;
+
+/// The plan that is run.
+pub(crate) fn optimize(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
+    let plan = state.optimize(plan)?;
+    // DataFusion's rules keep joins as they are written, so the order is chosen after them.
+    let (plan, keys) = aggregate_keys::push_down(plan)?;
+    let (plan, joins) = join_order::reorder(plan)?;
+    if !keys && !joins {
+        return Ok(plan);
+    }
+    let rules = Optimizer::with_rules(vec![
+        Arc::new(PushDownFilter::new()),
+        Arc::new(OptimizeProjections::new()),
+    ]);
+    rules.optimize(plan, state, |_, _| {})
+}
