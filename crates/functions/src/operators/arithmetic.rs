@@ -6,7 +6,7 @@
 //! Precision is at most 38; what does not fit fails when the row is computed.
 
 use arrow::array::{AsArray, Decimal128Array};
-use arrow::datatypes::{DataType, Decimal128Type, Float64Type};
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
 use datafusion::logical_expr::expr::BinaryExpr;
 use datafusion::logical_expr::{Expr, Operator, lit};
 use frazil_common::{Code, SqlType, UserError};
@@ -232,29 +232,26 @@ pub(crate) fn multiply(
     Ok(call("frazil_multiply", vec![left.expr, right.expr], to, nullable, multiply_kernel))
 }
 
-/// Fast when both operands are short columns or constants without NULL checks per row; else
-/// checked row by row.
+/// Without checks per row where the operands cannot overflow: by their declared digits, or by the
+/// largest values there are. Else checked row by row.
 fn multiply_kernel(rows: &Rows) -> KernelResult {
     let (left, right) = (rows.numbers(0)?, rows.numbers(1)?);
     let scale = out_scale(rows);
     let drop = left.scale + right.scale - scale.min(left.scale + right.scale);
     if drop == 0
-        && let DataType::Decimal128(precision, out_scale) = rows.out
-        && let (Some(a), Some(b)) = (digits(rows, 0), digits(rows, 1))
-        && a + b <= precision
-        && !rows.inputs.iter().any(|i| i.constant)
-        && let (Some(x), Some(y)) = (
-            rows.inputs[0].array.as_primitive_opt::<Decimal128Type>(),
-            rows.inputs[1].array.as_primitive_opt::<Decimal128Type>(),
-        )
+        && let DataType::Decimal128(precision, _) = rows.out
+        && let (Some(a), Some(b)) = (largest(rows, 0), largest(rows, 1))
+        && let Some(limit) = number::power_of_ten(precision)
+        && a.checked_mul(b).is_some_and(|product| product < limit as u128)
+        && let (Some(x), Some(y)) = (units(rows, 0), units(rows, 1))
     {
-        // The declared digits leave no room for overflow.
-        let product: Decimal128Array = if a <= 18 && b <= 18 {
-            arrow::compute::binary(x, y, |x, y| (x as i64 as i128) * (y as i64 as i128))?
+        let narrow = a <= INT64_MAX && b <= INT64_MAX;
+        let product = if narrow {
+            product_of(&x, &y, |x, y| (x as i64 as i128) * (y as i64 as i128))?
         } else {
-            arrow::compute::binary(x, y, i128::wrapping_mul)?
+            product_of(&x, &y, i128::wrapping_mul)?
         };
-        return Ok(Arc::new(product.with_precision_and_scale(precision, out_scale)?));
+        return Ok(Arc::new(product.with_data_type(rows.out.clone())));
     }
     rows.build_numbers(|row| {
         let (Some(a), Some(b)) = (left.get(row), right.get(row)) else { return Ok(None) };
@@ -262,11 +259,58 @@ fn multiply_kernel(rows: &Rows) -> KernelResult {
     })
 }
 
-/// Declared digits of a decimal argument.
-fn digits(rows: &Rows, index: usize) -> Option<u8> {
-    match rows.inputs.get(index)?.array.data_type() {
-        DataType::Decimal128(precision, _) => Some(*precision),
-        DataType::Int64 => Some(18),
+/// The largest magnitude of a 64-bit integer.
+const INT64_MAX: u128 = i64::MIN.unsigned_abs() as u128;
+
+/// An operand's values in units of its scale.
+enum Units {
+    Constant(i128),
+    Column(Decimal128Array),
+}
+
+/// None for a constant NULL, and where both are constants.
+fn units(rows: &Rows, index: usize) -> Option<Units> {
+    let input = rows.inputs.get(index)?;
+    if input.constant {
+        let value = rows.numbers(index).ok()?.get(0)?;
+        return Some(Units::Constant(value));
+    }
+    if let Some(column) = input.array.as_primitive_opt::<Decimal128Type>() {
+        return Some(Units::Column(column.clone()));
+    }
+    let column = input.array.as_primitive_opt::<Int64Type>()?;
+    Some(Units::Column(column.unary::<_, Decimal128Type>(i128::from)))
+}
+
+fn product_of(
+    left: &Units,
+    right: &Units,
+    multiply: impl Fn(i128, i128) -> i128,
+) -> KernelResult<Decimal128Array> {
+    Ok(match (left, right) {
+        (Units::Column(x), Units::Column(y)) => arrow::compute::binary(x, y, multiply)?,
+        (Units::Column(x), Units::Constant(y)) => x.unary(|x| multiply(x, *y)),
+        (Units::Constant(x), Units::Column(y)) => y.unary(|y| multiply(*x, y)),
+        (Units::Constant(x), Units::Constant(y)) => Decimal128Array::from(vec![multiply(*x, *y)]),
+    })
+}
+
+/// A bound on an argument's magnitude: by its declared digits while they are few, else by its
+/// values.
+fn largest(rows: &Rows, index: usize) -> Option<u128> {
+    const FEW_DIGITS: u8 = 18;
+    let input = rows.inputs.get(index)?;
+    match input.array.data_type() {
+        DataType::Int64 => Some(INT64_MAX),
+        DataType::Decimal128(digits, _) if *digits <= FEW_DIGITS => {
+            Some(10u128.pow(*digits as u32) - 1)
+        }
+        DataType::Decimal128(_, _) => {
+            let column = input.array.as_primitive::<Decimal128Type>();
+            let low = arrow::compute::min(column).unwrap_or(0).unsigned_abs();
+            let high = arrow::compute::max(column).unwrap_or(0).unsigned_abs();
+            Some(low.max(high))
+        }
         _ => None,
     }
 }
@@ -363,4 +407,59 @@ pub(crate) fn negate(value: TypedExpr, facts: &Facts) -> Result<TypedExpr, UserE
         return Ok(TypedExpr::literal(negated, value.sql_type));
     }
     Ok(TypedExpr { expr: Expr::Negative(Box::new(value.expr)), ..value })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::kernel::Input;
+
+    fn column(values: Vec<Option<i128>>, precision: u8, scale: i8) -> Input {
+        let array = Decimal128Array::from(values);
+        let array = array.with_precision_and_scale(precision, scale).unwrap();
+        Input { array: Arc::new(array), constant: false }
+    }
+
+    fn multiply(inputs: Vec<Input>, precision: u8, scale: i8) -> KernelResult<Vec<Option<i128>>> {
+        let rows = inputs.iter().map(|i| i.array.len()).max().unwrap_or(0);
+        let out =
+            multiply_kernel(&Rows { inputs, rows, out: DataType::Decimal128(precision, scale) })?;
+        assert_eq!(out.data_type(), &DataType::Decimal128(precision, scale));
+        Ok(out.as_primitive::<Decimal128Type>().iter().collect())
+    }
+
+    #[test]
+    fn products_of_wide_types_hold_as_long_as_the_values_fit() {
+        let price = vec![Some(10_495_000_000), None, Some(-90_100)];
+        let tax = vec![Some(108), Some(100), Some(-2)];
+        let product = multiply(vec![column(price, 31, 4), column(tax, 16, 2)], 38, 6).unwrap();
+        assert_eq!(product, [Some(10_495_000_000 * 108), None, Some(180_200)]);
+    }
+
+    #[test]
+    fn a_product_beyond_38_digits_is_an_error() {
+        let large = vec![Some(10i128.pow(30))];
+        let factor = vec![Some(10i128.pow(15))];
+        assert!(multiply(vec![column(large, 31, 0), column(factor, 16, 0)], 38, 0).is_err());
+        let almost = vec![Some(10i128.pow(30))];
+        let small = vec![Some(9_999_999)];
+        let product = multiply(vec![column(almost, 31, 0), column(small, 16, 0)], 38, 0).unwrap();
+        assert_eq!(product, [Some(9_999_999 * 10i128.pow(30))]);
+    }
+
+    #[test]
+    fn constants_and_integers_multiply_columns() {
+        let constant = Input {
+            array: Arc::new(
+                Decimal128Array::from(vec![150]).with_precision_and_scale(3, 2).unwrap(),
+            ),
+            constant: true,
+        };
+        let integers = Input {
+            array: Arc::new(arrow::array::Int64Array::from(vec![Some(7), None])),
+            constant: false,
+        };
+        assert_eq!(multiply(vec![constant, integers], 21, 2).unwrap(), [Some(1050), None]);
+    }
 }
