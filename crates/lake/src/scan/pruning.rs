@@ -125,6 +125,20 @@ pub fn prune(
     }
 }
 
+/// Bytes of a column in memory, by which sides of a join are compared; `stored` is its size in the
+/// files.
+fn decoded_bytes(data_type: &DataType, rows: u64, stored: u64) -> u64 {
+    match data_type.primitive_width() {
+        Some(width) => rows.saturating_mul(width as u64),
+        None => match data_type {
+            DataType::Boolean => rows / 8,
+            // A view of 16 bytes, and the text of those that are longer.
+            DataType::Utf8View => rows.saturating_mul(16).saturating_add(stored),
+            _ => stored,
+        },
+    }
+}
+
 /// Statistics over files for the visible columns.
 pub fn file_statistics(table: &TableInfo, files: &[&DataFile], schema: &SchemaRef) -> Statistics {
     let rows: u64 = files.iter().map(|f| f.live_rows()).sum();
@@ -164,7 +178,8 @@ pub fn file_statistics(table: &TableInfo, files: &[&DataFile], schema: &SchemaRe
                     _ => bounded = false,
                 }
             }
-            bytes += stored.max(0) as u64;
+            let decoded = decoded_bytes(field.data_type(), rows, stored.max(0) as u64);
+            bytes = bytes.saturating_add(decoded);
             let bound = |value: Option<ScalarValue>| match value {
                 Some(value) if bounded && exact => Precision::Exact(value),
                 Some(value) if bounded => Precision::Inexact(value),
@@ -178,6 +193,7 @@ pub fn file_statistics(table: &TableInfo, files: &[&DataFile], schema: &SchemaRe
                 Some(count) => Precision::Inexact(size(count)),
                 None => Precision::Absent,
             };
+            statistics.byte_size = Precision::Inexact(size(decoded));
             statistics
         })
         .collect();

@@ -1,6 +1,7 @@
 //! Writes rows to Parquet files.
 
 pub mod delete_file;
+mod encoder;
 pub mod schema;
 pub mod sink;
 pub mod statistics;
@@ -10,7 +11,6 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit};
-use datafusion::parquet::arrow::AsyncArrowWriter;
 use datafusion::parquet::arrow::arrow_writer::ArrowWriterOptions;
 use datafusion::parquet::basic::Compression as ParquetCompression;
 use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -25,6 +25,7 @@ use crate::error::{LakeError, Result};
 use crate::files::FileStore;
 use crate::settings::{Compression, LakeSettings};
 use crate::version::{DataFile, FileKey};
+use encoder::Encoder;
 use schema::{FileSchema, SystemColumns, file_schema};
 use statistics::Bounds;
 
@@ -36,7 +37,7 @@ const DICTIONARY_REPEATS_MIN: usize = 8;
 const UPLOAD_PART_BYTES: usize = 8 << 20;
 
 struct OpenFile {
-    writer: AsyncArrowWriter<BufWriter>,
+    writer: Encoder,
     key: uuid::Uuid,
     path: Path,
     name: String,
@@ -116,8 +117,7 @@ impl TableWriter {
         add_bounds(&mut open.bounds, &self.table, &batch)?;
         open.writer.write(&batch).await?;
         open.rows += rows as u64;
-        let size = open.writer.bytes_written() + open.writer.in_progress_size();
-        if size as u64 >= self.settings.target_file_bytes {
+        if open.writer.size() as u64 >= self.settings.target_file_bytes {
             self.close_file().await?;
         }
         Ok(())
@@ -152,10 +152,11 @@ impl TableWriter {
             .with_skip_arrow_metadata(true)
             .with_parquet_schema(self.schema.parquet.clone());
         Ok(OpenFile {
-            writer: AsyncArrowWriter::try_new_with_options(
+            writer: Encoder::try_new(
                 sink,
                 Arc::clone(&self.schema.arrow),
                 options,
+                self.settings.row_group_rows,
             )?,
             key,
             path,
