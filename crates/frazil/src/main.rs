@@ -1,5 +1,6 @@
 //! The `frazil` binary.
 
+mod allocator;
 mod cli;
 mod commands;
 mod display;
@@ -11,13 +12,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Deeply nested statements are parsed and planned recursively.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
 
 fn main() -> ExitCode {
+    allocator::configure();
     let arguments = cli::Cli::parse();
     log::start(&arguments.command);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
