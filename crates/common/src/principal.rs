@@ -38,11 +38,15 @@ words! {
         Write = "WRITE", Monitor = "MONITOR", Modify = "MODIFY", Operate = "OPERATE",
         Ownership = "OWNERSHIP", CreateDatabase = "CREATE DATABASE",
         CreateWarehouse = "CREATE WAREHOUSE", CreateRole = "CREATE ROLE",
-        CreateUser = "CREATE USER", CreateEndpoint = "CREATE ENDPOINT",
+        CreateUser = "CREATE USER", CreateDatabaseRole = "CREATE DATABASE ROLE",
+        CreateEndpoint = "CREATE ENDPOINT",
         CreateSchema = "CREATE SCHEMA", CreateTable = "CREATE TABLE", CreateView = "CREATE VIEW",
         CreateStage = "CREATE STAGE", CreateFileFormat = "CREATE FILE FORMAT",
         CreateSequence = "CREATE SEQUENCE", CreateModel = "CREATE MODEL",
-        ManageGrants = "MANAGE GRANTS",
+        CreateMaskingPolicy = "CREATE MASKING POLICY",
+        CreateRowAccessPolicy = "CREATE ROW ACCESS POLICY", Apply = "APPLY",
+        ApplyMaskingPolicy = "APPLY MASKING POLICY",
+        ApplyRowAccessPolicy = "APPLY ROW ACCESS POLICY", ManageGrants = "MANAGE GRANTS",
     }
 }
 
@@ -52,7 +56,8 @@ words! {
         Account = "ACCOUNT", Database = "DATABASE", Schema = "SCHEMA", Table = "TABLE",
         View = "VIEW", Stage = "STAGE", FileFormat = "FILE FORMAT", Sequence = "SEQUENCE",
         Model = "MODEL", Warehouse = "WAREHOUSE", Role = "ROLE", User = "USER",
-        Endpoint = "ENDPOINT",
+        Endpoint = "ENDPOINT", DatabaseRole = "DATABASE ROLE",
+        MaskingPolicy = "MASKING POLICY", RowAccessPolicy = "ROW ACCESS POLICY",
     }
 }
 
@@ -60,7 +65,10 @@ impl ObjectKind {
     /// The kinds that live in a schema.
     pub fn in_schema(self) -> bool {
         use ObjectKind::*;
-        matches!(self, Table | View | Stage | FileFormat | Sequence | Model)
+        matches!(
+            self,
+            Table | View | Stage | FileFormat | Sequence | Model | MaskingPolicy | RowAccessPolicy
+        )
     }
 
     /// Privileges that `GRANT ALL` gives on this kind, OWNERSHIP apart.
@@ -74,9 +82,11 @@ impl ObjectKind {
                 CreateUser,
                 CreateEndpoint,
                 ManageGrants,
+                ApplyMaskingPolicy,
+                ApplyRowAccessPolicy,
                 Monitor,
             ],
-            ObjectKind::Database => &[Usage, Monitor, Modify, CreateSchema],
+            ObjectKind::Database => &[Usage, Monitor, Modify, CreateSchema, CreateDatabaseRole],
             ObjectKind::Schema => &[
                 Usage,
                 Monitor,
@@ -87,11 +97,17 @@ impl ObjectKind {
                 CreateFileFormat,
                 CreateSequence,
                 CreateModel,
+                CreateMaskingPolicy,
+                CreateRowAccessPolicy,
             ],
             ObjectKind::Table => &[Select, Insert, Update, Delete, Truncate, References],
             ObjectKind::View => &[Select, References],
             ObjectKind::Stage => &[Usage, Read, Write],
-            ObjectKind::FileFormat | ObjectKind::Sequence | ObjectKind::Role => &[Usage],
+            ObjectKind::FileFormat
+            | ObjectKind::Sequence
+            | ObjectKind::Role
+            | ObjectKind::DatabaseRole => &[Usage],
+            ObjectKind::MaskingPolicy | ObjectKind::RowAccessPolicy => &[Apply],
             ObjectKind::Model => &[Usage, Read],
             ObjectKind::Warehouse => &[Usage, Operate, Monitor, Modify],
             ObjectKind::User => &[Monitor],

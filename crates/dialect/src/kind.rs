@@ -51,6 +51,8 @@ kinds! {
     CreateSequence = "CREATE_SEQUENCE" / 0x6000,
     CreateModel = "CREATE_MODEL" / 0x6000,
     CreateEndpoint = "CREATE_ENDPOINT" / 0x6000,
+    CreateMaskingPolicy = "CREATE_MASKING_POLICY" / 0x6000,
+    CreateRowAccessPolicy = "CREATE_ROW_ACCESS_POLICY" / 0x6000,
     AlterTable = "ALTER_TABLE" / 0x6000,
     AlterTableAddColumn = "ALTER_TABLE_ADD_COLUMN" / 0x6000,
     AlterTableDropColumn = "ALTER_TABLE_DROP_COLUMN" / 0x6000,
@@ -103,10 +105,16 @@ impl Statement {
             | Statement::CreateWarehouse(_)
             | Statement::CreateStage(_)
             | Statement::CreateFileFormat(_) => K::Create,
-            Statement::CreateRole(_) => K::CreateRole,
+            Statement::CreateRole(_) | Statement::CreateDatabaseRole(_) => K::CreateRole,
             Statement::CreateUser(_) => K::CreateUser,
             Statement::CreateSequence(_) => K::CreateSequence,
             Statement::CreateModel(_) | Statement::ImportModel(_) => K::CreateModel,
+            Statement::CreatePolicy(create) => match create.kind {
+                ObjectWord::RowAccessPolicy => K::CreateRowAccessPolicy,
+                _ => K::CreateMaskingPolicy,
+            },
+            Statement::AlterPolicy(_) => K::Alter,
+            Statement::SetPolicy(_) => K::AlterTable,
             Statement::CreateEndpoint(_) => K::CreateEndpoint,
             Statement::AlterTable(alter) => match alter.action {
                 AlterTableAction::AddColumns { .. } => K::AlterTableAddColumn,
@@ -127,7 +135,7 @@ impl Statement {
             Statement::AlterEndpoint(_) => K::AlterEndpoint,
             Statement::Drop(drop) => match drop.kind {
                 ObjectWord::User => K::DropUser,
-                ObjectWord::Role => K::DropRole,
+                ObjectWord::Role | ObjectWord::DatabaseRole => K::DropRole,
                 _ => K::Drop,
             },
             Statement::Undrop(_) => K::Undrop,

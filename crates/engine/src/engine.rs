@@ -243,6 +243,7 @@ impl Shared {
                 grant_option: grant.grant_option,
             });
         }
+        facts.managed_schemas.extend(&view.managed_schemas);
         for (object, role) in &view.owners {
             facts.owners.push((*object, role.clone()));
         }

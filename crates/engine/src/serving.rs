@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use frazil_common::{Code, ObjectKind, ObjectRef, Privilege, UserError, fold_identifier};
-use frazil_governance::{Requirement, authorize};
+use frazil_governance::{Requirement, SecondaryRoles, authorize};
 use frazil_models::{EndpointTarget, Method};
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ impl Engine {
             (Some(_), _) => return Err(invalid()),
             _ => frazil_governance::system::PUBLIC.to_string(),
         };
-        let roles = crate::session::execute::effective_roles(&model, &user.name, &role, false);
+        let roles = model.effective_roles(&user.name, &role, &SecondaryRoles::None);
         let name = fold_identifier(endpoint);
         let absent = || UserError::not_found("Endpoint", &name);
         let found = shared.registry.find_endpoint(&name).await?.ok_or_else(absent)?;

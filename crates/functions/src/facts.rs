@@ -59,6 +59,9 @@ pub struct Facts {
     pub statement: String,
     /// Roles the user may take on.
     pub available_roles: Vec<String>,
+    /// What USE SECONDARY ROLES last said, as CURRENT_SECONDARY_ROLES tells it: the roles and the
+    /// word, both empty for NONE.
+    pub secondary_roles: (String, String),
     /// Roles in force: the primary one, secondary ones and what they inherit.
     pub active_roles: Vec<String>,
 }
@@ -87,6 +90,7 @@ impl Default for Facts {
             transaction_id: None,
             statement: String::new(),
             available_roles: Vec::new(),
+            secondary_roles: Default::default(),
             active_roles: Vec::new(),
         }
     }

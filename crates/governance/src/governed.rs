@@ -5,6 +5,7 @@ use frazil_common::{Access, ObjectRef, UserError};
 
 use crate::authorize::{Requirement, authorize};
 use crate::model::AccessModel;
+use crate::protect::Protections;
 use crate::roles::EffectiveRoles;
 use crate::scans::check_scans;
 
@@ -36,18 +37,20 @@ impl<F: Fn(&ObjectRef) -> Vec<ObjectRef>> Containers for F {
 }
 
 /// Checks every access of a plan against the roles in force, and every scan of the plan against
-/// the accesses.
+/// the accesses and the policies.
 ///
 /// An access on behalf of a role (the owner of a view) is checked for that role alone.
 ///
 /// # Errors
-/// Those of [`authorize`]; an internal error for a scan that no access covers.
+/// Those of [`authorize`]; an internal error for a scan that no access covers, or
+/// that is not under the policies on its table.
 pub fn govern(
     plan: LogicalPlan,
     accesses: &[Access],
     containers: &dyn Containers,
     model: &AccessModel,
     roles: &EffectiveRoles,
+    protections: &Protections,
 ) -> Result<Governed<LogicalPlan>, UserError> {
     for access in accesses {
         let requirement = Requirement::new(
@@ -64,6 +67,6 @@ pub fn govern(
             None => authorize(model, roles, &[requirement])?,
         }
     }
-    check_scans(&plan, accesses)?;
+    check_scans(&plan, accesses, protections)?;
     Ok(Governed(plan))
 }

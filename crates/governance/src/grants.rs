@@ -7,7 +7,8 @@ use crate::model::AccessModel;
 use crate::roles::{EffectiveRoles, system};
 
 /// GRANT `privilege` ON `object` TO ROLE …: the owner, a holder of the privilege with grant
-/// option, or a holder of MANAGE GRANTS.
+/// option, or a holder of MANAGE GRANTS. In a schema with managed access the schema's owner decides
+/// in the place of the object's.
 ///
 /// # Errors
 /// 003001 where the roles may not; an error for a privilege that the kind does not have.
@@ -24,9 +25,12 @@ pub fn may_grant_privilege(
             format!("Privilege {privilege} can not be granted on {}.", object.kind),
         ));
     }
+    let decides = match model.managed_schema(parents) {
+        Some(schema) => model.owns(roles, schema),
+        None => model.owns(roles, object) || model.holds_grant_option(roles, object, privilege),
+    };
     let allowed = model.has_global(roles, Privilege::ManageGrants)
-        || (model.reaches(roles, parents)
-            && (model.owns(roles, object) || model.holds_grant_option(roles, object, privilege)));
+        || (model.reaches(roles, parents) && decides);
     refuse_unless(allowed, model, roles, object, parents)
 }
 
@@ -54,12 +58,14 @@ pub fn may_transfer_ownership(
     object: &ObjectRef,
     parents: &[ObjectRef],
 ) -> Result<(), UserError> {
+    let decider = model.managed_schema(parents).unwrap_or(object);
     let allowed = model.has_global(roles, Privilege::ManageGrants)
-        || (model.reaches(roles, parents) && model.owns(roles, object));
+        || (model.reaches(roles, parents) && model.owns(roles, decider));
     refuse_unless(allowed, model, roles, object, parents)
 }
 
-/// GRANT … ON FUTURE … IN SCHEMA or DATABASE: MANAGE GRANTS alone allows it.
+/// GRANT … ON FUTURE … IN SCHEMA or DATABASE: MANAGE GRANTS, or the ownership of a schema with
+/// managed access.
 ///
 /// # Errors
 /// 003001 on the container.
@@ -69,7 +75,10 @@ pub fn may_grant_future(
     container: &ObjectRef,
     parents: &[ObjectRef],
 ) -> Result<(), UserError> {
-    let allowed = model.has_global(roles, Privilege::ManageGrants);
+    let allowed = model.has_global(roles, Privilege::ManageGrants)
+        || (model.is_managed(container)
+            && model.reaches(roles, parents)
+            && model.owns(roles, container));
     refuse_unless(allowed, model, roles, container, parents)
 }
 
@@ -84,12 +93,13 @@ pub fn may_grant_role(
     role: &ObjectRef,
     to_role: Option<&str>,
 ) -> Result<(), UserError> {
-    if role.kind != ObjectKind::Role {
-        return Err(UserError::internal(format!("{} is no role", role.name)));
-    }
+    let name = match role.kind {
+        ObjectKind::Role => crate::names::last_part(&role.name),
+        ObjectKind::DatabaseRole => role.name.clone(),
+        _ => return Err(UserError::internal(format!("{} is no role", role.name))),
+    };
     let allowed = model.has_global(roles, Privilege::ManageGrants) || model.owns(roles, role);
     refuse_unless(allowed, model, roles, role, &[])?;
-    let name = crate::names::last_part(&role.name);
     if name == system::PUBLIC {
         return Err(UserError::new(
             Code::InvalidStatement,

@@ -9,6 +9,7 @@ mod governed;
 mod grants;
 mod model;
 mod names;
+mod protect;
 mod roles;
 mod scans;
 
@@ -19,5 +20,6 @@ pub use grants::{
     may_transfer_ownership,
 };
 pub use model::{AccessFacts, AccessModel, GrantFact};
-pub use roles::{EffectiveRoles, SecondaryRoles, system};
+pub use protect::{Policies, Protections};
+pub use roles::{EffectiveRoles, SecondaryRoles, is_database_role, system};
 pub use scans::INTERNAL_SCHEMA;

@@ -1,10 +1,10 @@
 //! The access model: the role graph, grants and owners, ready for questions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use frazil_common::{ObjectKind, ObjectRef, Privilege};
 
-use crate::roles::{EffectiveRoles, RoleSet, SecondaryRoles, system};
+use crate::roles::{EffectiveRoles, RoleSet, SecondaryRoles, is_database_role, system};
 
 /// One privilege held by one role.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct AccessFacts {
     pub grants: Vec<GrantFact>,
     /// The owning role of each object that has one on record.
     pub owners: Vec<((ObjectKind, i64), String)>,
+    /// Ids of the schemas with managed access.
+    pub managed_schemas: Vec<i64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +50,7 @@ pub struct AccessModel {
     users: HashMap<String, Vec<usize>>,
     grants: HashMap<(ObjectKind, i64), Vec<Held>>,
     owners: HashMap<(ObjectKind, i64), usize>,
+    managed: HashSet<i64>,
 }
 
 impl AccessModel {
@@ -84,7 +87,8 @@ impl AccessModel {
         }
         let owners =
             facts.owners.iter().filter_map(|(object, role)| Some((*object, find(role)?))).collect();
-        AccessModel { names, index, inherited, users, grants, owners }
+        let managed = facts.managed_schemas.iter().copied().collect();
+        AccessModel { names, index, inherited, users, grants, owners, managed }
     }
 
     /// Whether a role of this name exists.
@@ -95,13 +99,17 @@ impl AccessModel {
     /// Whether the user may make this role primary: it is granted to the user directly, or
     /// inherited by a role that is. Every user holds PUBLIC.
     pub fn may_assume(&self, user: &str, role: &str) -> bool {
-        let Some(&role) = self.index.get(role) else { return false };
-        self.user_closure(user).contains(role)
+        let Some(&index) = self.index.get(role) else { return false };
+        !is_database_role(role) && self.user_closure(user).contains(index)
     }
 
     /// Names of all roles the user may assume, in the order of the facts.
     pub fn available_roles(&self, user: &str) -> Vec<&str> {
-        self.user_closure(user).iter().map(|role| self.names[role].as_str()).collect()
+        self.user_closure(user)
+            .iter()
+            .map(|role| self.names[role].as_str())
+            .filter(|role| !is_database_role(role))
+            .collect()
     }
 
     /// The roles in force for a user's session. Secondary roles the user does not hold, and a
@@ -227,6 +235,15 @@ impl AccessModel {
         self.owned_within(&roles.any, roles, (object.kind, object.id))
     }
 
+    /// The schema among the containers where its owner alone decides on grants.
+    pub(crate) fn managed_schema<'p>(&self, parents: &'p [ObjectRef]) -> Option<&'p ObjectRef> {
+        parents.iter().find(|parent| self.is_managed(parent))
+    }
+
+    pub(crate) fn is_managed(&self, object: &ObjectRef) -> bool {
+        object.kind == ObjectKind::Schema && self.managed.contains(&object.id)
+    }
+
     pub(crate) fn reaches(&self, roles: &EffectiveRoles, parents: &[ObjectRef]) -> bool {
         parents.iter().all(|parent| self.holds(roles, parent, Privilege::Usage))
     }
@@ -286,11 +303,24 @@ impl AccessModel {
 fn creates(privilege: Privilege) -> bool {
     use Privilege::*;
     match privilege {
-        CreateDatabase | CreateWarehouse | CreateRole | CreateUser | CreateEndpoint
-        | CreateSchema | CreateTable | CreateView | CreateStage | CreateFileFormat
-        | CreateSequence | CreateModel => true,
+        CreateDatabase
+        | CreateWarehouse
+        | CreateRole
+        | CreateUser
+        | CreateEndpoint
+        | CreateDatabaseRole
+        | CreateSchema
+        | CreateTable
+        | CreateView
+        | CreateStage
+        | CreateFileFormat
+        | CreateSequence
+        | CreateModel
+        | CreateMaskingPolicy
+        | CreateRowAccessPolicy => true,
         Select | Insert | Update | Delete | Truncate | References | Usage | Read | Write
-        | Monitor | Modify | Operate | Ownership | ManageGrants => false,
+        | Monitor | Modify | Operate | Ownership | ManageGrants | Apply | ApplyMaskingPolicy
+        | ApplyRowAccessPolicy => false,
     }
 }
 

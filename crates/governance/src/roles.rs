@@ -21,6 +21,12 @@ pub mod system {
     pub const ALL: [&str; 5] = [ACCOUNTADMIN, SECURITYADMIN, USERADMIN, SYSADMIN, PUBLIC];
 }
 
+/// Whether a role is a database's. Their names are `DATABASE.ROLE` as SQL text; no other role's
+/// name has a dot. They are held through other roles, and no session can be in one.
+pub fn is_database_role(name: &str) -> bool {
+    name.contains('.')
+}
+
 /// `USE SECONDARY ROLES`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum SecondaryRoles {

@@ -9,22 +9,64 @@ use datafusion::logical_expr::LogicalPlan;
 use frazil_common::{Access, Privilege, UserError};
 
 use crate::names::{parts, reference_parts};
+use crate::protect::Protections;
 
 /// Schema part of the names of scans that need no grant: generated rows, the user's own stored
 /// results, the information schema (which filters its rows itself). Only two-part names count;
 /// tables of the account always have three.
 pub const INTERNAL_SCHEMA: &str = "frazil_internal";
 
-/// Checks that every scan of the plan, in subqueries too, reads an object among the accesses.
-pub(crate) fn check_scans(plan: &LogicalPlan, accesses: &[Access]) -> Result<(), UserError> {
+/// Checks that every scan of the plan, in subqueries too, reads an object among the accesses, and
+/// reads it under the policies on it.
+pub(crate) fn check_scans(
+    plan: &LogicalPlan,
+    accesses: &[Access],
+    protections: &Protections,
+) -> Result<(), UserError> {
     let covered: HashSet<Vec<String>> = accesses
         .iter()
         .filter(|access| reads(access.privilege))
         .map(|access| parts(&access.object.name))
         .collect();
+    check(plan, &covered, protections)
+}
+
+fn check(
+    plan: &LogicalPlan,
+    covered: &HashSet<Vec<String>>,
+    protections: &Protections,
+) -> Result<(), UserError> {
+    let protected = protections.made(plan);
+    let mut open = vec![plan];
+    while let Some(node) = open.pop() {
+        check_node(node, covered)?;
+        if let LogicalPlan::TableScan(scan) = node
+            && !protected
+            && !is_internal(&scan.table_name)
+        {
+            protections.check_open(&scan.table_name)?;
+        }
+        check_subqueries(node, covered, protections)?;
+        if protected {
+            // What the policies were put on; nothing else is below them.
+            open.extend(node.inputs());
+        } else {
+            for input in node.inputs() {
+                check(input, covered, protections)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_subqueries(
+    node: &LogicalPlan,
+    covered: &HashSet<Vec<String>>,
+    protections: &Protections,
+) -> Result<(), UserError> {
     let mut refusal = None;
-    plan.apply_with_subqueries(|node| {
-        refusal = check_node(node, &covered).err();
+    node.apply_subqueries(|subquery| {
+        refusal = check(subquery, covered, protections).err();
         Ok(if refusal.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })
     .map_err(|error: DataFusionError| UserError::internal(error))?;
@@ -104,9 +146,31 @@ fn reads(privilege: Privilege) -> bool {
     use Privilege::*;
     match privilege {
         Select | Update | Delete | Usage | Read | Ownership => true,
-        Insert | Truncate | References | Write | Monitor | Modify | Operate | CreateDatabase
-        | CreateWarehouse | CreateRole | CreateUser | CreateEndpoint | CreateSchema
-        | CreateTable | CreateView | CreateStage | CreateFileFormat | CreateSequence
-        | CreateModel | ManageGrants => false,
+        Insert
+        | Truncate
+        | References
+        | Write
+        | Monitor
+        | Modify
+        | Operate
+        | CreateDatabase
+        | CreateWarehouse
+        | CreateRole
+        | CreateUser
+        | CreateDatabaseRole
+        | CreateEndpoint
+        | CreateSchema
+        | CreateTable
+        | CreateView
+        | CreateStage
+        | CreateFileFormat
+        | CreateSequence
+        | CreateModel
+        | CreateMaskingPolicy
+        | CreateRowAccessPolicy
+        | Apply
+        | ApplyMaskingPolicy
+        | ApplyRowAccessPolicy
+        | ManageGrants => false,
     }
 }

@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::TableReference;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::builder::LogicalTableSource;
 use datafusion::logical_expr::{
     LogicalPlan, LogicalPlanBuilder, col, exists, lit, scalar_subquery,
 };
 use frazil_common::{Access, Code, ObjectKind, ObjectRef, Privilege};
-use frazil_governance::{AccessFacts, AccessModel, GrantFact, SecondaryRoles, govern};
+use frazil_governance::{
+    AccessFacts, AccessModel, GrantFact, Policies, Protections, SecondaryRoles, govern,
+};
 
 fn scan(name: impl Into<TableReference>) -> LogicalPlanBuilder {
     let schema = Schema::new(vec![Field::new("a", DataType::Int64, true)]);
@@ -54,7 +57,15 @@ fn ask(plan: LogicalPlan, accesses: &[Access]) -> Result<(), (Code, String)> {
     let model = model();
     let roles = model.effective_roles("ANN", "READER", &SecondaryRoles::None);
     let no_parents = |_: &ObjectRef| Vec::new();
-    match govern(plan.clone(), accesses, &no_parents, &model, &roles) {
+    let mut protections = Protections::default();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            protections.open(&scan.table_name);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })
+    .unwrap();
+    match govern(plan.clone(), accesses, &no_parents, &model, &roles, &protections) {
         Ok(governed) => {
             assert_eq!(governed.get(), &plan);
             assert_eq!(governed.into_inner(), plan);
@@ -158,4 +169,46 @@ fn plans_that_write_are_refused() {
     ));
     let error = ask(plan, &[access(table(1, "T"), Privilege::Select, None)]).unwrap_err();
     assert_eq!(error.0, Code::Internal);
+}
+
+/// T with its rows below 10 alone, and A hidden.
+fn protected() -> LogicalPlan {
+    let plan = scan(full("T")).build().unwrap();
+    let argument = ("argument".to_string(), col("a"));
+    let extended = Policies::with_arguments(plan.clone(), vec![argument]).unwrap();
+    let policies = Policies {
+        rows: vec![col("argument").lt(lit(10i64))],
+        columns: [(0, lit(0i64))].into(),
+        kept: Vec::new(),
+    };
+    policies.apply(&plan, extended).unwrap()
+}
+
+#[test]
+fn a_table_with_policies_is_read_through_them_alone() {
+    let model = model();
+    let roles = model.effective_roles("ANN", "READER", &SecondaryRoles::None);
+    let no_parents = |_: &ObjectRef| Vec::new();
+    let accesses = [access(table(1, "T"), Privilege::Select, None)];
+    let ask = |plan: LogicalPlan, protections: &Protections| {
+        govern(plan, &accesses, &no_parents, &model, &roles, protections)
+            .map(|_| ())
+            .map_err(|error| error.message)
+    };
+    let mut protections = Protections::default();
+    let raw = scan(full("T")).build().unwrap();
+    assert!(ask(raw.clone(), &protections).unwrap_err().contains("not looked up"));
+    protections.protect(&full("T"), protected());
+    assert!(ask(raw.clone(), &protections).unwrap_err().contains("without its policies"));
+    assert_eq!(ask(protected(), &protections), Ok(()));
+    let above = LogicalPlanBuilder::from(protected()).alias("x").unwrap();
+    assert_eq!(ask(above.clone().build().unwrap(), &protections), Ok(()));
+    // Beside the protected one, or in a subquery above it, a bare scan is still refused.
+    let beside = above.clone().cross_join(raw.clone()).unwrap().build().unwrap();
+    assert!(ask(beside, &protections).is_err());
+    let within = above.filter(exists(Arc::new(raw.clone()))).unwrap().build().unwrap();
+    assert!(ask(within, &protections).is_err());
+    // Opening it later does not take the policies off.
+    protections.open(&full("T"));
+    assert!(ask(raw, &protections).is_err());
 }

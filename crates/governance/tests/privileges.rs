@@ -88,6 +88,7 @@ fn facts() -> AccessFacts {
             ((ObjectKind::Table, TABLE), "ENGINEER".to_string()),
             ((ObjectKind::Role, 9), "USERADMIN".to_string()),
         ],
+        ..AccessFacts::default()
     }
 }
 
@@ -351,6 +352,7 @@ impl Reference {
                 .zip(&objects)
                 .map(|(role, object)| ((object.kind, object.id), name(role)))
                 .collect(),
+            ..AccessFacts::default()
         })
     }
 }

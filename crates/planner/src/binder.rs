@@ -12,7 +12,9 @@ use sqlparser::ast;
 
 use crate::error::{PlannerError, Result};
 use crate::names;
-use crate::relation::{IDENTITY_COLUMNS, METADATA_FILE, PlanContext, Planned, Relation};
+use crate::relation::{
+    IDENTITY_COLUMNS, METADATA_FILE, METADATA_KEPT, PlanContext, Planned, Relation,
+};
 use crate::scope::{Env, Scope, ScopeColumn, ScopeRelation};
 use crate::source_text::SourceText;
 
@@ -175,7 +177,9 @@ impl<'a> Binder<'a> {
         // A table's identity columns are for DML; files have metadata columns that users name.
         let identity = hidden.iter().any(|field| field.name == METADATA_FILE);
         for field in hidden {
-            if identity && IDENTITY_COLUMNS.contains(&field.name.as_str()) {
+            if (identity && IDENTITY_COLUMNS.contains(&field.name.as_str()))
+                || field.name.starts_with(METADATA_KEPT)
+            {
                 continue;
             }
             let (_, arrow_field) = plan.schema().qualified_field_from_column(field)?;

@@ -16,7 +16,7 @@ use crate::error::{PlannerError, Result};
 use crate::from::Input;
 use crate::query::project;
 use crate::relation::{
-    DmlKind, IDENTITY_COLUMNS, PlanContext, PlannedDml, TargetColumn, TargetTable,
+    DmlKind, IDENTITY_COLUMNS, METADATA_KEPT, PlanContext, PlannedDml, TargetColumn, TargetTable,
 };
 use crate::scope::{Env, Scope};
 
@@ -215,6 +215,7 @@ impl Binder<'_> {
             plan = LogicalPlanBuilder::from(plan).filter(filter.expr)?.build()?;
         }
         let env = Env::new(scope, "SET");
+        check_qualifiers(assignments, target, alias.as_deref())?;
         let set = self.assignments(assignments, target, &env)?;
         if !from.is_empty() {
             plan = first_of_each(plan, &identity)?;
@@ -267,7 +268,12 @@ impl Binder<'_> {
         let columns = fields
             .iter()
             .take(target.columns.len())
-            .map(|field| Expr::Column(field.clone()))
+            .map(|field| {
+                let kept = fields.iter().find(|other| {
+                    other.name.strip_prefix(METADATA_KEPT) == Some(field.name.as_str())
+                });
+                Expr::Column(kept.unwrap_or(field).clone())
+            })
             .collect();
         let identity = IDENTITY_COLUMNS
             .iter()
@@ -344,6 +350,31 @@ impl Binder<'_> {
             entry.object = None;
         }
     }
+}
+
+/// A column that is set may be qualified, by the target's alias or else its name.
+pub(crate) fn check_qualifiers(
+    assignments: &[Assignment],
+    target: &TargetTable,
+    alias: Option<&str>,
+) -> Result<()> {
+    for Assignment { table, column, position, value: _ } in assignments {
+        let Some(table) = table else { continue };
+        let known = match (alias, &target.relation.name) {
+            (Some(alias), _) => table.schema.is_none() && table.name == alias,
+            (None, Some(own)) => {
+                table.name == own.name
+                    && table.schema.as_ref().is_none_or(|schema| *schema == own.schema)
+                    && table.database.as_ref().is_none_or(|database| *database == own.database)
+            }
+            (None, None) => true,
+        };
+        if !known {
+            let name = format!("{table}.{column}");
+            return Err(UserError::invalid_identifier(name).at(Some(*position)).into());
+        }
+    }
+    Ok(())
 }
 
 /// The columns an INSERT gives, as indexes in table order.

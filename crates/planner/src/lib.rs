@@ -38,7 +38,7 @@ mod with;
 #[cfg(test)]
 mod tests;
 
-use frazil_common::UserError;
+use frazil_common::{Access, UserError};
 use frazil_functions::TypedExpr;
 use sqlparser::ast::{Expr, Query};
 
@@ -54,9 +54,9 @@ pub use references::{
 };
 pub use relation::{
     DmlKind, FunctionValue, IDENTITY_COLUMNS, MERGE_DELETE, MERGE_INSERT, MERGE_UPDATE,
-    METADATA_ACTION, METADATA_FILE, METADATA_FILE_ROW_NUMBER, METADATA_ROW_ID, ModelFeature,
-    ModelMethod, PlanContext, Planned, PlannedDml, Reference, Relation, Resolved, ResolvedModel,
-    ResolvedSequence, TargetColumn, TargetTable, TimeTravel,
+    METADATA_ACTION, METADATA_FILE, METADATA_FILE_ROW_NUMBER, METADATA_KEPT, METADATA_ROW_ID,
+    ModelFeature, ModelMethod, PlanContext, Planned, PlannedDml, Reference, Relation, Resolved,
+    ResolvedModel, ResolvedSequence, TargetColumn, TargetTable, TimeTravel,
 };
 pub use types::sql_type;
 
@@ -83,6 +83,20 @@ pub fn plan_expression(
 ) -> Result<TypedExpr, UserError> {
     let mut binder = binder::Binder::new(ctx);
     Ok(binder.expression_over(expr, relation)?)
+}
+
+/// As [`plan_expression`], with what the expression's queries read.
+///
+/// # Errors
+/// As [`plan_query`].
+pub fn plan_expression_and_accesses(
+    expr: &Expr,
+    relation: &Relation,
+    ctx: &PlanContext<'_>,
+) -> Result<(TypedExpr, Vec<Access>), UserError> {
+    let mut binder = binder::Binder::new(ctx);
+    let bound = binder.expression_over(expr, Some(relation))?;
+    Ok((bound, binder.accesses()))
 }
 
 /// Computes an expression that refers to no column.

@@ -13,7 +13,7 @@ use frazil_functions::TypedExpr;
 use sqlparser::ast::Ident;
 
 use crate::binder::{Binder, Bound};
-use crate::dml::{Target, column_index, identified};
+use crate::dml::{Target, check_qualifiers, column_index, identified};
 use crate::error::Result;
 use crate::relation::{
     DmlKind, MERGE_DELETE, MERGE_INSERT, MERGE_UPDATE, PlanContext, PlannedDml, TargetTable,
@@ -49,6 +49,11 @@ impl Binder<'_> {
         let Target { input, columns, identity, usage } = self.target(target, alias.as_deref())?;
         let source = self.cross_source(source)?;
 
+        for clause in clauses {
+            if let MergeAction::Update(assignments) = &clause.action {
+                check_qualifiers(assignments, target, alias.as_deref())?;
+            }
+        }
         // A mark tells target rows from the NULLs of source rows without a match.
         let mark = self.unique("__matched");
         let mut exprs: Vec<Expr> =
@@ -82,7 +87,14 @@ impl Binder<'_> {
                 self.merge_action(*kind, action, target, &columns, &source_scope, &env, *position)?;
             bound.push(Clause { applies, action, values });
         }
-        self.forget_unread(usage);
+        // The right to insert alone does not read the rows that the source is matched with.
+        let changes = |clause: &MergeClause| match &clause.action {
+            MergeAction::Update(_) | MergeAction::UpdateAllByName | MergeAction::Delete => true,
+            MergeAction::Insert { columns: _, values: _ } | MergeAction::InsertAllByName => false,
+        };
+        if clauses.iter().any(changes) {
+            self.forget_unread(usage);
+        }
         merge_output(self.unique("__clause"), plan, bound, identity, target)
     }
 

@@ -14,6 +14,9 @@ pub const METADATA_FILE: &str = "METADATA$FILE";
 pub const METADATA_FILE_ROW_NUMBER: &str = "METADATA$FILE_ROW_NUMBER";
 /// A table's row: its id, Int64.
 pub const METADATA_ROW_ID: &str = "METADATA$ROW_ID";
+/// What begins the names of hidden columns with a masked column's values as they are. No statement
+/// can name them; UPDATE and MERGE write them back where they set nothing.
+pub const METADATA_KEPT: &str = "METADATA$KEPT$";
 /// Names of the hidden identity columns of tables, in the order DML plans yield them.
 pub const IDENTITY_COLUMNS: [&str; 3] = [METADATA_FILE, METADATA_FILE_ROW_NUMBER, METADATA_ROW_ID];
 

@@ -48,6 +48,15 @@ pub(super) async fn migrate(mut writer: Writer<'_>) -> Result<()> {
         Some((version,)) if version > VERSION => Err(CatalogError::Format(format!(
             "the account's tables have version {version}; this build reads up to {VERSION}"
         ))),
+        // Later versions only add tables, which are made above.
+        Some((version,)) if version < VERSION => {
+            sqlx::query("UPDATE frazil_counter SET value = $2 WHERE name = $1")
+                .bind(SCHEMA_VERSION)
+                .bind(VERSION)
+                .execute(&mut *writer.connection)
+                .await?;
+            Ok(())
+        }
         Some(_) => Ok(()),
         None => {
             sqlx::query("INSERT INTO frazil_counter (name, value) VALUES ($1, $2)")

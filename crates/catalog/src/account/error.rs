@@ -49,5 +49,8 @@ fn noun(kind: ObjectKind) -> &'static str {
         ObjectKind::Role => "Role",
         ObjectKind::User => "User",
         ObjectKind::Endpoint => "Endpoint",
+        ObjectKind::DatabaseRole => "Database role",
+        ObjectKind::MaskingPolicy => "Masking policy",
+        ObjectKind::RowAccessPolicy => "Row access policy",
     }
 }

@@ -14,6 +14,7 @@ mod model_versions;
 mod objects;
 mod ownership;
 mod parameters;
+mod policies;
 mod roles;
 mod schema;
 mod sequences;
@@ -39,10 +40,11 @@ pub use model_versions::{
     ModelChange, ModelVersion, ModelVersionBody, NewModelVersion, VersionSource,
 };
 pub use objects::{
-    Endpoint, FileFormat, Model, NewObject, Object, ObjectBody, ObjectFilter, ObjectHeader, Place,
-    Sequence, Stage, Warehouse,
+    Endpoint, FileFormat, MaskingPolicy, Model, NewObject, Object, ObjectBody, ObjectFilter,
+    ObjectHeader, Place, PolicyRule, RowAccessPolicy, Sequence, Stage, Warehouse,
 };
 pub use parameters::ParameterLevel;
+pub use policies::PolicyReference;
 pub use roles::{Grantee, Role, RoleGrant};
 pub use sessions::{NewSession, SessionRow, SessionState};
 pub use tokens::{AccessToken, NewAccessToken};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use frazil_common::ObjectKind;
+use frazil_common::{ObjectKind, SqlType};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
@@ -23,7 +23,7 @@ macro_rules! body {
         $(impl ObjectBody for $name { const KIND: ObjectKind = ObjectKind::$name; })*
     };
 }
-body!(Warehouse, Stage, FileFormat, Sequence, Model, Endpoint);
+body!(Warehouse, Stage, FileFormat, Sequence, Model, Endpoint, MaskingPolicy, RowAccessPolicy);
 
 /// A warehouse: a name that queries run under, and their limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -102,6 +102,28 @@ pub struct Endpoint {
     pub version: Option<String>,
     #[serde(default)]
     pub suspended: bool,
+}
+
+/// What a policy computes from its arguments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyRule {
+    /// Names and types of the arguments.
+    pub arguments: Vec<(String, SqlType)>,
+    pub returns: SqlType,
+    /// The expression as SQL text.
+    pub body: String,
+}
+
+/// Tells what a role sees in the place of a column's values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaskingPolicy {
+    pub rule: PolicyRule,
+}
+
+/// Tells which rows a role sees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowAccessPolicy {
+    pub rule: PolicyRule,
 }
 
 /// Where an object lives: all zero for objects of the account.

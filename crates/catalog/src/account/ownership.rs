@@ -15,6 +15,13 @@ pub(super) async fn all(connection: &mut SqliteConnection) -> Result<Vec<(GrantT
     rows.into_iter().map(|(kind, id, role)| Ok(((parse_word(&kind)?, id), role))).collect()
 }
 
+/// Ids of the schemas with managed access.
+pub(super) async fn managed_schemas(connection: &mut SqliteConnection) -> Result<Vec<i64>> {
+    let rows: Vec<(i64,)> =
+        sqlx::query_as("SELECT schema_id FROM frazil_managed_schema").fetch_all(connection).await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
 impl Writer<'_> {
     /// Records a new object's owner, and gives it the grants promised on its database or schema.
     /// `containers`: the ids of its database and, where it is in one, its schema. A promise of
@@ -76,9 +83,10 @@ impl Writer<'_> {
         self.touch_security().await
     }
 
-    /// Ends the grants on a dropped object and forgets its owner. For a database or schema, the
+    /// Ends the grants on a dropped object and forgets its owner and the policies on it. For a database or schema, the
     /// promises on it end too.
     pub async fn forget_object(&mut self, kind: ObjectKind, id: i64) -> Result<()> {
+        self.forget_policies_on((kind, id)).await?;
         self.delete_grants(kind, id).await?;
         for statement in [
             "DELETE FROM frazil_owner WHERE object_kind = $1 AND object_id = $2",
@@ -90,6 +98,21 @@ impl Writer<'_> {
                 .execute(&mut *self.connection)
                 .await?;
         }
+        if kind == ObjectKind::Schema {
+            return self.set_managed_access(id, false).await;
+        }
+        self.touch_security().await
+    }
+
+    /// WITH MANAGED ACCESS: whether the schema's owner alone decides on grants of what is in it.
+    pub async fn set_managed_access(&mut self, schema_id: i64, managed: bool) -> Result<()> {
+        let statement = if managed {
+            "INSERT INTO frazil_managed_schema (schema_id) VALUES ($1)
+             ON CONFLICT (schema_id) DO NOTHING"
+        } else {
+            "DELETE FROM frazil_managed_schema WHERE schema_id = $1"
+        };
+        sqlx::query(statement).bind(schema_id).execute(&mut *self.connection).await?;
         self.touch_security().await
     }
 

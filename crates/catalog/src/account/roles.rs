@@ -3,13 +3,14 @@
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use frazil_common::{Code, ObjectKind, UserError};
+use frazil_common::{Code, ObjectKind, Privilege, UserError};
 
 use super::error::{not_found, on_insert};
 use super::{Writer, now_micros};
 use crate::{CatalogError, Result};
 
-/// A role of the account.
+/// A role: of the account, or of a database. A database role's name is `DATABASE.ROLE` as SQL
+/// text; names of the account's roles have no dot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role {
     pub id: i64,
@@ -36,6 +37,11 @@ pub struct RoleGrant {
 }
 
 impl Role {
+    /// Whether it is a role of a database.
+    pub fn is_of_database(&self) -> bool {
+        self.name.contains('.')
+    }
+
     fn from_row(row: &SqliteRow) -> Result<Self> {
         Ok(Role {
             id: row.try_get("role_id")?,
@@ -105,6 +111,25 @@ impl Writer<'_> {
         Ok(role)
     }
 
+    /// Makes a role of a database, which may use that database. Its name is its full name.
+    ///
+    /// # Errors
+    /// As [`Writer::create_role`].
+    pub async fn create_database_role(
+        &mut self,
+        name: &str,
+        database_id: i64,
+        comment: Option<&str>,
+        owner_role: &str,
+    ) -> Result<Role> {
+        let role = self.insert_role(name, comment).await?;
+        let kind = ObjectKind::DatabaseRole;
+        self.register_object(kind, role.id, owner_role, Some((database_id, None))).await?;
+        let database = (ObjectKind::Database, database_id);
+        self.insert_grant(database, Privilege::Usage, role.id, false, None).await?;
+        Ok(role)
+    }
+
     pub(super) async fn insert_role(&mut self, name: &str, comment: Option<&str>) -> Result<Role> {
         let role = Role {
             id: self.next_id().await?,
@@ -168,6 +193,7 @@ impl Writer<'_> {
         ] {
             sqlx::query(statement).bind(role_id).execute(&mut *self.connection).await?;
         }
+        self.forget_object(ObjectKind::DatabaseRole, role_id).await?;
         self.forget_object(ObjectKind::Role, role_id).await
     }
 

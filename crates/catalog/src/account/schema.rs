@@ -4,7 +4,7 @@
 //! DuckLake's readers never meet them. Times are microseconds since 1970 UTC.
 
 /// Version of this shape; a database with a higher one is refused.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Makes whatever is missing.
 pub(super) const TABLES: &[&str] = &[
@@ -66,6 +66,8 @@ pub(super) const TABLES: &[&str] = &[
         granted_by BIGINT,
         created_on BIGINT NOT NULL,
         PRIMARY KEY (container_kind, container_id, object_kind, privilege, role_id))",
+    "CREATE TABLE IF NOT EXISTS frazil_managed_schema (
+        schema_id BIGINT PRIMARY KEY)",
     "CREATE TABLE IF NOT EXISTS frazil_owner (
         object_kind TEXT NOT NULL,
         object_id BIGINT NOT NULL,
@@ -84,6 +86,14 @@ pub(super) const TABLES: &[&str] = &[
         altered_on BIGINT NOT NULL,
         body TEXT NOT NULL,
         UNIQUE (kind, schema_id, session_id, name))",
+    "CREATE TABLE IF NOT EXISTS frazil_policy_reference (
+        policy_kind TEXT NOT NULL,
+        policy_id BIGINT NOT NULL,
+        object_kind TEXT NOT NULL,
+        object_id BIGINT NOT NULL,
+        column_id BIGINT NOT NULL,
+        arguments TEXT NOT NULL,
+        PRIMARY KEY (object_kind, object_id, policy_kind, column_id))",
     "CREATE TABLE IF NOT EXISTS frazil_sequence_value (
         sequence_id BIGINT PRIMARY KEY,
         next_value BIGINT NOT NULL)",

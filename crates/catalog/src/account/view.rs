@@ -1,14 +1,14 @@
 //! An unchanging picture of users, roles, grants and owners, for authorisation and SHOW.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use frazil_common::ObjectKind;
 use sqlx::sqlite::SqliteConnection;
 
 use super::{
-    AccountStore, FutureGrant, Grant, GrantTarget, Grantee, Role, RoleGrant, SECURITY_VERSION,
-    User, future, grants, ownership, roles, users,
+    AccountStore, FutureGrant, Grant, GrantTarget, Grantee, PolicyReference, Role, RoleGrant,
+    SECURITY_VERSION, User, future, grants, ownership, policies, roles, users,
 };
 use crate::Result;
 
@@ -23,6 +23,10 @@ pub struct AccountView {
     /// By object.
     pub grants: HashMap<GrantTarget, Vec<Grant>>,
     pub future_grants: Vec<FutureGrant>,
+    /// The policies on each table and view that has some.
+    pub policies: HashMap<GrantTarget, Vec<PolicyReference>>,
+    /// Ids of the schemas with managed access.
+    pub managed_schemas: HashSet<i64>,
     /// The owning role of each object.
     pub owners: HashMap<GrantTarget, String>,
 }
@@ -36,6 +40,11 @@ impl AccountView {
     /// The user with this id.
     pub fn user_by_id(&self, id: i64) -> Option<&User> {
         self.users.values().find(|user| user.id == id)
+    }
+
+    /// The policies on a table or view.
+    pub fn policies_on(&self, kind: ObjectKind, id: i64) -> &[PolicyReference] {
+        self.policies.get(&(kind, id)).map_or(&[], Vec::as_slice)
     }
 
     /// Grants on one object, ownership apart.
@@ -78,6 +87,8 @@ impl AccountStore {
         let grants = grants::all(&mut transaction).await?;
         let future = future::all(&mut transaction).await?;
         let owners = ownership::all(&mut transaction).await?;
+        let references = policies::all(&mut transaction).await?;
+        let managed = ownership::managed_schemas(&mut transaction).await?;
         transaction.commit().await?;
 
         let names: HashMap<i64, String> =
@@ -100,8 +111,13 @@ impl AccountStore {
                 });
             }
         }
+        let mut policies: HashMap<GrantTarget, Vec<PolicyReference>> = HashMap::new();
+        for reference in references {
+            policies.entry(reference.on).or_default().push(reference);
+        }
         let view = Arc::new(AccountView {
             version,
+            policies,
             role_grants: role_grants
                 .into_iter()
                 .filter_map(|(role, to_user, grantee, granted_by, created_on)| {
@@ -132,6 +148,7 @@ impl AccountStore {
                     })
                 })
                 .collect(),
+            managed_schemas: managed.into_iter().collect(),
             owners: owners
                 .into_iter()
                 .filter_map(|(object, role)| Some((object, name(role)?)))

@@ -4,7 +4,7 @@ use frazil_common::UserError;
 
 use super::common::ObjectWord;
 use super::{
-    Statement, access_token, alter_object, alter_table, endpoint, model, session, warehouse,
+    Statement, access_token, alter_object, alter_table, endpoint, model, policy, session, warehouse,
 };
 use crate::tokens::Tokens;
 
@@ -19,6 +19,9 @@ pub(super) fn parse(tokens: &mut Tokens<'_>) -> Result<Statement, UserError> {
         ObjectWord::Warehouse => warehouse::parse_alter(tokens),
         ObjectWord::Model => model::parse_alter(tokens),
         ObjectWord::Endpoint => endpoint::parse_alter(tokens),
+        ObjectWord::MaskingPolicy | ObjectWord::RowAccessPolicy => {
+            policy::parse_alter(tokens, kind)
+        }
         ObjectWord::User => match access_token::parse(tokens)? {
             Some(statement) => Ok(statement),
             None => alter_object::parse(tokens, kind),
@@ -27,6 +30,7 @@ pub(super) fn parse(tokens: &mut Tokens<'_>) -> Result<Statement, UserError> {
         | ObjectWord::Schema
         | ObjectWord::Database
         | ObjectWord::Role
+        | ObjectWord::DatabaseRole
         | ObjectWord::Stage
         | ObjectWord::FileFormat
         | ObjectWord::Sequence => alter_object::parse(tokens, kind),

@@ -5,6 +5,7 @@ use frazil_common::UserError;
 use super::Statement;
 use super::common::refuse_governance;
 use super::options::keys;
+use super::policy::{self, SetPolicy};
 use crate::tokens::Tokens;
 
 use frazil_common::ObjectName;
@@ -28,6 +29,8 @@ pub enum AlterObjectAction {
     RenameTo(ObjectName),
     Set(Options),
     Unset(Vec<String>),
+    /// ENABLE or DISABLE MANAGED ACCESS of a schema.
+    ManagedAccess(bool),
     /// `SWAP WITH` of databases and schemas.
     SwapWith(ObjectName),
     /// `ALTER VIEW v SET SECURE` (true) and `UNSET SECURE` (false).
@@ -45,10 +48,21 @@ pub(super) fn parse(tokens: &mut Tokens<'_>, kind: ObjectWord) -> Result<Stateme
     let namespace = matches!(kind, ObjectWord::Database | ObjectWord::Schema);
     let implied = namespace && (tokens.peek_words("SET") || tokens.peek_words("UNSET"));
     let name = if implied { None } else { Some(tokens.name()?) };
+    if kind == ObjectWord::View
+        && let Some(name) = &name
+        && let Some(action) = policy::parse_set(tokens)?
+    {
+        let name = name.clone();
+        return Ok(Statement::SetPolicy(SetPolicy { kind, if_exists, name, action }));
+    }
     let action = if tokens.words("RENAME TO") {
         AlterObjectAction::RenameTo(tokens.name()?)
     } else if namespace && tokens.words("SWAP WITH") {
         AlterObjectAction::SwapWith(tokens.name()?)
+    } else if kind == ObjectWord::Schema && tokens.words("ENABLE MANAGED ACCESS") {
+        AlterObjectAction::ManagedAccess(true)
+    } else if kind == ObjectWord::Schema && tokens.words("DISABLE MANAGED ACCESS") {
+        AlterObjectAction::ManagedAccess(false)
     } else if kind == ObjectWord::View && tokens.words("SET SECURE") {
         AlterObjectAction::Secure(true)
     } else if kind == ObjectWord::View && tokens.words("UNSET SECURE") {

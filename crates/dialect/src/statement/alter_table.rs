@@ -4,9 +4,10 @@ use frazil_common::UserError;
 use sqlparser::tokenizer::Token;
 
 use super::Statement;
-use super::common::refuse_governance;
+use super::common::{ObjectWord, refuse_governance};
 use super::create_table::{self, ConstraintKind};
 use super::options::keys;
+use super::policy::{self, SetPolicy};
 use crate::tokens::Tokens;
 
 use frazil_common::ObjectName;
@@ -86,6 +87,10 @@ const PROPERTIES: &[&str] = &[
 pub(super) fn parse(tokens: &mut Tokens<'_>) -> Result<Statement, UserError> {
     let if_exists = tokens.words("IF EXISTS");
     let name = tokens.name()?;
+    if let Some(action) = policy::parse_set(tokens)? {
+        let kind = ObjectWord::Table;
+        return Ok(Statement::SetPolicy(SetPolicy { kind, if_exists, name, action }));
+    }
     let action = action(tokens)?;
     Ok(Statement::AlterTable(AlterTable { name, if_exists, action }))
 }
@@ -209,13 +214,7 @@ fn alter_column(tokens: &mut Tokens<'_>) -> Result<AlterColumn, UserError> {
     } else if tokens.one_of(&["SET COMMENT", "COMMENT"]).is_some() {
         AlterColumnAction::SetComment(tokens.equals_text()?)
     } else {
-        for words in [
-            "SET MASKING POLICY",
-            "UNSET MASKING POLICY",
-            "SET PROJECTION POLICY",
-            "SET TAG",
-            "UNSET TAG",
-        ] {
+        for words in ["SET PROJECTION POLICY", "SET TAG", "UNSET TAG"] {
             if tokens.peek_words(words) {
                 return Err(tokens.unsupported(words));
             }
@@ -300,8 +299,7 @@ mod tests {
         unexpected("ALTER TABLE t ADD COLUMN a", "");
         unexpected("ALTER TABLE t SET FROB = 1", "FROB");
         unexpected("ALTER TABLE t RENAME COLUMN a b", "b");
-        unsupported("ALTER TABLE t ADD ROW ACCESS POLICY p ON (a)", "ROW ACCESS POLICY");
-        unsupported("ALTER TABLE t ALTER a SET MASKING POLICY p", "MASKING POLICY");
+        unsupported("ALTER TABLE t ALTER a SET PROJECTION POLICY p", "PROJECTION POLICY");
         unsupported("ALTER TABLE t ADD SEARCH OPTIMIZATION", "SEARCH OPTIMIZATION");
     }
 }

@@ -4,7 +4,7 @@ use frazil_common::UserError;
 
 use super::common::{CreateMode, ObjectWord, Persistence};
 use super::{
-    Statement, create_table, create_view, endpoint, model, namespace, principals, sequence,
+    Statement, create_table, create_view, endpoint, model, namespace, policy, principals, sequence,
 };
 use super::{stage, warehouse};
 use crate::tokens::Tokens;
@@ -26,6 +26,7 @@ const KINDS: &[(&str, &[Persistence], Parse)] = {
     &[
         ("TABLE", &[Permanent, Transient, Temporary], create_table::parse),
         ("VIEW", &[Permanent, Temporary], create_view::parse),
+        ("DATABASE ROLE", &[Permanent], principals::parse_database_role),
         ("DATABASE", &[Permanent, Transient], namespace::parse_database),
         ("SCHEMA", &[Permanent, Transient], namespace::parse_schema),
         ("WAREHOUSE", &[Permanent], warehouse::parse_create),
@@ -35,6 +36,8 @@ const KINDS: &[(&str, &[Persistence], Parse)] = {
         ("FILE FORMAT", &[Permanent, Temporary], stage::parse_file_format),
         ("SEQUENCE", &[Permanent], sequence::parse),
         ("MODEL", &[Permanent], model::parse_create),
+        ("MASKING POLICY", &[Permanent], policy::parse_masking),
+        ("ROW ACCESS POLICY", &[Permanent], policy::parse_row_access),
         ("ENDPOINT", &[Permanent], endpoint::parse_create),
     ]
 };

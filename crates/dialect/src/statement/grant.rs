@@ -83,17 +83,25 @@ pub struct Grantee {
     pub name: ObjectName,
 }
 
-/// `GRANT ROLE <role> TO {ROLE <name> | USER <name>}`.
+/// A role that is granted: of the account, or of a database.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GrantedRole {
+    pub of_database: bool,
+    /// Of more than one part only for database roles.
+    pub name: ObjectName,
+}
+
+/// `GRANT [DATABASE] ROLE <role> TO {[DATABASE] ROLE <name> | USER <name>}`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GrantRole {
-    pub role: String,
+    pub role: GrantedRole,
     pub to: Grantee,
 }
 
-/// `REVOKE ROLE <role> FROM {ROLE <name> | USER <name>}`.
+/// `REVOKE [DATABASE] ROLE <role> FROM {[DATABASE] ROLE <name> | USER <name>}`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RevokeRole {
-    pub role: String,
+    pub role: GrantedRole,
     pub from: Grantee,
 }
 
@@ -113,11 +121,7 @@ pub enum OwnershipTransfer {
 }
 
 pub(super) fn parse_grant(tokens: &mut Tokens<'_>) -> Result<Statement, UserError> {
-    if tokens.peek_words("DATABASE ROLE") {
-        return Err(tokens.unsupported("GRANT DATABASE ROLE"));
-    }
-    if tokens.words("ROLE") {
-        let role = tokens.identifier()?;
+    if let Some(role) = granted_role(tokens)? {
         tokens.expect_words("TO")?;
         let to = grantee(tokens)?;
         return Ok(Statement::GrantRole(GrantRole { role, to }));
@@ -143,11 +147,7 @@ pub(super) fn parse_grant(tokens: &mut Tokens<'_>) -> Result<Statement, UserErro
 }
 
 pub(super) fn parse_revoke(tokens: &mut Tokens<'_>) -> Result<Statement, UserError> {
-    if tokens.peek_words("DATABASE ROLE") {
-        return Err(tokens.unsupported("REVOKE DATABASE ROLE"));
-    }
-    if tokens.words("ROLE") {
-        let role = tokens.identifier()?;
+    if let Some(role) = granted_role(tokens)? {
         tokens.expect_words("FROM")?;
         let from = grantee(tokens)?;
         return Ok(Statement::RevokeRole(RevokeRole { role, from }));
@@ -160,6 +160,18 @@ pub(super) fn parse_revoke(tokens: &mut Tokens<'_>) -> Result<Statement, UserErr
     let from = grantee(tokens)?;
     let cascade = tokens.one_of(&["CASCADE", "RESTRICT"]) == Some("CASCADE");
     Ok(Statement::Revoke(Revoke { grant_option_for, privileges, on, from, cascade }))
+}
+
+/// `[DATABASE] ROLE r` if it comes next.
+fn granted_role(tokens: &mut Tokens<'_>) -> Result<Option<GrantedRole>, UserError> {
+    Ok(if tokens.words("DATABASE ROLE") {
+        Some(GrantedRole { of_database: true, name: tokens.name()? })
+    } else if tokens.words("ROLE") {
+        let name = ObjectName::bare(tokens.identifier()?);
+        Some(GrantedRole { of_database: false, name })
+    } else {
+        None
+    })
 }
 
 /// Privileges up to ON. A privilege is as many words as come before a comma or ON.
@@ -295,7 +307,7 @@ mod tests {
         assert_eq!(
             statement("GRANT ROLE a TO USER b"),
             Statement::GrantRole(GrantRole {
-                role: "A".into(),
+                role: GrantedRole { of_database: false, name: ObjectName::bare("A") },
                 to: Grantee { kind: GranteeKind::User, name: ObjectName::bare("B") }
             })
         );
@@ -318,6 +330,8 @@ mod tests {
             "GRANT USAGE ON MODEL m TO ROLE r",
             "GRANT USAGE, OPERATE ON WAREHOUSE w TO ROLE r",
             "REVOKE ALL ON SCHEMA s FROM r",
+            "GRANT DATABASE ROLE d.a TO ROLE b",
+            "REVOKE DATABASE ROLE a FROM DATABASE ROLE d.b",
         ]);
     }
 
@@ -328,6 +342,5 @@ mod tests {
         unexpected("GRANT ON TABLE t TO r", "ON");
         unexpected("GRANT SELECT ON ALL TABLE IN SCHEMA s TO r", "TABLE");
         unsupported("GRANT SELECT (a) ON TABLE t TO r", "columns");
-        unsupported("GRANT DATABASE ROLE a TO ROLE b", "DATABASE ROLE");
     }
 }

@@ -22,6 +22,7 @@ mod model;
 mod multi_insert;
 mod namespace;
 mod options;
+mod policy;
 mod principals;
 mod procedure;
 mod sequence;
@@ -58,8 +59,8 @@ pub use endpoint::{AlterEndpoint, AlterEndpointAction, CreateEndpoint};
 pub use explain::{Explain, ExplainFormat};
 pub use file_transfer::{GetFiles, ListFiles, PutFiles, RemoveFiles};
 pub use grant::{
-    Grant, GrantOwnership, GrantRole, GrantTarget, Grantee, GranteeKind, OwnershipTransfer,
-    PrivilegeWord, Privileges, Revoke, RevokeRole, Scope,
+    Grant, GrantOwnership, GrantRole, GrantTarget, GrantedRole, Grantee, GranteeKind,
+    OwnershipTransfer, PrivilegeWord, Privileges, Revoke, RevokeRole, Scope,
 };
 pub use merge::{Merge, MergeAction, MergeClause, MergeClauseKind};
 pub use model::{
@@ -69,7 +70,11 @@ pub use model::{
 pub use multi_insert::{BranchWhen, InsertBranch, MultiInsert};
 pub use namespace::{CreateDatabase, CreateSchema, NamespaceClone};
 pub use options::{OptionValue, Options};
-pub use principals::{CreateRole, CreateUser};
+pub use policy::{
+    AlterPolicy, AlterPolicyAction, CreatePolicy, PolicyArgument, PolicyBody, SetPolicy,
+    SetPolicyAction,
+};
+pub use principals::{CreateDatabaseRole, CreateRole, CreateUser};
 pub use procedure::{Call, ExecuteImmediate};
 pub use sequence::CreateSequence;
 pub use session::{AlterSession, SetVariables, UnsetVariables};
@@ -100,6 +105,7 @@ pub enum Statement {
     CreateSchema(CreateSchema),
     CreateWarehouse(CreateWarehouse),
     CreateRole(CreateRole),
+    CreateDatabaseRole(CreateDatabaseRole),
     CreateUser(CreateUser),
     CreateStage(CreateStage),
     CreateFileFormat(CreateFileFormat),
@@ -110,7 +116,12 @@ pub enum Statement {
     ImportModel(ImportModel),
     CreateEndpoint(CreateEndpoint),
     AlterTable(AlterTable),
-    /// ALTER VIEW, SCHEMA, DATABASE, ROLE, USER, STAGE, FILE FORMAT, SEQUENCE: rename, set, unset.
+    /// CREATE MASKING POLICY and CREATE ROW ACCESS POLICY.
+    CreatePolicy(Box<CreatePolicy>),
+    AlterPolicy(Box<AlterPolicy>),
+    /// ALTER TABLE and ALTER VIEW that put a policy on it or take it off.
+    SetPolicy(SetPolicy),
+    /// ALTER VIEW, SCHEMA, DATABASE, ROLE, DATABASE ROLE, USER, STAGE, FILE FORMAT, SEQUENCE: rename, set, unset.
     AlterObject(AlterObject),
     AlterWarehouse(AlterWarehouse),
     AlterUserAccessToken(AlterUserAccessToken),

@@ -1,6 +1,6 @@
 //! CREATE ROLE, CREATE USER.
 
-use frazil_common::UserError;
+use frazil_common::{ObjectName, UserError};
 
 use super::Statement;
 use super::common::{comment, refuse_governance};
@@ -14,6 +14,14 @@ use super::options::Options;
 pub struct CreateRole {
     pub mode: CreateMode,
     pub name: String,
+    pub comment: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct CreateDatabaseRole {
+    pub mode: CreateMode,
+    /// `[database.]role`: the database is the name's `schema` part.
+    pub name: ObjectName,
     pub comment: Option<String>,
 }
 
@@ -36,6 +44,17 @@ pub(super) fn parse_role(
     refuse_governance(tokens)?;
     let comment = comment(tokens)?;
     Ok(Statement::CreateRole(CreateRole { mode, name, comment }))
+}
+
+pub(super) fn parse_database_role(
+    tokens: &mut Tokens<'_>,
+    head: CreateHead,
+) -> Result<Statement, UserError> {
+    let mut mode = head.mode;
+    mode.if_not_exists(tokens);
+    let name = tokens.name()?;
+    let comment = comment(tokens)?;
+    Ok(Statement::CreateDatabaseRole(CreateDatabaseRole { mode, name, comment }))
 }
 
 pub(super) fn parse_user(

@@ -93,6 +93,7 @@ pub enum ShowGrants {
     To(Grantee),
     /// OF ROLE: who has the role.
     OfRole(ObjectName),
+    OfDatabaseRole(ObjectName),
     /// FUTURE GRANTS IN {SCHEMA | DATABASE}.
     FutureIn(super::grant::Scope),
     /// FUTURE GRANTS TO ROLE.
@@ -216,6 +217,8 @@ fn grants(tokens: &mut Tokens<'_>, future: bool) -> Result<ShowGrants, UserError
         Ok(ShowGrants::On { kind, name: tokens.name()? })
     } else if tokens.words("TO") {
         Ok(ShowGrants::To(grantee(tokens)?))
+    } else if tokens.words("OF DATABASE ROLE") {
+        Ok(ShowGrants::OfDatabaseRole(tokens.name()?))
     } else if tokens.words("OF ROLE") {
         Ok(ShowGrants::OfRole(tokens.name()?))
     } else if tokens.peek_words("OF") {

@@ -1,6 +1,7 @@
 //! Everything outside a statement that it names: looked up before planning, all catalog IO here.
 
 pub(crate) mod objects;
+pub(crate) mod policies;
 pub(crate) mod relation;
 pub(crate) mod results;
 pub(crate) mod stages;

@@ -6,12 +6,13 @@ use datafusion::common::TableReference;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::LogicalPlanBuilder;
 use frazil_catalog::{CatalogView, Relation as CatalogRelation, TableInfo, TableKind, ViewInfo};
-use frazil_common::{Access, Code, ObjectName, QualifiedName, UserError};
+use frazil_common::{Access, Code, ObjectName, ObjectRef, QualifiedName, UserError};
 use frazil_governance::INTERNAL_SCHEMA;
 use frazil_lake::TableVersion;
 use frazil_planner::{PlanContext, Planned, Relation, TimeTravel, plan_query, references};
 
-use crate::resolve::objects::{table_object, view_object};
+use crate::resolve::objects::{parents_of, table_object, view_object};
+use crate::resolve::policies::{Kept, protect};
 use crate::resolve::resolve;
 use crate::statements::context::{StatementContext, Work};
 
@@ -37,10 +38,15 @@ pub(crate) async fn named(
         return crate::information_schema::relation(context, work, name).await;
     }
     let qualified = context.qualify(name)?;
+    let view = work.lake()?.view().clone();
+    // Binding tells columns and types, so what the role may not know of is absent before that.
+    // Inside a view its owner's rights count; they are checked with the plan.
+    if depth == 0 && is_hidden(context, &view, &qualified) {
+        return Err(absent(&qualified));
+    }
     if let Some(travel) = travel {
         return past(context, work, &qualified, travel, depth).await;
     }
-    let view = work.lake()?.view().clone();
     match view.relation(&qualified) {
         Some(CatalogRelation::Table(table)) => {
             if let Some(snapshot) = context.pinned
@@ -50,7 +56,7 @@ pub(crate) async fn named(
                 return past(context, work, &qualified, &travel, depth).await;
             }
             let version = work.lake()?.table_version(&table).await?;
-            table_relation(context, work, version)
+            table_relation(context, work, version, Kept::Nothing, depth).await
         }
         Some(CatalogRelation::View(info)) => {
             view_relation(context, work, &view, &info, depth).await
@@ -59,11 +65,29 @@ pub(crate) async fn named(
     }
 }
 
-/// A table version as a relation, with the hidden identity columns.
-pub(crate) fn table_relation(
+/// The table or view of this name; none where it is absent or the session's own.
+fn permanent_object(view: &CatalogView, name: &QualifiedName) -> Option<ObjectRef> {
+    match view.relation(name)? {
+        CatalogRelation::Table(table) => {
+            (table.kind != TableKind::Temporary).then(|| table_object(&table))
+        }
+        CatalogRelation::View(info) => Some(view_object(&info)),
+    }
+}
+
+/// Whether a table or view of this name is there, but not for these roles.
+fn is_hidden(context: &StatementContext, view: &CatalogView, name: &QualifiedName) -> bool {
+    permanent_object(view, name)
+        .is_some_and(|object| !context.sees(&object, &parents_of(view, name)))
+}
+
+/// A table version as the roles see it under the policies on it, with the hidden identity columns.
+pub(crate) async fn table_relation(
     context: &StatementContext,
     work: &mut Work,
     version: Arc<TableVersion>,
+    kept: Kept,
+    depth: usize,
 ) -> Result<Relation, UserError> {
     let table = version.table.clone();
     if let Some(column) = table.columns.iter().find(|column| !column.readable) {
@@ -82,17 +106,30 @@ pub(crate) fn table_relation(
     } else {
         TableReference::full(name.database.clone(), name.schema.clone(), name.name.clone())
     };
-    let plan = LogicalPlanBuilder::scan(reference, provider_as_source(provider), None)
+    let plan = LogicalPlanBuilder::scan(reference.clone(), provider_as_source(provider), None)
         .and_then(LogicalPlanBuilder::build)
         .map_err(UserError::internal)?;
-    Ok(Relation {
+    let relation = Relation {
         object: (!temporary).then(|| table_object(&table)),
         name: Some(name.clone()),
         columns: table.column_list(),
         plan,
         accesses: Vec::new(),
         hidden: HIDDEN_COLUMNS,
-    })
+    };
+    if temporary {
+        return Ok(relation);
+    }
+    let ids: Vec<i64> = table.columns.iter().map(|column| column.field_id).collect();
+    let (relation, protected) = protect(context, work, relation, &ids, kept, depth).await?;
+    let mut protections = context.protections.lock();
+    if protected {
+        protections.protect(&reference, relation.plan.clone());
+    } else {
+        protections.open(&reference);
+    }
+    drop(protections);
+    Ok(relation)
 }
 
 async fn past(
@@ -132,7 +169,7 @@ async fn past(
                 ),
             )
         })?;
-    table_relation(context, work, version)
+    table_relation(context, work, version, Kept::Nothing, depth).await
 }
 
 /// The snapshot AT or BEFORE means.
@@ -226,14 +263,16 @@ async fn view_relation(
             ..access
         })
         .collect();
-    Ok(Relation {
+    let relation = Relation {
         object: Some(object),
         name: Some(info.name.clone()),
         columns,
         plan: planned.plan,
         accesses,
         hidden: 0,
-    })
+    };
+    let ids: Vec<i64> = (1..).take(relation.columns.len()).collect();
+    Ok(protect(context, work, relation, &ids, Kept::Nothing, depth).await?.0)
 }
 
 async fn plan_view(
@@ -258,14 +297,16 @@ async fn plan_view(
     plan_query(&query, &plan_context)
 }
 
-/// The table a DML statement writes: absent tables and views are errors.
+/// The table a DML statement writes: absent tables and views are errors. A hidden one is absent.
 pub(crate) fn target_table(
     context: &StatementContext,
     work: &mut Work,
     name: &ObjectName,
 ) -> Result<Arc<TableInfo>, UserError> {
     let qualified = context.qualify(name)?;
-    match work.lake()?.view().relation(&qualified) {
+    let view = work.lake()?.view().clone();
+    let hidden = is_hidden(context, &view, &qualified);
+    match view.relation(&qualified).filter(|_| !hidden) {
         Some(CatalogRelation::Table(table)) => Ok(table),
         Some(CatalogRelation::View(_)) => Err(UserError::new(
             Code::InvalidStatement,

@@ -9,14 +9,15 @@ use frazil_catalog::account::{AccessRecord, AccessedObject, QueryRecord, QuerySt
 use frazil_common::{Code, UserError};
 use frazil_dialect::{Parsed, Statement, StatementKind, parse_statements_with};
 use frazil_functions::{Facts, OutputFormats, TypedExpr};
+use frazil_governance::SecondaryRoles;
 use frazil_lake::LakeError;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::api::{Changes, StatementRequest, StoredResult};
-use crate::session::Session;
 use crate::session::binds::{ArrayBinds, Names, scalar_binds, staged};
 use crate::session::parameters::Parameters;
+use crate::session::{Session, SessionState};
 use crate::statements;
 use crate::statements::context::{
     Record, StatementContext, Work, cancelled, commits_first, reads_only,
@@ -350,7 +351,7 @@ impl Session {
     ) -> Result<StatementContext, UserError> {
         let state = self.state.lock().clone();
         let model = self.shared.access_model().await?;
-        let roles = effective_roles(&model, &self.user, &state.role, state.secondary_roles);
+        let roles = model.effective_roles(&self.user, &state.role, &state.secondary_roles);
         let available: Vec<String> =
             model.available_roles(&self.user).into_iter().map(str::to_string).collect();
         let active =
@@ -376,6 +377,7 @@ impl Session {
             formats: output_formats(parameters),
             transaction_id: None,
             statement: text.to_string(),
+            secondary_roles: secondary_roles(&state, &available),
             available_roles: available,
             active_roles: active,
         };
@@ -395,6 +397,7 @@ impl Session {
             describe_only: request.describe_only,
             pinned: None,
             depth: 0,
+            protections: Arc::default(),
             record: parking_lot::Mutex::default(),
         })
     }
@@ -540,15 +543,17 @@ fn redacted(statement: &Statement, text: &str) -> String {
     }
 }
 
-pub(crate) fn effective_roles(
-    model: &frazil_governance::AccessModel,
-    user: &str,
-    role: &str,
-    secondary: bool,
-) -> frazil_governance::EffectiveRoles {
-    use frazil_governance::SecondaryRoles;
-    let secondary = if secondary { SecondaryRoles::All } else { SecondaryRoles::None };
-    model.effective_roles(user, role, &secondary)
+/// The secondary roles and the word that chose them.
+fn secondary_roles(state: &SessionState, available: &[String]) -> (String, String) {
+    let listed = |roles: &[String]| {
+        let others = roles.iter().filter(|role| **role != state.role);
+        others.map(String::as_str).collect::<Vec<_>>().join(",")
+    };
+    match &state.secondary_roles {
+        SecondaryRoles::None => Default::default(),
+        SecondaryRoles::All => (listed(available), "ALL".to_string()),
+        SecondaryRoles::Listed(roles) => (listed(roles), listed(roles)),
+    }
 }
 
 fn output_formats(parameters: &Parameters) -> OutputFormats {

@@ -8,7 +8,7 @@ use frazil_catalog::account::{
     Warehouse,
 };
 use frazil_common::{Code, UserError, fold_identifier};
-use frazil_governance::system;
+use frazil_governance::{SecondaryRoles, system};
 
 use crate::api::{LoginRequest, SessionTokens};
 use crate::engine::Engine;
@@ -104,7 +104,10 @@ impl Engine {
             schema,
             warehouse,
             role,
-            secondary_roles: user.properties.default_secondary_roles_all,
+            secondary_roles: match user.properties.default_secondary_roles_all {
+                true => SecondaryRoles::All,
+                false => SecondaryRoles::None,
+            },
             parameters,
             variables: Default::default(),
             query_ids: Default::default(),
@@ -209,7 +212,13 @@ impl Engine {
             schema: row.state.schema.clone(),
             warehouse: row.state.warehouse.clone(),
             role: row.state.role.clone().unwrap_or_else(|| system::PUBLIC.to_string()),
-            secondary_roles: row.state.secondary_roles.as_bool().unwrap_or_default(),
+            secondary_roles: match row.state.secondary_roles.as_bool() {
+                Some(true) => SecondaryRoles::All,
+                Some(false) => SecondaryRoles::None,
+                None => {
+                    serde_json::from_value(row.state.secondary_roles.clone()).unwrap_or_default()
+                }
+            },
             parameters,
             variables: Default::default(),
             query_ids: Default::default(),
@@ -277,7 +286,7 @@ pub(crate) fn stored_state(
         schema: state.schema.clone(),
         warehouse: state.warehouse.clone(),
         role: Some(state.role.clone()),
-        secondary_roles: serde_json::Value::Bool(state.secondary_roles),
+        secondary_roles: serde_json::to_value(&state.secondary_roles).unwrap_or_default(),
         transaction_open: false,
         role_restriction: restriction.map(str::to_string),
         parameters: state

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use frazil_catalog::account::{SessionState as StoredState, now_micros};
 use frazil_common::{Code, ObjectName, QualifiedName, UserError};
 use frazil_functions::TypedExpr;
+use frazil_governance::SecondaryRoles;
 use frazil_lake::LakeTransaction;
 use parking_lot::Mutex;
 
@@ -34,8 +35,8 @@ pub(crate) struct SessionState {
     pub schema: Option<String>,
     pub warehouse: Option<String>,
     pub role: String,
-    /// Whether all roles granted to the user count beside the primary one.
-    pub secondary_roles: bool,
+    /// The roles that count beside the primary one.
+    pub secondary_roles: SecondaryRoles,
     pub parameters: Parameters,
     pub variables: HashMap<String, TypedExpr>,
     pub query_ids: VecDeque<String>,

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use frazil_catalog::account::FileFormat as StoredFormat;
-use frazil_common::{Code, UserError};
+use frazil_common::{Code, ObjectKind, ObjectRef, Privilege, UserError};
 use frazil_dialect::{OptionValue, Options, parse_object_name_text};
+use frazil_governance::Requirement;
 use serde_json::Value;
 
+use crate::resolve::objects::parents_of;
 use crate::statements::context::StatementContext;
 
 /// Longest field or record delimiter, in bytes.
@@ -209,6 +211,12 @@ async fn named_format(
         .object::<StoredFormat>(schema.schema_id, &qualified.name, context.session.id)
         .await?
         .ok_or_else(absent)?;
+    if found.place.session_id == 0 {
+        let object =
+            ObjectRef { kind: ObjectKind::FileFormat, id: found.id, name: qualified.to_string() };
+        let parents = parents_of(&view, &qualified);
+        context.authorize(&[Requirement::new(object, parents, Privilege::Usage)])?;
+    }
     let mut options = found.body.options;
     options.insert("TYPE".to_string(), Value::from(found.body.format_type));
     Ok(options)

@@ -14,6 +14,7 @@ use crate::statements::account_change::AccountChange;
 use crate::statements::comment::set_comment;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::create_table::authorize_create;
+use crate::statements::database_role;
 use crate::statements::drop::end_sessions;
 use crate::statements::lookup::{
     Found, Target, absent, described_status, find, no_current_database, single,
@@ -89,6 +90,12 @@ pub(crate) async fn run(
             }
         }
         Target::Schema(_) | Target::Database(_) => namespace(context, work, alter, found).await?,
+        Target::DatabaseRole(role) => match &alter.action {
+            AlterObjectAction::RenameTo(to) => {
+                database_role::rename(context, role, &name, to).await?;
+            }
+            action => return Err(refused(alter.kind, action)),
+        },
         Target::Role(role) => match &alter.action {
             AlterObjectAction::RenameTo(to) => rename_role(context, role, to).await?,
             action => return Err(refused(alter.kind, action)),
@@ -161,6 +168,7 @@ fn refused(kind: ObjectWord, action: &AlterObjectAction) -> UserError {
         }
         AlterObjectAction::Refresh => UserError::unsupported("directory tables of stages"),
         AlterObjectAction::Secure(_)
+        | AlterObjectAction::ManagedAccess(_)
         | AlterObjectAction::ResetPassword
         | AlterObjectAction::AbortAllQueries => {
             UserError::unsupported(format!("this form of ALTER {kind}"))
@@ -183,6 +191,16 @@ async fn namespace(
     alter: &AlterObject,
     found: Found,
 ) -> Result<(), UserError> {
+    if let (AlterObjectAction::ManagedAccess(managed), Target::Schema(schema)) =
+        (&alter.action, &found.target)
+    {
+        if !context.describe_only {
+            let mut change = AccountChange::begin(context).await?;
+            change.writer().set_managed_access(schema.schema_id, *managed).await?;
+            change.commit().await?;
+        }
+        return Ok(());
+    }
     let comment = match &alter.action {
         AlterObjectAction::Set(options) => {
             only(alter.kind.as_str(), options.iter().map(|(key, _)| key), NAMESPACE_PROPERTIES)?;
@@ -217,6 +235,7 @@ async fn rename_role(
     to: &ObjectName,
 ) -> Result<(), UserError> {
     let to = single(to)?;
+    database_role::refuse_dot(&to)?;
     if system::ALL.contains(&role.name.as_str()) {
         return Err(UserError::new(
             Code::InvalidStatement,

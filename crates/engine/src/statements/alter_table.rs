@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
 use frazil_catalog::{ColumnInfo, TableInfo};
-use frazil_common::{Code, Privilege, QualifiedName, SqlType, UserError, quote_identifier};
+use frazil_common::{
+    Code, ObjectKind, Privilege, QualifiedName, SqlType, UserError, quote_identifier,
+};
 use frazil_dialect::{
     AlterColumn, AlterColumnAction, AlterTable, AlterTableAction, ColumnDefinition, ObjectWord,
     Options,
@@ -62,7 +64,8 @@ pub(crate) async fn run(
                 if *if_exists && table.column(column).is_none() {
                     continue;
                 }
-                expect_column(&table, column)?;
+                let found = expect_column(&table, column)?;
+                refuse_governing(context, &table, found).await?;
                 if !context.describe_only {
                     work.lake()?.drop_column(name, column)?;
                 }
@@ -130,6 +133,28 @@ fn expect_column<'t>(table: &'t TableInfo, name: &str) -> Result<&'t ColumnInfo,
             format!("column '{}' does not exist", quote_identifier(name)),
         )
     })
+}
+
+/// A column that a policy on other columns or on the rows looks at stays.
+async fn refuse_governing(
+    context: &StatementContext,
+    table: &TableInfo,
+    column: &ColumnInfo,
+) -> Result<(), UserError> {
+    let account = context.shared.accounts.view().await?;
+    let id = column.field_id;
+    let policies = account.policies_on(ObjectKind::Table, table.table_id);
+    match policies.iter().find(|policy| policy.column != id && policy.arguments.contains(&id)) {
+        None => Ok(()),
+        Some(policy) => Err(UserError::new(
+            Code::InvalidStatement,
+            format!(
+                "Column {} cannot be dropped: a {} on the table depends on it.",
+                quote_identifier(&column.name),
+                policy.policy.0.as_str().to_lowercase()
+            ),
+        )),
+    }
 }
 
 fn cluster_by(

@@ -121,6 +121,14 @@ pub(crate) async fn set_comment(
                     sequence.comment = comment;
                     writer.update_object(&sequence).await?;
                 }
+                Target::MaskingPolicy(mut policy) => {
+                    policy.comment = comment;
+                    writer.update_object(&policy).await?;
+                }
+                Target::RowAccessPolicy(mut policy) => {
+                    policy.comment = comment;
+                    writer.update_object(&policy).await?;
+                }
                 Target::Endpoint(mut endpoint) => {
                     endpoint.comment = comment;
                     writer.update_object(&endpoint).await?;
@@ -129,7 +137,7 @@ pub(crate) async fn set_comment(
                     warehouse.comment = comment;
                     writer.update_object(&warehouse).await?;
                 }
-                Target::Role(mut role) => {
+                Target::Role(mut role) | Target::DatabaseRole(mut role) => {
                     role.comment = comment;
                     writer.update_role(&role).await?;
                 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use frazil_common::{ObjectName, ObjectRef, QualifiedName, UserError};
 use frazil_dialect::Statement;
 use frazil_functions::{Facts, TypedExpr};
-use frazil_governance::{AccessModel, EffectiveRoles, Requirement, authorize};
+use frazil_governance::{AccessModel, EffectiveRoles, Protections, Requirement, authorize};
 use frazil_lake::LakeTransaction;
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
@@ -68,6 +68,8 @@ pub(crate) struct StatementContext {
     pub pinned: Option<i64>,
     /// Depth of EXECUTE IMMEDIATE.
     pub depth: usize,
+    /// The policies on what the statement reads, filled while it is resolved.
+    pub protections: Arc<parking_lot::Mutex<Protections>>,
     /// Facts for the history, filled while the statement runs.
     pub record: parking_lot::Mutex<Record>,
 }
@@ -82,10 +84,14 @@ pub(crate) struct Record {
     pub created: Vec<(frazil_common::ObjectKind, QualifiedName)>,
     /// Lake objects replaced by a new one of the same name, whose grants it takes (COPY GRANTS).
     pub copy_grants: Vec<(frazil_common::ObjectKind, i64, QualifiedName)>,
+    /// Schemas made WITH MANAGED ACCESS.
+    pub managed: Vec<QualifiedName>,
     /// Objects that are gone when the statement commits: their grants end.
     pub forgotten: Vec<(frazil_common::ObjectKind, i64)>,
     /// Stage files to remove once the statement has committed: (stage id, path).
     pub purged: Vec<(i64, String)>,
+    /// Database roles that are gone with their database.
+    pub dropped_roles: Vec<i64>,
 }
 
 impl StatementContext {
@@ -120,6 +126,7 @@ impl StatementContext {
             describe_only: self.describe_only,
             pinned: self.pinned,
             depth: self.depth,
+            protections: self.protections.clone(),
             record: parking_lot::Mutex::default(),
         }
     }
@@ -179,6 +186,7 @@ pub(crate) fn commits_first(statement: &Statement) -> bool {
             | CreateSchema(_)
             | CreateWarehouse(_)
             | CreateRole(_)
+            | CreateDatabaseRole(_)
             | CreateUser(_)
             | CreateStage(_)
             | CreateFileFormat(_)
@@ -186,6 +194,9 @@ pub(crate) fn commits_first(statement: &Statement) -> bool {
             | CreateModel(_)
             | ImportModel(_)
             | CreateEndpoint(_)
+            | CreatePolicy(_)
+            | AlterPolicy(_)
+            | SetPolicy(_)
             | AlterTable(_)
             | AlterObject(_)
             | AlterWarehouse(_)

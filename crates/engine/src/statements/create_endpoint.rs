@@ -1,6 +1,6 @@
 //! CREATE ENDPOINT and ALTER ENDPOINT.
 
-use frazil_common::{Code, ObjectKind, ObjectRef, Privilege, UserError};
+use frazil_common::{ObjectKind, ObjectRef, Privilege, UserError};
 use frazil_dialect::{AlterEndpoint, AlterEndpointAction, CreateEndpoint};
 use frazil_governance::{HiddenError, Requirement};
 
@@ -58,16 +58,17 @@ pub(crate) async fn alter(
 ) -> Result<Outcome, UserError> {
     let done = "Statement executed successfully.";
     let registry = &context.shared.registry;
-    let Some(endpoint) = registry.find_endpoint(&alter.name).await? else {
+    let found = registry
+        .find_endpoint(&alter.name)
+        .await?
+        .map(|endpoint| endpoint_object(&alter.name, endpoint.id))
+        .filter(|object| context.sees(object, &[]));
+    let Some(object) = found else {
         if alter.if_exists {
             return Outcome::status(done);
         }
-        return Err(UserError::new(
-            Code::ObjectNotFound,
-            format!("Endpoint '{}' does not exist or not authorized.", alter.name),
-        ));
+        return Err(UserError::not_found("Endpoint", frazil_common::quote_identifier(&alter.name)));
     };
-    let object = endpoint_object(&alter.name, endpoint.id);
     context.authorize(&[Requirement::new(object, Vec::new(), Privilege::Operate)
         .or(Privilege::Ownership)
         .hidden_as(HiddenError::DoesNotExist)])?;

@@ -74,9 +74,6 @@ pub(crate) async fn schema(
     if create.clone.is_some() {
         return Err(UserError::unsupported("CREATE SCHEMA … CLONE"));
     }
-    if create.managed_access {
-        return Err(UserError::unsupported("CREATE SCHEMA … WITH MANAGED ACCESS"));
-    }
     let database = match &create.name.schema {
         Some(database) => database.clone(),
         None => context.state.database.clone().ok_or_else(|| {
@@ -115,11 +112,13 @@ pub(crate) async fn schema(
     }
     let transient = create.persistence == Persistence::Transient;
     work.lake()?.create_schema(&database, name, transient, create.comment.clone())?;
-    context
-        .record
-        .lock()
-        .created
-        .push((ObjectKind::Schema, QualifiedName::new(&database, name, "")));
+    let full = QualifiedName::new(&database, name, "");
+    let mut record = context.record.lock();
+    if create.managed_access {
+        record.managed.push(full.clone());
+    }
+    record.created.push((ObjectKind::Schema, full));
+    drop(record);
     context.session.set_namespace(Some(database), Some(name.clone()));
     Outcome::status(done)
 }

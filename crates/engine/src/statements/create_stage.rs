@@ -14,14 +14,14 @@ use crate::statements::context::{StatementContext, Work};
 use crate::statements::outcome::Outcome;
 
 /// What was found under the wanted name, after all checks.
-struct Site<B> {
-    name: QualifiedName,
-    place: Place,
-    existing: Option<Object<B>>,
+pub(crate) struct Site<B> {
+    pub name: QualifiedName,
+    pub place: Place,
+    pub existing: Option<Object<B>>,
 }
 
 /// Checks privileges and the name; None when IF NOT EXISTS leaves things as they are.
-async fn site<B: ObjectBody>(
+pub(crate) async fn site<B: ObjectBody>(
     context: &StatementContext,
     work: &mut Work,
     name: &ObjectName,
@@ -68,7 +68,7 @@ async fn site<B: ObjectBody>(
 }
 
 /// Replaces what stood there and makes the new object.
-async fn make<B: ObjectBody>(
+pub(crate) async fn make<B: ObjectBody>(
     context: &StatementContext,
     site: Site<B>,
     comment: Option<String>,
@@ -97,7 +97,7 @@ async fn make<B: ObjectBody>(
     Ok(object)
 }
 
-fn kept(name: &ObjectName) -> Result<Outcome, UserError> {
+pub(crate) fn kept(name: &ObjectName) -> Result<Outcome, UserError> {
     Outcome::status(format!("{} already exists, statement succeeded.", name.name))
 }
 
@@ -108,6 +108,9 @@ pub(crate) async fn stage(
 ) -> Result<Outcome, UserError> {
     if let Some(url) = &create.url {
         return Err(UserError::unsupported(format!("CREATE STAGE … URL = '{url}'")));
+    }
+    if let Some((option, _)) = create.options.iter().next() {
+        return Err(UserError::unsupported(format!("CREATE STAGE … {option}")));
     }
     let temporary = create.persistence == Persistence::Temporary;
     let formats = file_format::to_json(&create.file_format);

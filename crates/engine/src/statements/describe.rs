@@ -1,6 +1,6 @@
 //! DESCRIBE of objects and of results.
 
-use frazil_catalog::account::{Endpoint, Model, Object, Stage, User};
+use frazil_catalog::account::{Endpoint, Model, Object, PolicyRule, Stage, User};
 use frazil_catalog::{CatalogView, Relation as CatalogRelation, SchemaInfo};
 use frazil_common::{Code, Column, SqlType, UserError, quote_identifier};
 use frazil_dialect::{Describe, DescribeResult, ObjectWord};
@@ -49,6 +49,13 @@ const USER_PROPERTIES: [(&str, SqlType); 4] =
     [("property", TEXT), ("value", TEXT), ("default", TEXT), ("description", TEXT)];
 const MODEL_PROPERTIES: [(&str, SqlType); 4] =
     [("kind", TEXT), ("name", TEXT), ("type", TEXT), ("value", TEXT)];
+const POLICY_PROPERTIES: [(&str, SqlType); 5] = [
+    ("created_on", INSTANT),
+    ("name", TEXT),
+    ("signature", TEXT),
+    ("return_type", TEXT),
+    ("body", TEXT),
+];
 const ENDPOINT_PROPERTIES: [(&str, SqlType); 2] = [("property", TEXT), ("value", TEXT)];
 
 type Rows = Vec<Vec<Cell>>;
@@ -95,7 +102,7 @@ async fn described(
     };
     let Some(found) = find(context, &view, kind, name).await? else {
         return Err(match object_kind(kind)? {
-            kind_found if kind_found.in_schema() => absent(context, kind, name),
+            kind_found if kind_found.in_schema() => absent(context, describe.kind, name),
             _ => cannot_be_performed(),
         });
     };
@@ -156,10 +163,18 @@ async fn described(
         Target::Model(model) => {
             (MODEL_PROPERTIES.to_vec(), model_rows(context, &model, version.as_deref()).await?)
         }
+        Target::MaskingPolicy(policy) => {
+            let created = policy.created_on;
+            (POLICY_PROPERTIES.to_vec(), vec![policy_row(&policy.name, created, &policy.body.rule)])
+        }
+        Target::RowAccessPolicy(policy) => {
+            let created = policy.created_on;
+            (POLICY_PROPERTIES.to_vec(), vec![policy_row(&policy.name, created, &policy.body.rule)])
+        }
         Target::Endpoint(endpoint) => {
             (ENDPOINT_PROPERTIES.to_vec(), endpoint_rows(context, &view, &endpoint).await?)
         }
-        Target::Role(_) | Target::User(_) => {
+        Target::Role(_) | Target::DatabaseRole(_) | Target::User(_) => {
             return Err(UserError::unsupported(format!("DESCRIBE {kind}")));
         }
     })
@@ -179,6 +194,18 @@ fn column_row(column: &Column, default: Option<String>, comment: Option<String>)
         Cell::from(comment),
         Cell::Null,
         Cell::Null,
+    ]
+}
+
+fn policy_row(name: &str, created: i64, rule: &PolicyRule) -> Vec<Cell> {
+    let arguments: Vec<String> =
+        rule.arguments.iter().map(|(name, sql_type)| format!("{name} {sql_type}")).collect();
+    vec![
+        Cell::Instant(created),
+        Cell::from(name),
+        Cell::from(format!("({})", arguments.join(", "))),
+        Cell::from(rule.returns.to_string()),
+        Cell::from(rule.body.as_str()),
     ]
 }
 

@@ -15,6 +15,7 @@ use frazil_planner::{
 };
 
 use crate::resolve::objects::{parents_of, table_object};
+use crate::resolve::policies::Kept;
 use crate::resolve::relation::{table_relation, target_table};
 use crate::run::execute::run_to_stream;
 use crate::statements::context::{StatementContext, Work};
@@ -30,7 +31,7 @@ pub(super) async fn target(
 ) -> Result<(Arc<TableInfo>, Arc<frazil_lake::TableVersion>, TargetTable), UserError> {
     let table = target_table(context, work, name)?;
     let version = work.lake()?.table_version(&table).await?;
-    let relation = table_relation(context, work, version.clone())?;
+    let relation = table_relation(context, work, version.clone(), Kept::Masked, 0).await?;
     let mut columns = Vec::with_capacity(table.columns.len());
     for column in &table.columns {
         let default: Option<TypedExpr> = defaults::bound(context, column).await?;

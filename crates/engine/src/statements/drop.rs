@@ -10,8 +10,10 @@ use frazil_governance::system;
 use crate::session::SessionState;
 use crate::statements::account_change::AccountChange;
 use crate::statements::context::{StatementContext, Work};
+use crate::statements::database_role;
 use crate::statements::lookup::{Found, Target, absent, described_status, find, object_kind};
 use crate::statements::outcome::Outcome;
+use crate::statements::policy::refuse_in_use;
 
 pub(crate) async fn run(
     context: &StatementContext,
@@ -34,6 +36,9 @@ pub(crate) async fn run(
     };
     found.require(context, &[Privilege::Ownership])?;
     refuse_needed(context, &found)?;
+    if let Target::MaskingPolicy(_) | Target::RowAccessPolicy(_) = &found.target {
+        refuse_in_use(context, (found.object.kind, found.object.id), name).await?;
+    }
     if drop.restrict {
         refuse_filled(context, work, &found).await?;
     }
@@ -139,6 +144,9 @@ async fn apply(context: &StatementContext, work: &mut Work, found: Found) -> Res
             drop_object(context, ObjectKind::Stage, stage.id).await?;
             shared.stages.delete_stage(stage.id).await?;
         }
+        Target::MaskingPolicy(_) | Target::RowAccessPolicy(_) => {
+            drop_object(context, object.kind, object.id).await?;
+        }
         Target::FileFormat(_) | Target::Sequence(_) => {
             drop_object(context, object.kind, object.id).await?;
         }
@@ -155,7 +163,7 @@ async fn apply(context: &StatementContext, work: &mut Work, found: Found) -> Res
                 }
             });
         }
-        Target::Role(role) => {
+        Target::Role(role) | Target::DatabaseRole(role) => {
             let mut change = AccountChange::begin(context).await?;
             change.writer().drop_role(role.id, context.role()).await?;
             change.commit().await?;
@@ -229,6 +237,12 @@ pub(crate) async fn drop_database(
     for schema in schemas {
         drop_schema(context, work, name, &schema).await?;
     }
+    let account = context.shared.accounts.view().await?;
+    let roles = account
+        .roles
+        .values()
+        .filter(|role| database_role::database_of(role).is_some_and(|database| database == name));
+    context.record.lock().dropped_roles.extend(roles.map(|role| role.id));
     let database = work.lake()?.drop_database(name)?;
     context.record.lock().forgotten.push((ObjectKind::Database, database.database_id));
     Ok(())

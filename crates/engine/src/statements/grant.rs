@@ -1,24 +1,22 @@
-//! GRANT and REVOKE of privileges, roles and ownership.
+//! GRANT and REVOKE of privileges and ownership.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
-use frazil_catalog::account::{AccountView, Grantee as RoleGrantee};
+use frazil_catalog::account::AccountView;
 use frazil_common::{Code, ObjectKind, ObjectRef, Privilege, UserError, quote_identifier};
 use frazil_dialect::{
-    Grant, GrantOwnership, GrantRole, GrantTarget, Grantee, GranteeKind, OwnershipTransfer,
-    PrivilegeWord, Privileges, Revoke, RevokeRole,
+    Grant, GrantOwnership, GrantTarget, Grantee, GranteeKind, OwnershipTransfer, PrivilegeWord,
+    Privileges, Revoke,
 };
 use frazil_governance::{
-    may_grant_future, may_grant_privilege, may_grant_role, may_revoke_privilege,
-    may_transfer_ownership,
+    may_grant_future, may_grant_privilege, may_revoke_privilege, may_transfer_ownership,
 };
 
 use crate::statements::account_change::AccountChange;
 use crate::statements::context::{StatementContext, Work};
+use crate::statements::database_role;
 use crate::statements::lookup::{
-    Found, account_object, all_in, described_status, expect, expect_scope, object_kind,
-    role_object, single,
+    Found, account_object, all_in, described_status, expect, expect_scope, object_kind, single,
 };
 use crate::statements::outcome::Outcome;
 
@@ -88,6 +86,31 @@ async fn target(
 }
 
 impl Target {
+    /// A database role holds privileges on its database and what is in it, on nothing else.
+    fn check_reach(&self, account: &AccountView, role: &str) -> Result<(), UserError> {
+        let Some(database) = account.roles.get(role).and_then(database_role::database_of) else {
+            return Ok(());
+        };
+        let database = quote_identifier(&database);
+        let within = |on: &Securable| {
+            let container = on.parents.first().unwrap_or(&on.object);
+            container.kind == ObjectKind::Database && container.name == database
+        };
+        let all = match self {
+            Target::Objects { objects, .. } => objects.iter().all(within),
+            Target::Future { container, .. } => within(container),
+        };
+        if all {
+            return Ok(());
+        }
+        Err(UserError::new(
+            Code::InvalidStatement,
+            format!(
+                "Database role '{role}' can only hold privileges on objects of its own database."
+            ),
+        ))
+    }
+
     fn kind(&self) -> ObjectKind {
         match self {
             Target::Objects { kind, .. } | Target::Future { kind, .. } => *kind,
@@ -126,16 +149,23 @@ fn privilege(word: &PrivilegeWord, kind: ObjectKind) -> Result<Privilege, UserEr
 }
 
 /// The role that receives privileges; it need not be visible to the one who grants.
-fn role_of(account: &AccountView, grantee: &Grantee) -> Result<String, UserError> {
-    match grantee.kind {
-        GranteeKind::Role => {}
-        GranteeKind::DatabaseRole => return Err(UserError::unsupported("database roles")),
+fn role_of(
+    context: &StatementContext,
+    account: &AccountView,
+    grantee: &Grantee,
+) -> Result<String, UserError> {
+    let (noun, name) = match grantee.kind {
+        GranteeKind::Role => ("Role", single(&grantee.name)?),
+        GranteeKind::DatabaseRole => {
+            ("Database role", database_role::full_name(context, &grantee.name)?)
+        }
         GranteeKind::User => return Err(UserError::unsupported("privileges granted to a user")),
         GranteeKind::Share => return Err(UserError::unsupported("shares")),
-    }
-    let name = single(&grantee.name)?;
-    if !account.roles.contains_key(&name) {
-        return Err(UserError::not_found("Role", quote_identifier(&name)));
+    };
+    let of_database = grantee.kind == GranteeKind::DatabaseRole;
+    if account.roles.get(&name).is_none_or(|role| role.is_of_database() != of_database) {
+        let shown = if of_database { name } else { quote_identifier(&name) };
+        return Err(UserError::not_found(noun, shown));
     }
     Ok(name)
 }
@@ -179,8 +209,9 @@ pub(crate) async fn grant(
     grant: &Grant,
 ) -> Result<Outcome, UserError> {
     let account = context.shared.accounts.view().await?;
-    let role = role_of(&account, &grant.to)?;
+    let role = role_of(context, &account, &grant.to)?;
     let target = target(context, work, &grant.on).await?;
+    target.check_reach(&account, &role)?;
     let wanted = privileges(&grant.privileges, target.kind())?;
     let (model, roles) = (&context.model, &context.roles);
     match target {
@@ -271,7 +302,7 @@ pub(crate) async fn revoke(
     revoke: &Revoke,
 ) -> Result<Outcome, UserError> {
     let account = context.shared.accounts.view().await?;
-    let role = role_of(&account, &revoke.from)?;
+    let role = role_of(context, &account, &revoke.from)?;
     let target = target(context, work, &revoke.on).await?;
     let wanted = privileges(&revoke.privileges, target.kind())?;
     let (model, roles) = (&context.model, &context.roles);
@@ -334,81 +365,17 @@ pub(crate) async fn revoke(
     }
 }
 
-/// A role that is granted or revoked, and who gets or loses it.
-fn role_and_grantee(
-    context: &StatementContext,
-    account: &Arc<AccountView>,
-    role: &str,
-    grantee: &Grantee,
-    granting: bool,
-) -> Result<RoleGrantee, UserError> {
-    let not_found =
-        |kind: &str, name: &str| Err(UserError::not_found(kind, quote_identifier(name)));
-    let Some(granted) = account.roles.get(role) else { return not_found("Role", role) };
-    let name = single(&grantee.name)?;
-    let grantee = match grantee.kind {
-        GranteeKind::Role => {
-            if !account.roles.contains_key(&name) {
-                return not_found("Role", &name);
-            }
-            RoleGrantee::Role(name)
-        }
-        GranteeKind::User => {
-            if !account.users.contains_key(&name) {
-                return not_found("User", &name);
-            }
-            RoleGrantee::User(name)
-        }
-        GranteeKind::DatabaseRole => return Err(UserError::unsupported("database roles")),
-        GranteeKind::Share => return Err(UserError::unsupported("shares")),
-    };
-    let to_role = match &grantee {
-        RoleGrantee::Role(name) if granting => Some(name.as_str()),
-        _ => None,
-    };
-    may_grant_role(&context.model, &context.roles, &role_object(granted), to_role)?;
-    Ok(grantee)
-}
-
-pub(crate) async fn grant_role(
-    context: &StatementContext,
-    grant: &GrantRole,
-) -> Result<Outcome, UserError> {
-    let account = context.shared.accounts.view().await?;
-    let grantee = role_and_grantee(context, &account, &grant.role, &grant.to, true)?;
-    if context.describe_only {
-        return described_status();
-    }
-    let mut change = AccountChange::begin(context).await?;
-    change.writer().grant_role(&grant.role, &grantee, Some(context.role())).await?;
-    change.commit().await?;
-    Outcome::status(DONE)
-}
-
-pub(crate) async fn revoke_role(
-    context: &StatementContext,
-    revoke: &RevokeRole,
-) -> Result<Outcome, UserError> {
-    let account = context.shared.accounts.view().await?;
-    let grantee = role_and_grantee(context, &account, &revoke.role, &revoke.from, false)?;
-    if context.describe_only {
-        return described_status();
-    }
-    let mut change = AccountChange::begin(context).await?;
-    change.writer().revoke_role(&revoke.role, &grantee).await?;
-    change.commit().await?;
-    Outcome::status(DONE)
-}
-
 pub(crate) async fn grant_ownership(
     context: &StatementContext,
     work: &mut Work,
     grant: &GrantOwnership,
 ) -> Result<Outcome, UserError> {
     let account = context.shared.accounts.view().await?;
-    let role = role_of(&account, &grant.to)?;
+    let role = role_of(context, &account, &grant.to)?;
     let (model, roles) = (&context.model, &context.roles);
-    match target(context, work, &grant.on).await? {
+    let target = target(context, work, &grant.on).await?;
+    target.check_reach(&account, &role)?;
+    match target {
         Target::Objects { kind: ObjectKind::Account, .. } => {
             Err(UserError::unsupported("GRANT OWNERSHIP ON ACCOUNT"))
         }

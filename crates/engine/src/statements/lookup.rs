@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use frazil_catalog::account::{
-    Endpoint, FileFormat, Model, Object, ObjectBody, ObjectFilter, Role, Sequence, Stage, User,
-    Warehouse,
+    Endpoint, FileFormat, MaskingPolicy, Model, Object, ObjectBody, ObjectFilter, Role,
+    RowAccessPolicy, Sequence, Stage, User, Warehouse,
 };
 use frazil_catalog::{
     CatalogView, DatabaseInfo, Relation, SchemaInfo, TableInfo, TableKind, ViewInfo,
@@ -20,6 +20,7 @@ use crate::resolve::objects::{
     database_object, parents_of, schema_object, table_object, view_object,
 };
 use crate::statements::context::StatementContext;
+use crate::statements::database_role;
 use crate::statements::outcome::Outcome;
 
 /// An object of any kind, as the catalog describes it.
@@ -33,9 +34,12 @@ pub(crate) enum Target {
     FileFormat(Object<FileFormat>),
     Sequence(Object<Sequence>),
     Model(Object<Model>),
+    MaskingPolicy(Object<MaskingPolicy>),
+    RowAccessPolicy(Object<RowAccessPolicy>),
     Endpoint(Object<Endpoint>),
     Warehouse(Object<Warehouse>),
     Role(Role),
+    DatabaseRole(Role),
     User(User),
 }
 
@@ -83,9 +87,12 @@ pub(crate) fn object_kind(word: ObjectWord) -> Result<ObjectKind, UserError> {
         ObjectWord::FileFormat => ObjectKind::FileFormat,
         ObjectWord::Sequence => ObjectKind::Sequence,
         ObjectWord::Model => ObjectKind::Model,
+        ObjectWord::MaskingPolicy => ObjectKind::MaskingPolicy,
+        ObjectWord::RowAccessPolicy => ObjectKind::RowAccessPolicy,
         ObjectWord::Endpoint => ObjectKind::Endpoint,
         ObjectWord::Warehouse => ObjectKind::Warehouse,
         ObjectWord::Role => ObjectKind::Role,
+        ObjectWord::DatabaseRole => ObjectKind::DatabaseRole,
         ObjectWord::User => ObjectKind::User,
         ObjectWord::Account => ObjectKind::Account,
         other => return Err(UserError::unsupported(format!("objects of kind {other}"))),
@@ -101,6 +108,26 @@ pub(crate) async fn find(
 ) -> Result<Option<Found>, UserError> {
     let found = find_any(context, view, word, name).await?;
     Ok(found.filter(|found| found.is_visible(context)))
+}
+
+/// As [`find`], for a role that may govern objects it holds nothing on: it need only reach them.
+pub(crate) async fn find_reached(
+    context: &StatementContext,
+    view: &CatalogView,
+    word: ObjectWord,
+    name: &ObjectName,
+) -> Result<Option<Found>, UserError> {
+    let found = find_any(context, view, word, name).await?;
+    Ok(found.filter(|found| {
+        let schema = found.parents.last().cloned();
+        let parents = found.parents.iter().take(found.parents.len().saturating_sub(1)).cloned();
+        let parents: Vec<ObjectRef> = parents.collect();
+        found.is_visible(context)
+            || schema.is_some_and(|schema| {
+                let reach = Requirement::new(schema, parents, Privilege::Usage);
+                context.authorize(&[reach]).is_ok()
+            })
+    }))
 }
 
 /// As [`find`]; Snowflake's 002003 where there is none.
@@ -149,6 +176,10 @@ async fn find_any(
         ObjectKind::FileFormat => in_schema(context, view, name, Target::FileFormat).await?,
         ObjectKind::Sequence => in_schema(context, view, name, Target::Sequence).await?,
         ObjectKind::Model => in_schema(context, view, name, Target::Model).await?,
+        ObjectKind::MaskingPolicy => in_schema(context, view, name, Target::MaskingPolicy).await?,
+        ObjectKind::RowAccessPolicy => {
+            in_schema(context, view, name, Target::RowAccessPolicy).await?
+        }
         ObjectKind::Endpoint => accounts
             .object::<Endpoint>(0, &single(name)?, 0)
             .await?
@@ -159,7 +190,13 @@ async fn find_any(
             .map(|object| of_account(object, Target::Warehouse)),
         ObjectKind::Role => {
             let account = accounts.view().await?;
-            account.roles.get(&single(name)?).cloned().map(of_role)
+            let role = account.roles.get(&single(name)?).cloned();
+            role.filter(|role| !role.is_of_database()).map(of_role)
+        }
+        ObjectKind::DatabaseRole => {
+            let account = accounts.view().await?;
+            let full = database_role::full_name(context, name)?;
+            account.roles.get(&full).cloned().map(|role| database_role::found(view, role))
         }
         ObjectKind::User => {
             let account = accounts.view().await?;
@@ -321,6 +358,7 @@ pub(crate) fn no_current_database() -> UserError {
 pub(crate) fn absent(context: &StatementContext, word: ObjectWord, name: &ObjectName) -> UserError {
     let full = match object_kind(word) {
         Ok(kind) if kind.in_schema() => context.qualify(name).map(|name| name.to_string()),
+        Ok(ObjectKind::DatabaseRole) => database_role::full_name(context, name),
         Ok(ObjectKind::Schema) => schema_name(context, name).map(|(database, schema)| {
             format!("{}.{}", quote_identifier(&database), quote_identifier(&schema))
         }),
@@ -391,6 +429,12 @@ pub(crate) async fn all_in(
             listed(context, view, &schemas, Target::Sequence, &mut all).await?;
         }
         ObjectKind::Model => listed(context, view, &schemas, Target::Model, &mut all).await?,
+        ObjectKind::MaskingPolicy => {
+            listed(context, view, &schemas, Target::MaskingPolicy, &mut all).await?;
+        }
+        ObjectKind::RowAccessPolicy => {
+            listed(context, view, &schemas, Target::RowAccessPolicy, &mut all).await?;
+        }
         other => {
             return Err(UserError::syntax(format!("a {other} is not in a database or schema.")));
         }

@@ -17,6 +17,7 @@ pub(crate) mod create_stage;
 pub(crate) mod create_table;
 pub(crate) mod create_view;
 pub(crate) mod create_warehouse;
+pub(crate) mod database_role;
 pub(crate) mod defaults;
 pub(crate) mod describe;
 pub(crate) mod dml;
@@ -24,6 +25,7 @@ pub(crate) mod drop;
 pub(crate) mod execute_immediate;
 pub(crate) mod file_transfer;
 pub(crate) mod grant;
+pub(crate) mod grant_role;
 pub(crate) mod import_model;
 pub(crate) mod lookup;
 pub(crate) mod multi_insert;
@@ -31,6 +33,7 @@ pub(crate) mod option_values;
 pub(crate) mod outcome;
 pub(crate) mod ownership;
 pub(crate) mod pivot_values;
+pub(crate) mod policy;
 pub(crate) mod principals;
 pub(crate) mod query;
 pub(crate) mod session;
@@ -95,6 +98,9 @@ pub(crate) async fn run(
         S::CreateWarehouse(create) => on_heap(|| create_warehouse::create(context, create)).await,
         S::AlterWarehouse(alter) => on_heap(|| create_warehouse::alter(context, alter)).await,
         S::CreateRole(create) => on_heap(|| principals::create_role(context, create)).await,
+        S::CreateDatabaseRole(create) => {
+            on_heap(|| database_role::create(context, work, create)).await
+        }
         S::CreateUser(create) => on_heap(|| principals::create_user(context, create)).await,
         S::AlterUserAccessToken(alter) => {
             on_heap(|| principals::access_token(context, alter)).await
@@ -113,6 +119,9 @@ pub(crate) async fn run(
             on_heap(|| create_endpoint::create(context, work, create)).await
         }
         S::AlterEndpoint(alter) => on_heap(|| create_endpoint::alter(context, work, alter)).await,
+        S::CreatePolicy(create) => on_heap(|| policy::create(context, work, create)).await,
+        S::AlterPolicy(alter) => on_heap(|| policy::alter(context, work, alter)).await,
+        S::SetPolicy(set) => on_heap(|| policy::set(context, work, set)).await,
         S::AlterTable(alter) => on_heap(|| alter_table::run(context, work, alter)).await,
         S::AlterObject(alter) => on_heap(|| alter_object::run(context, work, alter)).await,
         S::AlterSession(alter) => on_heap(|| session::alter(context, alter)).await,
@@ -121,8 +130,8 @@ pub(crate) async fn run(
         S::Use(target) => on_heap(|| use_object::run(context, work, target)).await,
         S::Grant(grant) => on_heap(|| grant::grant(context, work, grant)).await,
         S::Revoke(revoke) => on_heap(|| grant::revoke(context, work, revoke)).await,
-        S::GrantRole(grant) => on_heap(|| grant::grant_role(context, grant)).await,
-        S::RevokeRole(revoke) => on_heap(|| grant::revoke_role(context, revoke)).await,
+        S::GrantRole(grant) => on_heap(|| grant_role::grant_role(context, work, grant)).await,
+        S::RevokeRole(revoke) => on_heap(|| grant_role::revoke_role(context, work, revoke)).await,
         S::GrantOwnership(grant) => on_heap(|| grant::grant_ownership(context, work, grant)).await,
         S::Set(set) => on_heap(|| session::set(context, work, set)).await,
         S::Unset(unset) => on_heap(|| session::unset(context, unset)).await,

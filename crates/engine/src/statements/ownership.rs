@@ -50,6 +50,14 @@ pub(crate) async fn after_commit(context: &StatementContext) -> Result<(), UserE
         };
         writer.register_object(*kind, id, context.role(), containers).await?;
     }
+    for name in &record.managed {
+        if let Some(id) = id_of(ObjectKind::Schema, name) {
+            writer.set_managed_access(id, true).await?;
+        }
+    }
+    for role in &record.dropped_roles {
+        writer.drop_role(*role, context.role()).await?;
+    }
     for (kind, old, name) in &record.copy_grants {
         if let Some(id) = id_of(*kind, name) {
             writer.copy_grants(*kind, *old, id).await?;

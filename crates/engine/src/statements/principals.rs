@@ -12,6 +12,7 @@ use crate::session::parameters::{Parameters, definition};
 use crate::session::secrets::hash_password;
 use crate::statements::account_change::AccountChange;
 use crate::statements::context::StatementContext;
+use crate::statements::database_role;
 use crate::statements::lookup::{described_status, of_role, of_user};
 use crate::statements::option_values::{boolean, integer, name, optional_text, text, unknown};
 use crate::statements::outcome::Outcome;
@@ -25,6 +26,7 @@ pub(crate) async fn create_role(
 ) -> Result<Outcome, UserError> {
     context.authorize(&[Requirement::global(Privilege::CreateRole)])?;
     let name = &create.name;
+    database_role::refuse_dot(name)?;
     let account = context.shared.accounts.view().await?;
     let existing = account.roles.get(name).cloned();
     if let Some(existing) = &existing {

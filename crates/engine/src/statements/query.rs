@@ -67,6 +67,7 @@ pub(crate) fn governed(
         &containers,
         &context.model,
         &context.roles,
+        &context.protections.lock(),
     )?;
     context.record.lock().accesses.extend(planned.accesses.iter().cloned());
     Ok(result)
@@ -146,9 +147,15 @@ pub(crate) async fn explain(
     let physical = physical_plan(&context.shared.runtime, plan).await?;
     let physical =
         datafusion::physical_plan::displayable(physical.as_ref()).indent(true).to_string();
+    // Under a policy the operators' expressions are those of the policy too: they are not told.
+    let protected = context.protections.lock().any();
+    let shown = |line: &str| match line.find(':') {
+        Some(end) if protected => line[..end].to_string(),
+        _ => line.to_string(),
+    };
     let mut rows = Vec::new();
     for (step, text) in [("logical", logical), ("physical", physical)] {
-        rows.extend(text.lines().map(|line| vec![Cell::from(step), Cell::from(line)]));
+        rows.extend(text.lines().map(|line| vec![Cell::from(step), Cell::from(shown(line))]));
     }
     Outcome::table(&columns, rows)
 }

@@ -2,8 +2,10 @@
 
 mod absent;
 mod account;
+mod database_roles;
 mod models;
 mod namespaces;
+mod policies;
 mod relations;
 mod schema_objects;
 
@@ -346,12 +348,14 @@ pub(crate) async fn run(
         O::Stages => schema_objects::stages(&lister).await?,
         O::FileFormats => schema_objects::file_formats(&lister).await?,
         O::Sequences => schema_objects::sequences(&lister).await?,
+        O::MaskingPolicies | O::RowAccessPolicies => policies::policies(&lister).await?,
         O::Models => models::models(&lister).await?,
         O::VersionsInModel => models::versions(&lister).await?,
         O::FunctionsInModel => models::functions(&lister).await?,
         O::Endpoints => models::endpoints(&lister).await?,
         O::Warehouses => account::warehouses(&lister).await?,
         O::Roles => account::roles(&lister).await?,
+        O::DatabaseRoles => database_roles::database_roles(&lister).await?,
         O::Users => account::users(&lister).await?,
         O::UserAccessTokens => account::access_tokens(&lister).await?,
         O::Parameters => account::parameters(&lister).await?,

@@ -4,15 +4,18 @@ use std::collections::HashMap;
 
 use frazil_catalog::CatalogView;
 use frazil_catalog::account::{
-    AccountView, Endpoint, FileFormat, FutureGrant, Grantee as RoleGrantee, Model, Object,
-    ObjectBody, ObjectFilter, Sequence, Stage, Warehouse,
+    AccountView, Endpoint, FileFormat, FutureGrant, Grantee as RoleGrantee, MaskingPolicy, Model,
+    Object, ObjectBody, ObjectFilter, RowAccessPolicy, Sequence, Stage, Warehouse,
 };
-use frazil_common::{ObjectKind, Privilege, QualifiedName, SqlType, UserError, quote_identifier};
+use frazil_common::{
+    ObjectKind, ObjectName, Privilege, QualifiedName, SqlType, UserError, quote_identifier,
+};
 use frazil_dialect::{Grantee, GranteeKind, ShowGrants};
-use frazil_governance::system;
+use frazil_governance::{is_database_role, system};
 
 use crate::resolve::objects::{schema_object, table_object, view_object};
 use crate::statements::context::{StatementContext, Work};
+use crate::statements::database_role;
 use crate::statements::lookup::{account_object, expect, expect_scope, of_role, of_user, single};
 use crate::statements::outcome::{Cell, Outcome};
 use crate::statements::show::{INSTANT, TEXT};
@@ -85,21 +88,30 @@ pub(crate) async fn run(
                 (&OF_ROLES, own(&user.name))
             }
             _ => {
-                let role = role_name(context, &account, grantee)?;
+                let role = role_name(context, &view, &account, grantee)?;
                 let names = names(context, &view).await?;
                 (&ON_OBJECTS, to_role(&account, &names, &role))
             }
         },
-        ShowGrants::OfRole(name) => {
-            let name = single(name)?;
-            check_role(context, &account, &name)?;
+        ShowGrants::OfRole(_) | ShowGrants::OfDatabaseRole(_) => {
+            let name = match show {
+                ShowGrants::OfDatabaseRole(name) => {
+                    database_role_name(context, &view, &account, name)?
+                }
+                ShowGrants::OfRole(name) => {
+                    let name = single(name)?;
+                    check_role(context, &account, &name)?;
+                    name
+                }
+                _ => return Err(UserError::internal("SHOW GRANTS of neither role")),
+            };
             let rows = account
                 .role_grants
                 .iter()
                 .filter(|grant| grant.role == name)
                 .map(|grant| {
                     let (kind, grantee) = match &grant.grantee {
-                        RoleGrantee::Role(name) => ("ROLE", name),
+                        RoleGrantee::Role(name) => (role_kind(name), name),
                         RoleGrantee::User(name) => ("USER", name),
                     };
                     vec![
@@ -121,7 +133,7 @@ pub(crate) async fn run(
             (&FUTURE, grants.map(|grant| future_row(grant, &name)).collect())
         }
         ShowGrants::FutureTo(grantee) => {
-            let role = role_name(context, &account, grantee)?;
+            let role = role_name(context, &view, &account, grantee)?;
             let names = names(context, &view).await?;
             let rows = account
                 .future_grants
@@ -138,6 +150,7 @@ pub(crate) async fn run(
 
 fn role_name(
     context: &StatementContext,
+    view: &CatalogView,
     account: &AccountView,
     grantee: &Grantee,
 ) -> Result<String, UserError> {
@@ -147,10 +160,30 @@ fn role_name(
             check_role(context, account, &name)?;
             Ok(name)
         }
-        GranteeKind::DatabaseRole => Err(UserError::unsupported("database roles")),
+        GranteeKind::DatabaseRole => database_role_name(context, view, account, &grantee.name),
         GranteeKind::Share => Err(UserError::unsupported("shares")),
         GranteeKind::User => Err(UserError::unsupported("future grants to a user")),
     }
+}
+
+/// A database role that the roles hold or may know of, by its full name.
+fn database_role_name(
+    context: &StatementContext,
+    view: &CatalogView,
+    account: &AccountView,
+    name: &ObjectName,
+) -> Result<String, UserError> {
+    let full = database_role::full_name(context, name)?;
+    let visible = account.roles.get(&full).is_some_and(|role| {
+        context.model.includes(&context.roles, &full)
+            || database_role::found(view, role.clone()).is_visible(context)
+    });
+    if visible { Ok(full) } else { Err(UserError::not_found("Database role", full)) }
+}
+
+/// What a grantee is.
+fn role_kind(name: &str) -> &'static str {
+    if is_database_role(name) { "DATABASE_ROLE" } else { "ROLE" }
 }
 
 /// A role's grants are seen by those who hold the role or may know of it.
@@ -209,20 +242,26 @@ fn on_object(
                 Cell::from(grant.privilege.as_str()),
                 Cell::from(on.as_str()),
                 Cell::from(name),
-                Cell::from("ROLE"),
+                Cell::from(role_kind(&grant.role)),
                 Cell::from(grant.role.as_str()),
                 word(grant.grant_option),
                 Cell::from(grant.granted_by.clone().unwrap_or_default()),
             ]
         })
         .collect();
-    if object.kind == ObjectKind::Role {
+    if matches!(object.kind, ObjectKind::Role | ObjectKind::DatabaseRole) {
         // Holding a role shows as USAGE on it.
-        let held =
-            account.role_grants.iter().filter(|grant| quote_identifier(&grant.role) == object.name);
+        let held = account.role_grants.iter().filter(|grant| {
+            let shown = if is_database_role(&grant.role) {
+                grant.role.clone()
+            } else {
+                quote_identifier(&grant.role)
+            };
+            shown == object.name
+        });
         rows.extend(held.map(|grant| {
             let (kind, grantee) = match &grant.grantee {
-                RoleGrantee::Role(name) => ("ROLE", name),
+                RoleGrantee::Role(name) => (role_kind(name), name),
                 RoleGrantee::User(name) => ("USER", name),
             };
             vec![
@@ -262,7 +301,7 @@ fn to_role(account: &AccountView, names: &Names, role: &str) -> Vec<Vec<Cell>> {
             Cell::from(grant.privilege.as_str()),
             Cell::from(granted_on(grant.object_kind)),
             Cell::from(name.as_str()),
-            Cell::from("ROLE"),
+            Cell::from(role_kind(role)),
             Cell::from(role),
             word(grant.grant_option),
             Cell::from(grant.granted_by.clone().unwrap_or_default()),
@@ -273,9 +312,9 @@ fn to_role(account: &AccountView, names: &Names, role: &str) -> Vec<Vec<Cell>> {
             rows.push(vec![
                 Cell::Instant(grant.created_on),
                 Cell::from(Privilege::Usage.as_str()),
-                Cell::from("ROLE"),
+                Cell::from(role_kind(&grant.role)),
                 Cell::from(grant.role.as_str()),
-                Cell::from("ROLE"),
+                Cell::from(role_kind(role)),
                 Cell::from(role),
                 word(false),
                 Cell::from(grant.granted_by.clone().unwrap_or_default()),
@@ -311,7 +350,7 @@ fn future_row(grant: &FutureGrant, container: &str) -> Vec<Cell> {
         Cell::from(grant.privilege.as_str()),
         Cell::from(on.as_str()),
         Cell::from(format!("{container}.<{on}>")),
-        Cell::from("ROLE"),
+        Cell::from(role_kind(&grant.role)),
         Cell::from(grant.role.as_str()),
         word(grant.grant_option),
     ]
@@ -335,7 +374,11 @@ async fn names(context: &StatementContext, view: &CatalogView) -> Result<Names, 
         names.insert((ObjectKind::View, found.view_id), view_object(found).name);
     }
     for role in account.roles.values() {
-        names.insert((ObjectKind::Role, role.id), quote_identifier(&role.name));
+        if role.is_of_database() {
+            names.insert((ObjectKind::DatabaseRole, role.id), role.name.clone());
+        } else {
+            names.insert((ObjectKind::Role, role.id), quote_identifier(&role.name));
+        }
     }
     for user in account.users.values() {
         names.insert((ObjectKind::User, user.id), quote_identifier(&user.name));
@@ -345,6 +388,8 @@ async fn names(context: &StatementContext, view: &CatalogView) -> Result<Names, 
     add::<Sequence>(context, view, &mut names).await?;
     add::<Model>(context, view, &mut names).await?;
     add::<Warehouse>(context, view, &mut names).await?;
+    add::<MaskingPolicy>(context, view, &mut names).await?;
+    add::<RowAccessPolicy>(context, view, &mut names).await?;
     add::<Endpoint>(context, view, &mut names).await?;
     Ok(names)
 }

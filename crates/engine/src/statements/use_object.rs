@@ -1,11 +1,12 @@
 //! USE: the session's current database, schema, warehouse and role.
 
-use frazil_common::{Code, ObjectName, UserError, quote_identifier};
+use frazil_common::{Code, ObjectName, Privilege, UserError, quote_identifier};
 use frazil_dialect::{ObjectWord, SecondaryRoles, Use};
+use frazil_governance::{SecondaryRoles as InForce, is_database_role};
 
 use crate::session::SessionState;
 use crate::statements::context::{StatementContext, Work};
-use crate::statements::lookup::{cannot_be_performed, described_status, find, of_schema};
+use crate::statements::lookup::{Found, cannot_be_performed, described_status, find, of_schema};
 use crate::statements::outcome::Outcome;
 
 /// Schema that USE DATABASE makes current where the database has it.
@@ -27,6 +28,12 @@ pub(crate) async fn run(
     }
 }
 
+/// What is used takes USAGE; without it the object is as good as absent.
+fn usable(context: &StatementContext, found: Option<Found>) -> Result<(), UserError> {
+    let usable = found.is_some_and(|found| found.require(context, &[Privilege::Usage]).is_ok());
+    if usable { Ok(()) } else { Err(cannot_be_performed()) }
+}
+
 async fn database(
     context: &StatementContext,
     work: &mut Work,
@@ -34,9 +41,7 @@ async fn database(
 ) -> Result<Outcome, UserError> {
     let view = work.lake()?.view().clone();
     let found = find(context, &view, ObjectWord::Database, &ObjectName::bare(name)).await?;
-    if found.is_none() {
-        return Err(cannot_be_performed());
-    }
+    usable(context, found)?;
     let schema = view
         .schema(name, DEFAULT_SCHEMA)
         .filter(|schema| of_schema(&view, (*schema).clone()).is_visible(context))
@@ -55,9 +60,7 @@ async fn schema(
 ) -> Result<Outcome, UserError> {
     let view = work.lake()?.view().clone();
     let found = find(context, &view, ObjectWord::Schema, name).await?;
-    if found.is_none() {
-        return Err(cannot_be_performed());
-    }
+    usable(context, found)?;
     let database = name.schema.clone().or_else(|| context.state.database.clone());
     change(context, move |state| {
         state.database = database.clone();
@@ -73,9 +76,7 @@ async fn warehouse(
 ) -> Result<Outcome, UserError> {
     let view = work.lake()?.view().clone();
     let found = find(context, &view, ObjectWord::Warehouse, &ObjectName::bare(name)).await?;
-    if found.is_none() {
-        return Err(cannot_be_performed());
-    }
+    usable(context, found)?;
     change(context, move |state| state.warehouse = Some(name.to_string())).await
 }
 
@@ -91,41 +92,52 @@ async fn role(context: &StatementContext, name: &str) -> Result<Outcome, UserErr
             ),
         ));
     }
-    if !context.shared.accounts.view().await?.roles.contains_key(name) {
+    let known = context.shared.accounts.view().await?.roles.contains_key(name);
+    // A database role works through the roles that hold it.
+    if !known || is_database_role(name) {
         return Err(cannot_be_performed());
     }
     if !context.model.may_assume(&context.session.user, name) {
-        return Err(UserError::new(
-            Code::RoleNotAssigned,
-            format!(
-                "Requested role '{}' is not assigned to the executing user. Specify another role \
-                 to activate.",
-                quote_identifier(name)
-            ),
-        ));
+        return Err(not_assigned(name));
     }
     change(context, move |state| state.role = name.to_string()).await
+}
+
+fn not_assigned(role: &str) -> UserError {
+    UserError::new(
+        Code::RoleNotAssigned,
+        format!(
+            "Requested role '{}' is not assigned to the executing user. Specify another role to \
+             activate.",
+            quote_identifier(role)
+        ),
+    )
 }
 
 async fn secondary_roles(
     context: &StatementContext,
     roles: &SecondaryRoles,
 ) -> Result<Outcome, UserError> {
-    let all = match roles {
-        SecondaryRoles::All => true,
-        SecondaryRoles::None => false,
-        SecondaryRoles::List(_) => {
-            return Err(UserError::unsupported("USE SECONDARY ROLES with a list of roles"));
+    let secondary = match roles {
+        SecondaryRoles::All => InForce::All,
+        SecondaryRoles::None => InForce::None,
+        SecondaryRoles::List(names) => {
+            for name in names {
+                if !context.model.may_assume(&context.session.user, name) {
+                    return Err(not_assigned(name));
+                }
+            }
+            InForce::Listed(names.clone())
         }
     };
-    if all && context.session.role_restriction.is_some() {
+    if secondary != InForce::None && context.session.role_restriction.is_some() {
         return Err(UserError::new(
             Code::RoleNotAssigned,
             "The session was opened with an access token that is restricted to one role: \
              secondary roles can not be used.",
         ));
     }
-    change(context, move |state| state.secondary_roles = all).await
+    change(context, move |state| state.secondary_roles.clone_from(&secondary)).await
 }
 
 /// Changes the session's state; the end of the statement stores it.

@@ -17,7 +17,12 @@ pub(crate) fn register(registry: &mut Registry) {
         fact(a, |a| (!a.facts.role.is_empty()).then(|| "ROLE".into()))
     });
     registry.add(&["CURRENT_SECONDARY_ROLES"], |a| {
-        fact(a, |_| Some("{\"roles\":\"\",\"value\":\"\"}".into()))
+        fact(a, |a| {
+            let (roles, value) = a.facts.secondary_roles.clone();
+            let fields = [("roles", roles), ("value", value)];
+            let fields = fields.map(|(name, text)| (name.to_string(), Value::Text(text)));
+            Some(json_text(&Value::Object(fields.into())))
+        })
     });
     registry.add(&["CURRENT_DATABASE"], |a| fact(a, |a| a.facts.database.clone()));
     registry.add(&["CURRENT_SCHEMA"], |a| fact(a, |a| a.facts.schema.clone()));

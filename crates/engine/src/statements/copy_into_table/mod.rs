@@ -147,6 +147,10 @@ async fn job<'a>(
     let mut options = location.copy_options.clone();
     options.extend(file_format::to_json(&copy.options));
     let options = options::read(&options)?;
+    if options.purge {
+        // Loaded files are removed, as by REMOVE.
+        resolve_stage(context, &source, Privilege::Write).await?;
+    }
     let format = file_format::effective(context, &location.file_format, &own).await?;
     let transforms = matches!(copy.source, CopySource::Transform(_));
     let by_name = options.match_by != MatchBy::Position;

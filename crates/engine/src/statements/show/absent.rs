@@ -116,17 +116,6 @@ const TAGS: &[&str] = &[
     "propagate",
     "on_conflict",
 ];
-const POLICIES: &[&str] = &[
-    "created_on",
-    "name",
-    "database_name",
-    "schema_name",
-    "kind",
-    "owner",
-    "comment",
-    "owner_role_type",
-    "options",
-];
 const NETWORK_POLICIES: &[&str] = &[
     "created_on",
     "name",
@@ -246,19 +235,6 @@ const MATERIALIZED_VIEWS: &[&str] = &[
     "automatic_clustering",
     "owner_role_type",
 ];
-const DATABASE_ROLES: &[&str] = &[
-    "created_on",
-    "name",
-    "is_default",
-    "is_current",
-    "is_inherited",
-    "granted_to_roles",
-    "granted_to_database_roles",
-    "granted_database_roles",
-    "owner",
-    "comment",
-    "owner_role_type",
-];
 const COMPUTE_POOLS: &[&str] = &[
     "name",
     "state",
@@ -337,7 +313,6 @@ pub(super) fn listing(object: ShowObject) -> Result<Listing, UserError> {
         O::Tasks => TASKS,
         O::Pipes => PIPES,
         O::Tags => TAGS,
-        O::MaskingPolicies | O::RowAccessPolicies => POLICIES,
         O::NetworkPolicies => NETWORK_POLICIES,
         O::ResourceMonitors => RESOURCE_MONITORS,
         O::Integrations => INTEGRATIONS,
@@ -346,7 +321,6 @@ pub(super) fn listing(object: ShowObject) -> Result<Listing, UserError> {
         O::DynamicTables => DYNAMIC_TABLES,
         O::ExternalTables => EXTERNAL_TABLES,
         O::MaterializedViews => MATERIALIZED_VIEWS,
-        O::DatabaseRoles => DATABASE_ROLES,
         O::ComputePools => COMPUTE_POOLS,
         O::Services => SERVICES,
         O::Streamlits => STREAMLITS,

@@ -157,6 +157,9 @@ pub(super) async fn roles(lister: &Lister<'_>) -> Result<Listing, UserError> {
         .get(&context.session.user)
         .and_then(|user| user.properties.default_role.clone());
     for role in account.roles.values() {
+        if role.is_of_database() {
+            continue;
+        }
         let name = role.name.as_str();
         let found = of_role(role.clone());
         let held = context.model.may_assume(&context.session.user, name);

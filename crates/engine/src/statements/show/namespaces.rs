@@ -79,6 +79,7 @@ pub(super) async fn schemas(lister: &Lister<'_>) -> Result<Listing, UserError> {
         }
         _ => lister.area().await?,
     };
+    let managed = lister.context.shared.accounts.view().await?.managed_schemas.clone();
     for database in lister.view.databases() {
         let in_area = match &area {
             Area::Database(name) => database.name == *name,
@@ -105,7 +106,7 @@ pub(super) async fn schemas(lister: &Lister<'_>) -> Result<Listing, UserError> {
                     Cell::from(schema.database.as_str()),
                     lister.owner(&found.object),
                     Cell::from(schema.comment.clone().unwrap_or_default()),
-                    Cell::from(if schema.transient { "TRANSIENT" } else { "" }),
+                    Cell::from(options(schema.transient, managed.contains(&schema.schema_id))),
                     Cell::from(RETENTION_DAYS),
                     Cell::from("ROLE"),
                     Cell::Null,
@@ -132,4 +133,10 @@ pub(super) async fn schemas(lister: &Lister<'_>) -> Result<Listing, UserError> {
         listing.rows.extend(rows.into_iter().map(|(_, row)| row));
     }
     Ok(listing)
+}
+
+fn options(transient: bool, managed: bool) -> String {
+    let words = [(transient, "TRANSIENT"), (managed, "MANAGED ACCESS")];
+    let said: Vec<&str> = words.iter().filter(|(said, _)| *said).map(|(_, word)| *word).collect();
+    said.join(", ")
 }

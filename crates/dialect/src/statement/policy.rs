@@ -1,0 +1,278 @@
+//! Masking and row access policies: CREATE, ALTER, and putting them on tables and views.
+
+use frazil_common::{ObjectName, UserError};
+use sqlparser::ast::{DataType, Expr};
+use sqlparser::tokenizer::Token;
+
+use super::Statement;
+use super::common::{CreateMode, ObjectWord, comment};
+use super::create::CreateHead;
+use crate::tokens::Tokens;
+
+/// `CREATE [OR REPLACE] {MASKING | ROW ACCESS} POLICY [IF NOT EXISTS] <name> AS (<arg> <type>, …)
+/// RETURNS <type> -> <body> [COMMENT = '…']`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CreatePolicy {
+    pub mode: CreateMode,
+    /// MASKING POLICY or ROW ACCESS POLICY.
+    pub kind: ObjectWord,
+    pub name: ObjectName,
+    pub arguments: Vec<PolicyArgument>,
+    pub returns: DataType,
+    pub body: PolicyBody,
+    pub comment: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicyArgument {
+    pub name: String,
+    pub data_type: DataType,
+}
+
+/// What a policy computes, and its text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicyBody {
+    pub expr: Expr,
+    pub text: String,
+}
+
+/// `ALTER {MASKING | ROW ACCESS} POLICY [IF EXISTS] <name> …`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlterPolicy {
+    pub kind: ObjectWord,
+    pub if_exists: bool,
+    pub name: ObjectName,
+    pub action: AlterPolicyAction,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum AlterPolicyAction {
+    /// SET BODY -> expression.
+    SetBody(Box<PolicyBody>),
+    RenameTo(ObjectName),
+    /// None: UNSET COMMENT.
+    Comment(Option<String>),
+}
+
+/// `ALTER {TABLE | VIEW} [IF EXISTS] <name> …` that puts a policy on it or takes it off.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SetPolicy {
+    /// TABLE or VIEW.
+    pub kind: ObjectWord,
+    pub if_exists: bool,
+    pub name: ObjectName,
+    pub action: SetPolicyAction,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum SetPolicyAction {
+    /// `MODIFY COLUMN c SET MASKING POLICY p [USING (c, d, …)] [FORCE]`.
+    SetMasking {
+        column: String,
+        policy: ObjectName,
+        /// The columns of its arguments; empty: the column alone.
+        using: Vec<String>,
+        force: bool,
+    },
+    /// `MODIFY COLUMN c UNSET MASKING POLICY`.
+    UnsetMasking { column: String },
+    /// `ADD ROW ACCESS POLICY p ON (c, d, …)`.
+    AddRowAccess { policy: ObjectName, on: Vec<String> },
+    /// `DROP ROW ACCESS POLICY p [, ADD ROW ACCESS POLICY q ON (…)]`.
+    DropRowAccess { policy: ObjectName, then: Option<(ObjectName, Vec<String>)> },
+    /// `DROP ALL ROW ACCESS POLICIES`.
+    DropAllRowAccess,
+}
+
+fn body(tokens: &mut Tokens<'_>) -> Result<PolicyBody, UserError> {
+    tokens.expect(&Token::Arrow)?;
+    let start = tokens.offset();
+    let expr = tokens.expr()?;
+    Ok(PolicyBody { expr, text: tokens.text_since(start) })
+}
+
+pub(super) fn parse_masking(
+    tokens: &mut Tokens<'_>,
+    head: CreateHead,
+) -> Result<Statement, UserError> {
+    parse_create(tokens, head, ObjectWord::MaskingPolicy)
+}
+
+pub(super) fn parse_row_access(
+    tokens: &mut Tokens<'_>,
+    head: CreateHead,
+) -> Result<Statement, UserError> {
+    parse_create(tokens, head, ObjectWord::RowAccessPolicy)
+}
+
+fn parse_create(
+    tokens: &mut Tokens<'_>,
+    head: CreateHead,
+    kind: ObjectWord,
+) -> Result<Statement, UserError> {
+    let mut mode = head.mode;
+    mode.if_not_exists(tokens);
+    let name = tokens.name()?;
+    tokens.expect_words("AS")?;
+    let arguments = tokens.parenthesized(|tokens| {
+        let name = tokens.identifier()?;
+        Ok(PolicyArgument { name, data_type: tokens.data_type()? })
+    })?;
+    tokens.expect_words("RETURNS")?;
+    let returns = tokens.data_type()?;
+    let body = body(tokens)?;
+    let comment = comment(tokens)?;
+    if tokens.peek_words("EXEMPT_OTHER_POLICIES") {
+        return Err(tokens.unsupported("EXEMPT_OTHER_POLICIES"));
+    }
+    Ok(Statement::CreatePolicy(Box::new(CreatePolicy {
+        mode,
+        kind,
+        name,
+        arguments,
+        returns,
+        body,
+        comment,
+    })))
+}
+
+pub(super) fn parse_alter(
+    tokens: &mut Tokens<'_>,
+    kind: ObjectWord,
+) -> Result<Statement, UserError> {
+    let if_exists = tokens.words("IF EXISTS");
+    let name = tokens.name()?;
+    let action = if tokens.words("SET BODY") {
+        AlterPolicyAction::SetBody(Box::new(body(tokens)?))
+    } else if tokens.words("RENAME TO") {
+        AlterPolicyAction::RenameTo(tokens.name()?)
+    } else if tokens.words("SET COMMENT") {
+        AlterPolicyAction::Comment(Some(tokens.equals_text()?))
+    } else if tokens.words("UNSET COMMENT") {
+        AlterPolicyAction::Comment(None)
+    } else {
+        return Err(tokens.unexpected());
+    };
+    Ok(Statement::AlterPolicy(Box::new(AlterPolicy { kind, if_exists, name, action })))
+}
+
+/// What follows the name in ALTER TABLE or ALTER VIEW, where it is about a policy.
+pub(super) fn parse_set(tokens: &mut Tokens<'_>) -> Result<Option<SetPolicyAction>, UserError> {
+    let on = |tokens: &mut Tokens<'_>| {
+        tokens.expect_words("ON")?;
+        tokens.parenthesized(|tokens| tokens.identifier())
+    };
+    if tokens.words("ADD ROW ACCESS POLICY") {
+        let policy = tokens.name()?;
+        return Ok(Some(SetPolicyAction::AddRowAccess { policy, on: on(tokens)? }));
+    }
+    if tokens.words("DROP ALL ROW ACCESS POLICIES") {
+        return Ok(Some(SetPolicyAction::DropAllRowAccess));
+    }
+    if tokens.words("DROP ROW ACCESS POLICY") {
+        let policy = tokens.name()?;
+        let then = if tokens.token(&Token::Comma) {
+            tokens.expect_words("ADD ROW ACCESS POLICY")?;
+            let next = tokens.name()?;
+            Some((next, on(tokens)?))
+        } else {
+            None
+        };
+        return Ok(Some(SetPolicyAction::DropRowAccess { policy, then }));
+    }
+    if !(tokens.peek_words("ALTER") || tokens.peek_words("MODIFY")) {
+        return Ok(None);
+    }
+    let column = if tokens.peek_nth_word(1, "COLUMN") { 2 } else { 1 };
+    let follows = |n: usize, word: &str| tokens.peek_nth_word(column + n, word);
+    if !((follows(1, "SET") || follows(1, "UNSET"))
+        && follows(2, "MASKING")
+        && follows(3, "POLICY"))
+    {
+        return Ok(None);
+    }
+    tokens.advance();
+    let _ = tokens.words("COLUMN");
+    let column = tokens.identifier()?;
+    if tokens.words("UNSET MASKING POLICY") {
+        return Ok(Some(SetPolicyAction::UnsetMasking { column }));
+    }
+    tokens.expect_words("SET MASKING POLICY")?;
+    let policy = tokens.name()?;
+    let using = if tokens.words("USING") {
+        tokens.parenthesized(|tokens| tokens.identifier())?
+    } else {
+        Vec::new()
+    };
+    let force = tokens.words("FORCE");
+    Ok(Some(SetPolicyAction::SetMasking { column, policy, using, force }))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::test_support::{all_parse, statement, unexpected, unsupported};
+
+    #[test]
+    fn policies_are_made_and_set() {
+        let Statement::CreatePolicy(create) = statement(
+            "CREATE OR REPLACE MASKING POLICY p AS (val VARCHAR, who VARCHAR) RETURNS VARCHAR -> \
+             CASE WHEN who = 'x' THEN val ELSE '*' END COMMENT = 'c'",
+        ) else {
+            panic!()
+        };
+        assert_eq!(create.kind, ObjectWord::MaskingPolicy);
+        assert_eq!(create.arguments.len(), 2);
+        assert_eq!(create.body.text, "CASE WHEN who = 'x' THEN val ELSE '*' END");
+        assert_eq!(create.comment.as_deref(), Some("c"));
+        let Statement::SetPolicy(set) =
+            statement("ALTER TABLE t MODIFY COLUMN a SET MASKING POLICY p USING (a, b) FORCE")
+        else {
+            panic!()
+        };
+        assert_eq!(
+            set.action,
+            SetPolicyAction::SetMasking {
+                column: "A".into(),
+                policy: ObjectName::bare("P"),
+                using: vec!["A".into(), "B".into()],
+                force: true,
+            }
+        );
+        let Statement::SetPolicy(set) =
+            statement("ALTER VIEW v DROP ROW ACCESS POLICY p, ADD ROW ACCESS POLICY q ON (a)")
+        else {
+            panic!()
+        };
+        assert_eq!(
+            set.action,
+            SetPolicyAction::DropRowAccess {
+                policy: ObjectName::bare("P"),
+                then: Some((ObjectName::bare("Q"), vec!["A".into()])),
+            }
+        );
+        all_parse(&[
+            "CREATE ROW ACCESS POLICY IF NOT EXISTS p AS (a INT) RETURNS BOOLEAN -> a > 1",
+            "ALTER MASKING POLICY p SET BODY -> '*'",
+            "ALTER ROW ACCESS POLICY IF EXISTS p RENAME TO q",
+            "ALTER MASKING POLICY p UNSET COMMENT",
+            "ALTER TABLE t ALTER a UNSET MASKING POLICY",
+            "ALTER TABLE t ADD ROW ACCESS POLICY p ON (a, b)",
+            "ALTER TABLE t DROP ALL ROW ACCESS POLICIES",
+            "DROP MASKING POLICY p",
+            "DESCRIBE ROW ACCESS POLICY p",
+        ]);
+    }
+
+    #[test]
+    fn wrong_clauses_are_refused() {
+        unexpected("CREATE MASKING POLICY p AS (a INT) RETURNS INT FROB", "FROB");
+        unexpected("ALTER MASKING POLICY p SET FROB", "SET");
+        unexpected("ALTER TABLE t ADD ROW ACCESS POLICY p", "");
+        unsupported(
+            "CREATE MASKING POLICY p AS (a INT) RETURNS INT -> 1 EXEMPT_OTHER_POLICIES = TRUE",
+            "EXEMPT_OTHER_POLICIES",
+        );
+    }
+}

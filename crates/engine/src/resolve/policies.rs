@@ -1,0 +1,224 @@
+//! The policies on a table or view, bound and put over its rows.
+
+use frazil_catalog::account::{
+    MaskingPolicy, Object, ObjectBody, PolicyReference, PolicyRule, RowAccessPolicy,
+};
+use frazil_common::{Access, Column, ObjectKind, ObjectRef, QualifiedName, UserError};
+use frazil_functions::TypedExpr;
+use frazil_functions::cast::{CastMode, cast};
+use frazil_governance::{Policies, system};
+use frazil_planner::{
+    METADATA_KEPT, PlanContext, Relation, Resolved, plan_expression_and_accesses,
+    references_of_expression,
+};
+
+use crate::resolve::resolve;
+use crate::statements::context::{StatementContext, Work};
+
+/// Which values a reader gets beside what the policies show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    Nothing,
+    /// Those of masked columns, hidden, for DML to write back.
+    Masked,
+}
+
+/// A policy that is on the relation, read from the catalog.
+struct Rule {
+    reference: PolicyReference,
+    rule: PolicyRule,
+    object: ObjectRef,
+    /// Database and schema of the policy, where its unqualified names are looked up.
+    database: String,
+    schema: String,
+}
+
+async fn read<B: ObjectBody>(
+    context: &StatementContext,
+    work: &mut Work,
+    reference: &PolicyReference,
+    rule: fn(B) -> PolicyRule,
+) -> Result<Rule, UserError> {
+    // A policy that is gone lets nothing through.
+    let gone = || UserError::internal(format!("policy {} is gone", reference.policy.1));
+    let accounts = &context.shared.accounts;
+    let object: Object<B> = accounts.object_by_id(reference.policy.1).await?.ok_or_else(gone)?;
+    let view = work.lake()?.view().clone();
+    let schema = view
+        .schemas()
+        .find(|schema| schema.schema_id == object.place.schema_id)
+        .ok_or_else(gone)?;
+    let name = QualifiedName::new(&schema.database, &schema.name, &object.name);
+    Ok(Rule {
+        reference: reference.clone(),
+        object: ObjectRef { kind: B::KIND, id: object.id, name: name.to_string() },
+        rule: rule(object.body),
+        database: name.database,
+        schema: name.schema,
+    })
+}
+
+/// A relation as the roles see it under the policies on it, and whether there are any. `ids` are
+/// those by which policies name its columns, in order.
+///
+/// # Errors
+/// A policy that cannot be bound any more: nothing is shown without it.
+pub(crate) async fn protect(
+    context: &StatementContext,
+    work: &mut Work,
+    relation: Relation,
+    ids: &[i64],
+    kept: Kept,
+    depth: usize,
+) -> Result<(Relation, bool), UserError> {
+    let Some(object) = relation.object.clone() else { return Ok((relation, false)) };
+    let account = context.shared.accounts.view().await?;
+    let references = account.policies_on(object.kind, object.id);
+    if references.is_empty() {
+        return Ok((relation, false));
+    }
+    let mut rules = Vec::with_capacity(references.len());
+    for reference in references {
+        rules.push(match reference.policy.0 {
+            ObjectKind::MaskingPolicy => {
+                read(context, work, reference, |policy: MaskingPolicy| policy.rule).await?
+            }
+            ObjectKind::RowAccessPolicy => {
+                read(context, work, reference, |policy: RowAccessPolicy| policy.rule).await?
+            }
+            other => return Err(UserError::internal(format!("{other} as a policy"))),
+        });
+    }
+    // A column that was dropped takes the policies that mask it along.
+    rules.retain(|rule| rule.reference.column == 0 || ids.contains(&rule.reference.column));
+    let fields = relation.plan.schema().columns();
+    let position = |id: i64, rule: &Rule| {
+        ids.iter().position(|known| *known == id).ok_or_else(|| {
+            UserError::new(
+                frazil_common::Code::InvalidStatement,
+                format!(
+                    "Policy '{}' refers to a column that {} does not have.",
+                    rule.object.name, object.name
+                ),
+            )
+        })
+    };
+    let mut arguments = Vec::new();
+    for (number, rule) in rules.iter().enumerate() {
+        for (index, (id, (_, sql_type))) in
+            rule.reference.arguments.iter().zip(&rule.rule.arguments).enumerate()
+        {
+            let at = position(*id, rule)?;
+            let column = &relation.columns[at];
+            let value = TypedExpr::new(
+                datafusion::logical_expr::Expr::Column(fields[at].clone()),
+                column.sql_type.clone(),
+                column.nullable,
+            );
+            let value = cast(value, sql_type, CastMode::Implicit, &context.facts)?;
+            arguments.push((argument_name(number, index), value.expr));
+        }
+    }
+    let extended = Policies::with_arguments(relation.plan.clone(), arguments)?;
+    let mut policies = Policies::default();
+    let mut relation = relation;
+    for (number, rule) in rules.iter().enumerate() {
+        let (value, accesses) = bound(context, work, rule, number, &extended, depth).await?;
+        relation.accesses.extend(accesses);
+        if rule.reference.column == 0 {
+            policies.rows.push(value.expr);
+            continue;
+        }
+        let at = position(rule.reference.column, rule)?;
+        let column = &mut relation.columns[at];
+        let value = cast(value, &column.sql_type, CastMode::Implicit, &context.facts)?;
+        column.nullable = true;
+        policies.columns.insert(at, value.expr);
+        if kept == Kept::Masked {
+            policies.kept.push((at, format!("{METADATA_KEPT}{}", fields[at].name)));
+        }
+    }
+    relation.hidden += policies.kept.len();
+    relation.plan = policies.apply(&relation.plan, extended)?;
+    Ok((relation, true))
+}
+
+fn argument_name(rule: usize, index: usize) -> String {
+    format!("frazil policy {rule} argument {index}")
+}
+
+/// A policy's expression over its arguments. Its queries read with the rights of its owner; the
+/// session's role and user are those of whoever asks.
+async fn bound(
+    context: &StatementContext,
+    work: &mut Work,
+    rule: &Rule,
+    number: usize,
+    extended: &datafusion::logical_expr::LogicalPlan,
+    depth: usize,
+) -> Result<(TypedExpr, Vec<Access>), UserError> {
+    let wanted: Vec<String> =
+        (0..rule.rule.arguments.len()).map(|index| argument_name(number, index)).collect();
+    let exprs = extended
+        .schema()
+        .columns()
+        .into_iter()
+        .filter(|field| wanted.contains(&field.name))
+        .map(datafusion::logical_expr::Expr::Column)
+        .collect();
+    let plan = datafusion::logical_expr::Projection::try_new(exprs, extended.clone().into())
+        .map_err(UserError::internal)?;
+    let arguments = Relation {
+        object: None,
+        name: None,
+        columns: rule
+            .rule
+            .arguments
+            .iter()
+            .map(|(name, sql_type)| Column::new(name, sql_type.clone(), true))
+            .collect(),
+        plan: datafusion::logical_expr::LogicalPlan::Projection(plan),
+        accesses: Vec::new(),
+        hidden: 0,
+    };
+    let (value, accesses) =
+        bind(context, work, &rule.rule, (&rule.database, &rule.schema), &arguments, depth).await?;
+    let owner = context.model.owner(&rule.object).unwrap_or(system::ACCOUNTADMIN).to_string();
+    let accesses = accesses
+        .into_iter()
+        .map(|access| Access {
+            on_behalf_of: access.on_behalf_of.or_else(|| Some(owner.clone())),
+            ..access
+        })
+        .collect();
+    Ok((value, accesses))
+}
+
+/// Binds a policy's body over a relation of its arguments, cast to what it returns.
+///
+/// # Errors
+/// Those of the body.
+pub(crate) async fn bind(
+    context: &StatementContext,
+    work: &mut Work,
+    rule: &PolicyRule,
+    (database, schema): (&str, &str),
+    arguments: &Relation,
+    depth: usize,
+) -> Result<(TypedExpr, Vec<Access>), UserError> {
+    let expr = frazil_dialect::parse_expression(&rule.body)?;
+    let inner = context.for_view(database, schema);
+    let none = Default::default();
+    let empty = Resolved::default();
+    let wanted = {
+        let plan_context =
+            PlanContext::new(&inner.facts, &empty, &[], &none).with_source(&rule.body);
+        references_of_expression(&expr, &plan_context)?
+    };
+    let resolved = resolve(&inner, work, wanted, depth + 1).await?;
+    let plan_context =
+        PlanContext::new(&inner.facts, &resolved, &[], &none).with_source(&rule.body);
+    let (value, accesses) = plan_expression_and_accesses(&expr, arguments, &plan_context)?;
+    let value = cast(value, &rule.returns, CastMode::Implicit, &inner.facts)?;
+    Ok((value, accesses))
+}
