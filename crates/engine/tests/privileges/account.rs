@@ -1,0 +1,65 @@
+//! An engine in a temporary directory and its sessions.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use frazil_common::UserError;
+use frazil_engine::{
+    Credential, Engine, EngineSettings, LoginRequest, Session, StatementRequest, cell_text,
+};
+
+pub type Row = Vec<Option<String>>;
+/// Column names and rows, or the error.
+pub type Answer = Result<(Vec<String>, Vec<Row>), UserError>;
+
+pub struct Account {
+    engine: Arc<Engine>,
+    _directory: tempfile::TempDir,
+}
+
+impl Account {
+    pub async fn open() -> Account {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = EngineSettings::new(directory.path());
+        settings.bootstrap_password = Some("a long password".to_string());
+        let (engine, _) = Engine::open(settings).await.unwrap();
+        Account { engine, _directory: directory }
+    }
+
+    pub async fn login(&self, user: &str) -> Client {
+        let request = LoginRequest {
+            user: user.to_string(),
+            credential: Credential::Embedded,
+            database: None,
+            schema: None,
+            warehouse: None,
+            role: None,
+            parameters: HashMap::new(),
+            client: "test".to_string(),
+            client_ip: None,
+        };
+        Client { session: self.engine.login(request).await.unwrap().session }
+    }
+}
+
+pub struct Client {
+    session: Arc<Session>,
+}
+
+impl Client {
+    pub async fn try_run(&self, text: &str) -> Answer {
+        let result = self.session.execute(StatementRequest::new(text)).await?;
+        let mut rows = Vec::new();
+        for batch in result.rows.read_all()? {
+            for row in 0..batch.num_rows() {
+                let cells = result.columns.iter().zip(batch.columns());
+                rows.push(cells.map(|(column, array)| cell_text(column, array, row)).collect());
+            }
+        }
+        Ok((result.columns.iter().map(|column| column.name.clone()).collect(), rows))
+    }
+
+    pub async fn run(&self, text: &str) -> Vec<Row> {
+        self.try_run(text).await.unwrap_or_else(|error| panic!("{text}: {error}")).1
+    }
+}
