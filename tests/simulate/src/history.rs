@@ -45,8 +45,16 @@ enum Effect {
 fn apply(model: &mut Model, effects: &[Effect]) -> Result<(), String> {
     // Rows put into a table that is gone must be deleted again: the two leave nothing behind.
     let mut homeless = Model::new();
-    for effect in effects {
+    for (index, effect) in effects.iter().enumerate() {
+        // Rows of a table that the transaction drops in the end are nobody's business.
+        let dropped = |table: &str| {
+            effects[index..]
+                .iter()
+                .any(|later| matches!(later, Effect::Drop(gone) if gone == table))
+        };
         match effect {
+            Effect::Put(table, _) | Effect::Change(table, _) | Effect::Delete(table, _)
+                if dropped(table) => {}
             Effect::Create(table) => {
                 if model.insert(table.clone(), Rows::new()).is_some() {
                     return Err(format!("table {table} was made twice"));
