@@ -9,7 +9,8 @@ use frazil_dialect::{
     Delete, Insert, InsertBranch, InsertSource, Merge, MergeAction, MultiInsert, Update,
 };
 use sqlparser::ast::{
-    self, Expr as Syntax, FunctionArg, FunctionArgExpr, Query, Spanned, TableFactor, Visit, Visitor,
+    self, Expr as Syntax, FunctionArg, FunctionArgExpr, FunctionArgOperator, Query, Spanned,
+    TableFactor, Visit, Visitor,
 };
 
 use crate::binder::Binder;
@@ -429,7 +430,11 @@ impl Binder<'_> {
     fn stage_options(&mut self, args: &[FunctionArg]) -> Result<Vec<(String, String)>> {
         args.iter()
             .map(|arg| match arg {
-                FunctionArg::Named { name, arg: FunctionArgExpr::Expr(expr), operator: _ } => {
+                FunctionArg::Named {
+                    name,
+                    arg: FunctionArgExpr::Expr(expr),
+                    operator: FunctionArgOperator::RightArrow,
+                } => {
                     let value = match expr {
                         Syntax::Identifier(ident) => ident.value.clone(),
                         Syntax::CompoundIdentifier(idents) => {
@@ -480,9 +485,11 @@ impl Binder<'_> {
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => {
                     Ok((None, self.function_value(expr)?))
                 }
-                FunctionArg::Named { name, arg: FunctionArgExpr::Expr(expr), operator: _ } => {
-                    Ok((Some(name.value.to_uppercase()), self.function_value(expr)?))
-                }
+                FunctionArg::Named {
+                    name,
+                    arg: FunctionArgExpr::Expr(expr),
+                    operator: FunctionArgOperator::RightArrow,
+                } => Ok((Some(name.value.to_uppercase()), self.function_value(expr)?)),
                 other => unsupported(format!("argument {other} of {function}")),
             })
             .collect::<Result<Vec<_>>>()?;
@@ -546,7 +553,13 @@ impl Binder<'_> {
             "BEFORE" => true,
             other => return unsupported(format!("{other} after a table")),
         };
-        let [FunctionArg::Named { name, arg: FunctionArgExpr::Expr(expr), operator: _ }] = args
+        let [
+            FunctionArg::Named {
+                name,
+                arg: FunctionArgExpr::Expr(expr),
+                operator: FunctionArgOperator::RightArrow,
+            },
+        ] = args
         else {
             return Err(UserError::syntax(
                 "AT and BEFORE take one of TIMESTAMP, OFFSET, STATEMENT and VERSION",

@@ -13,7 +13,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection
 use frazil_common::{Code, Column, SqlType, UserError};
 use frazil_functions::TypedExpr;
 use sqlparser::ast::Spanned;
-use sqlparser::ast::{self, FunctionArg, FunctionArgExpr};
+use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArgOperator};
 
 use crate::binder::{Binder, alias_parts};
 use crate::error::{At, Result, position, unsupported};
@@ -327,7 +327,11 @@ fn named_arguments<'a, const N: usize>(
             FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => {
                 (Some(index).filter(|i| *i < N), value, value.span())
             }
-            FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), operator: _ } => {
+            FunctionArg::Named {
+                name,
+                arg: FunctionArgExpr::Expr(value),
+                operator: FunctionArgOperator::RightArrow,
+            } => {
                 let upper = name.value.to_uppercase();
                 (names.iter().position(|known| *known == upper), value, name.span)
             }

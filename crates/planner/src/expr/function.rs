@@ -8,8 +8,8 @@ use frazil_common::{Code, SqlType, UserError};
 use frazil_functions::cast::{CastMode, cast};
 use frazil_functions::{AggregateCall, TypedExpr, aggregate, scalar, window};
 use sqlparser::ast::{
-    self, DuplicateTreatment, Expr as Syntax, FunctionArg, FunctionArgExpr, FunctionArguments,
-    Spanned,
+    self, DuplicateTreatment, Expr as Syntax, FunctionArg, FunctionArgExpr, FunctionArgOperator,
+    FunctionArguments, Spanned,
 };
 
 use super::column::function_misplaced;
@@ -388,12 +388,13 @@ fn placed_arguments(name: &str, args: &[&FunctionArg]) -> Result<Option<Vec<Func
     let mut slots: Vec<Option<FunctionArgExpr>> = vec![None; names.len()];
     for (index, arg) in args.iter().enumerate() {
         let (slot, value) = match arg {
-            FunctionArg::Named { name, arg, operator: _ } => {
+            FunctionArg::Named { name, arg, operator: FunctionArgOperator::RightArrow } => {
                 let upper = name.value.to_uppercase();
                 (names.iter().position(|known| *known == upper), arg)
             }
             FunctionArg::Unnamed(arg) => (Some(index).filter(|i| *i < names.len()), arg),
-            FunctionArg::ExprNamed { name: _, arg, operator: _ } => (None, arg),
+            FunctionArg::Named { name: _, arg, operator: _ }
+            | FunctionArg::ExprNamed { name: _, arg, operator: _ } => (None, arg),
         };
         let free = slot.and_then(|slot| slots.get_mut(slot)).filter(|slot| slot.is_none());
         let Some(free) = free else {

@@ -2,7 +2,9 @@
 
 use frazil_common::{Code, ObjectName, UserError};
 use frazil_functions::TypedExpr;
-use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArguments, Spanned};
+use sqlparser::ast::{
+    self, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments, Spanned,
+};
 
 use crate::binder::Binder;
 use crate::error::{Result, position, refuse, unsupported};
@@ -86,7 +88,11 @@ impl Binder<'_> {
                     }
                     named = true;
                 }
-                FunctionArg::Named { name, arg: FunctionArgExpr::Expr(expr), operator: _ } => {
+                FunctionArg::Named {
+                    name,
+                    arg: FunctionArgExpr::Expr(expr),
+                    operator: FunctionArgOperator::RightArrow,
+                } => {
                     let feature = fold(name);
                     let slot =
                         features.iter().position(|f| f.name == feature).ok_or_else(|| {

@@ -2,7 +2,7 @@
 
 use frazil_common::{Code, UserError};
 use frazil_functions::TypedExpr;
-use sqlparser::ast::{self, Expr as Syntax, FunctionArg, FunctionArgExpr};
+use sqlparser::ast::{self, Expr as Syntax, FunctionArg, FunctionArgExpr, FunctionArgOperator};
 
 use super::function::Call;
 use super::operator;
@@ -20,7 +20,11 @@ impl Binder<'_> {
         for arg in args {
             match arg {
                 FunctionArg::Unnamed(value) => places.push(value),
-                FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), operator: _ } => {
+                FunctionArg::Named {
+                    name,
+                    arg: FunctionArgExpr::Expr(value),
+                    operator: FunctionArgOperator::RightArrow,
+                } => {
                     let value = self.constant(value, "SEARCH")?.as_text_literal();
                     match name.value.to_uppercase().as_str() {
                         "ANALYZER" => analyzer = value,

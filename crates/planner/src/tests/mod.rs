@@ -11,3 +11,4 @@ mod models;
 mod references;
 mod relations;
 mod select;
+mod syntax;
