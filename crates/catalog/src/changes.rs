@@ -5,8 +5,9 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use frazil_common::SnapshotId;
 
+use crate::effects::AccountEffects;
 use crate::loads::TableLoads;
-use crate::objects::{DatabaseInfo, SchemaInfo, TableInfo, ViewInfo};
+use crate::objects::{DatabaseInfo, SchemaInfo, TableClone, TableInfo, ViewInfo};
 
 /// A change of a definition. Ids below zero are local to the transaction; the commit gives the
 /// lasting ones.
@@ -30,6 +31,25 @@ pub enum CatalogChange {
     },
     CreateTable(Arc<TableInfo>),
     DropTable(Arc<TableInfo>),
+    /// Creates a table from another's files.
+    CloneTable(Arc<TableClone>),
+    /// Brings back a table as its drop in snapshot `dropped_at` left it.
+    UndropTable {
+        table: Arc<TableInfo>,
+        dropped_at: SnapshotId,
+    },
+    /// Brings back a schema with the tables and views that were dropped with it.
+    UndropSchema {
+        schema: Arc<SchemaInfo>,
+        tables: Vec<Arc<TableInfo>>,
+        views: Vec<Arc<ViewInfo>>,
+        dropped_at: SnapshotId,
+    },
+    /// Brings back a database alone; its schemas are changes of their own.
+    UndropDatabase {
+        database: Arc<DatabaseInfo>,
+        dropped_at: SnapshotId,
+    },
     /// Any difference between the two is written: name, columns, comments.
     AlterTable {
         before: Arc<TableInfo>,
@@ -210,6 +230,8 @@ pub struct CommitRequest {
     pub loads: Vec<TableLoads>,
     /// Rows moved without being changed.
     pub relocations: Vec<Relocation>,
+    /// Owners and grants that come and go with the definitions.
+    pub account: AccountEffects,
     pub meta: CommitMeta,
 }
 

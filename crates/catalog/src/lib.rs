@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod changes;
+pub mod effects;
 mod error;
 pub mod files;
 mod loads;
@@ -24,19 +25,20 @@ use parking_lot::Mutex;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 pub use changes::{CatalogChange, CommitMeta, CommitOutcome, CommitRequest};
+pub use effects::{AccountEffects, CopiedGrants, CopiedObjects, CopiedPolicies, NewOwner};
 pub use error::{CatalogError, Result};
 pub use files::FileSet;
 pub use loads::{CommittedLoad, FileLoad, LOAD_METADATA_DAYS, LoadError, LoadStatus, TableLoads};
 pub use migrations::Migration;
 pub use objects::{
-    Autoincrement, ColumnInfo, DatabaseInfo, Head, SchemaInfo, SnapshotInfo, TableInfo, TableKind,
-    TableSize, ViewInfo,
+    Autoincrement, ClonedFile, ColumnInfo, DatabaseInfo, Head, SchemaInfo, SnapshotInfo,
+    TableClone, TableInfo, TableKind, TableSize, ViewInfo,
 };
 pub use sqlite::{CatalogFile, SqliteStore};
 /// An error of the database driver.
 pub use sqlx::Error as DatabaseError;
-pub use store::CatalogStore;
-pub use view::{CatalogView, Definitions, Relation};
+pub use store::{CatalogStore, DropKind, DropRow};
+pub use view::{CatalogView, Definitions, Dropped, Relation};
 
 /// A write transaction on the catalog database; dropping it rolls back.
 pub type WriteTransaction = Transaction<'static, Sqlite>;
@@ -188,8 +190,8 @@ impl Catalog {
         Ok(self.inner.store.table_sizes(snapshot).await?.into_iter().collect())
     }
 
-    /// The snapshot that was newest at a time (microseconds since 1970 UTC).
-    pub async fn snapshot_at(&self, micros: i64) -> Result<SnapshotId> {
+    /// Learns of snapshots made since.
+    async fn load_times(&self) -> Result<()> {
         let last = self.inner.times.lock().last().map_or(-1, |(snapshot, _)| *snapshot);
         let fresh = self.inner.store.snapshots(last).await?;
         let mut times = self.inner.times.lock();
@@ -198,6 +200,13 @@ impl Catalog {
                 times.push((info.snapshot, info.micros));
             }
         }
+        Ok(())
+    }
+
+    /// The snapshot that was newest at a time (microseconds since 1970 UTC).
+    pub async fn snapshot_at(&self, micros: i64) -> Result<SnapshotId> {
+        self.load_times().await?;
+        let times = self.inner.times.lock();
         times.iter().rev().find(|(_, at)| *at <= micros).map(|(snapshot, _)| *snapshot).ok_or_else(
             || {
                 CatalogError::User(UserError::new(
@@ -207,6 +216,72 @@ impl Catalog {
                 ))
             },
         )
+    }
+
+    /// Tables that are gone and were dropped at or after a time, the last dropped first; only
+    /// those `wanted`, and whose last state can still be read.
+    pub async fn dropped_tables(
+        &self,
+        since: i64,
+        wanted: impl Fn(&DropRow) -> bool,
+    ) -> Result<Vec<Dropped<TableInfo>>> {
+        let find = |view: &CatalogView, id| view.table_by_id(id).cloned();
+        self.dropped(DropKind::Table, since, wanted, find).await
+    }
+
+    /// As [`Catalog::dropped_tables`], of schemas.
+    pub async fn dropped_schemas(
+        &self,
+        since: i64,
+        wanted: impl Fn(&DropRow) -> bool,
+    ) -> Result<Vec<Dropped<SchemaInfo>>> {
+        let find = |view: &CatalogView, id| view.schemas().find(|s| s.schema_id == id).cloned();
+        self.dropped(DropKind::Schema, since, wanted, find).await
+    }
+
+    /// As [`Catalog::dropped_tables`], of databases.
+    pub async fn dropped_databases(
+        &self,
+        since: i64,
+        wanted: impl Fn(&DropRow) -> bool,
+    ) -> Result<Vec<Dropped<DatabaseInfo>>> {
+        let find = |view: &CatalogView, id| view.databases().find(|d| d.database_id == id).cloned();
+        self.dropped(DropKind::Database, since, wanted, find).await
+    }
+
+    async fn dropped<T>(
+        &self,
+        kind: DropKind,
+        since: i64,
+        wanted: impl Fn(&DropRow) -> bool,
+        find: impl Fn(&CatalogView, i64) -> Option<Arc<T>>,
+    ) -> Result<Vec<Dropped<T>>> {
+        let mut all = Vec::new();
+        for row in self.inner.store.dropped(kind).await? {
+            if row.dropped_micros < since || !wanted(&row) {
+                continue;
+            }
+            let Some(head) = self.inner.store.head_at(row.dropped_at - 1).await? else { continue };
+            let view = self.view_of(head).await?;
+            if let Some(object) = find(&view, row.id) {
+                let DropRow { dropped_at, dropped_micros, .. } = row;
+                all.push(Dropped { object, view, dropped_at, dropped_micros });
+            }
+        }
+        Ok(all)
+    }
+
+    /// The longest DATA_RETENTION_TIME_IN_DAYS that is or was set for anything; 0 for none.
+    pub async fn longest_retention_days(&self) -> Result<u16> {
+        self.inner.store.longest_retention_days().await
+    }
+
+    /// When a snapshot stopped being the newest (microseconds since 1970 UTC); none while it is.
+    pub async fn current_until(&self, snapshot: SnapshotId) -> Result<Option<i64>> {
+        self.load_times().await?;
+        let times = self.inner.times.lock();
+        let next = times.partition_point(|(known, _)| *known <= snapshot);
+        Ok(times.get(next).map(|(_, at)| *at))
     }
 
     /// The snapshot a committed statement read: the one before its commit.
@@ -262,6 +337,9 @@ impl Catalog {
     /// Fails with [`CatalogError::Conflict`] when another commit got in the way.
     pub async fn commit(&self, request: CommitRequest) -> Result<CommitOutcome> {
         let moved: Vec<i64> = request.relocations.iter().map(|r| r.table_id).collect();
+        let comes_back = request.changes.iter().any(|change| {
+            matches!(change, CatalogChange::UndropTable { .. } | CatalogChange::UndropSchema { .. })
+        });
         let outcome = self.inner.store.commit(request).await?;
         let mut relocated = self.inner.relocated.lock();
         for table in moved {
@@ -269,6 +347,10 @@ impl Catalog {
             *last = outcome.snapshot.max(*last);
         }
         drop(relocated);
+        if comes_back {
+            // Files that are back do not look new to an answer from while they were gone.
+            self.inner.files.lock().clear();
+        }
         Ok(outcome)
     }
 

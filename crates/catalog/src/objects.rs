@@ -1,5 +1,7 @@
 //! Databases, schemas, tables and views as the catalog describes them.
 
+use std::sync::Arc;
+
 use frazil_common::{Column, QualifiedName, SnapshotId, SqlType};
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +16,8 @@ pub struct DatabaseInfo {
     pub name: String,
     pub comment: Option<String>,
     pub transient: bool,
+    /// Own DATA_RETENTION_TIME_IN_DAYS; none inherits.
+    pub retention_days: Option<u16>,
     /// When it was made, in microseconds since 1970 UTC.
     pub created_micros: i64,
 }
@@ -32,6 +36,8 @@ pub struct SchemaInfo {
     pub path: String,
     pub comment: Option<String>,
     pub transient: bool,
+    /// Own DATA_RETENTION_TIME_IN_DAYS; none inherits.
+    pub retention_days: Option<u16>,
     /// When it was made, in microseconds since 1970 UTC.
     pub created_micros: i64,
 }
@@ -145,6 +151,10 @@ pub struct TableInfo {
     pub comment: Option<String>,
     /// CLUSTER BY as SQL text.
     pub cluster_by: Option<String>,
+    /// Own DATA_RETENTION_TIME_IN_DAYS; none inherits.
+    pub retention_days: Option<u16>,
+    /// Snapshot since which CHANGE_TRACKING is on; 0 when staged.
+    pub change_tracking: Option<SnapshotId>,
     /// When it was made, in microseconds since 1970 UTC.
     pub created_micros: i64,
     /// Highest field id ever given in this table.
@@ -196,6 +206,27 @@ pub struct ViewInfo {
     pub comment: Option<String>,
     /// When it was made, in microseconds since 1970 UTC.
     pub created_micros: i64,
+}
+
+/// A data file of a table as its clone takes it over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClonedFile {
+    pub file_id: i64,
+    /// The delete file to share.
+    pub delete_file: Option<i64>,
+    /// Positions deleted besides, ascending.
+    pub deleted: Arc<Vec<i64>>,
+}
+
+/// A table that starts with another's rows: its files are shared, not copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableClone {
+    /// The new table; its columns have the source's field ids.
+    pub table: Arc<TableInfo>,
+    pub source_id: i64,
+    /// Folder of the source's files, as `TableInfo::path`.
+    pub source_path: String,
+    pub files: Vec<ClonedFile>,
 }
 
 /// Rows and bytes of a table at one snapshot.

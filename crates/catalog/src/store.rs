@@ -10,6 +10,28 @@ use crate::loads::{CommittedLoad, LoadError};
 use crate::objects::{ColumnInfo, Head, SnapshotInfo, TableSize};
 use crate::view::Definitions;
 
+/// What was dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DropKind {
+    Table,
+    Schema,
+    Database,
+}
+
+/// An object that is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DropRow {
+    pub id: i64,
+    /// Its last name; of a schema DuckLake's, `DB.S`.
+    pub name: String,
+    /// Of a table, its schema.
+    pub schema_id: Option<i64>,
+    /// The snapshot that dropped it.
+    pub dropped_at: SnapshotId,
+    /// When, in microseconds since 1970 UTC.
+    pub dropped_micros: i64,
+}
+
 /// The metadata database.
 #[async_trait]
 pub trait CatalogStore: Send + Sync + std::fmt::Debug {
@@ -35,6 +57,10 @@ pub trait CatalogStore: Send + Sync + std::fmt::Debug {
         &self,
         query_id: &str,
     ) -> Result<Option<(SnapshotId, SnapshotId)>>;
+    /// Objects of a kind that are gone, the last dropped first.
+    async fn dropped(&self, kind: DropKind) -> Result<Vec<DropRow>>;
+    /// The longest DATA_RETENTION_TIME_IN_DAYS that is or was set for anything; 0 for none.
+    async fn longest_retention_days(&self) -> Result<u16>;
     /// Path below the data folder (absolute ones as they are) and size of every file any
     /// snapshot knows.
     async fn file_paths(&self) -> Result<Vec<(String, i64)>>;

@@ -26,6 +26,19 @@ pub struct CatalogView {
     pub(crate) definitions: Arc<Definitions>,
 }
 
+/// A table, schema or database that was dropped and may come back.
+#[derive(Debug, Clone)]
+pub struct Dropped<T> {
+    /// As it was last.
+    pub object: Arc<T>,
+    /// The account as it was last with the object.
+    pub view: Arc<CatalogView>,
+    /// The snapshot that dropped it.
+    pub dropped_at: SnapshotId,
+    /// When, in microseconds since 1970 UTC.
+    pub dropped_micros: i64,
+}
+
 /// A table or a view: they share one name space.
 #[derive(Debug, Clone)]
 pub enum Relation {
@@ -183,6 +196,26 @@ impl Definitions {
             }
             CatalogChange::DropTable(table) => {
                 self.tables.remove(&table.name);
+            }
+            CatalogChange::CloneTable(clone) => {
+                self.check_relation_name(&clone.table.name)?;
+                self.tables.insert(clone.table.name.clone(), Arc::clone(&clone.table));
+            }
+            CatalogChange::UndropTable { table, dropped_at: _ } => {
+                self.check_relation_name(&table.name)?;
+                self.tables.insert(table.name.clone(), Arc::clone(table));
+            }
+            CatalogChange::UndropSchema { schema, tables, views, dropped_at: _ } => {
+                let names = self.schemas.keys().filter(|(db, _)| *db == schema.database);
+                check_free(names.map(|(_, name)| name.as_str()), &schema.name, "Schema")?;
+                let key = (schema.database.clone(), schema.name.clone());
+                self.schemas.insert(key, Arc::clone(schema));
+                self.tables.extend(tables.iter().map(|t| (t.name.clone(), Arc::clone(t))));
+                self.views.extend(views.iter().map(|v| (v.name.clone(), Arc::clone(v))));
+            }
+            CatalogChange::UndropDatabase { database, dropped_at: _ } => {
+                check_free(self.databases.keys().map(String::as_str), &database.name, "Database")?;
+                self.databases.insert(database.name.clone(), Arc::clone(database));
             }
             CatalogChange::AlterTable { before, after } => {
                 self.tables.remove(&before.name);

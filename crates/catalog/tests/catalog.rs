@@ -64,6 +64,8 @@ fn table(id: i64, schema_id: i64, name: &str) -> Arc<TableInfo> {
         kind: TableKind::Transient,
         comment: Some("it's a table".into()),
         cluster_by: Some("(C0)".into()),
+        retention_days: Some(3),
+        change_tracking: Some(0),
         created_micros: 0,
         last_field_id: 0,
         defined_at: 0,
@@ -80,6 +82,7 @@ fn start() -> Vec<CatalogChange> {
             name: "D".into(),
             comment: None,
             transient: false,
+            retention_days: Some(7),
             created_micros: 0,
         })),
         CatalogChange::CreateSchema(Arc::new(SchemaInfo {
@@ -91,6 +94,7 @@ fn start() -> Vec<CatalogChange> {
             path: "s/".into(),
             comment: None,
             transient: false,
+            retention_days: Some(7),
             created_micros: 0,
         })),
         CatalogChange::CreateTable(table(-3, -2, "T")),
@@ -108,6 +112,7 @@ async fn commit(
         tables: Vec::new(),
         loads: Vec::new(),
         relocations: vec![],
+        account: Default::default(),
         meta: CommitMeta { query_id: Some(query.into()), ..CommitMeta::default() },
     };
     Ok(catalog.commit(request).await?.snapshot)
@@ -134,6 +139,8 @@ async fn definitions_come_back_as_they_were_committed() {
     assert_eq!(found.kind, TableKind::Transient);
     assert_eq!(found.comment, wanted.comment);
     assert_eq!(found.cluster_by, wanted.cluster_by);
+    assert_eq!(found.retention_days, Some(3));
+    assert!(found.change_tracking.is_some_and(|since| since > 0));
     assert_eq!(found.path, "s/T/");
     assert!(found.table_id > 0 && found.created_micros > 0);
     assert_eq!(view.tables_in("D", "S").count(), 1);
@@ -233,6 +240,7 @@ async fn files_of_a_snapshot_stay_the_same() {
         }],
         loads: Vec::new(),
         relocations: vec![],
+        account: Default::default(),
         meta: CommitMeta::default(),
     };
     let one = catalog.commit(add("a.parquet", 9, 10)).await.unwrap().snapshot;

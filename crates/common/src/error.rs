@@ -105,6 +105,10 @@ codes! {
     /// A memory, result or concurrency limit was hit.
     ResourceLimit = (300005, "53200"),
     TimeTravelUnavailable = (707, "02000"),
+    /// A clone of a temporary table that would outlive it.
+    CloneOfTemporary = (2119, "0A000"),
+    /// A clone of a transient object that would be permanent.
+    CloneOfTransient = (2120, "0A000"),
     TooManyStatements = (8, "0A000"),
     EmptyStatement = (900, "42601"),
     BindMissing = (2049, "42601"),

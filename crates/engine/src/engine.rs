@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use frazil_catalog::Catalog;
 use frazil_catalog::account::{AccountStore, NewUser, UserProperties};
@@ -18,6 +19,7 @@ use crate::maintenance::{Upkeep, findings};
 use crate::run::results::Results;
 use crate::run::runtime::QueryRuntime;
 use crate::session::Session;
+use crate::session::transactions::Transactions;
 use crate::stage_files::LocalStages;
 use crate::statements::account_change::AccountChange;
 
@@ -41,6 +43,9 @@ pub(crate) struct Shared {
     pub results: Results,
     pub history: History,
     pub sessions: RwLock<HashMap<i64, Arc<Session>>>,
+    pub transactions: Transactions,
+    /// When dropped objects were last looked through, in microseconds since 1970 UTC.
+    pub purged: AtomicI64,
     /// The authorisation model and the account version it was made from.
     access: Mutex<Option<(i64, Arc<AccessModel>)>>,
     pub result_bytes_max: Option<u64>,
@@ -109,6 +114,8 @@ impl Engine {
             stages,
             results,
             sessions: RwLock::default(),
+            transactions: Transactions::default(),
+            purged: AtomicI64::new(0),
             access: Mutex::default(),
             result_bytes_max: None,
             region: settings.region.clone(),

@@ -81,14 +81,16 @@ async fn main() {
     let lake = Lake::open(catalog, &dir, LakeSettings::default()).await.unwrap();
     let name = QualifiedName::new("D", "S", "T");
     let mut t = lake.begin(1).await.unwrap();
-    t.create_database("D", false, None).unwrap();
-    t.create_schema("D", "S", false, None).unwrap();
+    t.create_database("D", false, None, None).unwrap();
+    t.create_schema("D", "S", false, None, None).unwrap();
     let new = NewTable {
         name: name.clone(),
         columns: columns(),
         kind: TableKind::Permanent,
         comment: None,
         cluster_by: None,
+        retention_days: None,
+        change_tracking: false,
     };
     t.create_table(new).await.unwrap();
     t.commit(CommitMeta::default()).await.unwrap();

@@ -71,14 +71,16 @@ async fn write(lake: &Lake) {
     let columns =
         vec![ColumnInfo::new("ID", INT, false), ColumnInfo::new("NAME", SqlType::TEXT, true)];
     let mut t = lake.begin(1).await.unwrap();
-    t.create_database("D", false, None).unwrap();
-    t.create_schema("D", "S", false, None).unwrap();
+    t.create_database("D", false, None, None).unwrap();
+    t.create_schema("D", "S", false, None, None).unwrap();
     let new = |table: &str, columns: &[ColumnInfo]| NewTable {
         name: name(table),
         columns: columns.to_vec(),
         kind: TableKind::Permanent,
         comment: Some("made here".into()),
         cluster_by: None,
+        retention_days: None,
+        change_tracking: false,
     };
     t.create_table(new("T", &columns)).await.unwrap();
     t.commit(CommitMeta::default()).await.unwrap();

@@ -4,6 +4,7 @@
 //! files that nobody sees, and publishes all of it as one catalog snapshot.
 
 pub mod backup;
+mod changes;
 mod directory;
 mod doctor;
 mod error;
@@ -27,16 +28,17 @@ use frazil_catalog::{Catalog, CatalogView, TableInfo, TableKind};
 use frazil_common::{QualifiedName, SnapshotId, UserError};
 use parking_lot::Mutex;
 
+pub use changes::{CHANGE_ACTION, CHANGE_IS_UPDATE, ChangeRange};
 pub use directory::DataDirectory;
 pub use doctor::DoctorReport;
 pub use error::{LakeError, Result};
 pub use files::{DurableStore, FileStore};
-pub use frazil_catalog::CommitMeta;
+pub use frazil_catalog::{AccountEffects, CommitMeta};
 pub use maintenance::MaintenanceReport;
 pub use scan::{FILE_COLUMN, HIDDEN_COLUMNS, LakeTable, ROW_ID, ROW_NUMBER_COLUMN, hidden_fields};
 pub use settings::{Compression, LakeSettings};
 pub use transaction::{
-    DeleteOutcome, LakeTransaction, MergeOutcome, NewTable, NewView, UpdateOutcome,
+    DeleteOutcome, LakeTransaction, MergeOutcome, NewClone, NewTable, NewView, UpdateOutcome,
 };
 pub use version::{DataFile, FileKey, RowChunk, StagedChunk, TableVersion};
 
@@ -190,6 +192,19 @@ impl Lake {
         self.committed_version(table, snapshot).await.map(Arc::new)
     }
 
+    /// A table as it was at a snapshot, whatever its name was then; none where it was not there.
+    pub async fn table_version_by_id(
+        &self,
+        table_id: i64,
+        snapshot: SnapshotId,
+    ) -> Result<Option<Arc<TableVersion>>> {
+        let view = self.catalog().view(snapshot).await?;
+        match view.table_by_id(table_id) {
+            Some(table) => Ok(Some(Arc::new(self.committed_version(table, snapshot).await?))),
+            None => Ok(None),
+        }
+    }
+
     /// A provider that reads a table version.
     pub fn scan(&self, version: &Arc<TableVersion>) -> Arc<dyn TableProvider> {
         Arc::new(LakeTable::new(self.inner.store.clone(), Arc::clone(version)))
@@ -279,6 +294,7 @@ impl Lake {
             statistics: file.statistics.clone(),
             deleted,
             delete_file: visible.delete_file.as_ref().map(|entry| entry.delete_file_id),
+            begun: file.begin_snapshot,
         })
     }
 

@@ -40,6 +40,8 @@ pub struct DataFile {
     pub deleted: Arc<Vec<i64>>,
     /// Catalog id of the file's delete file.
     pub delete_file: Option<i64>,
+    /// Snapshot that made it visible; 0 while it is staged.
+    pub begun: SnapshotId,
 }
 
 impl DataFile {

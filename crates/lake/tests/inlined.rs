@@ -38,8 +38,8 @@ async fn empty_table(dir: &Path) -> (Lake, Arc<TableInfo>) {
 async fn empty_table_with(dir: &Path, settings: LakeSettings) -> (Lake, Arc<TableInfo>) {
     let lake = open_with(dir, settings).await;
     let mut t = lake.begin(1).await.unwrap();
-    t.create_database("D", false, None).unwrap();
-    t.create_schema("D", "S", false, None).unwrap();
+    t.create_database("D", false, None, None).unwrap();
+    t.create_schema("D", "S", false, None, None).unwrap();
     t.create_table(new_table("T", TableKind::Permanent)).await.unwrap();
     t.commit(meta("create")).await.unwrap();
     let table = lake.view().await.unwrap().table(&name("T")).cloned().unwrap();
@@ -479,6 +479,8 @@ async fn tables_of_other_types_keep_files() {
             kind: TableKind::Permanent,
             comment: None,
             cluster_by: None,
+            retention_days: None,
+            change_tracking: false,
         };
         let info = t.create_table(new).await.unwrap();
         assert!(!info.can_inline());

@@ -285,10 +285,10 @@ async fn definitions_change_and_old_files_follow() {
     assert_eq!((table.columns.len(), table.kind), (3, TableKind::Transient));
     drop(t);
     let mut t = lake.begin(1).await.unwrap();
-    assert!(t.create_database("D.S", false, None).is_err());
+    assert!(t.create_database("D.S", false, None, None).is_err());
     // A database whose name begins alike stays when D goes.
-    t.create_database("DE", false, None).unwrap();
-    t.create_schema("DE", "S", false, None).unwrap();
+    t.create_database("DE", false, None, None).unwrap();
+    t.create_schema("DE", "S", false, None, None).unwrap();
     t.commit(meta("other")).await.unwrap();
     let mut t = lake.begin(1).await.unwrap();
     t.drop_database("D").unwrap();

@@ -278,7 +278,10 @@ impl Binder<'_> {
 
 fn not_resolved(reference: &Reference) -> UserError {
     match reference {
-        Reference::Table { name, travel: _ } => UserError::not_found("Object", name),
+        Reference::Table { name, travel: _ }
+        | Reference::Changes { name, append_only: _, from: _, to: _ } => {
+            UserError::not_found("Object", name)
+        }
         Reference::Stage { path, options: _ } => UserError::not_found("Stage", path),
         Reference::ResultScan { query_id } => UserError::not_found("Result of statement", query_id),
         Reference::TableFunction { name, arguments: _ } => UserError::new(

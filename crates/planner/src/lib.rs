@@ -31,6 +31,7 @@ mod single_row;
 mod source_text;
 mod table_function;
 mod timed_rows;
+mod travel;
 mod types;
 mod values;
 mod with;
@@ -58,6 +59,7 @@ pub use relation::{
     ModelFeature, ModelMethod, PlanContext, Planned, PlannedDml, Reference, Relation, Resolved,
     ResolvedModel, ResolvedSequence, TargetColumn, TargetTable, TimeTravel,
 };
+pub use travel::time_travel;
 pub use types::sql_type;
 
 /// Plans a query.

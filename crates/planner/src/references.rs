@@ -17,7 +17,7 @@ use crate::binder::Binder;
 use crate::error::{PlannerError, Result, position, unsupported};
 use crate::from::table_function_parts;
 use crate::names::{fold, identifiers, keyword, object_name};
-use crate::relation::{FunctionValue, PlanContext, Reference, TimeTravel};
+use crate::relation::{FunctionValue, PlanContext, Reference};
 
 /// Table functions that the planner makes itself.
 const OWN_TABLE_FUNCTIONS: [&str; 4] =
@@ -384,7 +384,12 @@ impl Binder<'_> {
                     };
                     return Ok(Reference::Stage { path, options });
                 }
-                let travel = version.as_ref().map(|version| self.travel(version)).transpose()?;
+                let version = version.as_ref();
+                if let Some(ast::TableVersion::Changes { changes, at, end }) = version {
+                    let name = self.table_name(name)?;
+                    return self.changes_reference(name, changes, at, end.as_ref());
+                }
+                let travel = version.map(|version| self.travel(version)).transpose()?;
                 let name = self.table_name(name)?;
                 Ok(Reference::Table { name, travel })
             }
@@ -533,90 +538,5 @@ impl Binder<'_> {
             ScalarValue::Utf8View(Some(text)) => Ok(FunctionValue::Text(text)),
             _ => Ok(FunctionValue::Null),
         }
-    }
-
-    /// AT and BEFORE, computed.
-    fn travel(&mut self, version: &ast::TableVersion) -> Result<TimeTravel> {
-        let call = match version {
-            ast::TableVersion::Function(Syntax::Function(call)) => call,
-            ast::TableVersion::Function(other) => return unsupported(format!("{other}")),
-            ast::TableVersion::ForSystemTimeAsOf(_) => return unsupported("FOR SYSTEM_TIME AS OF"),
-            ast::TableVersion::TimestampAsOf(_) => return unsupported("TIMESTAMP AS OF"),
-            ast::TableVersion::VersionAsOf(_) => return unsupported("VERSION AS OF"),
-            ast::TableVersion::Changes { changes: _, at: _, end: _ } => {
-                return unsupported("CHANGES");
-            }
-        };
-        let (name, args) = table_function_parts(call)?;
-        let before = match name.to_string().to_uppercase().as_str() {
-            "AT" => false,
-            "BEFORE" => true,
-            other => return unsupported(format!("{other} after a table")),
-        };
-        let [
-            FunctionArg::Named {
-                name,
-                arg: FunctionArgExpr::Expr(expr),
-                operator: FunctionArgOperator::RightArrow,
-            },
-        ] = args
-        else {
-            return Err(UserError::syntax(
-                "AT and BEFORE take one of TIMESTAMP, OFFSET, STATEMENT and VERSION",
-            )
-            .at(position(name.span()))
-            .into());
-        };
-        let place = position(expr.span());
-        let value = self.constant(expr, "AT")?;
-        let wrong = |what: &str| UserError::new(Code::InvalidArgument, what.to_string()).at(place);
-        let integer = |value: &frazil_functions::TypedExpr| value.as_integer_literal();
-        match name.value.to_uppercase().as_str() {
-            "TIMESTAMP" => {
-                let micros = self.instant_micros(value)?.ok_or_else(|| {
-                    wrong("TIMESTAMP of AT and BEFORE must be a constant timestamp")
-                })?;
-                Ok(if before {
-                    TimeTravel::BeforeTimestamp(micros)
-                } else {
-                    TimeTravel::AtTimestamp(micros)
-                })
-            }
-            "OFFSET" => {
-                let seconds = integer(&value).filter(|seconds| *seconds <= 0).ok_or_else(|| {
-                    wrong("OFFSET must be a constant number of seconds, not positive")
-                })?;
-                Ok(if before {
-                    TimeTravel::BeforeOffset(seconds)
-                } else {
-                    TimeTravel::AtOffset(seconds)
-                })
-            }
-            "STATEMENT" => {
-                let id = value
-                    .as_text_literal()
-                    .ok_or_else(|| wrong("STATEMENT must be the id of a query"))?;
-                Ok(if before {
-                    TimeTravel::BeforeStatement(id)
-                } else {
-                    TimeTravel::AtStatement(id)
-                })
-            }
-            "VERSION" if !before => {
-                let snapshot = integer(&value)
-                    .ok_or_else(|| wrong("VERSION must be the number of a snapshot"))?;
-                Ok(TimeTravel::AtVersion(snapshot))
-            }
-            other => unsupported(format!("{other} in AT and BEFORE")),
-        }
-    }
-
-    /// Microseconds since 1970-01-01 UTC; a timestamp without a zone is in the session's zone.
-    fn instant_micros(&mut self, value: frazil_functions::TypedExpr) -> Result<Option<i64>> {
-        let instant = self.cast_explicit(value, &frazil_common::SqlType::TIMESTAMP_LTZ)?;
-        Ok(match frazil_functions::evaluate_constant(&instant)? {
-            ScalarValue::TimestampMicrosecond(micros, _) => micros,
-            _ => None,
-        })
     }
 }

@@ -43,6 +43,14 @@ pub enum Reference {
         name: ObjectName,
         travel: Option<TimeTravel>,
     },
+    /// A table's changes after one state, up to another or now.
+    Changes {
+        name: ObjectName,
+        /// Inserted rows only, as they were when inserted.
+        append_only: bool,
+        from: TimeTravel,
+        to: Option<TimeTravel>,
+    },
     /// `@stage/path` as written, with the options in parentheses after it (names upper case).
     Stage {
         path: String,

@@ -8,7 +8,7 @@ use frazil_catalog::changes::Expired;
 use frazil_catalog::files::{DeleteHistory, FileSet, InlinedHistory};
 use frazil_catalog::{
     CatalogError, CatalogStore, ColumnInfo, CommitOutcome, CommitRequest, CommittedLoad,
-    Definitions, Head, LoadError, SnapshotInfo, SqliteStore, TableSize,
+    Definitions, DropKind, DropRow, Head, LoadError, SnapshotInfo, SqliteStore, TableSize,
 };
 use frazil_common::SnapshotId;
 use parking_lot::Mutex;
@@ -148,6 +148,16 @@ impl CatalogStore for FaultyCatalog {
     ) -> Result<Option<(SnapshotId, SnapshotId)>> {
         self.read().await?;
         self.inner.snapshot_of_statement(query_id).await
+    }
+
+    async fn dropped(&self, kind: DropKind) -> Result<Vec<DropRow>> {
+        self.read().await?;
+        self.inner.dropped(kind).await
+    }
+
+    async fn longest_retention_days(&self) -> Result<u16> {
+        self.read().await?;
+        self.inner.longest_retention_days().await
     }
 
     async fn file_paths(&self) -> Result<Vec<(String, i64)>> {

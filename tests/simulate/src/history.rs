@@ -260,8 +260,8 @@ pub async fn contents(lake: &Lake, at: Option<SnapshotId>) -> Result<Model, Stri
 /// Makes the database and schema that histories work in.
 pub async fn prepare(lake: &Lake) -> Result<(), LakeError> {
     let mut transaction = lake.begin(0).await?;
-    transaction.create_database("D", false, None)?;
-    transaction.create_schema("D", "S", false, None)?;
+    transaction.create_database("D", false, None, None)?;
+    transaction.create_schema("D", "S", false, None, None)?;
     transaction.commit(CommitMeta::default()).await?;
     Ok(())
 }
@@ -366,6 +366,8 @@ impl History {
                     kind: TableKind::Permanent,
                     comment: None,
                     cluster_by: None,
+                    retention_days: None,
+                    change_tracking: false,
                 })
                 .await;
             open.effects.push(Effect::Create(table.to_string()));

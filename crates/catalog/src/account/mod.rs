@@ -5,6 +5,7 @@
 //! commit together. Ids come from one counter and are never used again.
 
 mod bootstrap;
+mod copies;
 mod error;
 mod future;
 mod grants;

@@ -300,6 +300,18 @@ impl Writer<'_> {
         row.as_ref().map(Object::from_row).transpose()
     }
 
+    /// The permanent objects of a kind in a schema, as this transaction has them.
+    pub(super) async fn permanent<B: ObjectBody>(
+        &mut self,
+        schema_id: i64,
+    ) -> Result<Vec<Object<B>>> {
+        let mut query = select::<B>();
+        query.push(" AND o.session_id = 0 AND o.schema_id = ").push_bind(schema_id);
+        query.push(" ORDER BY o.object_id");
+        let rows = query.build().fetch_all(&mut *self.connection).await?;
+        rows.iter().map(Object::from_row).collect()
+    }
+
     /// Makes an object with its owner and the grants promised in its schema.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use frazil_common::{ObjectKind, Privilege};
 use sqlx::sqlite::SqliteConnection;
 
 use super::error::parse_word;
-use super::{GrantTarget, Writer, future, now_micros};
+use super::{AccountStore, GrantTarget, Writer, future, now_micros};
 use crate::Result;
 
 pub(super) async fn all(connection: &mut SqliteConnection) -> Result<Vec<(GrantTarget, i64)>> {
@@ -20,6 +20,27 @@ pub(super) async fn managed_schemas(connection: &mut SqliteConnection) -> Result
     let rows: Vec<(i64,)> =
         sqlx::query_as("SELECT schema_id FROM frazil_managed_schema").fetch_all(connection).await?;
     Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+impl AccountStore {
+    /// Tables, views, schemas and databases that are gone while the account still has an owner on
+    /// record for them.
+    pub async fn kept_for_dropped(&self) -> Result<Vec<GrantTarget>> {
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT object_kind, object_id FROM frazil_owner
+             WHERE (object_kind = 'TABLE' AND object_id NOT IN
+                 (SELECT table_id FROM ducklake_table WHERE end_snapshot IS NULL))
+             OR (object_kind = 'VIEW' AND object_id NOT IN
+                 (SELECT view_id FROM ducklake_view WHERE end_snapshot IS NULL))
+             OR (object_kind = 'SCHEMA' AND object_id NOT IN
+                 (SELECT schema_id FROM ducklake_schema WHERE end_snapshot IS NULL))
+             OR (object_kind = 'DATABASE' AND object_id NOT IN
+                 (SELECT database_id FROM frazil_database WHERE end_snapshot IS NULL))",
+        )
+        .fetch_all(self.pool())
+        .await?;
+        rows.into_iter().map(|(kind, id)| Ok((parse_word(&kind)?, id))).collect()
+    }
 }
 
 impl Writer<'_> {
@@ -83,8 +104,8 @@ impl Writer<'_> {
         self.touch_security().await
     }
 
-    /// Ends the grants on a dropped object and forgets its owner and the policies on it. For a database or schema, the
-    /// promises on it end too.
+    /// Ends the grants on a dropped object and forgets its owner and the policies on it. For a
+    /// database or schema, the promises on it end too.
     pub async fn forget_object(&mut self, kind: ObjectKind, id: i64) -> Result<()> {
         self.forget_policies_on((kind, id)).await?;
         self.delete_grants(kind, id).await?;

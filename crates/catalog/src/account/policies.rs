@@ -83,6 +83,24 @@ impl Writer<'_> {
         Ok(done.rows_affected() > 0)
     }
 
+    /// CLONE: the policies on one table or view also on another. Those that mask a column that is
+    /// none of `columns` stay behind.
+    pub async fn copy_policies(
+        &mut self,
+        from: GrantTarget,
+        to: GrantTarget,
+        columns: &[i64],
+    ) -> Result<()> {
+        let references = all(self.connection).await?;
+        for mut reference in references.into_iter().filter(|reference| reference.on == from) {
+            if reference.column == 0 || columns.contains(&reference.column) {
+                reference.on = to;
+                self.set_policy(&reference).await?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) async fn forget_policies_on(&mut self, on: GrantTarget) -> Result<()> {
         sqlx::query(
             "DELETE FROM frazil_policy_reference WHERE object_kind = $1 AND object_id = $2",

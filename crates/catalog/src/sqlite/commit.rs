@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, Transaction};
 
 use super::snapshots::{format_time, now_micros, parse_time};
-use super::{bounds, inlined, loads, relocate, tables};
+use super::{bounds, effects, inlined, loads, relocate, tables};
 use crate::changes::{
     ColumnStatistics, CommitOutcome, CommitRequest, DeleteTarget, FileDelete, TableChange,
 };
@@ -103,6 +103,7 @@ async fn write(
     for change in &request.relocations {
         relocate::apply(&mut new, change).await?;
     }
+    effects::apply(&mut new, &request.account).await?;
     let schema_version = new.schema_version + i64::from(new.definitions_changed);
     let outcome = CommitOutcome { snapshot: new.snapshot, ids: std::mem::take(&mut new.ids) };
     let meta = &request.meta;

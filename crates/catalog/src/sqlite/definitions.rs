@@ -30,8 +30,10 @@ pub async fn load(pool: &SqlitePool, snapshot: SnapshotId) -> Result<Definitions
     .fetch_all(pool)
     .await?
     {
+        let database_id: i64 = row.try_get(0)?;
         let database = DatabaseInfo {
-            database_id: row.try_get(0)?,
+            database_id,
+            retention_days: retention(tags.get(&database_id)),
             name: row.try_get(1)?,
             comment: row.try_get(2)?,
             transient: row.try_get::<i64, _>(3)? != 0,
@@ -48,7 +50,9 @@ pub async fn load(pool: &SqlitePool, snapshot: SnapshotId) -> Result<Definitions
 async fn load_tags(pool: &SqlitePool, snapshot: SnapshotId) -> Result<HashMap<i64, Tags>> {
     let mut tags: HashMap<i64, Tags> = HashMap::new();
     let rows: Vec<(i64, String, Option<String>)> = sqlx::query_as(
-        "SELECT object_id, \"key\", \"value\" FROM (SELECT * FROM ducklake_tag \
+        // What counts of change tracking is since when it is on.
+        "SELECT object_id, \"key\", CASE \"key\" WHEN 'frazil.change_tracking' \
+         THEN CAST(begin_snapshot AS TEXT) ELSE \"value\" END FROM (SELECT * FROM ducklake_tag \
          UNION ALL SELECT * FROM frazil_tag) \
          WHERE begin_snapshot <= ?1 AND (end_snapshot IS NULL OR end_snapshot > ?1)",
     )
@@ -61,6 +65,10 @@ async fn load_tags(pool: &SqlitePool, snapshot: SnapshotId) -> Result<HashMap<i6
         }
     }
     Ok(tags)
+}
+
+fn retention(tags: Option<&Tags>) -> Option<u16> {
+    tags?.get("frazil.retention")?.parse().ok()
 }
 
 /// Splits `DB.S`; names of other clients fall under EXTERNAL. Database names have no dot.
@@ -107,6 +115,7 @@ async fn load_schemas(
             path: row.try_get::<Option<String>, _>(3)?.unwrap_or_default(),
             comment: tag("comment"),
             transient: tag("frazil.kind").as_deref() == Some("TRANSIENT"),
+            retention_days: retention(own),
             created_micros: parse_time(created.as_deref().unwrap_or_default()),
         });
         // DuckLake makes `main` in every catalog; it is shown once another client uses it.
@@ -129,6 +138,7 @@ fn reveal(schema: &Arc<SchemaInfo>, definitions: &mut Definitions) {
             name: EXTERNAL_DATABASE.to_string(),
             comment: Some("Tables that other DuckLake clients made".to_string()),
             transient: false,
+            retention_days: None,
             created_micros: schema.created_micros,
         })
     });
@@ -241,6 +251,8 @@ async fn load_tables(
             },
             comment: tag("comment"),
             cluster_by: tag("frazil.cluster_by"),
+            retention_days: retention(own),
+            change_tracking: tag("frazil.change_tracking").and_then(|since| since.parse().ok()),
             created_micros: parse_time(created.as_deref().unwrap_or_default()),
             last_field_id,
             defined_at: begin.max(columns_changed),

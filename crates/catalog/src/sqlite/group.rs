@@ -50,19 +50,24 @@ impl OwnCommits {
             let table = outcome.ids.get(&table).copied().unwrap_or(table);
             self.last.insert(table, outcome.snapshot);
         }
-        // What is dropped takes files along that no table change lists.
-        let drops = request.changes.iter().any(|change| {
+        // What is dropped takes files along that no table change lists; what is cloned or comes
+        // back brings some.
+        let moves_files = request.changes.iter().any(|change| {
             matches!(
                 change,
                 CatalogChange::DropDatabase(_)
                     | CatalogChange::DropSchema(_)
                     | CatalogChange::DropTable(_)
+                    | CatalogChange::CloneTable(_)
+                    | CatalogChange::UndropDatabase { .. }
+                    | CatalogChange::UndropSchema { .. }
+                    | CatalogChange::UndropTable { .. }
             )
         });
         self.range = Some(match self.range {
             // Members of a group may share their snapshot.
             Some((first, last)) if last == outcome.snapshot => (first, last),
-            Some((first, last)) if last + 1 == outcome.snapshot && !drops => {
+            Some((first, last)) if last + 1 == outcome.snapshot && !moves_files => {
                 (first, outcome.snapshot)
             }
             _ => (outcome.snapshot - 1, outcome.snapshot),

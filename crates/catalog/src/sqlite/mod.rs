@@ -1,9 +1,11 @@
 //! The catalog in SQLite. All SQL text of the catalog lies in this folder.
 
 mod bounds;
+mod clones;
 mod commit;
 mod copy;
 mod definitions;
+mod effects;
 mod expire;
 mod files;
 mod group;
@@ -14,6 +16,7 @@ mod relocate;
 mod rows;
 mod snapshots;
 mod tables;
+mod undrop;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,7 +33,7 @@ use crate::files::{DeleteHistory, FileSet, InlinedHistory};
 use crate::loads::{CommittedLoad, LoadError};
 use crate::migrations::{MIGRATIONS, Migration};
 use crate::objects::{ColumnInfo, Head, SnapshotInfo, TableSize};
-use crate::store::CatalogStore;
+use crate::store::{CatalogStore, DropKind, DropRow};
 use crate::view::Definitions;
 use group::CommitQueue;
 
@@ -194,6 +197,8 @@ impl SqliteStore {
              WHERE path_is_relative = 0 AND substr(path, 1, length(?2)) = ?2",
             "UPDATE ducklake_delete_file SET path = ?1 || substr(path, length(?2) + 1) \
              WHERE path_is_relative = 0 AND substr(path, 1, length(?2)) = ?2",
+            "UPDATE ducklake_table SET path = ?1 || substr(path, length(?2) + 1) \
+             WHERE path_is_relative = 0 AND substr(path, 1, length(?2)) = ?2",
             "UPDATE ducklake_files_scheduled_for_deletion \
              SET path = ?1 || substr(path, length(?2) + 1) \
              WHERE path_is_relative = 0 AND substr(path, 1, length(?2)) = ?2",
@@ -278,6 +283,14 @@ impl CatalogStore for SqliteStore {
         query_id: &str,
     ) -> Result<Option<(SnapshotId, SnapshotId)>> {
         snapshots::of_statement(&self.readers, query_id).await
+    }
+
+    async fn dropped(&self, kind: DropKind) -> Result<Vec<DropRow>> {
+        undrop::dropped(&self.readers, kind).await
+    }
+
+    async fn longest_retention_days(&self) -> Result<u16> {
+        undrop::longest_retention_days(&self.readers).await
     }
 
     async fn file_paths(&self) -> Result<Vec<(String, i64)>> {

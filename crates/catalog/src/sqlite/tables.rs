@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use frazil_common::SnapshotId;
 
 use super::commit::{NewSnapshot, conflict};
-use super::inlined;
+use super::{clones, inlined, undrop};
 use crate::changes::CatalogChange;
 use crate::error::{CatalogError, Result};
 use crate::objects::{ColumnInfo, DatabaseInfo, SchemaInfo, TableInfo, TableKind, ViewInfo};
@@ -18,13 +18,27 @@ pub async fn apply(new: &mut NewSnapshot<'_>, change: &CatalogChange) -> Result<
         CatalogChange::DropDatabase(database) => drop_database(new, database).await,
         CatalogChange::AlterDatabase { before, after } => {
             end_database(new, before).await?;
-            insert_database(new, before.database_id, after).await
+            let id = new.id(before.database_id);
+            insert_database(new, id, after).await?;
+            set_retention(new, id, before.retention_days, after.retention_days).await
         }
         CatalogChange::CreateSchema(schema) => create_schema(new, schema).await,
         CatalogChange::DropSchema(schema) => drop_schema(new, new.id(schema.schema_id)).await,
         CatalogChange::AlterSchema { before, after } => {
             let id = new.id(before.schema_id);
-            set_tag(new, id, "comment", before.comment.as_deref(), after.comment.as_deref()).await
+            set_tag(new, id, "comment", before.comment.as_deref(), after.comment.as_deref())
+                .await?;
+            set_retention(new, id, before.retention_days, after.retention_days).await
+        }
+        CatalogChange::CloneTable(clone) => clones::create(new, clone).await,
+        CatalogChange::UndropTable { table, dropped_at } => {
+            undrop::table(new, table, *dropped_at).await
+        }
+        CatalogChange::UndropSchema { schema, tables, views, dropped_at } => {
+            undrop::schema(new, schema, tables, views, *dropped_at).await
+        }
+        CatalogChange::UndropDatabase { database, dropped_at } => {
+            undrop::database(new, database, *dropped_at).await
         }
         CatalogChange::CreateTable(table) => create_table(new, table).await,
         CatalogChange::DropTable(table) => {
@@ -71,7 +85,7 @@ pub async fn apply(new: &mut NewSnapshot<'_>, change: &CatalogChange) -> Result<
     }
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
@@ -88,10 +102,11 @@ async fn create_database(new: &mut NewSnapshot<'_>, database: &DatabaseInfo) -> 
         return Err(frazil_common::UserError::exists(&database.name).into());
     }
     let id = new.new_id(database.database_id);
-    insert_database(new, id, database).await
+    insert_database(new, id, database).await?;
+    set_retention(new, id, None, database.retention_days).await
 }
 
-async fn insert_database(
+pub(super) async fn insert_database(
     new: &mut NewSnapshot<'_>,
     id: i64,
     database: &DatabaseInfo,
@@ -126,6 +141,7 @@ async fn end_database(new: &mut NewSnapshot<'_>, database: &DatabaseInfo) -> Res
 
 async fn drop_database(new: &mut NewSnapshot<'_>, database: &DatabaseInfo) -> Result<()> {
     end_database(new, database).await?;
+    end_tags(new, database.database_id).await?;
     let prefix = format!("{}.", database.name);
     let schemas: Vec<i64> = sqlx::query_scalar(
         "SELECT schema_id FROM ducklake_schema WHERE end_snapshot IS NULL \
@@ -165,6 +181,7 @@ async fn create_schema(new: &mut NewSnapshot<'_>, schema: &SchemaInfo) -> Result
     if schema.transient {
         set_tag(new, id, "frazil.kind", None, Some("TRANSIENT")).await?;
     }
+    set_retention(new, id, None, schema.retention_days).await?;
     new.changes_made.push(format!("created_schema:{}", quoted(&schema.ducklake_name)));
     Ok(())
 }
@@ -212,7 +229,7 @@ async fn drop_schema(new: &mut NewSnapshot<'_>, id: i64) -> Result<()> {
     Ok(())
 }
 
-async fn check_schema_live(new: &mut NewSnapshot<'_>, id: i64) -> Result<String> {
+pub(super) async fn check_schema_live(new: &mut NewSnapshot<'_>, id: i64) -> Result<String> {
     let name: Option<String> = sqlx::query_scalar(
         "SELECT schema_name FROM ducklake_schema WHERE schema_id = ? AND end_snapshot IS NULL",
     )
@@ -223,7 +240,11 @@ async fn check_schema_live(new: &mut NewSnapshot<'_>, id: i64) -> Result<String>
 }
 
 /// Tables and views of a schema share one name space, in which case does not count.
-async fn check_name_free(new: &mut NewSnapshot<'_>, schema_id: i64, name: &str) -> Result<()> {
+pub(super) async fn check_name_free(
+    new: &mut NewSnapshot<'_>,
+    schema_id: i64,
+    name: &str,
+) -> Result<()> {
     let taken: Option<String> = sqlx::query_scalar(
         "SELECT table_name FROM ducklake_table WHERE schema_id = ?1 AND end_snapshot IS NULL \
          AND lower(table_name) = lower(?2) UNION ALL SELECT view_name FROM ducklake_view \
@@ -293,7 +314,7 @@ async fn create_table(new: &mut NewSnapshot<'_>, table: &TableInfo) -> Result<()
     Ok(())
 }
 
-async fn insert_table_row(
+pub(super) async fn insert_table_row(
     new: &mut NewSnapshot<'_>,
     id: i64,
     table: &TableInfo,
@@ -370,7 +391,7 @@ async fn end_table(new: &mut NewSnapshot<'_>, id: i64, name: &str) -> Result<()>
     end_tags(new, id).await
 }
 
-async fn insert_column(
+pub(super) async fn insert_column(
     new: &mut NewSnapshot<'_>,
     table_id: i64,
     column: &ColumnInfo,
@@ -497,7 +518,7 @@ async fn alter_table(
 }
 
 /// Notes that the table has a new shape from this snapshot on.
-async fn record_version(new: &mut NewSnapshot<'_>, table_id: i64) -> Result<()> {
+pub(super) async fn record_version(new: &mut NewSnapshot<'_>, table_id: i64) -> Result<()> {
     let version = new.schema_version + 1;
     sqlx::query(
         "INSERT INTO ducklake_schema_versions SELECT ?1, ?2, ?3 WHERE NOT EXISTS \
@@ -565,7 +586,7 @@ async fn end_tags(new: &mut NewSnapshot<'_>, object: i64) -> Result<()> {
     Ok(())
 }
 
-async fn set_table_tags(
+pub(super) async fn set_table_tags(
     new: &mut NewSnapshot<'_>,
     id: i64,
     before: Option<&TableInfo>,
@@ -590,7 +611,21 @@ async fn set_table_tags(
         before.and_then(|t| t.cluster_by.as_deref()),
         after.cluster_by.as_deref(),
     )
-    .await
+    .await?;
+    set_retention(new, id, before.and_then(|t| t.retention_days), after.retention_days).await?;
+    // The tag's own snapshot says since when changes are tracked.
+    let tracked = |table: &TableInfo| table.change_tracking.map(|_| "true");
+    set_tag(new, id, "frazil.change_tracking", before.and_then(tracked), tracked(after)).await
+}
+
+async fn set_retention(
+    new: &mut NewSnapshot<'_>,
+    object: i64,
+    before: Option<u16>,
+    after: Option<u16>,
+) -> Result<()> {
+    let [before, after] = [before, after].map(|days| days.map(|days| days.to_string()));
+    set_tag(new, object, "frazil.retention", before.as_deref(), after.as_deref()).await
 }
 
 fn column_tags(column: &ColumnInfo) -> Result<Vec<(&'static str, String)>> {
@@ -609,7 +644,7 @@ fn column_tags(column: &ColumnInfo) -> Result<Vec<(&'static str, String)>> {
     Ok(tags)
 }
 
-async fn set_column_tags(
+pub(super) async fn set_column_tags(
     new: &mut NewSnapshot<'_>,
     table_id: i64,
     before: Option<&ColumnInfo>,

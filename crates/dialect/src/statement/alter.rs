@@ -27,6 +27,7 @@ pub(super) fn parse(tokens: &mut Tokens<'_>) -> Result<Statement, UserError> {
             None => alter_object::parse(tokens, kind),
         },
         ObjectWord::View
+        | ObjectWord::Account
         | ObjectWord::Schema
         | ObjectWord::Database
         | ObjectWord::Role

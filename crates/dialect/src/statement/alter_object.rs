@@ -13,11 +13,11 @@ use frazil_common::ObjectName;
 use super::common::ObjectWord;
 use super::options::Options;
 
-/// `ALTER {VIEW | SCHEMA | DATABASE | ROLE | USER | STAGE | FILE FORMAT | SEQUENCE} …`.
+/// `ALTER {ACCOUNT | VIEW | SCHEMA | DATABASE | ROLE | USER | STAGE | FILE FORMAT | SEQUENCE} …`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlterObject {
     pub kind: ObjectWord,
-    /// None: the session's current schema or database.
+    /// None: the account, or the session's current schema or database.
     pub name: Option<ObjectName>,
     pub if_exists: bool,
     pub action: AlterObjectAction,
@@ -44,9 +44,10 @@ pub enum AlterObjectAction {
 }
 
 pub(super) fn parse(tokens: &mut Tokens<'_>, kind: ObjectWord) -> Result<Statement, UserError> {
-    let if_exists = tokens.words("IF EXISTS");
+    let account = kind == ObjectWord::Account;
+    let if_exists = !account && tokens.words("IF EXISTS");
     let namespace = matches!(kind, ObjectWord::Database | ObjectWord::Schema);
-    let implied = namespace && (tokens.peek_words("SET") || tokens.peek_words("UNSET"));
+    let implied = account || namespace && (tokens.peek_words("SET") || tokens.peek_words("UNSET"));
     let name = if implied { None } else { Some(tokens.name()?) };
     if kind == ObjectWord::View
         && let Some(name) = &name
@@ -55,7 +56,7 @@ pub(super) fn parse(tokens: &mut Tokens<'_>, kind: ObjectWord) -> Result<Stateme
         let name = name.clone();
         return Ok(Statement::SetPolicy(SetPolicy { kind, if_exists, name, action }));
     }
-    let action = if tokens.words("RENAME TO") {
+    let action = if !account && tokens.words("RENAME TO") {
         AlterObjectAction::RenameTo(tokens.name()?)
     } else if namespace && tokens.words("SWAP WITH") {
         AlterObjectAction::SwapWith(tokens.name()?)
@@ -112,6 +113,8 @@ mod tests {
 
     #[test]
     fn renames_and_sets() {
+        let account = alter("ALTER ACCOUNT SET DATA_RETENTION_TIME_IN_DAYS = 3");
+        assert_eq!((account.kind, account.name), (ObjectWord::Account, None));
         assert_eq!(
             alter("ALTER VIEW IF EXISTS a.v RENAME TO a.w"),
             AlterObject {

@@ -19,13 +19,11 @@ use crate::resolve::results::batch_relation;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::lookup::{Target, find, no_current_database, of_schema};
 use crate::statements::outcome::{Cell, batch_of};
+use crate::statements::retention::Retention;
 
 const TEXT: SqlType = SqlType::TEXT;
 const NUMBER: SqlType = SqlType::Number { precision: 18, scale: 0 };
 const INSTANT: SqlType = SqlType::Timestamp { zone: TimeZoneKind::Ltz, scale: 3, nanos: false };
-
-/// Days of time travel as the views give them.
-const RETENTION_DAYS: i64 = 1;
 
 /// A table made row by row.
 struct Rows {
@@ -90,6 +88,7 @@ struct Scope<'a> {
     context: &'a StatementContext,
     view: Arc<CatalogView>,
     database: Arc<DatabaseInfo>,
+    retention: Retention,
 }
 
 impl Scope<'_> {
@@ -125,7 +124,8 @@ pub(crate) async fn relation(
     let Some(Target::Database(database)) = found.map(|found| found.target) else {
         return Err(UserError::not_found("Database", frazil_common::quote_identifier(&database)));
     };
-    let scope = Scope { context, view, database };
+    let retention = Retention::load(context).await?;
+    let scope = Scope { context, view, database, retention };
     let rows = match name.name.as_str() {
         "INFORMATION_SCHEMA_CATALOG_NAME" => namespaces::catalog_name(&scope),
         "DATABASES" => namespaces::databases(&scope),

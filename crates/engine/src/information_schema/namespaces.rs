@@ -1,6 +1,6 @@
 //! DATABASES, SCHEMATA and INFORMATION_SCHEMA_CATALOG_NAME.
 
-use super::{INSTANT, NUMBER, RETENTION_DAYS, Rows, Scope, TEXT, yes_no};
+use super::{INSTANT, NUMBER, Rows, Scope, TEXT, yes_no};
 use crate::statements::lookup::{of_database, of_schema};
 use crate::statements::outcome::Cell;
 
@@ -39,7 +39,7 @@ pub(super) fn databases(scope: &Scope<'_>) -> Rows {
             Cell::from(database.comment.clone()),
             Cell::Instant(database.created_micros),
             Cell::Instant(database.created_micros),
-            Cell::Number(RETENTION_DAYS),
+            Cell::Number(scope.retention.database(database).into()),
             Cell::from("STANDARD"),
             Cell::from("UNSET"),
             Cell::from("ROLE"),
@@ -69,26 +69,31 @@ pub(super) fn schemata(scope: &Scope<'_>) -> Rows {
             ("OWNER_ROLE_TYPE", TEXT),
         ],
     );
-    let row =
-        |name: &str, owner: Cell, transient: bool, created: i64, comment: Cell, role: Cell| {
-            vec![
-                Cell::from(scope.database.name.as_str()),
-                Cell::from(name),
-                owner,
-                yes_no(transient),
-                yes_no(false),
-                Cell::Number(RETENTION_DAYS),
-                Cell::Null,
-                Cell::Null,
-                Cell::Null,
-                Cell::Null,
-                Cell::Instant(created),
-                Cell::Instant(created),
-                comment,
-                Cell::from("UNSET"),
-                role,
-            ]
-        };
+    let row = |name: &str,
+               owner: Cell,
+               transient: bool,
+               days: u16,
+               created: i64,
+               comment: Cell,
+               role: Cell| {
+        vec![
+            Cell::from(scope.database.name.as_str()),
+            Cell::from(name),
+            owner,
+            yes_no(transient),
+            yes_no(false),
+            Cell::Number(days.into()),
+            Cell::Null,
+            Cell::Null,
+            Cell::Null,
+            Cell::Null,
+            Cell::Instant(created),
+            Cell::Instant(created),
+            comment,
+            Cell::from("UNSET"),
+            role,
+        ]
+    };
     for schema in scope.schemas() {
         let owner = scope.owner(&of_schema(&scope.view, schema.clone()).object);
         let comment = Cell::from(schema.comment.clone());
@@ -96,6 +101,7 @@ pub(super) fn schemata(scope: &Scope<'_>) -> Rows {
             &schema.name,
             owner,
             schema.transient,
+            scope.retention.schema(&scope.view, &schema),
             schema.created_micros,
             comment,
             Cell::from("ROLE"),
@@ -103,6 +109,7 @@ pub(super) fn schemata(scope: &Scope<'_>) -> Rows {
     }
     let comment = Cell::from("Views describing the contents of schemas in this database");
     let created = scope.database.created_micros;
-    rows.push(row("INFORMATION_SCHEMA", Cell::Null, false, created, comment, Cell::Null));
+    let days = scope.retention.database(&scope.database);
+    rows.push(row("INFORMATION_SCHEMA", Cell::Null, false, days, created, comment, Cell::Null));
     rows
 }

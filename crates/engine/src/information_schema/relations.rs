@@ -6,7 +6,7 @@ use std::sync::Arc;
 use frazil_catalog::{Autoincrement, TableInfo, TableKind, TableSize, ViewInfo};
 use frazil_common::{Column, QualifiedName, SqlType, UserError};
 
-use super::{INSTANT, NUMBER, RETENTION_DAYS, Rows, Scope, TEXT, count, yes_no};
+use super::{INSTANT, NUMBER, Rows, Scope, TEXT, count, yes_no};
 use crate::statements::column_types;
 use crate::statements::context::Work;
 use crate::statements::lookup::{of_table, of_view};
@@ -100,7 +100,7 @@ pub(super) async fn tables(scope: &Scope<'_>, work: &mut Work) -> Result<Rows, U
                 Cell::from(table.cluster_by.clone()),
                 count(size.rows),
                 count(size.bytes),
-                Cell::Number(RETENTION_DAYS),
+                Cell::Number(scope.retention.table(&scope.view, &table).into()),
             ],
             true,
             (table.created_micros, defined),

@@ -1,5 +1,6 @@
 //! Everything outside a statement that it names: looked up before planning, all catalog IO here.
 
+pub(crate) mod changes;
 pub(crate) mod objects;
 pub(crate) mod policies;
 pub(crate) mod relation;
@@ -45,6 +46,19 @@ pub(crate) fn resolve<'a>(
                 Reference::Table { name, travel } => {
                     let relation =
                         relation::named(context, work, name, travel.as_ref(), depth).await?;
+                    resolved.relations.insert(reference, relation);
+                }
+                Reference::Changes { name, append_only, from, to } => {
+                    let relation = changes::relation(
+                        context,
+                        work,
+                        name,
+                        *append_only,
+                        from,
+                        to.as_ref(),
+                        depth,
+                    )
+                    .await?;
                     resolved.relations.insert(reference, relation);
                 }
                 Reference::Stage { path, options } => {

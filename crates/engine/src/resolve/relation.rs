@@ -15,11 +15,12 @@ use crate::resolve::objects::{parents_of, table_object, view_object};
 use crate::resolve::policies::{Kept, protect};
 use crate::resolve::resolve;
 use crate::statements::context::{StatementContext, Work};
+use crate::statements::retention::{Retention, reaches_back};
 
 /// Number of identity columns that follow a table's own (see `frazil_planner::IDENTITY_COLUMNS`).
 const HIDDEN_COLUMNS: usize = 3;
 
-fn absent(name: &QualifiedName) -> UserError {
+pub(crate) fn absent(name: &QualifiedName) -> UserError {
     UserError::not_found("Object", name)
 }
 
@@ -52,8 +53,8 @@ pub(crate) async fn named(
             if let Some(snapshot) = context.pinned
                 && table.kind != TableKind::Temporary
             {
-                let travel = TimeTravel::AtVersion(snapshot);
-                return past(context, work, &qualified, &travel, depth).await;
+                // What is pinned is kept beyond the retention.
+                return state_at(context, work, &table, snapshot, depth).await;
             }
             let version = work.lake()?.table_version(&table).await?;
             table_relation(context, work, version, Kept::Nothing, depth).await
@@ -76,7 +77,11 @@ fn permanent_object(view: &CatalogView, name: &QualifiedName) -> Option<ObjectRe
 }
 
 /// Whether a table or view of this name is there, but not for these roles.
-fn is_hidden(context: &StatementContext, view: &CatalogView, name: &QualifiedName) -> bool {
+pub(crate) fn is_hidden(
+    context: &StatementContext,
+    view: &CatalogView,
+    name: &QualifiedName,
+) -> bool {
     permanent_object(view, name)
         .is_some_and(|object| !context.sees(&object, &parents_of(view, name)))
 }
@@ -152,24 +157,84 @@ async fn past(
         return Err(UserError::unsupported("time travel on a temporary table"));
     }
     let snapshot = snapshot_of(context, travel).await?;
-    let version = context
-        .shared
-        .lake
-        .table_version_at(name, snapshot)
-        .await
-        .ok()
-        .filter(|version| version.table.table_id == table.table_id)
-        .ok_or_else(|| {
-            UserError::new(
-                Code::TimeTravelUnavailable,
-                format!(
-                    "Time travel data is not available for table {}. The requested time is either \
-                     beyond the allowed time travel period or before the object creation time.",
-                    name.name
-                ),
-            )
-        })?;
+    within_reach(context, &view, &table, travel, snapshot).await?;
+    state_at(context, work, &table, snapshot, depth).await
+}
+
+async fn state_at(
+    context: &StatementContext,
+    work: &mut Work,
+    table: &TableInfo,
+    snapshot: i64,
+    depth: usize,
+) -> Result<Relation, UserError> {
+    let version = version_at(context, table, snapshot).await?;
     table_relation(context, work, version, Kept::Nothing, depth).await
+}
+
+/// A table as a snapshot shows it, whatever its name was then.
+pub(crate) async fn version_at(
+    context: &StatementContext,
+    table: &TableInfo,
+    snapshot: i64,
+) -> Result<Arc<TableVersion>, UserError> {
+    let found = context.shared.lake.table_version_by_id(table.table_id, snapshot).await;
+    let found = found.ok().flatten().ok_or_else(|| unreachable_state(&table.name))?;
+    if found.table.name == table.name {
+        return Ok(found);
+    }
+    // Rights and qualified names go by the name the table has now.
+    let named = TableInfo { name: table.name.clone(), ..TableInfo::clone(&found.table) };
+    Ok(Arc::new(TableVersion { table: Arc::new(named), ..TableVersion::clone(&found) }))
+}
+
+/// A state of a table that is not there, or not any more.
+pub(crate) fn unreachable_state(name: &QualifiedName) -> UserError {
+    UserError::new(
+        Code::TimeTravelUnavailable,
+        format!(
+            "Time travel data is not available for table {}. The requested time is either beyond \
+             the allowed time travel period or before the object creation time.",
+            name.name
+        ),
+    )
+}
+
+/// Demands that the table's retention reaches back to the state.
+pub(crate) async fn within_reach(
+    context: &StatementContext,
+    view: &CatalogView,
+    table: &TableInfo,
+    travel: &TimeTravel,
+    snapshot: i64,
+) -> Result<(), UserError> {
+    let days = Retention::load(context).await?.table(view, table);
+    match reaches(context, travel, snapshot, days).await? {
+        true => Ok(()),
+        false => Err(unreachable_state(&table.name)),
+    }
+}
+
+/// Whether a retention of so many days reaches back to a state: to the moment asked for, or to
+/// any at which the snapshot was the newest.
+pub(crate) async fn reaches(
+    context: &StatementContext,
+    travel: &TimeTravel,
+    snapshot: i64,
+    days: u16,
+) -> Result<bool, UserError> {
+    let now = context.facts.now_micros;
+    let earliest = reaches_back(now, days);
+    let asked = match travel {
+        TimeTravel::AtTimestamp(micros) | TimeTravel::BeforeTimestamp(micros) => *micros,
+        TimeTravel::AtOffset(seconds) | TimeTravel::BeforeOffset(seconds) => {
+            now + seconds * 1_000_000
+        }
+        TimeTravel::AtStatement(_) | TimeTravel::AtVersion(_) | TimeTravel::BeforeStatement(_) => {
+            context.shared.catalog.current_until(snapshot).await?.unwrap_or(now)
+        }
+    };
+    Ok(asked >= earliest)
 }
 
 /// The snapshot AT or BEFORE means.

@@ -225,6 +225,11 @@ impl Session {
                 .await
                 .map_err(Failure::User)?;
         }
+        if let Some(open) = guard.as_ref()
+            && open.aborted
+        {
+            return Err(Failure::User(statements::transaction::is_aborted(open)));
+        }
         if guard.is_some() {
             let mut work = Work::Open(guard);
             work.lake()
@@ -235,6 +240,11 @@ impl Session {
             let outcome = match statements::run(context, &mut work, statement).await {
                 Ok(outcome) => outcome,
                 Err(error) => {
+                    if context.parameters.get_bool("TRANSACTION_ABORT_ON_ERROR") {
+                        statements::transaction::fail(context, &mut work)
+                            .await
+                            .map_err(Failure::User)?;
+                    }
                     drop(work);
                     if error.code == Code::Internal {
                         self.abandon_changes(statement).await;
@@ -268,9 +278,14 @@ impl Session {
                 };
                 match lake.commit(meta).await {
                     Ok(_) => {
-                        statements::ownership::after_commit(context)
-                            .await
-                            .map_err(Failure::User)?;
+                        let purged = std::mem::take(&mut context.record.lock().purged);
+                        statements::ownership::purge(context, &purged).await;
+                        if matches!(statement, Statement::Drop(_)) {
+                            // The drop is done; what is left of older ones is no part of it.
+                            if let Err(error) = statements::undrop::purge(context).await {
+                                tracing::warn!(%error, "could not purge what was dropped");
+                            }
+                        }
                         Ok(outcome)
                     }
                     Err(error @ LakeError::Conflict { .. }) => Err(Failure::LostRace(error.into())),
@@ -399,6 +414,7 @@ impl Session {
             depth: 0,
             protections: Arc::default(),
             record: parking_lot::Mutex::default(),
+            running: parking_lot::Mutex::default(),
         })
     }
 

@@ -8,12 +8,13 @@ pub(crate) mod key_pair;
 pub(crate) mod login;
 pub mod parameters;
 pub(crate) mod secrets;
+pub(crate) mod transactions;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use frazil_catalog::account::{SessionState as StoredState, now_micros};
+use frazil_catalog::account::SessionState as StoredState;
 use frazil_common::{Code, ObjectName, QualifiedName, UserError};
 use frazil_functions::TypedExpr;
 use frazil_governance::SecondaryRoles;
@@ -24,6 +25,7 @@ use crate::api::SessionContext;
 use crate::engine::Shared;
 use login::stored_state;
 use parameters::Parameters;
+use transactions::Running;
 
 /// Query ids kept for LAST_QUERY_ID.
 const QUERY_IDS_KEPT: usize = 1000;
@@ -45,6 +47,11 @@ pub(crate) struct SessionState {
 /// A transaction opened by BEGIN, or by DML where AUTOCOMMIT is off.
 pub(crate) struct OpenTransaction {
     pub lake: LakeTransaction,
+    /// A statement failed under TRANSACTION_ABORT_ON_ERROR: only COMMIT and ROLLBACK go on, and
+    /// both roll back.
+    pub aborted: bool,
+    /// Its entry among the running transactions, with the locks it holds.
+    pub running: Arc<Running>,
     /// Statements whose changes it holds, for the commit's record.
     pub query_ids: Vec<String>,
     /// Stage files to remove when it commits: (stage id, path).
@@ -74,17 +81,20 @@ impl Drop for TransactionMark {
 
 impl OpenTransaction {
     pub fn open(session: &Session, lake: LakeTransaction, name: Option<String>) -> Self {
-        static LAST_ID: AtomicI64 = AtomicI64::new(0);
-        let now = now_micros();
-        // The time, or the next free number where two begin at once.
-        let id = match LAST_ID.fetch_max(now, Ordering::SeqCst) {
-            earlier if earlier < now => now,
-            _ => LAST_ID.fetch_add(1, Ordering::SeqCst) + 1,
-        };
-        let facts = TransactionFacts { id: id.to_string(), name, started_micros: now };
+        let running = session.shared.transactions.begin(session.id, &session.user, name.clone());
+        let info = &running.info;
+        let facts =
+            TransactionFacts { id: info.id.to_string(), name, started_micros: info.started_micros };
         *session.open.lock() = Some(facts.clone());
         let mark = TransactionMark { facts, place: session.open.clone() };
-        OpenTransaction { lake, query_ids: Vec::new(), purged: Vec::new(), mark }
+        OpenTransaction {
+            lake,
+            query_ids: Vec::new(),
+            purged: Vec::new(),
+            aborted: false,
+            running: Arc::new(running),
+            mark,
+        }
     }
 
     pub fn id(&self) -> &str {

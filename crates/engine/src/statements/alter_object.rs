@@ -11,6 +11,7 @@ use frazil_governance::system;
 use crate::resolve::objects::schema as expect_schema;
 use crate::stages::file_format;
 use crate::statements::account_change::AccountChange;
+use crate::statements::alter_account;
 use crate::statements::comment::set_comment;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::create_table::authorize_create;
@@ -19,20 +20,14 @@ use crate::statements::drop::end_sessions;
 use crate::statements::lookup::{
     Found, Target, absent, described_status, find, no_current_database, single,
 };
-use crate::statements::option_values::{boolean, integer, only, optional_text, text, unknown};
+use crate::statements::option_values::{boolean, integer, optional_text, text, unknown};
 use crate::statements::outcome::Outcome;
 use crate::statements::principals::{UserOptions, expect_user, no_such_user};
+use crate::statements::retention::RETENTION;
+use crate::statements::table_options::{TableOptions, check_unset};
 
 const DONE: &str = "Statement executed successfully.";
 
-/// Properties of databases and schemas that have no effect here, as in their CREATE.
-const NAMESPACE_PROPERTIES: &[&str] = &[
-    "COMMENT",
-    "DATA_RETENTION_TIME_IN_DAYS",
-    "MAX_DATA_EXTENSION_TIME_IN_DAYS",
-    "DEFAULT_DDL_COLLATION",
-    ARTIFACT_REPOSITORY,
-];
 /// Where Python packages come from.
 const ARTIFACT_REPOSITORY: &str = "DEFAULT_PYTHON_ARTIFACT_REPOSITORY";
 /// Snowflake's names for that place; here both mean PyPI.
@@ -44,6 +39,9 @@ pub(crate) async fn run(
     work: &mut Work,
     alter: &AlterObject,
 ) -> Result<Outcome, UserError> {
+    if alter.kind == ObjectWord::Account {
+        return alter_account::run(context, alter).await;
+    }
     if alter.kind == ObjectWord::User {
         return user(context, alter).await;
     }
@@ -201,32 +199,60 @@ async fn namespace(
         }
         return Ok(());
     }
-    let comment = match &alter.action {
+    let kind = alter.kind.as_str();
+    let transient = match &found.target {
+        Target::Database(database) => database.transient,
+        Target::Schema(schema) => schema.transient,
+        _ => return Err(UserError::internal("a namespace is none")),
+    };
+    // The inner none takes a setting away.
+    let (comment, retention): (Option<Option<String>>, Option<Option<u16>>) = match &alter.action {
         AlterObjectAction::Set(options) => {
-            only(alter.kind.as_str(), options.iter().map(|(key, _)| key), NAMESPACE_PROPERTIES)?;
-            if let Some(value) = options.get(ARTIFACT_REPOSITORY) {
-                let repository = text(ARTIFACT_REPOSITORY, value)?;
+            let mut options = options.clone();
+            if let Some(value) = options.take(ARTIFACT_REPOSITORY) {
+                let repository = text(ARTIFACT_REPOSITORY, &value)?;
                 if !REPOSITORIES.iter().any(|known| known.eq_ignore_ascii_case(&repository)) {
                     return Err(UserError::unsupported(format!(
                         "artifact repository {repository}"
                     )));
                 }
             }
-            match options.get("COMMENT") {
-                Some(value) => Some(optional_text("COMMENT", value)?),
-                None => None,
-            }
+            let options = TableOptions::read(kind, &options, transient)?;
+            (options.comment, options.retention_days.map(Some))
         }
         AlterObjectAction::Unset(keys) => {
-            only(alter.kind.as_str(), keys.iter().map(String::as_str), NAMESPACE_PROPERTIES)?;
-            keys.iter().any(|key| key == "COMMENT").then_some(None)
+            for key in keys.iter().filter(|key| *key != ARTIFACT_REPOSITORY) {
+                check_unset(kind, key)?;
+            }
+            let has = |wanted: &str| keys.iter().any(|key| key == wanted);
+            (has("COMMENT").then_some(None), has(RETENTION).then_some(None))
         }
         action => return Err(refused(alter.kind, action)),
     };
-    match comment {
-        Some(comment) if !context.describe_only => set_comment(context, work, found, comment).await,
-        _ => Ok(()),
+    if context.describe_only {
+        return Ok(());
     }
+    let lake = work.lake()?;
+    match &found.target {
+        Target::Database(database) => lake.alter_database(&database.name, |database| {
+            if let Some(comment) = comment {
+                database.comment = comment;
+            }
+            if let Some(days) = retention {
+                database.retention_days = days;
+            }
+        })?,
+        Target::Schema(schema) => lake.alter_schema(&schema.database, &schema.name, |schema| {
+            if let Some(comment) = comment {
+                schema.comment = comment;
+            }
+            if let Some(days) = retention {
+                schema.retention_days = days;
+            }
+        })?,
+        _ => {}
+    }
+    Ok(())
 }
 
 async fn rename_role(

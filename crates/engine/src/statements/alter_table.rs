@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
-use frazil_catalog::{ColumnInfo, TableInfo};
+use frazil_catalog::{ColumnInfo, TableInfo, TableKind};
 use frazil_common::{
     Code, ObjectKind, Privilege, QualifiedName, SqlType, UserError, quote_identifier,
 };
@@ -21,21 +21,12 @@ use crate::statements::context::{StatementContext, Work};
 use crate::statements::create_table::{authorize_create, definition};
 use crate::statements::defaults;
 use crate::statements::lookup::{Target, absent, described_status, expect, find};
-use crate::statements::option_values::{only, optional_text};
 use crate::statements::outcome::{Outcome, schema_of};
 use crate::statements::query::{operators, plan, plan_context};
+use crate::statements::retention::RETENTION;
+use crate::statements::table_options::{TableOptions, check_unset};
 
 const DONE: &str = "Statement executed successfully.";
-
-/// Properties that SET and UNSET take: COMMENT, and those without an effect here, as in CREATE.
-const PROPERTIES: &[&str] = &[
-    "COMMENT",
-    "CHANGE_TRACKING",
-    "DATA_RETENTION_TIME_IN_DAYS",
-    "MAX_DATA_EXTENSION_TIME_IN_DAYS",
-    "DEFAULT_DDL_COLLATION",
-    "ENABLE_SCHEMA_EVOLUTION",
-];
 
 pub(crate) async fn run(
     context: &StatementContext,
@@ -101,11 +92,25 @@ pub(crate) async fn run(
                 alter_column(context, work, name, column).await?;
             }
         }
-        AlterTableAction::Set(options) => set(context, work, name, options)?,
+        AlterTableAction::Set(options) => set(context, work, &table, options)?,
         AlterTableAction::Unset(keys) => {
-            only("TABLE", keys.iter().map(String::as_str), PROPERTIES)?;
-            if keys.iter().any(|key| key == "COMMENT") && !context.describe_only {
-                work.lake()?.set_table_comment(name, None)?;
+            for key in keys {
+                check_unset("TABLE", key)?;
+            }
+            let has = |wanted: &str| keys.iter().any(|key| key == wanted);
+            if !context.describe_only {
+                work.lake()?.alter_table(name, |table| {
+                    if has("COMMENT") {
+                        table.comment = None;
+                    }
+                    if has(RETENTION) {
+                        table.retention_days = None;
+                    }
+                    if has("CHANGE_TRACKING") {
+                        table.change_tracking = None;
+                    }
+                    Ok(())
+                })?;
             }
         }
         AlterTableAction::ClusterBy(keys) => {
@@ -175,18 +180,29 @@ fn cluster_by(
 fn set(
     context: &StatementContext,
     work: &mut Work,
-    name: &QualifiedName,
+    table: &TableInfo,
     options: &Options,
 ) -> Result<(), UserError> {
     if let Some((key, _)) = options.iter().find(|(key, _)| key.starts_with("STAGE_")) {
         return Err(UserError::unsupported(format!("ALTER TABLE … SET {key}")));
     }
-    only("TABLE", options.iter().map(|(key, _)| key), PROPERTIES)?;
-    if let Some(value) = options.get("COMMENT") {
-        let comment = optional_text("COMMENT", value)?;
-        if !context.describe_only {
-            work.lake()?.set_table_comment(name, comment)?;
-        }
+    let transient = table.kind != TableKind::Permanent;
+    let options = TableOptions::read("TABLE", options, transient)?;
+    if !context.describe_only {
+        work.lake()?.alter_table(&table.name, |table| {
+            if let Some(comment) = options.comment {
+                table.comment = comment;
+            }
+            if let Some(days) = options.retention_days {
+                table.retention_days = Some(days);
+            }
+            if let Some(tracking) = options.change_tracking {
+                // Set again, tracking goes on from where it began.
+                let since = table.change_tracking.unwrap_or(0);
+                table.change_tracking = tracking.then_some(since);
+            }
+            Ok(())
+        })?;
     }
     Ok(())
 }

@@ -96,10 +96,13 @@ pub(crate) async fn set_comment(
             return Ok(());
         }
         Target::Schema(schema) => {
-            return Ok(lake.set_schema_comment(&schema.database, &schema.name, comment)?);
+            let name = &schema.name;
+            return Ok(
+                lake.alter_schema(&schema.database, name, |schema| schema.comment = comment)?
+            );
         }
         Target::Database(database) => {
-            return Ok(lake.set_database_comment(&database.name, comment)?);
+            return Ok(lake.alter_database(&database.name, |found| found.comment = comment)?);
         }
         Target::Model(mut model) => {
             model.comment = comment;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::Shared;
 use crate::session::binds::ArrayBinds;
 use crate::session::parameters::Parameters;
+use crate::session::transactions::Running;
 use crate::session::{OpenTransaction, Session, SessionState};
 
 /// The transaction a statement works in.
@@ -72,6 +73,8 @@ pub(crate) struct StatementContext {
     pub protections: Arc<parking_lot::Mutex<Protections>>,
     /// Facts for the history, filled while the statement runs.
     pub record: parking_lot::Mutex<Record>,
+    /// The transaction of an autocommit statement that locked a table; ends with the statement.
+    pub running: parking_lot::Mutex<Option<Arc<Running>>>,
 }
 
 /// What a statement leaves in the history besides its answer.
@@ -80,18 +83,8 @@ pub(crate) struct Record {
     pub snapshot: Option<i64>,
     pub bytes_scanned: u64,
     pub accesses: Vec<frazil_common::Access>,
-    /// Lake objects made by the statement; their owner is registered once their ids are known.
-    pub created: Vec<(frazil_common::ObjectKind, QualifiedName)>,
-    /// Lake objects replaced by a new one of the same name, whose grants it takes (COPY GRANTS).
-    pub copy_grants: Vec<(frazil_common::ObjectKind, i64, QualifiedName)>,
-    /// Schemas made WITH MANAGED ACCESS.
-    pub managed: Vec<QualifiedName>,
-    /// Objects that are gone when the statement commits: their grants end.
-    pub forgotten: Vec<(frazil_common::ObjectKind, i64)>,
     /// Stage files to remove once the statement has committed: (stage id, path).
     pub purged: Vec<(i64, String)>,
-    /// Database roles that are gone with their database.
-    pub dropped_roles: Vec<i64>,
 }
 
 impl StatementContext {
@@ -128,6 +121,7 @@ impl StatementContext {
             depth: self.depth,
             protections: self.protections.clone(),
             record: parking_lot::Mutex::default(),
+            running: parking_lot::Mutex::default(),
         }
     }
 

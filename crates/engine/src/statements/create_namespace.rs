@@ -5,31 +5,23 @@ use frazil_dialect::{CreateDatabase, CreateSchema, Persistence};
 use frazil_governance::Requirement;
 
 use crate::resolve::objects::{database_object, schema_object};
+use crate::statements::clone;
 use crate::statements::context::{StatementContext, Work};
+use crate::statements::drop::drop_database;
 use crate::statements::outcome::Outcome;
+use crate::statements::ownership::{Made, made};
+use crate::statements::table_options::TableOptions;
 
 /// Name of the schema every database starts with.
 const PUBLIC: &str = "PUBLIC";
-const ACCEPTED_OPTIONS: &[&str] =
-    &["DATA_RETENTION_TIME_IN_DAYS", "MAX_DATA_EXTENSION_TIME_IN_DAYS", "DEFAULT_DDL_COLLATION"];
-
-fn check_options(options: &frazil_dialect::Options, what: &str) -> Result<(), UserError> {
-    match options.iter().find(|(name, _)| !ACCEPTED_OPTIONS.contains(&name.to_uppercase().as_str()))
-    {
-        Some((name, _)) => Err(UserError::unsupported(format!("{what} … {name}"))),
-        None => Ok(()),
-    }
-}
 
 pub(crate) async fn database(
     context: &StatementContext,
     work: &mut Work,
     create: &CreateDatabase,
 ) -> Result<Outcome, UserError> {
-    check_options(&create.options, "CREATE DATABASE")?;
-    if create.clone.is_some() {
-        return Err(UserError::unsupported("CREATE DATABASE … CLONE"));
-    }
+    let transient = create.persistence == Persistence::Transient;
+    let options = TableOptions::read("DATABASE", &create.options, transient)?;
     context.authorize(&[Requirement::global(Privilege::CreateDatabase)])?;
     let name = &create.name;
     let done = format!("Database {name} successfully created.");
@@ -46,21 +38,30 @@ pub(crate) async fn database(
             Vec::new(),
             Privilege::Ownership,
         )])?;
-        if !context.describe_only {
-            crate::statements::drop::drop_database(context, work, name).await?;
-        }
     }
+    let source = match &create.clone {
+        Some(source) => Some(clone::database_source(context, work, source, transient).await?),
+        None => None,
+    };
     if context.describe_only {
         return Outcome::status(done);
     }
-    let transient = create.persistence == Persistence::Transient;
+    if view.database(name).is_some() {
+        drop_database(context, work, name).await?;
+    }
     let lake = work.lake()?;
-    lake.create_database(name, transient, create.comment.clone())?;
-    lake.create_schema(name, PUBLIC, transient, None)?;
-    let mut record = context.record.lock();
-    record.created.push((ObjectKind::Database, QualifiedName::new(name, "", "")));
-    record.created.push((ObjectKind::Schema, QualifiedName::new(name, PUBLIC, "")));
-    drop(record);
+    let database =
+        lake.create_database(name, transient, create.comment.clone(), options.retention_days)?;
+    let named = QualifiedName::new(name, "", "");
+    made(context, lake, Made { kind: ObjectKind::Database, id: database.database_id, name: named });
+    match &source {
+        Some(source) => clone::database(context, work, source, &database).await?,
+        None => {
+            let schema = lake.create_schema(name, PUBLIC, transient, None, None)?;
+            let (kind, id) = (ObjectKind::Schema, schema.schema_id);
+            made(context, lake, Made { kind, id, name: QualifiedName::new(name, PUBLIC, "") });
+        }
+    }
     context.session.set_namespace(Some(name.clone()), Some(PUBLIC.to_string()));
     Outcome::status(done)
 }
@@ -70,10 +71,6 @@ pub(crate) async fn schema(
     work: &mut Work,
     create: &CreateSchema,
 ) -> Result<Outcome, UserError> {
-    check_options(&create.options, "CREATE SCHEMA")?;
-    if create.clone.is_some() {
-        return Err(UserError::unsupported("CREATE SCHEMA … CLONE"));
-    }
     let database = match &create.name.schema {
         Some(database) => database.clone(),
         None => context.state.database.clone().ok_or_else(|| {
@@ -103,22 +100,37 @@ pub(crate) async fn schema(
             vec![parent],
             Privilege::Ownership,
         )])?;
-        if !context.describe_only {
-            crate::statements::drop::drop_schema(context, work, &database, name).await?;
-        }
     }
+    // What a transient database holds is transient too.
+    let transient = create.persistence == Persistence::Transient
+        || view.database(&database).is_some_and(|database| database.transient);
+    let options = TableOptions::read("SCHEMA", &create.options, transient)?;
+    let source = match &create.clone {
+        Some(source) => Some(clone::schema_source(context, work, source, transient).await?),
+        None => None,
+    };
     if context.describe_only {
         return Outcome::status(done);
     }
-    let transient = create.persistence == Persistence::Transient;
-    work.lake()?.create_schema(&database, name, transient, create.comment.clone())?;
-    let full = QualifiedName::new(&database, name, "");
-    let mut record = context.record.lock();
-    if create.managed_access {
-        record.managed.push(full.clone());
+    let lake = work.lake()?;
+    if view.schema(&database, name).is_some() {
+        lake.drop_schema(&database, name)?;
     }
-    record.created.push((ObjectKind::Schema, full));
-    drop(record);
+    let schema = lake.create_schema(
+        &database,
+        name,
+        transient,
+        create.comment.clone(),
+        options.retention_days,
+    )?;
+    let named = QualifiedName::new(&database, name, "");
+    made(context, lake, Made { kind: ObjectKind::Schema, id: schema.schema_id, name: named });
+    if create.managed_access {
+        lake.account().managed_schemas.push(schema.schema_id);
+    }
+    if let Some(source) = &source {
+        clone::schema(context, work, source, &schema).await?;
+    }
     context.session.set_namespace(Some(database), Some(name.clone()));
     Outcome::status(done)
 }

@@ -8,7 +8,7 @@ use frazil_common::{
 };
 use frazil_dialect::{ColumnDefinition, CreateTable, CreateTableSource, Persistence};
 use frazil_governance::Requirement;
-use frazil_lake::NewTable;
+use frazil_lake::{LakeTransaction, NewTable};
 use frazil_planner::{Planned, sql_type};
 
 use crate::resolve::objects::{
@@ -16,10 +16,13 @@ use crate::resolve::objects::{
 };
 use crate::resolve::relation::target_table;
 use crate::run::execute::run_to_stream;
+use crate::statements::clone;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::defaults;
 use crate::statements::outcome::{Changes, Outcome};
+use crate::statements::ownership::{Made, gone, grants_copied, made};
 use crate::statements::query::{operators, plan};
+use crate::statements::table_options::TableOptions;
 
 /// Checks that the role may create such an object in a schema that exists.
 pub(crate) fn authorize_create(
@@ -85,7 +88,13 @@ pub(crate) async fn run(
     create: &CreateTable,
 ) -> Result<Outcome, UserError> {
     let name = context.qualify(&create.name)?;
+    let in_transient = {
+        let view = work.lake()?.view();
+        view.schema(&name.database, &name.schema).is_some_and(|schema| schema.transient)
+    };
     let kind = match create.persistence {
+        // What a transient schema holds is transient too.
+        Persistence::Permanent if in_transient => TableKind::Transient,
         Persistence::Permanent => TableKind::Permanent,
         Persistence::Transient => TableKind::Transient,
         Persistence::Temporary => TableKind::Temporary,
@@ -103,23 +112,12 @@ pub(crate) async fn run(
     } else {
         authorize_create(context, work, &name, Privilege::CreateTable)?;
     }
-    for (option, value) in create.options.iter() {
-        let option = option.to_uppercase();
-        if !ACCEPTED_OPTIONS.contains(&option.as_str()) {
-            return Err(UserError::unsupported(format!("CREATE TABLE … {option}")));
-        }
-        let collation = value.as_text().unwrap_or_default();
-        if option == "DEFAULT_DDL_COLLATION"
-            && !collation.is_empty()
-            && !collation.eq_ignore_ascii_case("utf8")
-        {
-            return Err(UserError::unsupported(format!("COLLATE '{collation}'")));
-        }
-    }
+    let options = TableOptions::read("TABLE", &create.options, kind != TableKind::Permanent)?;
     let occupied = occupied(context, work, &name, create.mode, kind == TableKind::Temporary)?;
     if matches!(occupied, Occupied::Keep) {
         return Outcome::status(format!("{} already exists, statement succeeded.", name.name));
     }
+    let mut cloned = None;
     let (columns, query) = match &create.source {
         CreateTableSource::Columns { columns, constraints } => {
             // Keys are kept by nobody yet; they are not enforced in Snowflake either.
@@ -137,8 +135,9 @@ pub(crate) async fn run(
             authorize_read(context, work, &source)?;
             (source.columns.iter().cloned().map(copied).collect(), None)
         }
-        CreateTableSource::Clone { source, .. } => {
-            return Err(UserError::unsupported(format!("CREATE TABLE … CLONE {source}")));
+        CreateTableSource::Clone { source, point } => {
+            cloned = Some(clone::table_source(context, work, source, point.as_ref(), kind).await?);
+            (Vec::new(), None)
         }
     };
     check_columns(&columns)?;
@@ -151,14 +150,12 @@ pub(crate) async fn run(
         return Outcome::status(done);
     }
     if let Occupied::Replace(object) = &occupied {
-        let mut record = context.record.lock();
-        if create.copy_grants {
-            record.copy_grants.push((ObjectKind::Table, object.id, name.clone()));
-        }
-        record.forgotten.push((object.kind, object.id));
-        drop(record);
         match object.kind {
-            ObjectKind::View => drop(work.lake()?.drop_view(&name)?),
+            ObjectKind::View => {
+                let lake = work.lake()?;
+                lake.drop_view(&name)?;
+                gone(lake, ObjectKind::View, object.id);
+            }
             _ => drop(work.lake()?.drop_table(&name)?),
         }
     }
@@ -166,6 +163,12 @@ pub(crate) async fn run(
         let keys: Vec<String> = create.cluster_by.iter().map(ToString::to_string).collect();
         format!("LINEAR({})", keys.join(", "))
     });
+    if let Some(source) = cloned {
+        let source_id = source.table_id();
+        let table = clone::table(context, work, source, &name, kind, create, &options).await?;
+        record_owner(context, work.lake()?, &table, create, &occupied, Some(source_id));
+        return Outcome::status(done);
+    }
     let table = work
         .lake()?
         .create_table(NewTable {
@@ -174,11 +177,11 @@ pub(crate) async fn run(
             kind,
             comment: create.comment.clone(),
             cluster_by,
+            retention_days: options.retention_days,
+            change_tracking: options.change_tracking == Some(true),
         })
         .await?;
-    if kind != TableKind::Temporary {
-        context.record.lock().created.push((ObjectKind::Table, name.clone()));
-    }
+    record_owner(context, work.lake()?, &table, create, &occupied, None);
     let mut outcome = Outcome::status(done)?;
     if let Some(rows) = rows {
         let stream = run_to_stream(&context.shared.runtime, rows, &context.cancel)?;
@@ -188,14 +191,29 @@ pub(crate) async fn run(
     Ok(outcome)
 }
 
-/// Options whose effect is either none here or taken care of elsewhere.
-const ACCEPTED_OPTIONS: &[&str] = &[
-    "CHANGE_TRACKING",
-    "DATA_RETENTION_TIME_IN_DAYS",
-    "MAX_DATA_EXTENSION_TIME_IN_DAYS",
-    "DEFAULT_DDL_COLLATION",
-    "ENABLE_SCHEMA_EVOLUTION",
-];
+/// The new table's owner and, with COPY GRANTS, the grants of the table it replaces, or else of
+/// the one it is a clone of.
+fn record_owner(
+    context: &StatementContext,
+    lake: &mut LakeTransaction,
+    table: &TableInfo,
+    create: &CreateTable,
+    occupied: &Occupied,
+    cloned: Option<i64>,
+) {
+    if table.kind == TableKind::Temporary {
+        return;
+    }
+    let made_table = Made { kind: ObjectKind::Table, id: table.table_id, name: table.name.clone() };
+    made(context, lake, made_table);
+    let replaced = match occupied {
+        Occupied::Replace(object) if object.kind == ObjectKind::Table => Some(object.id),
+        _ => None,
+    };
+    if let (true, Some(from)) = (create.copy_grants, replaced.or(cloned)) {
+        grants_copied(lake, ObjectKind::Table, from, table.table_id);
+    }
+}
 
 fn authorize_read(
     context: &StatementContext,
@@ -214,7 +232,7 @@ fn authorize_read(
 }
 
 /// A column of another table, with counters of its own.
-fn copied(mut column: ColumnInfo) -> ColumnInfo {
+pub(crate) fn copied(mut column: ColumnInfo) -> ColumnInfo {
     column.field_id = 0;
     for child in &mut column.children {
         child.field_id = 0;

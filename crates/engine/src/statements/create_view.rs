@@ -7,6 +7,7 @@ use frazil_lake::NewView;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::create_table::{Occupied, authorize_create, occupied};
 use crate::statements::outcome::Outcome;
+use crate::statements::ownership::{Made, gone, grants_copied, made};
 use crate::statements::query::{governed, plan};
 
 pub(crate) async fn run(
@@ -76,15 +77,10 @@ pub(crate) async fn run(
         if object.kind != ObjectKind::View {
             return Err(UserError::exists(frazil_common::quote_identifier(&name.name)));
         }
-        let mut record = context.record.lock();
-        if create.copy_grants {
-            record.copy_grants.push((ObjectKind::View, object.id, name.clone()));
-        }
-        record.forgotten.push((object.kind, object.id));
-        drop(record);
         work.lake()?.drop_view(&name)?;
     }
-    work.lake()?.create_view(NewView {
+    let lake = work.lake()?;
+    let view = lake.create_view(NewView {
         name: name.clone(),
         text: create.query_text.clone(),
         column_comments: (0..columns.len())
@@ -94,6 +90,13 @@ pub(crate) async fn run(
         secure: create.secure,
         comment: create.comment.clone(),
     })?;
-    context.record.lock().created.push((ObjectKind::View, name));
+    if let Occupied::Replace(object) = &occupied {
+        if create.copy_grants {
+            grants_copied(lake, ObjectKind::View, object.id, view.view_id);
+        }
+        // Views are not brought back on their own.
+        gone(lake, ObjectKind::View, object.id);
+    }
+    made(context, lake, Made { kind: ObjectKind::View, id: view.view_id, name });
     Outcome::status(done)
 }

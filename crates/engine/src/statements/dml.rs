@@ -22,6 +22,7 @@ use crate::statements::context::{StatementContext, Work};
 use crate::statements::defaults;
 use crate::statements::outcome::{Changes, Outcome};
 use crate::statements::query::{described, operators, plan_context, resolve_all};
+use crate::statements::transaction::lock;
 
 /// The target with its current rows and bound defaults.
 pub(super) async fn target(
@@ -90,6 +91,13 @@ pub(super) fn counts_described(names: &[&str]) -> Result<Outcome, UserError> {
     described(columns.collect())
 }
 
+/// What a statement is planned for: EXPLAIN locks nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Explain,
+    Run,
+}
+
 /// A statement ready to run: its table, the rows it starts from, what it will do.
 type Ready = (Arc<TableInfo>, Arc<frazil_lake::TableVersion>, PlannedDml);
 
@@ -100,10 +108,10 @@ pub(crate) async fn planned(
     statement: &Statement,
 ) -> Result<Option<PlannedDml>, UserError> {
     let (.., dml) = match statement {
-        Statement::Insert(insert) => insert_plan(context, work, insert).await?,
-        Statement::Update(update) => update_plan(context, work, update).await?,
-        Statement::Delete(delete) => delete_plan(context, work, delete).await?,
-        Statement::Merge(merge) => merge_plan(context, work, merge).await?,
+        Statement::Insert(insert) => insert_plan(context, work, insert, Purpose::Explain).await?,
+        Statement::Update(update) => update_plan(context, work, update, Purpose::Explain).await?,
+        Statement::Delete(delete) => delete_plan(context, work, delete, Purpose::Explain).await?,
+        Statement::Merge(merge) => merge_plan(context, work, merge, Purpose::Explain).await?,
         _ => return Ok(None),
     };
     Ok(Some(dml))
@@ -113,14 +121,19 @@ async fn insert_plan(
     context: &StatementContext,
     work: &mut Work,
     statement: &Insert,
+    purpose: Purpose,
 ) -> Result<Ready, UserError> {
-    let (table, version, target) = target(context, work, &statement.target.table).await?;
+    let table = target_table(context, work, &statement.target.table)?;
     let mut privileges = vec![Privilege::Insert];
     if statement.overwrite {
         privileges.push(Privilege::Delete);
     }
     let written = statement.target.columns.iter().map(|(name, _)| name.clone()).collect();
     authorize_write(context, work, &table, &privileges, written)?;
+    if statement.overwrite && purpose == Purpose::Run {
+        lock(context, work, &table).await?;
+    }
+    let (table, version, target) = target(context, work, &statement.target.table).await?;
     let empty = Resolved { relations: HashMap::new(), ..Default::default() };
     let wanted = references_of_insert(statement, &plan_context(context, &empty, &context.text))?;
     let resolved = resolve_all(context, work, wanted).await?;
@@ -133,7 +146,7 @@ pub(crate) async fn insert(
     work: &mut Work,
     statement: &Insert,
 ) -> Result<Outcome, UserError> {
-    let (table, _, dml) = insert_plan(context, work, statement).await?;
+    let (table, _, dml) = insert_plan(context, work, statement, Purpose::Run).await?;
     let plan = rows_of(context, work, &dml).await?;
     if context.describe_only {
         return counts_described(&[INSERTED]);
@@ -150,10 +163,15 @@ async fn update_plan(
     context: &StatementContext,
     work: &mut Work,
     statement: &Update,
+    purpose: Purpose,
 ) -> Result<Ready, UserError> {
-    let (table, version, target) = target(context, work, &statement.table).await?;
+    let table = target_table(context, work, &statement.table)?;
     let written = statement.assignments.iter().map(|a| a.column.clone()).collect();
     authorize_write(context, work, &table, &[Privilege::Update], written)?;
+    if purpose == Purpose::Run {
+        lock(context, work, &table).await?;
+    }
+    let (table, version, target) = target(context, work, &statement.table).await?;
     let empty = Resolved::default();
     let wanted = references_of_update(statement, &plan_context(context, &empty, &context.text))?;
     let resolved = resolve_all(context, work, wanted).await?;
@@ -166,7 +184,7 @@ pub(crate) async fn update(
     work: &mut Work,
     statement: &Update,
 ) -> Result<Outcome, UserError> {
-    let (_, version, dml) = update_plan(context, work, statement).await?;
+    let (_, version, dml) = update_plan(context, work, statement, Purpose::Run).await?;
     let plan = rows_of(context, work, &dml).await?;
     if context.describe_only {
         return counts_described(&[UPDATED, MULTI_JOINED]);
@@ -189,9 +207,14 @@ async fn delete_plan(
     context: &StatementContext,
     work: &mut Work,
     statement: &Delete,
+    purpose: Purpose,
 ) -> Result<Ready, UserError> {
-    let (table, version, target) = target(context, work, &statement.table).await?;
+    let table = target_table(context, work, &statement.table)?;
     authorize_write(context, work, &table, &[Privilege::Delete], Vec::new())?;
+    if purpose == Purpose::Run {
+        lock(context, work, &table).await?;
+    }
+    let (table, version, target) = target(context, work, &statement.table).await?;
     let empty = Resolved::default();
     let wanted = references_of_delete(statement, &plan_context(context, &empty, &context.text))?;
     let resolved = resolve_all(context, work, wanted).await?;
@@ -204,7 +227,7 @@ pub(crate) async fn delete(
     work: &mut Work,
     statement: &Delete,
 ) -> Result<Outcome, UserError> {
-    let (_, version, dml) = delete_plan(context, work, statement).await?;
+    let (_, version, dml) = delete_plan(context, work, statement, Purpose::Run).await?;
     let plan = rows_of(context, work, &dml).await?;
     if context.describe_only {
         return counts_described(&[DELETED]);
@@ -230,8 +253,9 @@ async fn merge_plan(
     context: &StatementContext,
     work: &mut Work,
     statement: &Merge,
+    purpose: Purpose,
 ) -> Result<Ready, UserError> {
-    let (table, version, target) = target(context, work, &statement.table).await?;
+    let table = target_table(context, work, &statement.table)?;
     let (inserts, updates, deletes) = merge_actions(statement);
     let privileges: Vec<Privilege> =
         [(inserts, Privilege::Insert), (updates, Privilege::Update), (deletes, Privilege::Delete)]
@@ -239,6 +263,10 @@ async fn merge_plan(
             .filter_map(|(used, privilege)| used.then_some(privilege))
             .collect();
     authorize_write(context, work, &table, &privileges, Vec::new())?;
+    if purpose == Purpose::Run {
+        lock(context, work, &table).await?;
+    }
+    let (table, version, target) = target(context, work, &statement.table).await?;
     let empty = Resolved::default();
     let wanted = references_of_merge(statement, &plan_context(context, &empty, &context.text))?;
     let resolved = resolve_all(context, work, wanted).await?;
@@ -251,7 +279,7 @@ pub(crate) async fn merge(
     work: &mut Work,
     statement: &Merge,
 ) -> Result<Outcome, UserError> {
-    let (_, version, dml) = merge_plan(context, work, statement).await?;
+    let (_, version, dml) = merge_plan(context, work, statement, Purpose::Run).await?;
     let plan = rows_of(context, work, &dml).await?;
     let (inserts, updates, deletes) = merge_actions(statement);
     let names: Vec<&str> = [(inserts, INSERTED), (updates, UPDATED), (deletes, DELETED)]
@@ -300,6 +328,8 @@ pub(crate) async fn truncate(
         .hidden_as(HiddenError::DoesNotExist)])?;
     }
     if !context.describe_only {
+        lock(context, work, &table).await?;
+        let table = target_table(context, work, &statement.name)?;
         work.lake()?.truncate(&table).await?;
     }
     Outcome::status("Statement executed successfully.")

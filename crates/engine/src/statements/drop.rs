@@ -1,7 +1,5 @@
 //! DROP of every kind of object.
 
-use frazil_catalog::TableKind;
-use frazil_catalog::account::ObjectHeader;
 use frazil_catalog::objects::EXTERNAL_DATABASE;
 use frazil_common::{Code, ObjectKind, Privilege, UserError};
 use frazil_dialect::Drop;
@@ -13,6 +11,7 @@ use crate::statements::context::{StatementContext, Work};
 use crate::statements::database_role;
 use crate::statements::lookup::{Found, Target, absent, described_status, find, object_kind};
 use crate::statements::outcome::Outcome;
+use crate::statements::ownership::gone;
 use crate::statements::policy::refuse_in_use;
 
 pub(crate) async fn run(
@@ -112,17 +111,18 @@ async fn apply(context: &StatementContext, work: &mut Work, found: Found) -> Res
     let Found { target, object, .. } = found;
     match target {
         Target::Table(table) => {
+            // Its grants stay: UNDROP brings the table back with them.
             work.lake()?.drop_table(&table.name)?;
-            if table.kind != TableKind::Temporary {
-                context.record.lock().forgotten.push((ObjectKind::Table, table.table_id));
-            }
         }
         Target::View(view) => {
-            work.lake()?.drop_view(&view.name)?;
-            context.record.lock().forgotten.push((ObjectKind::View, view.view_id));
+            let lake = work.lake()?;
+            lake.drop_view(&view.name)?;
+            gone(lake, ObjectKind::View, view.view_id);
         }
         Target::Schema(schema) => {
-            drop_schema(context, work, &schema.database, &schema.name).await?;
+            // What the account keeps of it (grants, stages, models …) stays until it can not come
+            // back any more.
+            work.lake()?.drop_schema(&schema.database, &schema.name)?;
             leave(context, |state| {
                 if state.database.as_deref() == Some(&schema.database)
                     && state.schema.as_deref() == Some(&schema.name)
@@ -205,70 +205,21 @@ pub(crate) fn end_sessions(context: &StatementContext, user: &str) {
     });
 }
 
-/// Drops a schema with all it holds, and notes what is to be forgotten once that is committed.
-pub(crate) async fn drop_schema(
-    context: &StatementContext,
-    work: &mut Work,
-    database: &str,
-    name: &str,
-) -> Result<(), UserError> {
-    let lake = work.lake()?;
-    let view = lake.view().clone();
-    let schema = lake.drop_schema(database, name)?;
-    let mut record = context.record.lock();
-    for table in view.tables_in(database, name).filter(|t| t.kind != TableKind::Temporary) {
-        record.forgotten.push((ObjectKind::Table, table.table_id));
-    }
-    for found in view.views_in(database, name) {
-        record.forgotten.push((ObjectKind::View, found.view_id));
-    }
-    record.forgotten.push((ObjectKind::Schema, schema.schema_id));
-    Ok(())
-}
-
-/// Drops a database with all it holds; see [`drop_schema`].
+/// Drops a database with all it holds. Its roles end with it for good: they are known by its name,
+/// which another database may take.
 pub(crate) async fn drop_database(
     context: &StatementContext,
     work: &mut Work,
     name: &str,
 ) -> Result<(), UserError> {
-    let schemas: Vec<String> =
-        work.lake()?.view().schemas_in(name).map(|schema| schema.name.clone()).collect();
-    for schema in schemas {
-        drop_schema(context, work, name, &schema).await?;
-    }
     let account = context.shared.accounts.view().await?;
     let roles = account
         .roles
         .values()
         .filter(|role| database_role::database_of(role).is_some_and(|database| database == name));
-    context.record.lock().dropped_roles.extend(roles.map(|role| role.id));
-    let database = work.lake()?.drop_database(name)?;
-    context.record.lock().forgotten.push((ObjectKind::Database, database.database_id));
-    Ok(())
-}
-
-/// Drops the stages, formats, sequences and models of schemas whose drop is committed, with
-/// their files.
-pub(crate) async fn clean_up_schemas(
-    context: &StatementContext,
-    schema_ids: &[i64],
-) -> Result<(), UserError> {
-    if schema_ids.is_empty() {
-        return Ok(());
-    }
-    let mut dropped: Vec<ObjectHeader> = Vec::new();
-    let mut change = AccountChange::begin(context).await?;
-    for schema_id in schema_ids {
-        dropped.extend(change.writer().drop_objects_in_schema(*schema_id).await?);
-    }
-    change.commit().await?;
-    for object in dropped.iter().filter(|object| object.kind == ObjectKind::Stage) {
-        context.shared.stages.delete_stage(object.id).await?;
-    }
-    if dropped.iter().any(|object| object.kind == ObjectKind::Model) {
-        context.shared.registry.invalidate();
-        context.shared.registry.clean().await?;
-    }
+    let lake = work.lake()?;
+    lake.drop_database(name)?;
+    let heir = context.role();
+    lake.account().dropped_roles.extend(roles.map(|role| (role.id, heir.to_string())));
     Ok(())
 }

@@ -2,9 +2,11 @@
 
 pub(crate) mod access_token;
 pub(crate) mod account_change;
+pub(crate) mod alter_account;
 pub(crate) mod alter_model;
 pub(crate) mod alter_object;
 pub(crate) mod alter_table;
+pub(crate) mod clone;
 pub(crate) mod column_types;
 pub(crate) mod comment;
 pub(crate) mod context;
@@ -36,12 +38,15 @@ pub(crate) mod pivot_values;
 pub(crate) mod policy;
 pub(crate) mod principals;
 pub(crate) mod query;
+pub(crate) mod retention;
 pub(crate) mod session;
 pub(crate) mod show;
 pub(crate) mod show_grants;
 pub(crate) mod split;
 pub(crate) mod system_function;
+pub(crate) mod table_options;
 pub(crate) mod transaction;
+pub(crate) mod undrop;
 pub(crate) mod use_object;
 
 use frazil_common::UserError;
@@ -126,7 +131,7 @@ pub(crate) async fn run(
         S::AlterObject(alter) => on_heap(|| alter_object::run(context, work, alter)).await,
         S::AlterSession(alter) => on_heap(|| session::alter(context, alter)).await,
         S::Drop(drop) => on_heap(|| drop::run(context, work, drop)).await,
-        S::Undrop(undrop) => Err(UserError::unsupported(format!("UNDROP {}", undrop.kind))),
+        S::Undrop(undrop) => on_heap(|| undrop::run(context, work, undrop)).await,
         S::Use(target) => on_heap(|| use_object::run(context, work, target)).await,
         S::Grant(grant) => on_heap(|| grant::grant(context, work, grant)).await,
         S::Revoke(revoke) => on_heap(|| grant::revoke(context, work, revoke)).await,

@@ -70,18 +70,6 @@ pub(crate) fn unknown(kind: &str, key: &str) -> UserError {
     UserError::new(Code::InvalidStatement, format!("invalid property '{key}' for '{kind}'"))
 }
 
-/// Accepts only these keys.
-pub(crate) fn only<'a>(
-    kind: &str,
-    keys: impl IntoIterator<Item = &'a str>,
-    known: &[&str],
-) -> Result<(), UserError> {
-    match keys.into_iter().find(|key| !known.contains(key)) {
-        Some(key) => Err(unknown(kind, key)),
-        None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

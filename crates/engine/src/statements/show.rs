@@ -8,6 +8,7 @@ mod namespaces;
 mod policies;
 mod relations;
 mod schema_objects;
+mod transactions;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use frazil_dialect::{ObjectWord, Show, ShowObject, ShowScope};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::lookup::{cannot_be_performed, find, no_current_database, of_schema};
 use crate::statements::outcome::{Cell, Outcome};
+use crate::statements::retention::Retention;
 
 pub(crate) use models::metadata;
 pub(crate) use schema_objects::{format_options, sequence_columns, sequence_row};
@@ -213,12 +215,30 @@ pub(crate) struct Lister<'a> {
     pub context: &'a StatementContext,
     pub view: Arc<CatalogView>,
     pub show: &'a Show,
+    pub retention: Retention,
 }
 
 impl Lister<'_> {
     /// The owner of an object, as SHOW gives it.
     pub fn owner(&self, object: &ObjectRef) -> Cell {
         Cell::from(self.context.model.owner(object).unwrap_or_default())
+    }
+
+    /// Puts in the column that HISTORY adds after the retention.
+    pub fn with_history(&self, columns: &mut Vec<(&'static str, SqlType)>) {
+        let at = columns.iter().position(|(name, _)| *name == "retention_time");
+        if let (true, Some(at)) = (self.show.history, at) {
+            columns.insert(at + 1, ("dropped_on", INSTANT));
+        }
+    }
+
+    /// The retention's cell and, with HISTORY, that of the time of the drop.
+    pub fn lifetime(&self, days: u16, dropped: Option<i64>) -> Vec<Cell> {
+        let mut cells = vec![Cell::from(days.to_string())];
+        if self.show.history {
+            cells.push(dropped.map_or(Cell::Null, Cell::Instant));
+        }
+        cells
     }
 
     /// Where to look: what IN says, else the current schema, the current database, the account.
@@ -333,13 +353,15 @@ pub(crate) async fn run(
     show: &Show,
 ) -> Result<Outcome, UserError> {
     use ShowObject as O;
-    if show.history {
+    let has_history = matches!(show.object, O::Tables | O::Schemas | O::Databases);
+    if show.history && !has_history {
         return Err(UserError::unsupported(format!("SHOW {} HISTORY", show.object.as_str())));
     }
     let view = work.lake()?.view().clone();
-    let lister = Lister { context, view, show };
+    let retention = Retention::load(context).await?;
+    let lister = Lister { context, view, show, retention };
     let mut listing = match show.object {
-        O::Databases => namespaces::databases(&lister),
+        O::Databases => namespaces::databases(&lister).await?,
         O::Schemas => namespaces::schemas(&lister).await?,
         O::Tables => relations::tables(&lister, work).await?,
         O::Views => relations::views(&lister).await?,
@@ -360,7 +382,8 @@ pub(crate) async fn run(
         O::UserAccessTokens => account::access_tokens(&lister).await?,
         O::Parameters => account::parameters(&lister).await?,
         O::Variables => account::variables(&lister)?,
-        O::Transactions => account::transactions(&lister)?,
+        O::Transactions => transactions::transactions(&lister),
+        O::Locks => transactions::locks(&lister),
         O::Functions | O::BuiltinFunctions => account::functions(&lister),
         other => {
             // A scope that does not exist is an error for these too.

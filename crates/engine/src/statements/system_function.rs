@@ -300,5 +300,5 @@ async fn abort_transaction(context: &StatementContext, text: &str) -> Result<Str
         open.lake.rollback().await;
     }
     session.save().await?;
-    Ok(format!("Transaction {id} aborted."))
+    Ok(format!("Aborted transaction id: {id}"))
 }

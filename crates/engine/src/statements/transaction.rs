@@ -1,11 +1,14 @@
-//! BEGIN, COMMIT, ROLLBACK.
+//! BEGIN, COMMIT, ROLLBACK, and the locks of statements.
 
-use frazil_catalog::CommitMeta;
-use frazil_common::UserError;
+use std::sync::Arc;
+
+use frazil_catalog::{CommitMeta, TableInfo, TableKind};
+use frazil_common::{Code, UserError};
 use frazil_dialect::Begin;
 
 use crate::session::OpenTransaction;
-use crate::statements::context::StatementContext;
+use crate::session::transactions::LockRequest;
+use crate::statements::context::{StatementContext, Work};
 use crate::statements::outcome::Outcome;
 
 const DONE: &str = "Statement executed successfully.";
@@ -43,12 +46,17 @@ pub(crate) async fn commit(
     if !context.describe_only
         && let Some(open) = slot.take()
     {
+        if open.aborted {
+            open.lake.rollback().await;
+            return Outcome::status(DONE);
+        }
         let meta = CommitMeta {
             query_id: Some(context.query_id().to_string()),
             statements: open.query_ids.clone(),
             user: Some(context.session.user.clone()),
             message: open.name().map(str::to_string),
         };
+        // Locks end once the changes are there for all to see.
         open.lake.commit(meta).await?;
         crate::statements::ownership::purge(context, &open.purged).await;
     }
@@ -60,4 +68,62 @@ pub(crate) async fn rollback(slot: &mut Option<OpenTransaction>) -> Result<Outco
         open.lake.rollback().await;
     }
     Outcome::status(DONE)
+}
+
+/// Locks a table for a statement that changes rows which are there already, until the statement's
+/// transaction ends; then what others committed meanwhile is read too.
+///
+/// # Errors
+/// See [`crate::session::transactions::Running::lock`].
+pub(crate) async fn lock(
+    context: &StatementContext,
+    work: &mut Work,
+    table: &TableInfo,
+) -> Result<(), UserError> {
+    if context.describe_only || table.kind == TableKind::Temporary {
+        return Ok(());
+    }
+    let name = table.name.to_string();
+    let request = LockRequest {
+        table_id: table.table_id,
+        table: &name,
+        query_id: context.query_id(),
+        seconds: context.parameters.get_number("LOCK_TIMEOUT"),
+    };
+    let running = match work {
+        Work::Open(guard) => guard.as_ref().map(|open| Arc::clone(&open.running)),
+        Work::Auto(_) => {
+            let session = &context.session;
+            let begun = context.shared.transactions.begin(session.id, &session.user, None);
+            let begun = Arc::new(begun);
+            *context.running.lock() = Some(Arc::clone(&begun));
+            Some(begun)
+        }
+    };
+    let running = running.ok_or_else(|| UserError::internal("the open transaction is gone"))?;
+    running.lock(request, &context.cancel).await?;
+    Ok(work.lake()?.refresh().await?)
+}
+
+/// TRANSACTION_ABORT_ON_ERROR: gives up what the open transaction has done so far.
+pub(crate) async fn fail(context: &StatementContext, work: &mut Work) -> Result<(), UserError> {
+    let Work::Open(guard) = work else { return Ok(()) };
+    let fresh = context.shared.lake.begin(context.session.id).await?;
+    if let Some(open) = guard.as_mut() {
+        open.aborted = true;
+        std::mem::replace(&mut open.lake, fresh).rollback().await;
+    }
+    Ok(())
+}
+
+/// What a statement in an aborted transaction is told.
+pub(crate) fn is_aborted(open: &OpenTransaction) -> UserError {
+    UserError::new(
+        Code::TransactionConflict,
+        format!(
+            "Transaction {} was aborted by an earlier error. Only COMMIT and ROLLBACK are possible \
+             in it.",
+            open.running.info.id
+        ),
+    )
 }

@@ -111,12 +111,11 @@ pub const CASES: &[Case] = &[
         "CREATE OR REPLACE TABLE t (a INT) COPY GRANTS",
         &["SHOW GRANTS ON TABLE t"],
     ),
-    nothing(
+    used(
         &[],
         "CREATE TABLE t (a INT)",
         "CREATE TABLE t (a INT) CHANGE_TRACKING = TRUE",
-        DESCRIBED,
-        "there are no streams yet that would look at changes",
+        &["SHOW TABLES LIKE 'T'"],
     ),
     used(&[], "CREATE TABLE t (a INT)", "CREATE TABLE t (a INT, b INT)", DESCRIBED),
     nothing(
@@ -175,8 +174,12 @@ pub const CASES: &[Case] = &[
         &["SELECT * FROM s"],
         NOT_KEPT,
     ),
-    refused(T, "CREATE TABLE s LIKE t", "CREATE TABLE s CLONE t AT (OFFSET => -1)", "CLONE")
-        .part("CreateTableSource::Clone.point"),
+    refused(
+        T,
+        "CREATE TABLE s CLONE t",
+        "CREATE TABLE s CLONE t AT (OFFSET => -80000)",
+        "Time travel data",
+    ),
     // Columns
     used(&[], "CREATE TABLE t (a INT)", "CREATE TABLE t (a INT NOT NULL)", DESCRIBED),
     used(&[], "CREATE TABLE t (a INT)", "CREATE TABLE t (a INT DEFAULT 1)", DESCRIBED),
@@ -292,9 +295,18 @@ pub const CASES: &[Case] = &[
         "CREATE TRANSIENT DATABASE {n}",
         &["SHOW DATABASES LIKE '{n}'"],
     ),
-    refused(&[], "CREATE DATABASE {n}", "CREATE DATABASE {n} CLONE d", "CLONE"),
-    refused(&[], "CREATE DATABASE {n}", "CREATE DATABASE {n} CLONE d AT (OFFSET => -1)", "CLONE")
-        .part("NamespaceClone.point"),
+    used(
+        &["CREATE DATABASE of_{n}", "CREATE SCHEMA of_{n}.more"],
+        "CREATE DATABASE {n}",
+        "CREATE DATABASE {n} CLONE of_{n}",
+        &["SHOW SCHEMAS IN DATABASE {n}"],
+    ),
+    refused(
+        &["CREATE DATABASE of_{n}"],
+        "CREATE DATABASE {n} CLONE of_{n}",
+        "CREATE DATABASE {n} CLONE of_{n} AT (OFFSET => -80000)",
+        "Time travel data",
+    ),
     used(
         &[],
         "CREATE DATABASE {n}",
@@ -315,7 +327,12 @@ pub const CASES: &[Case] = &[
         "CREATE SCHEMA d.{n} WITH MANAGED ACCESS",
         &["SHOW SCHEMAS LIKE '{n}' IN DATABASE d"],
     ),
-    refused(&[], "CREATE SCHEMA d.{n}", "CREATE SCHEMA d.{n} CLONE d.public", "CLONE"),
+    used(
+        &["CREATE SCHEMA d.of_{n}", "CREATE TABLE d.of_{n}.t (a INT)"],
+        "CREATE SCHEMA d.{n}",
+        "CREATE SCHEMA d.{n} CLONE d.of_{n}",
+        &["SHOW TABLES IN SCHEMA d.{n}"],
+    ),
     used(
         &[],
         "CREATE SCHEMA d.{n}",

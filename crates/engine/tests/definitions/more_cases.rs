@@ -136,7 +136,12 @@ pub const MORE: &[Case] = &[
     )
     .refuse("not found"),
     used(T, "SHOW TABLES", "SHOW TERSE TABLES", &[]),
-    refused(T, "SHOW TABLES", "SHOW TABLES HISTORY", "HISTORY"),
+    used(
+        &["CREATE TABLE t (a INT)", "DROP TABLE t"],
+        "SHOW TABLES",
+        "SHOW TABLES HISTORY",
+        &[],
+    ),
     used(T, "SHOW TABLES", "SHOW TABLES LIKE 'x%'", &[]),
     used(T, "SHOW TABLES", "SHOW TABLES IN SCHEMA d.public", &[]),
     used(T, "SHOW TABLES", "SHOW TABLES STARTS WITH 'X'", &[]),

@@ -269,3 +269,23 @@ pub fn files() -> Vec<Case> {
         ),
     ]
 }
+
+pub fn clones() -> Vec<Case> {
+    vec![
+        needs(
+            TABLE,
+            "CREATE TABLE d.s.{c}t CLONE d.s.{o}t",
+            &[&["CREATE TABLE ON SCHEMA d.s", "SELECT ON TABLE d.s.{o}t"]],
+        ),
+        needs(
+            SCHEMA,
+            "CREATE SCHEMA d.{c}s CLONE d.{o}s",
+            &[&["CREATE SCHEMA ON DATABASE d", "USAGE ON SCHEMA d.{o}s"]],
+        ),
+        needs(
+            DATABASE,
+            "CREATE DATABASE {c}db CLONE {o}db",
+            &[&["CREATE DATABASE ON ACCOUNT", "USAGE ON DATABASE {o}db"]],
+        ),
+    ]
+}

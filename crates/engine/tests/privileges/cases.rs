@@ -1,7 +1,7 @@
 //! What each kind of statement takes, from Snowflake's tables of required privileges; Frazil's own
 //! statements (models, endpoints) from docs/.
 
-use crate::access_cases::{files, grants, lookups};
+use crate::access_cases::{clones, files, grants, lookups};
 
 /// What a statement does once it is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,8 +165,19 @@ pub const TOKEN: &[&str] = &["CREATE USER {o}u", "ALTER USER {o}u ADD PROGRAMMAT
 pub const MANAGE: &[&str] = &["MANAGE GRANTS ON ACCOUNT"];
 
 pub fn cases() -> Vec<Case> {
-    [queries(), changes(), creates(), alters(), policies(), drops(), grants(), lookups(), files()]
-        .concat()
+    [
+        queries(),
+        changes(),
+        creates(),
+        clones(),
+        alters(),
+        policies(),
+        drops(),
+        grants(),
+        lookups(),
+        files(),
+    ]
+    .concat()
 }
 
 fn queries() -> Vec<Case> {
@@ -401,7 +412,6 @@ fn creates() -> Vec<Case> {
             "CREATE TABLE d.s.{c}t LIKE d.s.{o}t",
             &[&[CREATE_TABLE, "SELECT ON TABLE d.s.{o}t"]],
         ),
-        unsupported(TABLE, "CREATE TABLE d.s.{c}t CLONE d.s.{o}t"),
         needs(
             TABLE,
             "CREATE VIEW d.s.{c}v AS SELECT a FROM d.s.{o}t",
@@ -769,7 +779,6 @@ fn drops() -> Vec<Case> {
             &[&["OWNERSHIP ON DATABASE ROLE d.{o}dr"]],
         ),
         needs(USER, "DROP USER {o}u", &[&["OWNERSHIP ON USER {o}u"]]),
-        unsupported(TABLE, "UNDROP TABLE d.s.{o}t"),
         quiet(TABLE, "DROP TABLE IF EXISTS d.s.{o}t"),
         quiet(VIEW, "DROP VIEW IF EXISTS d.s.{o}v"),
         quiet(SCHEMA, "DROP SCHEMA IF EXISTS d.{o}s"),

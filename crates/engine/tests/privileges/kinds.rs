@@ -72,6 +72,7 @@ variants!(unload_source, UNLOAD_SOURCES, UnloadSource: Table, Query);
 
 /// Kinds of objects that ALTER OBJECT takes, from its parser's list.
 const ALTERED: &[ObjectWord] = &[
+    ObjectWord::Account,
     ObjectWord::View,
     ObjectWord::Schema,
     ObjectWord::Database,

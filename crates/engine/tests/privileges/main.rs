@@ -8,6 +8,7 @@ mod access_cases;
 mod account;
 mod cases;
 mod kinds;
+mod undrop;
 
 use std::collections::BTreeSet;
 
@@ -304,6 +305,7 @@ fn every_kind_of_statement_has_a_case() {
             missing.remove(&kind);
         }
     }
+    missing.retain(|kind| !TRIED_APART.contains(&kind.as_str()));
     // These are tried from the lists of kinds themselves, below.
     missing.retain(|kind| {
         !["Drop.", "Describe.", "Comment.", "Undrop.", "Show."]
@@ -323,11 +325,21 @@ async fn statements_take_exactly_the_least_privilege() {
     assert!(faults.is_empty(), "\n{faults}");
 }
 
+/// No privilege can be granted on what is dropped, and the account has no OWNERSHIP to grant:
+/// `undrop.rs` tries these.
+const TRIED_APART: &[&str] = &[
+    "Statement.Undrop",
+    "Undrop.TABLE",
+    "Undrop.SCHEMA",
+    "Undrop.DATABASE",
+    "AlterObject.ACCOUNT",
+];
+
 /// DROP, DESCRIBE, COMMENT and UNDROP of a kind without a case must refuse the kind by name.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kinds_without_a_case_are_refused_by_name() {
     let (_account, admin, worker) = account().await;
-    let mut tried = BTreeSet::new();
+    let mut tried: BTreeSet<String> = TRIED_APART.iter().map(ToString::to_string).collect();
     for case in cases() {
         tried.extend(kinds::of(&parsed(&filled(case.sql, 0))));
     }

@@ -189,7 +189,10 @@ impl Lake {
         let now = chrono::Utc::now().timestamp_micros();
         let micros =
             |time: std::time::Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
-        let before = now.saturating_sub(micros(self.settings().retention));
+        // What is set for any object holds for all: snapshots are of the whole account.
+        let days = u64::from(self.catalog().longest_retention_days().await?);
+        let set = std::time::Duration::from_secs(days * 24 * 60 * 60);
+        let before = now.saturating_sub(micros(self.settings().retention.max(set)));
         let expired = self.catalog().expire(before, &keep).await?;
         let now = chrono::Utc::now().timestamp_micros();
         let removed = self.remove_scheduled(now - micros(self.settings().removal_delay)).await?;

@@ -7,6 +7,7 @@ mod pruning;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::TableParquetOptions;
@@ -82,6 +83,11 @@ impl LakeTable {
     /// The version read.
     pub fn version(&self) -> &Arc<TableVersion> {
         &self.version
+    }
+
+    /// The rows that lie in the catalog, with the provider's whole schema.
+    pub(crate) fn inlined_batches(&self) -> crate::error::Result<Vec<RecordBatch>> {
+        inlined::batches(&self.version, &self.schema)
     }
 
     fn visible_len(&self) -> usize {

@@ -104,13 +104,18 @@ impl LakeTransaction {
         });
         let loads = self.take_loads();
         let mut snapshot = self.base.snapshot;
-        if !self.changes.is_empty() || !tables.is_empty() || !loads.is_empty() {
+        let nothing = self.changes.is_empty()
+            && tables.is_empty()
+            && loads.is_empty()
+            && self.account.is_empty();
+        if !nothing {
             let request = CommitRequest {
                 base: self.first_base.unwrap_or(self.base.snapshot),
                 changes: std::mem::take(&mut self.changes),
                 tables,
                 loads,
                 relocations: Vec::new(),
+                account: std::mem::take(&mut self.account),
                 meta,
             };
             // Nobody may remove files that a commit names: while it runs they are this call's

@@ -22,6 +22,9 @@ pub struct NewTable {
     pub comment: Option<String>,
     /// CLUSTER BY as SQL text.
     pub cluster_by: Option<String>,
+    /// Own DATA_RETENTION_TIME_IN_DAYS.
+    pub retention_days: Option<u16>,
+    pub change_tracking: bool,
 }
 
 /// A view to create.
@@ -36,12 +39,12 @@ pub struct NewView {
     pub comment: Option<String>,
 }
 
-fn now_micros() -> i64 {
+pub(super) fn now_micros() -> i64 {
     chrono::Utc::now().timestamp_micros()
 }
 
 impl LakeTransaction {
-    fn stage(&mut self, change: CatalogChange) -> Result<()> {
+    pub(super) fn stage(&mut self, change: CatalogChange) -> Result<()> {
         let mut definitions = frazil_catalog::Definitions::clone(self.base.definitions());
         for earlier in &self.changes {
             definitions.apply(earlier).map_err(LakeError::User)?;
@@ -58,6 +61,7 @@ impl LakeTransaction {
         name: &str,
         transient: bool,
         comment: Option<String>,
+        retention_days: Option<u16>,
     ) -> Result<Arc<DatabaseInfo>> {
         if name == EXTERNAL_DATABASE {
             return Err(LakeError::User(UserError::exists(name)));
@@ -71,6 +75,7 @@ impl LakeTransaction {
             name: name.to_string(),
             comment,
             transient,
+            retention_days,
             created_micros: now_micros(),
         });
         self.stage(CatalogChange::CreateDatabase(Arc::clone(&database)))?;
@@ -87,12 +92,17 @@ impl LakeTransaction {
         Ok(database)
     }
 
-    /// Sets or removes a database's comment.
-    pub fn set_database_comment(&mut self, name: &str, comment: Option<String>) -> Result<()> {
+    /// Changes a database's comment or retention.
+    pub fn alter_database(
+        &mut self,
+        name: &str,
+        change: impl FnOnce(&mut DatabaseInfo),
+    ) -> Result<()> {
         let before = self.view.database(name).cloned();
         let before = before.ok_or_else(|| UserError::not_found("Database", name))?;
-        let after = Arc::new(DatabaseInfo { comment, ..DatabaseInfo::clone(&before) });
-        self.stage(CatalogChange::AlterDatabase { before, after })
+        let mut after = DatabaseInfo::clone(&before);
+        change(&mut after);
+        self.stage(CatalogChange::AlterDatabase { before, after: Arc::new(after) })
     }
 
     /// Creates a schema.
@@ -102,6 +112,7 @@ impl LakeTransaction {
         name: &str,
         transient: bool,
         comment: Option<String>,
+        retention_days: Option<u16>,
     ) -> Result<Arc<SchemaInfo>> {
         if self.view.database(database).is_none() {
             return Err(LakeError::User(UserError::not_found("Database", database)));
@@ -120,6 +131,7 @@ impl LakeTransaction {
             uuid,
             comment,
             transient,
+            retention_days,
             created_micros: now_micros(),
         });
         self.stage(CatalogChange::CreateSchema(Arc::clone(&schema)))?;
@@ -137,19 +149,20 @@ impl LakeTransaction {
         Ok(schema)
     }
 
-    /// Sets or removes a schema's comment.
-    pub fn set_schema_comment(
+    /// Changes a schema's comment or retention.
+    pub fn alter_schema(
         &mut self,
         database: &str,
         name: &str,
-        comment: Option<String>,
+        change: impl FnOnce(&mut SchemaInfo),
     ) -> Result<()> {
         let before = self.schema(database, name)?;
-        let after = Arc::new(SchemaInfo { comment, ..SchemaInfo::clone(&before) });
-        self.stage(CatalogChange::AlterSchema { before, after })
+        let mut after = SchemaInfo::clone(&before);
+        change(&mut after);
+        self.stage(CatalogChange::AlterSchema { before, after: Arc::new(after) })
     }
 
-    fn schema(&self, database: &str, name: &str) -> Result<Arc<SchemaInfo>> {
+    pub(super) fn schema(&self, database: &str, name: &str) -> Result<Arc<SchemaInfo>> {
         let schema = self.view.schema(database, name).cloned();
         let full = QualifiedName::new(database, name, "");
         schema.ok_or_else(|| {
@@ -194,6 +207,8 @@ impl LakeTransaction {
             kind: table.kind,
             comment: table.comment,
             cluster_by: table.cluster_by,
+            retention_days: table.retention_days,
+            change_tracking: table.change_tracking.then_some(0),
             created_micros: now_micros(),
             last_field_id: 0,
             defined_at: 0,

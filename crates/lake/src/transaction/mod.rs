@@ -1,5 +1,6 @@
 //! A transaction: staged definitions and rows over a snapshot, and their commit.
 
+mod clones;
 mod commit;
 mod definitions;
 mod loads;
@@ -10,10 +11,13 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use frazil_catalog::changes::InlinedRow;
-use frazil_catalog::{CatalogChange, CatalogView, Definitions, TableInfo, TableKind};
+use frazil_catalog::{
+    AccountEffects, CatalogChange, CatalogView, Definitions, TableInfo, TableKind,
+};
 use frazil_common::{QualifiedName, SnapshotId, UserError};
 use object_store::path::Path;
 
+pub use clones::NewClone;
 pub use definitions::{NewTable, NewView};
 pub use rows::{DeleteOutcome, MergeOutcome, UpdateOutcome};
 
@@ -71,6 +75,7 @@ pub struct LakeTransaction {
     /// Snapshot at the first staged change.
     first_base: Option<SnapshotId>,
     changes: Vec<CatalogChange>,
+    account: AccountEffects,
     rows: HashMap<i64, StagedRows>,
     /// Load metadata by table.
     loads: HashMap<i64, loads::StagedLoads>,
@@ -110,6 +115,7 @@ impl LakeTransaction {
             base,
             first_base: None,
             changes: Vec::new(),
+            account: AccountEffects::default(),
             rows: HashMap::new(),
             loads: HashMap::new(),
             temporary,
@@ -161,6 +167,11 @@ impl LakeTransaction {
             || !self.changes.is_empty()
             || !self.rows.is_empty()
             || !self.loads.is_empty()
+    }
+
+    /// What the commit does to the account's records besides.
+    pub fn account(&mut self) -> &mut AccountEffects {
+        &mut self.account
     }
 
     /// The lake this transaction works on.

@@ -198,6 +198,7 @@ impl TableWriter {
             statistics,
             deleted: Arc::default(),
             delete_file: None,
+            begun: 0,
         });
         Ok(())
     }

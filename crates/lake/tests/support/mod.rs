@@ -50,7 +50,15 @@ pub fn columns() -> Vec<ColumnInfo> {
 }
 
 pub fn new_table(table: &str, kind: TableKind) -> NewTable {
-    NewTable { name: name(table), columns: columns(), kind, comment: None, cluster_by: None }
+    NewTable {
+        name: name(table),
+        columns: columns(),
+        kind,
+        comment: None,
+        cluster_by: None,
+        retention_days: None,
+        change_tracking: false,
+    }
 }
 
 pub fn stream(batch: RecordBatch) -> SendableRecordBatchStream {
@@ -74,8 +82,8 @@ pub fn rows(from: i64, to: i64) -> SendableRecordBatchStream {
 pub async fn setup(dir: &Path) -> (Lake, Arc<TableInfo>) {
     let lake = open(dir).await;
     let mut t = lake.begin(1).await.unwrap();
-    t.create_database("D", false, None).unwrap();
-    t.create_schema("D", "S", false, Some("the schema".into())).unwrap();
+    t.create_database("D", false, None, None).unwrap();
+    t.create_schema("D", "S", false, Some("the schema".into()), None).unwrap();
     let table = t.create_table(new_table("T", TableKind::Permanent)).await.unwrap();
     assert_eq!(t.append(&table, rows(0, 100)).await.unwrap(), 100);
     t.commit(meta("q1")).await.unwrap();

@@ -110,7 +110,6 @@ fn refused_clauses() {
              PATTERN (a+) DEFINE a AS TRUE)",
             "MATCH_RECOGNIZE",
         ),
-        ("SELECT * FROM emp CHANGES (INFORMATION => DEFAULT) AT (OFFSET => -1)", "CHANGES"),
     ];
     for (sql, word) in cases {
         let error = w.error(sql);

@@ -10,7 +10,7 @@ use datafusion::common::TableReference;
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::execution::context::{SessionConfig, SessionContext};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
-use frazil_common::{Column, ObjectKind, ObjectName, ObjectRef, QualifiedName, SqlType, UserError};
+use frazil_common::{Column, ObjectKind, ObjectRef, QualifiedName, SqlType, UserError};
 use frazil_functions::{Facts, TypedExpr};
 use sqlparser::ast::Query;
 
@@ -131,10 +131,13 @@ impl World {
             sequences: self.sequences.clone(),
         };
         for reference in references {
-            if let Reference::Table { name: ObjectName { database: _, schema: _, name }, travel: _ } =
-                &reference
-                && let Some(relation) = self.tables.get(name)
-            {
+            // The changes of a table stand for themselves here: what matters is what was asked for.
+            let (Reference::Table { name, travel: _ }
+            | Reference::Changes { name, append_only: _, from: _, to: _ }) = &reference
+            else {
+                continue;
+            };
+            if let Some(relation) = self.tables.get(&name.name) {
                 resolved.relations.insert(reference.clone(), relation.clone());
             }
         }

@@ -37,16 +37,6 @@ const FOREIGN_KEYS: &[&str] = &[
     "rely",
     "comment",
 ];
-const LOCKS: &[&str] = &[
-    "resource",
-    "type",
-    "transaction",
-    "transaction_started_on",
-    "status",
-    "acquired_on",
-    "query_id",
-    "session",
-];
 const STREAMS: &[&str] = &[
     "created_on",
     "name",
@@ -308,7 +298,6 @@ pub(super) fn listing(object: ShowObject) -> Result<Listing, UserError> {
     let names = match object {
         O::PrimaryKeys | O::UniqueKeys => KEYS,
         O::ImportedKeys | O::ExportedKeys => FOREIGN_KEYS,
-        O::Locks => LOCKS,
         O::Streams => STREAMS,
         O::Tasks => TASKS,
         O::Pipes => PIPES,

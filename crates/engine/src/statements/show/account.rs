@@ -446,38 +446,6 @@ fn wire_word(sql_type: &SqlType) -> String {
     }
 }
 
-pub(super) fn transactions(lister: &Lister<'_>) -> Result<Listing, UserError> {
-    let columns = vec![
-        ("id", COUNT),
-        ("user", TEXT),
-        ("session", COUNT),
-        ("name", TEXT),
-        ("started_on", INSTANT),
-        ("state", TEXT),
-        ("scope", COUNT),
-    ];
-    let mut listing = Listing::new(columns, "name");
-    let context = lister.context;
-    let all = context.model.has_global(&context.roles, Privilege::Monitor)
-        && matches!(lister.show.scope, Some(ShowScope::Account));
-    for session in context.shared.sessions.read().values() {
-        if !all && session.user() != context.session.user {
-            continue;
-        }
-        let Some(open) = session.open.lock().clone() else { continue };
-        listing.rows.push(vec![
-            Cell::from(open.id.parse::<i64>().ok()),
-            Cell::from(session.user()),
-            Cell::Number(session.id()),
-            Cell::from(open.name.unwrap_or(open.id)),
-            Cell::Instant(open.started_micros),
-            Cell::from("running"),
-            Cell::Number(0),
-        ]);
-    }
-    Ok(listing)
-}
-
 /// Columns of SHOW FUNCTIONS and SHOW PROCEDURES up to the last they share.
 pub(super) fn function_columns() -> Vec<(&'static str, SqlType)> {
     vec![

@@ -1,17 +1,18 @@
 //! SHOW TABLES, VIEWS, OBJECTS and COLUMNS.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use frazil_catalog::{TableInfo, TableKind, TableSize, ViewInfo};
+use frazil_catalog::{CatalogView, TableInfo, TableKind, TableSize, ViewInfo};
 use frazil_common::UserError;
 
-use super::namespaces::RETENTION_DAYS;
 use super::{Area, INSTANT, Lister, Listing, TEXT, TerseKind};
 use crate::statements::column_types::data_type_json;
 use crate::statements::context::Work;
 use crate::statements::lookup::{of_table, of_view};
 use crate::statements::outcome::{COUNT, Cell};
+use crate::statements::retention::{longest_reach, reaches_back};
 
 /// Sizes of the tables shown: committed ones from the catalog, temporary ones from the session.
 pub(crate) async fn sizes(
@@ -61,7 +62,7 @@ fn table_owner(lister: &Lister<'_>, table: &Arc<TableInfo>) -> Cell {
 }
 
 pub(super) async fn tables(lister: &Lister<'_>, work: &mut Work) -> Result<Listing, UserError> {
-    let columns = vec![
+    let mut columns = vec![
         ("created_on", INSTANT),
         ("name", TEXT),
         ("database_name", TEXT),
@@ -88,41 +89,79 @@ pub(super) async fn tables(lister: &Lister<'_>, work: &mut Work) -> Result<Listi
         ("is_dynamic", TEXT),
         ("is_immutable", TEXT),
     ];
+    lister.with_history(&mut columns);
     let mut listing = Listing::new(columns, "name").terse(TerseKind::Column);
     let area = lister.area().await?;
     let tables = visible_tables(lister, &area);
     let sizes = sizes(lister, work, &tables).await?;
     for table in &tables {
         let size = sizes.get(&table.table_id).copied().unwrap_or_default();
-        listing.rows.push(vec![
-            Cell::Instant(table.created_micros),
-            Cell::from(table.name.name.as_str()),
-            Cell::from(table.name.database.as_str()),
-            Cell::from(table.name.schema.as_str()),
-            Cell::from(table.kind.as_str()),
-            Cell::from(table.comment.clone().unwrap_or_default()),
-            Cell::from(table.cluster_by.clone().unwrap_or_default()),
-            count(size.rows),
-            count(size.bytes),
-            table_owner(lister, table),
-            Cell::from(RETENTION_DAYS),
-            Cell::from("OFF"),
-            Cell::from("OFF"),
-            Cell::from("OFF"),
-            Cell::Null,
-            Cell::Null,
-            Cell::from("N"),
-            Cell::from("N"),
-            Cell::from("ROLE"),
-            Cell::from("N"),
-            Cell::Null,
-            Cell::from("N"),
-            Cell::from("N"),
-            Cell::from("N"),
-            Cell::from("N"),
-        ]);
+        listing.rows.push(table_row(lister, &lister.view, table, size, None));
+    }
+    if lister.show.history {
+        let now = lister.context.facts.now_micros;
+        let catalog = &lister.context.shared.catalog;
+        let mut sizes_then: HashMap<i64, HashMap<i64, TableSize>> = HashMap::new();
+        for gone in catalog.dropped_tables(longest_reach(now), |_| true).await? {
+            let table = &gone.object;
+            let days = lister.retention.table(&gone.view, table);
+            if gone.dropped_micros < reaches_back(now, days)
+                || !area.holds(&table.name)
+                || !of_table(&gone.view, table.clone()).is_visible(lister.context)
+            {
+                continue;
+            }
+            let snapshot = gone.view.snapshot;
+            if let Entry::Vacant(place) = sizes_then.entry(snapshot) {
+                place.insert(catalog.table_sizes(snapshot).await?);
+            }
+            let sizes = sizes_then.get(&snapshot);
+            let size = sizes.and_then(|sizes| sizes.get(&table.table_id)).copied();
+            let dropped = Some(gone.dropped_micros);
+            let row = table_row(lister, &gone.view, table, size.unwrap_or_default(), dropped);
+            listing.rows.push(row);
+        }
     }
     Ok(listing)
+}
+
+fn table_row(
+    lister: &Lister<'_>,
+    view: &CatalogView,
+    table: &Arc<TableInfo>,
+    size: TableSize,
+    dropped: Option<i64>,
+) -> Vec<Cell> {
+    let mut row = vec![
+        Cell::Instant(table.created_micros),
+        Cell::from(table.name.name.as_str()),
+        Cell::from(table.name.database.as_str()),
+        Cell::from(table.name.schema.as_str()),
+        Cell::from(table.kind.as_str()),
+        Cell::from(table.comment.clone().unwrap_or_default()),
+        Cell::from(table.cluster_by.clone().unwrap_or_default()),
+        count(size.rows),
+        count(size.bytes),
+        table_owner(lister, table),
+    ];
+    row.extend(lister.lifetime(lister.retention.table(view, table), dropped));
+    row.extend([
+        Cell::from("OFF"),
+        Cell::from(if table.change_tracking.is_some() { "ON" } else { "OFF" }),
+        Cell::from("OFF"),
+        Cell::Null,
+        Cell::Null,
+        Cell::from("N"),
+        Cell::from("N"),
+        Cell::from("ROLE"),
+        Cell::from("N"),
+        Cell::Null,
+        Cell::from("N"),
+        Cell::from("N"),
+        Cell::from("N"),
+        Cell::from("N"),
+    ]);
+    row
 }
 
 pub(super) async fn views(lister: &Lister<'_>) -> Result<Listing, UserError> {
@@ -200,7 +239,7 @@ pub(super) async fn objects(lister: &Lister<'_>, work: &mut Work) -> Result<List
                 count(size.rows),
                 count(size.bytes),
                 table_owner(lister, table),
-                Cell::from(RETENTION_DAYS),
+                Cell::from(lister.retention.table(&lister.view, table).to_string()),
                 Cell::from("ROLE"),
                 Cell::Null,
                 Cell::from("N"),
@@ -223,7 +262,8 @@ pub(super) async fn objects(lister: &Lister<'_>, work: &mut Work) -> Result<List
                 Cell::Null,
                 Cell::Null,
                 lister.owner(&of_view(&lister.view, view.clone()).object),
-                Cell::from(RETENTION_DAYS),
+                // A view keeps no data.
+                Cell::from(""),
                 Cell::from("ROLE"),
                 Cell::Null,
                 Cell::from("N"),

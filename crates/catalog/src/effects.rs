@@ -1,0 +1,69 @@
+//! What a commit of definitions does to the account's records: owners, grants and the objects
+//! that a schema holds besides tables and views. Committed with the definitions, or not at all.
+
+use frazil_common::ObjectKind;
+
+/// Changes of the account's records that belong to a commit. Ids below zero are local to the
+/// transaction, as in its changes of definitions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AccountEffects {
+    pub owners: Vec<NewOwner>,
+    pub copied_grants: Vec<CopiedGrants>,
+    pub copied_policies: Vec<CopiedPolicies>,
+    pub copied_objects: Vec<CopiedObjects>,
+    /// New schemas with managed access.
+    pub managed_schemas: Vec<i64>,
+    /// Database roles that end with their database, and the role that gets what they own.
+    pub dropped_roles: Vec<(i64, String)>,
+    /// Objects that cannot come back: their grants end.
+    pub forgotten: Vec<(ObjectKind, i64)>,
+}
+
+/// The owner of an object that the commit makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewOwner {
+    pub kind: ObjectKind,
+    pub id: i64,
+    /// The role's name.
+    pub role: String,
+    /// Its database and, where it is in one, its schema: their future grants apply.
+    pub containers: Option<(i64, Option<i64>)>,
+}
+
+/// Grants of one object that another of its kind gets too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopiedGrants {
+    pub kind: ObjectKind,
+    pub from: i64,
+    pub to: i64,
+    /// The owner as well, as the children of a cloned schema keep theirs.
+    pub owner: bool,
+}
+
+/// Policies on one table or view that are also on its clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopiedPolicies {
+    pub kind: ObjectKind,
+    pub from: i64,
+    pub to: i64,
+    /// The clone's columns, as policies name them. A later column of the source may have had an id
+    /// that the clone gives to another.
+    pub columns: Vec<i64>,
+}
+
+/// File formats and sequences of one schema that are made anew in another, with their grants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopiedObjects {
+    pub from_schema: i64,
+    pub to_database: i64,
+    pub to_schema: i64,
+    /// Owns copies of objects that have no owner on record.
+    pub role: String,
+}
+
+impl AccountEffects {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self == &AccountEffects::default()
+    }
+}

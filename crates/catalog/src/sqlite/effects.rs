@@ -1,0 +1,45 @@
+//! Writes a commit's effects on the account's tables, in the commit's own transaction.
+
+use super::commit::NewSnapshot;
+use crate::account::Writer;
+use crate::effects::AccountEffects;
+use crate::error::Result;
+
+/// Writes owners, grants, policies and copies; local ids are those the commit has just made lasting.
+pub async fn apply(new: &mut NewSnapshot<'_>, effects: &AccountEffects) -> Result<()> {
+    if effects.is_empty() {
+        return Ok(());
+    }
+    let ids = new.ids.clone();
+    let id = |local: i64| ids.get(&local).copied().unwrap_or(local);
+    let mut writer = Writer::on(new.tx);
+    for owner in &effects.owners {
+        let containers = owner.containers.map(|(database, schema)| (id(database), schema.map(id)));
+        writer.register_object(owner.kind, id(owner.id), &owner.role, containers).await?;
+    }
+    for copied in &effects.copied_grants {
+        let (from, to) = (id(copied.from), id(copied.to));
+        writer.copy_grants(copied.kind, from, to).await?;
+        if copied.owner {
+            writer.copy_owner(copied.kind, from, to).await?;
+        }
+    }
+    for copied in &effects.copied_policies {
+        let (from, to) = ((copied.kind, id(copied.from)), (copied.kind, id(copied.to)));
+        writer.copy_policies(from, to, &copied.columns).await?;
+    }
+    for schema in &effects.managed_schemas {
+        writer.set_managed_access(id(*schema), true).await?;
+    }
+    for (role, heir) in &effects.dropped_roles {
+        writer.drop_role(*role, heir).await?;
+    }
+    for copied in &effects.copied_objects {
+        let place = crate::account::Place::in_schema(id(copied.to_database), id(copied.to_schema));
+        writer.copy_schema_objects(copied.from_schema, place, &copied.role).await?;
+    }
+    for (kind, object) in &effects.forgotten {
+        writer.forget_object(*kind, id(*object)).await?;
+    }
+    Ok(())
+}

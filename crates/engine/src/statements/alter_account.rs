@@ -1,0 +1,54 @@
+//! ALTER ACCOUNT: parameters that objects inherit from the account.
+
+use frazil_catalog::account::ParameterLevel;
+use frazil_common::{Code, UserError};
+use frazil_dialect::{AlterObject, AlterObjectAction};
+use frazil_governance::system;
+use serde_json::Value;
+
+use crate::statements::account_change::AccountChange;
+use crate::statements::context::StatementContext;
+use crate::statements::lookup::described_status;
+use crate::statements::outcome::Outcome;
+use crate::statements::retention::{RETENTION, days};
+
+pub(crate) async fn run(
+    context: &StatementContext,
+    alter: &AlterObject,
+) -> Result<Outcome, UserError> {
+    if !context.model.includes(&context.roles, system::ACCOUNTADMIN) {
+        return Err(UserError::new(
+            Code::InsufficientPrivileges,
+            "Insufficient privileges to operate on account: ACCOUNTADMIN is needed.",
+        ));
+    }
+    let known = |key: &str| match key {
+        RETENTION => Ok(()),
+        other => Err(UserError::unsupported(format!("ALTER ACCOUNT … {other}"))),
+    };
+    let mut settings: Vec<(&str, Option<Value>)> = Vec::new();
+    match &alter.action {
+        AlterObjectAction::Set(options) => {
+            for (key, value) in options.iter() {
+                known(key)?;
+                settings.push((key, Some(Value::from(days(value, false)?))));
+            }
+        }
+        AlterObjectAction::Unset(keys) => {
+            for key in keys {
+                known(key)?;
+                settings.push((key, None));
+            }
+        }
+        _ => return Err(UserError::unsupported("this form of ALTER ACCOUNT")),
+    }
+    if context.describe_only {
+        return described_status();
+    }
+    let mut change = AccountChange::begin(context).await?;
+    for (key, value) in &settings {
+        change.writer().set_parameter(ParameterLevel::Account, key, value.as_ref()).await?;
+    }
+    change.commit().await?;
+    Outcome::status("Statement executed successfully.")
+}

@@ -1,0 +1,423 @@
+//! CREATE TABLE, SCHEMA and DATABASE … CLONE: files are shared, definitions are copied.
+
+use std::sync::Arc;
+
+use datafusion::physical_plan::ExecutionPlan;
+use frazil_catalog::{
+    CatalogView, CopiedGrants, CopiedObjects, CopiedPolicies, DatabaseInfo, Relation, SchemaInfo,
+    TableInfo, TableKind, ViewInfo,
+};
+use frazil_common::{
+    Code, ObjectKind, ObjectName, Privilege, QualifiedName, UserError, quote_identifier,
+};
+use frazil_dialect::{CreateTable, NamespaceClone, TimeTravelPoint};
+use frazil_governance::Requirement;
+use frazil_lake::{LakeTransaction, NewClone, NewTable, NewView, TableVersion};
+use frazil_planner::{Resolved, TimeTravel, time_travel};
+
+use crate::resolve::objects::{database_object, parents_of, schema_object, table_object};
+use crate::resolve::relation::{snapshot_of, unreachable_state, version_at, within_reach};
+use crate::run::execute::run_to_stream;
+use crate::statements::context::{StatementContext, Work};
+use crate::statements::create_table::copied;
+use crate::statements::lookup::schema_name;
+use crate::statements::ownership::{Made, made};
+use crate::statements::query::{operators, plan, plan_context};
+use crate::statements::retention::Retention;
+use crate::statements::table_options::TableOptions;
+
+/// What a table is cloned from.
+pub(crate) enum TableSource {
+    /// A committed state.
+    Lasting(Arc<TableVersion>),
+    /// From or to a temporary table rows are copied: its files end with its session.
+    Rows(Arc<TableInfo>, Arc<dyn ExecutionPlan>),
+}
+
+impl TableSource {
+    /// The source's id.
+    pub fn table_id(&self) -> i64 {
+        match self {
+            TableSource::Lasting(version) => version.table.table_id,
+            TableSource::Rows(table, _) => table.table_id,
+        }
+    }
+}
+
+/// The state of the account that a clone starts from.
+struct Origin {
+    view: Arc<CatalogView>,
+    travel: Option<TimeTravel>,
+}
+
+async fn origin(
+    context: &StatementContext,
+    work: &mut Work,
+    point: Option<&TimeTravelPoint>,
+) -> Result<Origin, UserError> {
+    let travel = match point {
+        None => None,
+        Some(point) => {
+            let empty = Resolved::default();
+            Some(time_travel(point, &plan_context(context, &empty, &context.text))?)
+        }
+    };
+    let snapshot = match &travel {
+        None => work.lake()?.snapshot(),
+        Some(travel) => snapshot_of(context, travel).await?,
+    };
+    Ok(Origin { view: context.shared.catalog.view(snapshot).await?, travel })
+}
+
+/// Finds the source of a table's clone, which the role must be able to read.
+pub(crate) async fn table_source(
+    context: &StatementContext,
+    work: &mut Work,
+    name: &ObjectName,
+    point: Option<&TimeTravelPoint>,
+    kind: TableKind,
+) -> Result<TableSource, UserError> {
+    let name = context.qualify(name)?;
+    let view = work.lake()?.view().clone();
+    let now = match view.relation(&name) {
+        Some(Relation::Table(table)) => table,
+        Some(Relation::View(_)) => {
+            return Err(UserError::new(
+                Code::InvalidStatement,
+                format!("Object '{name}' is a view and cannot be cloned as a table."),
+            ));
+        }
+        None => return Err(UserError::not_found("Table", &name)),
+    };
+    if now.kind == TableKind::Temporary {
+        if point.is_some() {
+            return Err(UserError::unsupported("time travel on a temporary table"));
+        }
+        check_kinds(now.kind, kind)?;
+        return rows_of(context, work, now, "").await;
+    }
+    context.authorize(&[Requirement::new(
+        table_object(&now),
+        parents_of(&view, &name),
+        Privilege::Select,
+    )])?;
+    let origin = origin(context, work, point).await?;
+    if let Some(travel) = &origin.travel {
+        within_reach(context, &view, &now, travel, origin.view.snapshot).await?;
+    }
+    let snapshot = origin.view.snapshot;
+    let version = version_at(context, &now, snapshot).await?;
+    check_kinds(version.table.kind, kind)?;
+    if kind == TableKind::Temporary {
+        let at = format!(" AT (VERSION => {snapshot})");
+        return rows_of(context, work, version.table.clone(), &at).await;
+    }
+    Ok(TableSource::Lasting(version))
+}
+
+async fn rows_of(
+    context: &StatementContext,
+    work: &mut Work,
+    table: Arc<TableInfo>,
+    at: &str,
+) -> Result<TableSource, UserError> {
+    let text = format!("SELECT * FROM {}{at}", table.name);
+    let query = frazil_dialect::parse_query(&text)?;
+    let planned = plan(context, work, &query, &text).await?;
+    let operators = operators(context, work, &planned).await?;
+    Ok(TableSource::Rows(table, operators))
+}
+
+/// Makes the clone of a table.
+pub(crate) async fn table(
+    context: &StatementContext,
+    work: &mut Work,
+    source: TableSource,
+    name: &QualifiedName,
+    kind: TableKind,
+    create: &CreateTable,
+    options: &TableOptions,
+) -> Result<Arc<TableInfo>, UserError> {
+    if !create.cluster_by.is_empty() {
+        return Err(UserError::unsupported("CLUSTER BY in CREATE TABLE … CLONE"));
+    }
+    let lake = work.lake()?;
+    let (from, operators) = match source {
+        TableSource::Rows(from, operators) => (from, operators),
+        TableSource::Lasting(version) => {
+            let clone = NewClone {
+                name: name.clone(),
+                kind,
+                comment: create.comment.clone(),
+                retention_days: options
+                    .retention_days
+                    .or_else(|| kept_retention(&version.table, kind)),
+                change_tracking: options.change_tracking,
+            };
+            let table = lake.clone_table(&version, clone).await?;
+            keep_policies(lake, &version.table, &table);
+            return Ok(table);
+        }
+    };
+    let rows = run_to_stream(&context.shared.runtime, operators, &context.cancel)?;
+    let new = NewTable {
+        name: name.clone(),
+        columns: from.columns.iter().cloned().map(copied).collect(),
+        kind,
+        comment: create.comment.clone().or_else(|| from.comment.clone()),
+        cluster_by: from.cluster_by.clone(),
+        retention_days: options.retention_days.or_else(|| kept_retention(&from, kind)),
+        change_tracking: options.change_tracking.unwrap_or(from.change_tracking.is_some()),
+    };
+    let table = lake.create_table(new).await?;
+    lake.append(&table, rows).await?;
+    Ok(table)
+}
+
+/// An own retention goes along, as far as the new kind allows it.
+fn kept_retention(from: &TableInfo, kind: TableKind) -> Option<u16> {
+    let short = kind != TableKind::Permanent;
+    from.retention_days.map(|days| if short { days.min(1) } else { days })
+}
+
+fn check_kinds(from: TableKind, to: TableKind) -> Result<(), UserError> {
+    match (from, to) {
+        (TableKind::Temporary, TableKind::Permanent) => Err(UserError::new(
+            Code::CloneOfTemporary,
+            "Temp table cannot be cloned to a permanent table; clone to a transient table instead.",
+        )),
+        (TableKind::Transient, TableKind::Permanent) => Err(transient_to_permanent()),
+        _ => Ok(()),
+    }
+}
+
+fn transient_to_permanent() -> UserError {
+    UserError::new(
+        Code::CloneOfTransient,
+        "Transient object cannot be cloned to a permanent object.",
+    )
+}
+
+/// The schema a clone starts from.
+pub(crate) struct SchemaSource {
+    view: Arc<CatalogView>,
+    schema: Arc<SchemaInfo>,
+}
+
+/// Finds the source of a schema's clone, of which the role must have USAGE.
+pub(crate) async fn schema_source(
+    context: &StatementContext,
+    work: &mut Work,
+    clone: &NamespaceClone,
+    transient: bool,
+) -> Result<SchemaSource, UserError> {
+    let (database, name) = schema_name(context, &clone.source)?;
+    let absent = || {
+        UserError::not_found(
+            "Schema",
+            format!("{}.{}", quote_identifier(&database), quote_identifier(&name)),
+        )
+    };
+    let view = work.lake()?.view().clone();
+    let now = view.schema(&database, &name).ok_or_else(absent)?;
+    context.authorize(&[Requirement::new(
+        schema_object(now),
+        database_object(&view, &database).into_iter().collect(),
+        Privilege::Usage,
+    )])?;
+    let origin = origin(context, work, clone.point.as_ref()).await?;
+    check_reach(context, &origin, Retention::load(context).await?.schema(&view, now)).await?;
+    let then = origin.view.schema(&database, &name);
+    let then = then.filter(|then| then.schema_id == now.schema_id).cloned().ok_or_else(absent)?;
+    if then.transient && !transient {
+        return Err(transient_to_permanent());
+    }
+    Ok(SchemaSource { view: origin.view, schema: then })
+}
+
+async fn check_reach(
+    context: &StatementContext,
+    origin: &Origin,
+    days: u16,
+) -> Result<(), UserError> {
+    let Some(travel) = &origin.travel else { return Ok(()) };
+    let fits = crate::resolve::relation::reaches(context, travel, origin.view.snapshot, days);
+    match fits.await? {
+        true => Ok(()),
+        false => Err(UserError::new(
+            Code::TimeTravelUnavailable,
+            "Time travel data is not available. The requested time is either beyond the allowed \
+             time travel period or before the object creation time.",
+        )),
+    }
+}
+
+/// Fills a new schema with clones of what another holds.
+pub(crate) async fn schema(
+    context: &StatementContext,
+    work: &mut Work,
+    source: &SchemaSource,
+    to: &Arc<SchemaInfo>,
+) -> Result<(), UserError> {
+    let database_id = work.lake()?.view().database(&to.database).map(|found| found.database_id);
+    let database_id = database_id
+        .ok_or_else(|| UserError::not_found("Database", quote_identifier(&to.database)))?;
+    fill_schema(context, work.lake()?, &source.view, &source.schema, to, database_id).await
+}
+
+async fn fill_schema(
+    context: &StatementContext,
+    lake: &mut LakeTransaction,
+    view: &Arc<CatalogView>,
+    from: &SchemaInfo,
+    to: &SchemaInfo,
+    database_id: i64,
+) -> Result<(), UserError> {
+    let account = context.shared.accounts.view().await?;
+    // What is there now, or was dropped and is kept, has its policies on record.
+    let now = lake.view().clone();
+    let tables: Vec<Arc<TableInfo>> = view.tables_in(&from.database, &from.name).cloned().collect();
+    for table in tables {
+        if now.table_by_id(table.table_id).is_none()
+            && account.owner(ObjectKind::Table, table.table_id).is_none()
+        {
+            return Err(unreachable_state(&table.name));
+        }
+        let kind = if to.transient { TableKind::Transient } else { table.kind };
+        let version = context.shared.lake.table_version_at(&table.name, view.snapshot).await?;
+        let clone = NewClone {
+            name: QualifiedName::new(&to.database, &to.name, &table.name.name),
+            kind,
+            comment: None,
+            retention_days: kept_retention(&table, kind),
+            change_tracking: None,
+        };
+        let made = lake.clone_table(&version, clone).await?;
+        keep_policies(lake, &version.table, &made);
+        keep_grants(
+            context,
+            lake,
+            ObjectKind::Table,
+            (table.table_id, made.table_id),
+            made.name.clone(),
+        );
+    }
+    let views: Vec<Arc<ViewInfo>> = view.views_in(&from.database, &from.name).cloned().collect();
+    for found in views {
+        if !now.views().any(|view| view.view_id == found.view_id)
+            && account.owner(ObjectKind::View, found.view_id).is_none()
+        {
+            return Err(unreachable_state(&found.name));
+        }
+        let made = lake.create_view(NewView {
+            name: QualifiedName::new(&to.database, &to.name, &found.name.name),
+            text: found.text.clone(),
+            columns: found.columns.clone(),
+            column_comments: found.column_comments.clone(),
+            secure: found.secure,
+            comment: found.comment.clone(),
+        })?;
+        lake.account().copied_policies.push(CopiedPolicies {
+            kind: ObjectKind::View,
+            from: found.view_id,
+            to: made.view_id,
+            columns: (1..).take(made.columns.len()).collect(),
+        });
+        keep_grants(
+            context,
+            lake,
+            ObjectKind::View,
+            (found.view_id, made.view_id),
+            made.name.clone(),
+        );
+    }
+    lake.account().copied_objects.push(CopiedObjects {
+        from_schema: from.schema_id,
+        to_database: database_id,
+        to_schema: to.schema_id,
+        role: context.role().to_string(),
+    });
+    Ok(())
+}
+
+/// The policies on a table are on its clone too.
+fn keep_policies(lake: &mut LakeTransaction, from: &TableInfo, to: &TableInfo) {
+    lake.account().copied_policies.push(CopiedPolicies {
+        kind: ObjectKind::Table,
+        from: from.table_id,
+        to: to.table_id,
+        columns: to.columns.iter().map(|column| column.field_id).collect(),
+    });
+}
+
+/// What a cloned container holds keeps the owner and the grants it has there.
+fn keep_grants(
+    context: &StatementContext,
+    lake: &mut LakeTransaction,
+    kind: ObjectKind,
+    (from, to): (i64, i64),
+    name: QualifiedName,
+) {
+    made(context, lake, Made { kind, id: to, name });
+    lake.account().copied_grants.push(CopiedGrants { kind, from, to, owner: true });
+}
+
+/// The database a clone starts from.
+pub(crate) struct DatabaseSource {
+    view: Arc<CatalogView>,
+    database: Arc<DatabaseInfo>,
+}
+
+/// Finds the source of a database's clone, of which the role must have USAGE.
+pub(crate) async fn database_source(
+    context: &StatementContext,
+    work: &mut Work,
+    clone: &NamespaceClone,
+    transient: bool,
+) -> Result<DatabaseSource, UserError> {
+    let name = crate::statements::lookup::single(&clone.source)?;
+    let absent = || UserError::not_found("Database", quote_identifier(&name));
+    let view = work.lake()?.view().clone();
+    let now = view.database(&name).ok_or_else(absent)?;
+    let object = database_object(&view, &name).ok_or_else(absent)?;
+    context.authorize(&[Requirement::new(object, Vec::new(), Privilege::Usage)])?;
+    let origin = origin(context, work, clone.point.as_ref()).await?;
+    check_reach(context, &origin, Retention::load(context).await?.database(now)).await?;
+    let then = origin.view.database(&name);
+    let then =
+        then.filter(|then| then.database_id == now.database_id).cloned().ok_or_else(absent)?;
+    if then.transient && !transient {
+        return Err(transient_to_permanent());
+    }
+    Ok(DatabaseSource { view: origin.view, database: then })
+}
+
+/// Fills a new database with clones of another's schemas.
+pub(crate) async fn database(
+    context: &StatementContext,
+    work: &mut Work,
+    source: &DatabaseSource,
+    to: &Arc<DatabaseInfo>,
+) -> Result<(), UserError> {
+    let account = context.shared.accounts.view().await?;
+    let lake = work.lake()?;
+    let schemas: Vec<Arc<SchemaInfo>> =
+        source.view.schemas_in(&source.database.name).cloned().collect();
+    for from in schemas {
+        let transient = to.transient || from.transient;
+        let made = lake.create_schema(
+            &to.name,
+            &from.name,
+            transient,
+            from.comment.clone(),
+            from.retention_days.map(|days| if transient { days.min(1) } else { days }),
+        )?;
+        if account.managed_schemas.contains(&from.schema_id) {
+            lake.account().managed_schemas.push(made.schema_id);
+        }
+        let name = QualifiedName::new(&to.name, &from.name, "");
+        keep_grants(context, lake, ObjectKind::Schema, (from.schema_id, made.schema_id), name);
+        fill_schema(context, lake, &source.view, &from, &made, to.database_id).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,234 @@
+"""Clones, undropped tables, evolved tables and change feeds: DuckDB reads the same catalog."""
+
+import random
+
+import pytest
+from command_line import query, sql
+from test_duckdb_attach import attach
+
+COLUMNS = "id, name, price"
+FILLED = [
+    "CREATE DATABASE t; CREATE TABLE t.public.item (id NUMBER(10), name VARCHAR, price NUMBER(12,2)) "
+    "CHANGE_TRACKING = TRUE",
+    "INSERT INTO t.public.item SELECT SEQ4(), 'name ' || SEQ4(), SEQ4() * 1.25 FROM TABLE(GENERATOR(ROWCOUNT => 2000))",
+    "DELETE FROM t.public.item WHERE id % 10 = 3",
+    "UPDATE t.public.item SET price = price + 100, name = NULL WHERE id < 50",
+    "DELETE FROM t.public.item WHERE id = 1999",
+]
+
+
+def fill(directory):
+    for statement in FILLED:
+        sql(directory, f"{statement};")
+
+
+def ours(directory, table, suffix=""):
+    _, rows = query(directory, f"SELECT {COLUMNS} FROM {table} {suffix} ORDER BY id, price")
+    return [[None if value == "" else value for value in row] for row in rows]
+
+
+def theirs(connection, table, suffix=""):
+    rows = connection.execute(f"SELECT {COLUMNS} FROM {table} {suffix} ORDER BY id, price").fetchall()
+    return [[None if value is None else str(value) for value in row] for row in rows]
+
+
+def head(connection):
+    return connection.execute("SELECT MAX(snapshot_id) FROM ducklake_snapshots('lake')").fetchone()[0]
+
+
+def test_a_clone_is_a_table_of_its_own_for_duckdb(tmp_path):
+    directory = tmp_path / "lake"
+    fill(directory)
+    connection = attach(directory)
+    # Rows that DuckDB keeps in the catalog are cloned too.
+    connection.execute('INSERT INTO lake."T.PUBLIC"."ITEM" VALUES (5000, \'inlined\', 1)')
+    then = head(connection)
+    before = theirs(connection, 'lake."T.PUBLIC"."ITEM"')
+    connection.close()
+    sql(directory, "UPDATE t.public.item SET name = 'later' WHERE id < 20;")
+    sql(directory, "CREATE TABLE t.public.now CLONE t.public.item;")
+    sql(directory, f"CREATE TABLE t.public.past CLONE t.public.item AT (VERSION => {then});")
+    sql(directory, "CREATE SCHEMA t.other CLONE t.public;")
+    source = ours(directory, "t.public.item")
+    assert source != before
+    connection = attach(directory)
+    for table, expected in [
+        ('"T.PUBLIC"."NOW"', source),
+        ('"T.PUBLIC"."PAST"', before),
+        ('"T.OTHER"."ITEM"', source),
+        ('"T.OTHER"."PAST"', before),
+    ]:
+        assert theirs(connection, f"lake.{table}") == expected, table
+    ids = 'SELECT count(*), count(DISTINCT rowid) FROM lake."T.PUBLIC"."PAST"'
+    assert connection.execute(ids).fetchone() == (len(before), len(before))
+    connection.execute('DELETE FROM lake."T.PUBLIC"."PAST" WHERE id % 2 = 0')
+    connection.execute('UPDATE lake."T.PUBLIC"."PAST" SET name = \'duck\' WHERE id = 7')
+    connection.execute('INSERT INTO lake."T.PUBLIC"."PAST" SELECT i, \'duck\', 0 FROM range(6000, 7000) r(i)')
+    changed = theirs(connection, 'lake."T.PUBLIC"."PAST"')
+    assert connection.execute(ids).fetchone() == (len(changed), len(changed))
+    connection.close()
+    assert ours(directory, "t.public.past") == changed
+    assert ours(directory, "t.other.past") == before
+    assert ours(directory, "t.public.item") == source
+    sql(directory, "INSERT INTO t.public.past VALUES (8000, 'ours', 2); DELETE FROM t.public.past WHERE id = 6001;")
+    connection = attach(directory)
+    assert theirs(connection, 'lake."T.PUBLIC"."PAST"') == ours(directory, "t.public.past")
+    assert theirs(connection, 'lake."T.PUBLIC"."ITEM"') == source
+    connection.close()
+
+
+def test_a_table_that_came_back_has_its_past(tmp_path):
+    directory = tmp_path / "lake"
+    fill(directory)
+    connection = attach(directory)
+    kept = head(connection)
+    rows = theirs(connection, 'lake."T.PUBLIC"."ITEM"')
+    connection.close()
+    sql(directory, "DROP TABLE t.public.item; UNDROP TABLE t.public.item;")
+    sql(directory, "DROP SCHEMA t.public;")
+    connection = attach(directory)
+    with pytest.raises(Exception, match="ITEM"):
+        connection.execute('SELECT * FROM lake."T.PUBLIC"."ITEM"')
+    connection.close()
+    sql(directory, "UNDROP SCHEMA t.public;")
+    connection = attach(directory)
+    assert theirs(connection, 'lake."T.PUBLIC"."ITEM"') == rows
+    assert theirs(connection, 'lake."T.PUBLIC"."ITEM"', f"AT (VERSION => {kept})") == rows
+    connection.execute('DELETE FROM lake."T.PUBLIC"."ITEM" WHERE id < 1000')
+    left = theirs(connection, 'lake."T.PUBLIC"."ITEM"')
+    connection.close()
+    assert ours(directory, "t.public.item") == left
+    assert ours(directory, "t.public.item", f"AT (VERSION => {kept})") == rows
+
+
+def test_old_files_are_read_right_after_every_change_of_columns(tmp_path):
+    directory = tmp_path / "lake"
+    sql(directory, "CREATE DATABASE t; CREATE TABLE t.public.e (a NUMBER(4), b VARCHAR(3), c FLOAT);"
+        "INSERT INTO t.public.e SELECT SEQ4(), 'x' || (SEQ4() % 10), SEQ4() / 4 FROM TABLE(GENERATOR(ROWCOUNT => 100));")
+    states = []
+
+    def state():
+        connection = attach(directory)
+        cursor = connection.execute('SELECT * FROM lake."T.PUBLIC"."E" ORDER BY 1')
+        names = [column[0] for column in cursor.description]
+        rows = [[None if v is None else str(v) for v in row] for row in cursor.fetchall()]
+        states.append((head(connection), names, rows))
+        connection.close()
+
+    state()
+    for change in [
+        "ADD COLUMN d NUMBER(6,1) DEFAULT 2.5",
+        "DROP COLUMN c",
+        "RENAME COLUMN b TO bb",
+        "ALTER COLUMN a SET DATA TYPE NUMBER(9), bb SET DATA TYPE VARCHAR(20)",
+        "ADD COLUMN c VARCHAR DEFAULT 'again'",
+        "ALTER COLUMN d DROP DEFAULT",
+    ]:
+        sql(directory, f"ALTER TABLE t.public.e {change};")
+        sql(directory, "UPDATE t.public.e SET a = a WHERE a = 5; INSERT INTO t.public.e (a) VALUES "
+            f"({1000 + len(states)});")
+        state()
+    for snapshot, names, rows in states:
+        columns, found = query(directory, f"SELECT * FROM t.public.e AT (VERSION => {snapshot}) ORDER BY 1")
+        assert columns == names, snapshot
+        assert [[None if v == "" else v for v in row] for row in found] == [
+            [None if v is None else shown(v) for v in row] for row in rows
+        ], snapshot
+
+
+def shown(value):
+    """Floats without a fraction: DuckDB writes 1.0 where Snowflake writes 1."""
+    return value[:-2] if value.endswith(".0") and value.count(".") == 1 and value[:-2].isdigit() else value
+
+
+def net(connection, start, end):
+    """The difference that DuckDB's feed of single changes adds up to, by row id."""
+    feed = connection.execute(
+        f"SELECT rowid, change_type, {COLUMNS} FROM "
+        f"ducklake_table_changes('lake', 'T.PUBLIC', 'ITEM', {start + 1}, {end}) "
+        "ORDER BY rowid, snapshot_id, CASE change_type WHEN 'delete' THEN 0 WHEN 'update_preimage' THEN 0 ELSE 1 END"
+    ).fetchall()
+    rows = {}
+    for rowid, kind, *values in feed:
+        rows.setdefault(rowid, []).append((kind, [None if v is None else str(v) for v in values]))
+    expected = []
+    for rowid, changes in rows.items():
+        before = changes[0][1] if changes[0][0] in ("delete", "update_preimage") else None
+        after = changes[-1][1] if changes[-1][0] in ("insert", "update_postimage") else None
+        update = before is not None and after is not None
+        if before is not None:
+            expected.append([str(rowid), "DELETE", update, *before])
+        if after is not None:
+            expected.append([str(rowid), "INSERT", update, *after])
+    return sorted(expected, key=str)
+
+
+def feed(directory, start, end, information="DEFAULT"):
+    _, rows = query(
+        directory,
+        f"SELECT METADATA$ROW_ID, METADATA$ACTION, METADATA$ISUPDATE, {COLUMNS} FROM t.public.item "
+        f"CHANGES (INFORMATION => {information}) AT (VERSION => {start}) END (VERSION => {end})",
+    )
+    return sorted(
+        (
+            [row[0].split("-")[1], row[1], row[2].lower() == "true", *[None if v == "" else v for v in row[3:]]]
+            for row in rows
+        ),
+        key=str,
+    )
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_change_feed_adds_up_to_duckdbs(tmp_path, seed):
+    directory = tmp_path / "lake"
+    fill(directory)
+    choose = random.Random(seed)
+    snapshots = []
+    inserted = {}
+    for step in range(8):
+        first = 10_000 + step * 100
+        low = choose.randrange(0, 1800)
+        by_duckdb = choose.random() < 0.3
+        table = 'lake."T.PUBLIC"."ITEM"' if by_duckdb else "t.public.item"
+        statement = choose.choice(
+            [
+                f"INSERT INTO {table} VALUES ({first}, 'new', {step}), ({first + 1}, NULL, NULL)",
+                f"UPDATE {table} SET price = {step} WHERE id BETWEEN {low} AND {low + 40}",
+                f"UPDATE {table} SET name = 'again' WHERE id >= 10000",
+                f"DELETE FROM {table} WHERE id BETWEEN {low} AND {low + 15} OR id = {10_000 + step * 50}",
+                f"MERGE INTO {table} t USING (SELECT {low} AS id UNION ALL SELECT {first + 5}) s ON t.id = s.id "
+                f"WHEN MATCHED THEN UPDATE SET name = 'merged' WHEN NOT MATCHED THEN INSERT (id, name) VALUES (s.id, 'm')",
+            ]
+        )
+        connection = attach(directory)
+        before = head(connection)
+        if by_duckdb:
+            connection.execute(statement)
+        connection.close()
+        if not by_duckdb:
+            sql(directory, f"{statement};")
+        connection = attach(directory)
+        snapshots.append(head(connection))
+        new = [row for row in net(connection, before, snapshots[-1]) if row[1] == "INSERT" and not row[2]]
+        inserted[snapshots[-1]] = new
+        connection.close()
+    connection = attach(directory)
+    ranges = [(snapshots[a], snapshots[b]) for a in range(len(snapshots)) for b in range(a + 1, len(snapshots))]
+    ranges = choose.sample(ranges, 8)
+    expected = {span: net(connection, *span) for span in ranges}
+    connection.close()
+    for span in ranges:
+        assert feed(directory, *span) == expected[span], span
+        appended = [row for at, rows in inserted.items() if span[0] < at <= span[1] for row in rows]
+        assert feed(directory, *span, information="APPEND_ONLY") == sorted(appended, key=str), span
+    # Compaction changes no row, so it adds no change.
+    connection = attach(directory)
+    connection.execute("CALL ducklake_rewrite_data_files('lake', delete_threshold => 0.0)")
+    last = head(connection)
+    rows = theirs(connection, 'lake."T.PUBLIC"."ITEM"')
+    connection.close()
+    assert ours(directory, "t.public.item") == rows
+    first = snapshots[0]
+    connection = attach(directory)
+    assert feed(directory, first, last) == net(connection, first, snapshots[-1])
+    connection.close()
