@@ -33,7 +33,7 @@ pub enum LakeError {
     Store(#[from] object_store::Error),
     #[error("{path}: {source}")]
     Io { path: String, source: std::io::Error },
-    /// The data directory is in use, or of another version.
+    /// The data directory or backup is in use, of another version, or not what was asked for.
     #[error("{0}")]
     Directory(String),
     /// Files and catalog contradict each other.
@@ -100,6 +100,7 @@ impl From<LakeError> for UserError {
                 format!("Transaction was aborted: concurrent change of {object} ({reason})."),
             ),
             LakeError::Catalog(error) => error.into(),
+            LakeError::Directory(message) => UserError::new(Code::InvalidArgument, message),
             other => UserError::internal(other),
         }
     }
