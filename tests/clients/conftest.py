@@ -21,6 +21,9 @@ PASSWORD = os.environ.get("FRAZIL_BOOTSTRAP_PASSWORD", "client-tests-7")
 CONNECTOR_MAJOR = int(snowflake.connector.__version__.split(".")[0])
 START_SECONDS = 120
 
+# What a stopped statement may still use: one second of every core.
+STOPS_WITHIN_CPU_SECONDS = os.cpu_count()
+
 # Connections need no home directory settings of whoever runs the tests.
 os.environ.pop("SNOWFLAKE_HOME", None)
 
@@ -74,6 +77,27 @@ class Server:
         """Processor time the server has used so far."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def cpu_until_idle(self):
+        """Waits until the server computes nothing; the processor time it used until then."""
+        if not self.process:
+            pytest.skip("the server's process is not known")
+        first = self.cpu_seconds()
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            before = self.cpu_seconds()
+            time.sleep(1)
+            after = self.cpu_seconds()
+            if after - before < 0.3:
+                return after - first
+        pytest.fail("the server goes on computing")
+
+    def computes(self, since):
+        """Waits until the server has computed for a while after `since`, its processor time then."""
+        deadline = time.monotonic() + 60
+        while self.process and self.cpu_seconds() - since < 1.5:
+            assert time.monotonic() < deadline, "the work does not start"
+            time.sleep(0.05)
 
 
 def binary():

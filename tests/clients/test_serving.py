@@ -1,5 +1,6 @@
 """Scoring over HTTP: shapes of requests, rights, and version switches under load."""
 
+import json
 import threading
 import time
 import uuid
@@ -186,9 +187,20 @@ def test_classes_keep_their_types(server, endpoint, name):
         assert response.status_code == 200, response.text
         assert response.json()["predictions"] == expected
         cursor.execute(
-            f"SELECT M_{name}!PREDICT(X) AS P FROM VALUES (3), (90) AS V(X) ORDER BY X"
+            f"SELECT M_{name}!PREDICT(X) AS P, M_{name}!PREDICT_PROBA(X) AS PROBABILITIES "
+            "FROM VALUES (3), (90) AS V(X) ORDER BY X"
         )
-        assert [row["P"] for row in cursor.fetchall()] == expected
+        scored = cursor.fetchall()
+        assert [row["P"] for row in scored] == expected
+        response = requests.post(
+            f"{server.url}/endpoints/e_{name.lower()}/invocations?method=predict_proba",
+            json={"records": [{"x": 3}, {"x": 90}]},
+            headers={"Authorization": f"Bearer {endpoint.secret}"},
+        )
+        assert response.status_code == 200, response.text
+        probabilities = [json.loads(row["PROBABILITIES"]) for row in scored]
+        assert response.json()["predictions"] == probabilities
+        assert [sum(row.values()) for row in probabilities] == pytest.approx([1, 1])
     cursor.execute(f"DROP ENDPOINT E_{name}")
 
 
@@ -218,6 +230,25 @@ def test_bad_input_is_told(endpoint, request_, status, words):
     assert response.status_code == status, response.text
     if words:
         assert words in response.json()["message"], response.text
+
+
+@pytest.mark.parametrize(
+    "query, words",
+    [
+        ("method=predict_proba", "PREDICT_PROBA"),
+        ("method=explain", "EXPLAIN"),
+        ("methods=predict", "methods"),
+    ],
+)
+def test_a_method_that_is_not_there_is_told(endpoint, query, words):
+    # The endpoint's model is a regression: it has no probabilities.
+    response = requests.post(
+        f"{endpoint.url}/invocations?{query}",
+        json={"records": [{"X": 1, "C": "a"}]},
+        headers={"Authorization": f"Bearer {endpoint.secret}"},
+    )
+    assert response.status_code == 400, response.text
+    assert words in response.text
 
 
 def test_refusals_name_what_is_wrong(endpoint):

@@ -95,7 +95,8 @@ fn edges(faults: &mut Vec<String>) -> Result<(), String> {
         for dependency in package["dependencies"].as_array().cloned().unwrap_or_default() {
             let target = dependency["name"].as_str().unwrap_or_default();
             let development = dependency["kind"].as_str() == Some("dev");
-            if !target.starts_with("frazil-") || (development && target == "frazil-testkit") {
+            let testing = ["frazil-testkit", "frazil-syntax-tree"].contains(&target);
+            if !target.starts_with("frazil-") || (development && testing) {
                 continue;
             }
             if !uses.contains(&short(target)) {

@@ -47,25 +47,32 @@ impl Engine {
         Ok(shared.registry.endpoint(&name).await?)
     }
 
-    /// Scores rows at an endpoint. One request is scored by one version.
+    /// Scores rows at an endpoint by a method of its model, PREDICT where none is named. One
+    /// request is scored by one version.
     ///
     /// # Errors
-    /// A bad token, no USAGE, an unknown endpoint; a column or value that does not fit, by name.
+    /// A bad token, no USAGE, an unknown endpoint; a method that the model does not have; a column
+    /// or value that does not fit, by name.
     pub async fn invoke_endpoint(
         &self,
         endpoint: &str,
         token: &str,
+        method: Option<&str>,
         rows: EndpointRows,
     ) -> Result<EndpointReply, UserError> {
         let target = self.endpoint(endpoint, token).await?;
+        let method = match method {
+            None => Method::Predict,
+            Some(name) => Method::named(name)?,
+        };
         let columns = signature_names(&target, &rows.columns);
         let predictions = if rows.rows.len() <= ROWS_AT_ONCE {
-            target.loaded.score_rows(Method::Predict, &columns, &rows.rows)?
+            target.loaded.score_rows(method, &columns, &rows.rows)?
         } else {
             // Long work must not hold the threads that serve others.
             let target = Arc::clone(&target);
             tokio::task::spawn_blocking(move || {
-                target.loaded.score_rows(Method::Predict, &columns, &rows.rows)
+                target.loaded.score_rows(method, &columns, &rows.rows)
             })
             .await
             .map_err(UserError::internal)??

@@ -20,9 +20,13 @@ use datafusion::logical_expr::{
 use frazil_common::{SqlType, UserError};
 
 use crate::error::FunctionError;
+use crate::stop::StatementStop;
 use crate::typed::TypedExpr;
 
 pub(crate) type KernelResult<T = ArrayRef> = Result<T, FunctionError>;
+/// Rows between two looks at whether the statement goes on.
+const ROWS_UNCHECKED: usize = 64;
+
 pub(crate) type KernelFn = fn(&Rows) -> KernelResult;
 
 /// A scalar function; its identity is its name and result type.
@@ -71,7 +75,8 @@ impl ScalarUDFImpl for Kernel {
             })
             .collect::<EngineResult<Vec<_>>>()?;
         let rows = if constant { 1 } else { args.number_rows };
-        let out = (self.run)(&Rows { inputs, rows, out: self.returns.clone() })?;
+        let stop = StatementStop::of(&args.config_options);
+        let out = (self.run)(&Rows { inputs, rows, out: self.returns.clone(), stop })?;
         if out.data_type() != &self.returns {
             return Err(DataFusionError::Internal(format!(
                 "{} gave {} for {}",
@@ -151,6 +156,8 @@ pub(crate) struct Rows {
     pub inputs: Vec<Input>,
     pub rows: usize,
     pub out: DataType,
+    /// Asked now and then by what can take long.
+    pub stop: Option<StatementStop>,
 }
 
 macro_rules! typed_input {
@@ -199,6 +206,17 @@ impl Numbers<'_> {
 }
 
 impl Rows {
+    /// # Errors
+    /// The statement was cancelled or is out of time.
+    pub fn check(&self) -> KernelResult<()> {
+        Ok(self.stop.as_ref().map_or(Ok(()), StatementStop::check)?)
+    }
+
+    /// As [`Rows::check`], at some of the rows.
+    fn check_at(&self, row: usize) -> KernelResult<()> {
+        if row.is_multiple_of(ROWS_UNCHECKED) { self.check() } else { Ok(()) }
+    }
+
     pub fn input(&self, index: usize) -> KernelResult<&Input> {
         self.inputs
             .get(index)
@@ -289,6 +307,7 @@ impl Rows {
     ) -> KernelResult {
         let mut builder = StringViewBuilder::with_capacity(self.rows);
         for row in 0..self.rows {
+            self.check_at(row)?;
             builder.append_option(value(row)?);
         }
         Ok(Arc::new(builder.finish()))
@@ -300,6 +319,7 @@ impl Rows {
     ) -> KernelResult {
         let mut builder = BinaryBuilder::new();
         for row in 0..self.rows {
+            self.check_at(row)?;
             builder.append_option(value(row)?);
         }
         Ok(Arc::new(builder.finish()))
@@ -311,6 +331,7 @@ impl Rows {
     ) -> KernelResult {
         let mut builder = BooleanBuilder::with_capacity(self.rows);
         for row in 0..self.rows {
+            self.check_at(row)?;
             builder.append_option(value(row)?);
         }
         Ok(Arc::new(builder.finish()))
@@ -323,6 +344,7 @@ impl Rows {
         let mut builder =
             PrimitiveBuilder::<T>::with_capacity(self.rows).with_data_type(self.out.clone());
         for row in 0..self.rows {
+            self.check_at(row)?;
             builder.append_option(value(row)?);
         }
         Ok(Arc::new(builder.finish()))

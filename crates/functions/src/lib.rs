@@ -17,6 +17,7 @@ mod number;
 pub mod operators;
 mod registry;
 pub mod scalar;
+mod stop;
 pub mod table;
 pub mod temporal;
 mod typed;
@@ -30,6 +31,7 @@ pub use facts::{Facts, OutputFormats};
 pub use lambda::{Lambda, LambdaKind, lambda_column};
 pub use registry::{ScalarFunction, names, scalar};
 pub use scalar::search::{search, searchable};
+pub use stop::StatementStop;
 pub use typed::TypedExpr;
 pub use window::{WindowCall, WindowFunction};
 

@@ -38,6 +38,20 @@ impl Method {
             Method::Recommend => "RECOMMEND",
         }
     }
+
+    /// The method of that name, in any case.
+    ///
+    /// # Errors
+    /// There is none; the message names those there are.
+    pub fn named(name: &str) -> std::result::Result<Method, UserError> {
+        let known =
+            Method::ALL.into_iter().find(|method| method.as_str().eq_ignore_ascii_case(name));
+        known.ok_or_else(|| {
+            let names = Method::ALL.map(Method::as_str).join(", ");
+            let message = format!("Unknown function {}: models have {names}.", name.to_uppercase());
+            UserError::new(Code::UnknownFunction, message)
+        })
+    }
 }
 
 impl fmt::Display for Method {

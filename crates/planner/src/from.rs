@@ -6,10 +6,10 @@ use std::sync::Arc;
 use datafusion::common::{JoinConstraint, JoinType, NullEquality};
 use datafusion::logical_expr::{Join, LogicalPlan, LogicalPlanBuilder, SubqueryAlias};
 use frazil_common::UserError;
-use sqlparser::ast::{self, TableFactor, TableWithJoins};
+use sqlparser::ast::{self, Spanned, TableFactor, TableWithJoins};
 
 use crate::binder::{Binder, Cte};
-use crate::error::{Result, position, refuse, unsupported};
+use crate::error::{At, Result, position, refuse, unsupported};
 use crate::expr::subquery::as_subquery;
 use crate::names::{fold, identifiers};
 use crate::relation::Reference;
@@ -126,6 +126,10 @@ impl Binder<'_> {
 
     /// One factor. Table functions are applied to the rows of `left`; nothing else takes it.
     fn factor(&mut self, left: Option<Input>, factor: &TableFactor) -> Result<Input> {
+        self.bind_factor(left, factor).at(factor.span())
+    }
+
+    fn bind_factor(&mut self, left: Option<Input>, factor: &TableFactor) -> Result<Input> {
         match factor {
             TableFactor::Table {
                 name,

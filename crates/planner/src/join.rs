@@ -8,10 +8,10 @@ use datafusion::logical_expr::{Expr, Join, LogicalPlan, LogicalPlanBuilder, lit}
 use frazil_common::{Code, UserError};
 use frazil_functions::TypedExpr;
 use frazil_functions::operators::{self, BinaryOperator};
-use sqlparser::ast::{self, Expr as Syntax, JoinConstraint, JoinOperator};
+use sqlparser::ast::{self, Expr as Syntax, JoinConstraint, JoinOperator, Spanned};
 
 use crate::binder::Binder;
-use crate::error::{Result, position, refuse, unsupported};
+use crate::error::{At, Result, position, refuse, unsupported};
 use crate::from::{Input, is_table_function};
 use crate::names::fold;
 use crate::query::column_ident;
@@ -19,6 +19,10 @@ use crate::scope::{Env, Scope, ScopeColumn};
 
 impl Binder<'_> {
     pub(crate) fn join(&mut self, left: Input, join: &ast::Join) -> Result<Input> {
+        self.bind_join(left, join).at(join.span())
+    }
+
+    fn bind_join(&mut self, left: Input, join: &ast::Join) -> Result<Input> {
         let ast::Join { relation, global, join_operator } = join;
         refuse(*global, "GLOBAL JOIN")?;
         let (join_type, constraint) = match join_operator {

@@ -10,7 +10,7 @@ use frazil_functions::TypedExpr;
 use sqlparser::ast::{self, Expr as Syntax, Query, SetExpr, Spanned};
 
 use crate::binder::{Binder, Bound};
-use crate::error::{Result, position, refuse, unsupported};
+use crate::error::{At, Result, position, refuse, unsupported};
 use crate::expr::window::{direction, key_of};
 use crate::names::single;
 use crate::scope::{Env, Scope, ScopeColumn, ScopeRelation};
@@ -24,6 +24,10 @@ pub(crate) struct Tail<'q> {
 impl Binder<'_> {
     /// Plans a query.
     pub fn query(&mut self, query: &Query) -> Result<Bound> {
+        self.bind_query(query).at(query.span())
+    }
+
+    fn bind_query(&mut self, query: &Query) -> Result<Bound> {
         let Query {
             with,
             body,

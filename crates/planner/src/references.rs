@@ -14,7 +14,7 @@ use sqlparser::ast::{
 };
 
 use crate::binder::Binder;
-use crate::error::{PlannerError, Result, position, unsupported};
+use crate::error::{At, PlannerError, Result, position, unsupported};
 use crate::from::table_function_parts;
 use crate::names::{fold, identifiers, keyword, object_name};
 use crate::relation::{FunctionValue, PlanContext, Reference};
@@ -262,7 +262,7 @@ impl Visitor for Collector<'_> {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<PlannerError> {
-        match self.references_of_factor(factor) {
+        match self.references_of_factor(factor).at(factor.span()) {
             Ok(Some(reference)) => self.add(reference),
             Ok(None) => {}
             Err(error) => return ControlFlow::Break(error),
@@ -373,6 +373,10 @@ pub(crate) fn reads_table(body: &ast::SetExpr, name: &str) -> bool {
 impl Binder<'_> {
     /// The reference of a table, stage or `TABLE('name')`.
     pub(crate) fn table_reference(&mut self, factor: &TableFactor) -> Result<Reference> {
+        self.bind_reference(factor).at(factor.span())
+    }
+
+    fn bind_reference(&mut self, factor: &TableFactor) -> Result<Reference> {
         match factor {
             TableFactor::Table { name, args, version, .. } => {
                 if let Some(path) = frazil_dialect::stage_location(name) {

@@ -6,7 +6,7 @@ use sqlparser::ast::{self, Expr as Syntax, SelectItem};
 use sqlparser::tokenizer::Span;
 
 use crate::binder::Binder;
-use crate::error::{Result, position, refuse, unsupported};
+use crate::error::{At, Result, position, refuse, unsupported};
 use crate::names::{fold, identifiers, shown, single};
 use crate::scope::{Env, positional};
 use crate::select::{Item, invalid_at, item_span};
@@ -40,18 +40,18 @@ impl Binder<'_> {
                     items.push(Item { name: fold(alias), value, span });
                 }
                 SelectItem::ExprWithAliases { expr: _, aliases: _ } => {
-                    return unsupported("several aliases for one expression");
+                    return unsupported("several aliases for one expression").at(span);
                 }
                 SelectItem::Wildcard(options) => {
-                    self.star(None, options, span, env, &mut items)?;
+                    self.star(None, options, span, env, &mut items).at(span)?;
                 }
                 SelectItem::QualifiedWildcard(kind, options) => match kind {
                     ast::SelectItemQualifiedWildcardKind::ObjectName(name) => {
                         let idents = identifiers(name)?;
-                        self.star(Some(&idents), options, span, env, &mut items)?;
+                        self.star(Some(&idents), options, span, env, &mut items).at(span)?;
                     }
                     ast::SelectItemQualifiedWildcardKind::Expr(expr) => {
-                        return unsupported(format!("{expr}.*"));
+                        return unsupported(format!("{expr}.*")).at(span);
                     }
                 },
             }

@@ -11,6 +11,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use frazil_common::{Code, UserError};
+use frazil_functions::StatementStop;
 use frazil_governance::Governed;
 use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
@@ -82,9 +83,14 @@ fn arrow_error(error: &arrow::error::ArrowError) -> UserError {
 pub(crate) async fn physical_plan(
     runtime: &QueryRuntime,
     plan: Governed<LogicalPlan>,
+    cancel: &CancellationToken,
 ) -> Result<Arc<dyn ExecutionPlan>, UserError> {
-    let state = runtime.state().clone();
+    let mut state = runtime.state().clone();
     let plan = plan.into_inner();
+    let cancel = cancel.clone();
+    let mut options = state.config_options().as_ref().clone();
+    options.extensions.insert(StatementStop::when(move || cancel.is_cancelled()));
+    state.execution_props_mut().mark_start_execution(Arc::new(options));
     on_query_threads(runtime, async move {
         let optimized = optimize(&state, &plan).map_err(user_error)?;
         state.query_planner().create_physical_plan(&optimized, &state).await.map_err(user_error)

@@ -80,7 +80,7 @@ pub(crate) async fn operators(
     planned: &Planned,
 ) -> Result<Arc<dyn ExecutionPlan>, UserError> {
     let plan = governed(context, work, planned)?;
-    physical_plan(&context.shared.runtime, plan).await
+    physical_plan(&context.shared.runtime, plan, &context.cancel).await
 }
 
 /// Runs a SELECT.
@@ -144,7 +144,7 @@ pub(crate) async fn explain(
         return Outcome::table(&columns, Vec::new());
     }
     let logical = optimized(&context.shared.runtime, &plan)?.display_indent().to_string();
-    let physical = physical_plan(&context.shared.runtime, plan).await?;
+    let physical = physical_plan(&context.shared.runtime, plan, &context.cancel).await?;
     let physical =
         datafusion::physical_plan::displayable(physical.as_ref()).indent(true).to_string();
     // Under a policy the operators' expressions are those of the policy too: they are not told.

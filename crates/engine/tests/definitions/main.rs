@@ -7,11 +7,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod cases;
-mod debug;
 mod more_cases;
-mod source;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,11 +19,23 @@ use frazil_dialect::parse_statement;
 use frazil_engine::{
     Credential, Engine, EngineSettings, LoginRequest, Session, StatementRequest, cell_text,
 };
+use frazil_syntax_tree::{Differences, Node, Part, PartOf, Types};
 use more_cases::MORE;
-use source::Types;
 
-/// A field of a statement.
-type Part = String;
+/// Nodes that are read as a whole, or that a statement shares with queries.
+const WHOLE: &[&str] = &[
+    "AttachedToken",
+    "CreateMode",
+    "DataType",
+    "Ident",
+    "IdentWithAlias",
+    "ObjectName",
+    "Options",
+    "Persistence",
+    "Span",
+    "Value",
+    "ValueWithSpan",
+];
 
 struct Account {
     session: Arc<Session>,
@@ -99,24 +109,37 @@ impl Account {
     }
 }
 
-fn tree(sql: &str) -> Result<debug::Node, UserError> {
+/// Whether a node can do without a field: those it can't are looked at by whatever reads it.
+fn is_optional(of: &str) -> bool {
+    match of.strip_prefix("Box<").and_then(|inner| inner.strip_suffix('>')) {
+        Some(inner) => is_optional(inner),
+        None => {
+            of.starts_with("Option<")
+                || of.starts_with("Vec<")
+                || ["bool", "u32", "u64", "i64", "f64", "CreateMode", "Persistence", "Options"]
+                    .contains(&of)
+        }
+    }
+}
+
+fn tree(sql: &str) -> Result<Node, UserError> {
     let parsed = parse_statement(&sql.replace("{n}", "n"))?;
-    Ok(debug::parse(&format!("{:?}", parsed.statement)))
+    Ok(frazil_syntax_tree::parse(&format!("{:?}", parsed.statement)))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_field_of_a_statement_is_used_or_refused() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dialect/src/statement");
-    let types = Types::of(&folder, "Statement");
+    let types = Types::of(&folder, "Statement", WHOLE);
     // The same on two accounts: names are alike, and neither sees the other's.
     let (with, without) = (Account::open().await, Account::open().await);
     let mut faults = String::new();
     let mut known: BTreeMap<Part, bool> = BTreeMap::new();
     for (number, case) in CASES.iter().chain(MORE).enumerate() {
-        let mut parts = BTreeSet::new();
+        let mut differences = Differences::default();
         match (tree(case.base), tree(case.sql)) {
             (Ok(base), Ok(changed)) => {
-                types.differences("Statement", &base, &changed, "Statement", &mut parts);
+                types.differences("Statement", &base, &changed, "Statement", &mut differences);
             }
             (Ok(_), Err(_)) if matches!(case.effect, Effect::Refused(_)) => {}
             (base, changed) => {
@@ -124,7 +147,8 @@ async fn every_field_of_a_statement_is_used_or_refused() {
                 continue;
             }
         }
-        parts.retain(|part| !part.ends_with("osition") && !part.starts_with(source::BEFORE));
+        let mut parts = differences.parts;
+        parts.retain(|part| !part.ends_with("osition"));
         if let Some(part) = case.part {
             parts.insert(part.to_string());
         }
@@ -153,9 +177,10 @@ async fn every_field_of_a_statement_is_used_or_refused() {
             *known.entry(part).or_default() = true;
         }
     }
-    let enums = types.enums();
-    let enums: Vec<&str> = enums.iter().map(String::as_str).collect();
-    let wanted = types.parts_below("Statement", &known, &enums);
+    let wanted = types.parts_below("Statement", &known, |part| match part {
+        PartOf::Variant => false,
+        PartOf::Field(of) => is_optional(of),
+    });
     let missing: Vec<&Part> = wanted
         .iter()
         .filter(|part| !known.contains_key(*part) && !part.ends_with("osition"))

@@ -13,7 +13,7 @@ use crate::number;
 use crate::variant::{Value, append_key, build, row_to_value};
 
 fn single(rows: &Rows) -> Rows {
-    Rows { inputs: Vec::new(), rows: 1, out: rows.out.clone() }
+    Rows { inputs: Vec::new(), rows: 1, out: rows.out.clone(), stop: rows.stop.clone() }
 }
 
 fn column(rows: &Rows, index: usize) -> KernelResult<&ArrayRef> {

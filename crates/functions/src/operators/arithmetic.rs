@@ -423,8 +423,12 @@ mod tests {
 
     fn multiply(inputs: Vec<Input>, precision: u8, scale: i8) -> KernelResult<Vec<Option<i128>>> {
         let rows = inputs.iter().map(|i| i.array.len()).max().unwrap_or(0);
-        let out =
-            multiply_kernel(&Rows { inputs, rows, out: DataType::Decimal128(precision, scale) })?;
+        let out = multiply_kernel(&Rows {
+            inputs,
+            rows,
+            out: DataType::Decimal128(precision, scale),
+            stop: None,
+        })?;
         assert_eq!(out.data_type(), &DataType::Decimal128(precision, scale));
         Ok(out.as_primitive::<Decimal128Type>().iter().collect())
     }

@@ -634,6 +634,9 @@ fn translate(rows: &Rows) -> KernelResult {
     })
 }
 
+/// Characters from which a text is compared with an eye on the statement's end.
+const LONG_TEXT: usize = 1024;
+
 fn editdistance(rows: &Rows) -> KernelResult {
     let (left, right) = (rows.texts(0)?, rows.texts(1)?);
     let most = if rows.inputs.len() > 2 { Some(rows.integers(2)?) } else { None };
@@ -649,6 +652,10 @@ fn editdistance(rows: &Rows) -> KernelResult {
         let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
         let mut costs: Vec<usize> = (0..=b.len()).collect();
         for (i, x) in a.iter().enumerate() {
+            // The work is the product of the lengths: minutes for one pair of long texts.
+            if b.len() > LONG_TEXT || i.is_multiple_of(LONG_TEXT) {
+                rows.check()?;
+            }
             let mut diagonal = costs[0];
             costs[0] = i + 1;
             for (j, y) in b.iter().enumerate() {

@@ -50,12 +50,15 @@ impl Binder<'_> {
         else {
             let mut known: Vec<&str> = methods.keys().map(String::as_str).collect();
             known.sort_unstable();
-            return Err(UserError::new(
-                Code::UnknownFunction,
-                format!("Model {shown} has no method {method}. It has {}.", known.join(", ")),
-            )
-            .at(place)
-            .into());
+            let mut message =
+                format!("Model {shown} has no method {method}. It has {}.", known.join(", "));
+            if method == "PREDICT_PROBA" && known.contains(&"PREDICT") {
+                message.push_str(
+                    " Classifiers have it: a target of numbers is one of classes with OPTIONS \
+                     (task => 'binary') or 'multiclass'.",
+                );
+            }
+            return Err(UserError::new(Code::UnknownFunction, message).at(place).into());
         };
         self.note_usage(object);
         let features = if *takes_features { features.as_slice() } else { &[] };

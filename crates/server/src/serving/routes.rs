@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::convert;
 use super::errors::ServingError;
-use super::wire::Reply;
+use super::wire::{InvocationQuery, Reply};
 use crate::body;
 use crate::state::ServerState;
 
@@ -30,6 +30,7 @@ pub fn routes() -> Router<Arc<ServerState>> {
 async fn invoke(
     State(state): State<Arc<ServerState>>,
     Path(name): Path<String>,
+    Query(query): Query<InvocationQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ServingError> {
@@ -39,7 +40,7 @@ async fn invoke(
     let bytes = body::read(&headers, body, state.settings.body_bytes_max).await?;
     let rows = convert::rows(media, &bytes)?;
     let started = Instant::now();
-    let reply = state.engine.invoke_endpoint(&name, token, rows).await;
+    let reply = state.engine.invoke_endpoint(&name, token, query.method.as_deref(), rows).await;
     state.metrics.invocation(reply.is_ok(), started);
     let reply = reply?;
     let version = HeaderValue::from_str(&reply.version).ok();

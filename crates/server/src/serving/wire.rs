@@ -29,6 +29,14 @@ pub struct Split {
     pub data: Vec<Vec<Value>>,
 }
 
+/// What may stand behind the `?` of an invocation.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InvocationQuery {
+    /// The model's method; PREDICT where none is named.
+    pub method: Option<String>,
+}
+
 #[derive(Debug, Serialize)]
 pub struct Reply {
     pub predictions: Vec<Value>,

@@ -2,7 +2,7 @@
 
 /// A value as its `Debug` form shows it. Places in the text are left out.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Node {
+pub enum Node {
     /// `Name { field: value, … }`
     Struct(String, Vec<(String, Node)>),
     /// `Name(value, …)`; a name alone has no values.
@@ -19,7 +19,11 @@ struct Reader<'t> {
     text: &'t str,
 }
 
-pub(super) fn parse(text: &str) -> Node {
+/// Reads the `Debug` form of a value.
+///
+/// # Panics
+/// The text is no such form.
+pub fn parse(text: &str) -> Node {
     let mut reader = Reader { text };
     let node = reader.value();
     assert!(reader.text.is_empty(), "left over: {}", reader.text);

@@ -1,18 +1,14 @@
-//! The nodes of the parser's syntax tree, read from its source: their fields and variants.
+//! The nodes of a syntax tree, read from its source: their fields and variants.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Part;
-use super::debug::Node;
-
-/// Nodes that tell places in the text, and types, which `types.rs` reads.
-const WHOLE: &[&str] = &["AttachedToken", "DataType", "Span"];
+use crate::{Node, Part};
 
 /// In what parts two trees differ.
 #[derive(Debug, Default)]
-pub(super) struct Differences {
+pub struct Differences {
     /// The deepest ones.
     pub parts: BTreeSet<Part>,
     /// Variants that others stand in the place of.
@@ -25,6 +21,14 @@ pub(super) struct Differences {
     pub added: BTreeSet<Part>,
 }
 
+/// What a part is of its node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartOf<'t> {
+    Variant,
+    /// A field of that type, as the source writes it.
+    Field(&'t str),
+}
+
 #[derive(Debug, Clone)]
 enum Shape {
     Struct(Vec<(String, String)>),
@@ -34,12 +38,14 @@ enum Shape {
 
 /// Each node's shape, and its generic parameter.
 #[derive(Debug)]
-pub(super) struct Types {
+pub struct Types {
     shapes: BTreeMap<String, (Option<String>, Shape)>,
+    /// Nodes that are read as a whole.
+    whole: &'static [&'static str],
 }
 
 /// Where cargo keeps the syntax tree of the parser that is built.
-pub(super) fn parser() -> PathBuf {
+pub fn parser() -> PathBuf {
     let host = told(Command::new("rustc").arg("-vV"));
     let host = host.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -155,8 +161,9 @@ fn variant(text: &str) -> (String, Shape) {
 }
 
 impl Types {
-    /// The nodes that the files of a folder define, `root` among them.
-    pub fn of(folder: &Path, root: &str) -> Types {
+    /// The nodes that the files of a folder define, `root` among them. Those in `whole` have no
+    /// parts of their own.
+    pub fn of(folder: &Path, root: &str, whole: &'static [&'static str]) -> Types {
         let mut shapes = BTreeMap::new();
         for file in std::fs::read_dir(folder).unwrap() {
             let path = file.unwrap().path();
@@ -190,7 +197,7 @@ impl Types {
             }
         }
         assert!(shapes.contains_key(root), "no {root} in {}", folder.display());
-        Types { shapes }
+        Types { shapes, whole }
     }
 
     /// A node's shape with its generic parameter filled in.
@@ -200,7 +207,7 @@ impl Types {
             None => (of, None),
         };
         let name = name.rsplit("::").next()?;
-        if WHOLE.contains(&name) {
+        if self.whole.contains(&name) {
             return None;
         }
         let (parameter, shape) = self.shapes.get(name)?;
@@ -338,8 +345,13 @@ impl Types {
     }
 
     /// The parts that a node can have, its own and those of all nodes below it. Nothing is below
-    /// a part that is always refused.
-    pub fn parts_below(&self, root: &str, known: &BTreeMap<Part, bool>) -> BTreeSet<Part> {
+    /// a part that is always refused (`known` as false), and `wanted` tells which are parts at all.
+    pub fn parts_below(
+        &self,
+        root: &str,
+        known: &BTreeMap<Part, bool>,
+        wanted: impl Fn(PartOf<'_>) -> bool,
+    ) -> BTreeSet<Part> {
         let mut parts = BTreeSet::new();
         let mut seen = BTreeSet::new();
         let mut open = vec![root.to_string()];
@@ -356,7 +368,9 @@ impl Types {
                         .into_iter()
                         .filter_map(|(variant, shape)| {
                             let part = format!("{name}::{variant}");
-                            parts.insert(part.clone());
+                            if wanted(PartOf::Variant) {
+                                parts.insert(part.clone());
+                            }
                             (!refused(&part)).then_some((part, shape))
                         })
                         .collect(),
@@ -368,7 +382,7 @@ impl Types {
                         Shape::Struct(fields) => {
                             for (field, of) in fields {
                                 let part = format!("{owner}.{field}");
-                                if !WHOLE.contains(&of.as_str()) {
+                                if wanted(PartOf::Field(&of)) {
                                     parts.insert(part.clone());
                                 }
                                 if !refused(&part) {
