@@ -88,9 +88,10 @@ pub(crate) async fn physical_plan(
     let mut state = runtime.state().clone();
     let plan = plan.into_inner();
     let cancel = cancel.clone();
-    let mut options = state.config_options().as_ref().clone();
-    options.extensions.insert(StatementStop::when(move || cancel.is_cancelled()));
-    state.execution_props_mut().mark_start_execution(Arc::new(options));
+    let stop = StatementStop::when(move || cancel.is_cancelled());
+    state.config_mut().options_mut().extensions.insert(stop);
+    let options = Arc::clone(state.config_options());
+    state.execution_props_mut().mark_start_execution(options);
     on_query_threads(runtime, async move {
         let optimized = optimize(&state, &plan).map_err(user_error)?;
         state.query_planner().create_physical_plan(&optimized, &state).await.map_err(user_error)

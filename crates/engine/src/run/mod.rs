@@ -6,3 +6,4 @@ pub(crate) mod optimize;
 pub(crate) mod results;
 pub(crate) mod runtime;
 pub mod spool;
+pub(crate) mod stoppable;

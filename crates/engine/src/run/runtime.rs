@@ -7,8 +7,12 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 use frazil_common::UserError;
+
+use crate::run::stoppable::StopMultiplying;
 
 /// Deeply nested plans and expressions are walked recursively.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
@@ -45,6 +49,7 @@ impl QueryRuntime {
             .with_config(session_config(thread_count))
             .with_runtime_env(Arc::new(environment))
             .with_default_features()
+            .with_physical_optimizer_rules(physical_rules())
             .with_query_planner(Arc::new(crate::run::asof::OwnNodes))
             .build();
         let handle = threads.handle().clone();
@@ -85,6 +90,14 @@ fn environment(memory_limit: usize, spill_directory: &Path) -> Result<RuntimeEnv
         .with_disk_manager_builder(disk)
         .build()
         .map_err(UserError::internal)
+}
+
+/// DataFusion's rules, and ours where joins are placed for good.
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules = PhysicalOptimizer::new().rules;
+    let place = rules.iter().position(|rule| rule.name() == "EnsureCooperative");
+    rules.insert(place.unwrap_or(rules.len()), Arc::new(StopMultiplying));
+    rules
 }
 
 /// Settings measured to pay off on few cores (docs/benchmarks.md).

@@ -1,0 +1,168 @@
+//! Joins and the like look at whether their statement goes on.
+//!
+//! A task that computes is cancelled where it waits, and it waits when it takes a batch from a
+//! source. An operator that makes many rows of few takes none for minutes: a cross join of a million
+//! rows with a million. Above each such operator stands one that looks at every batch.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::config::ConfigOptions;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
+use datafusion::physical_plan::filter_pushdown::{
+    ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
+};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
+};
+use frazil_functions::StatementStop;
+use futures::StreamExt;
+
+/// The operators that can give many rows for each batch they take.
+const MULTIPLYING: &[&str] = &[
+    "CrossJoinExec",
+    "NestedLoopJoinExec",
+    "HashJoinExec",
+    "SortMergeJoinExec",
+    "PiecewiseMergeJoinExec",
+    "AsofJoinExec",
+    "UnnestExec",
+];
+
+const NAME: &str = "StoppableExec";
+
+/// Puts a [`StoppableExec`] above every operator that multiplies rows.
+#[derive(Debug)]
+pub(crate) struct StopMultiplying;
+
+impl PhysicalOptimizerRule for StopMultiplying {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        options: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let Some(stop) = options.extensions.get::<StatementStop>() else { return Ok(plan) };
+        let wrapped = plan.transform_up(|node| {
+            Ok(match MULTIPLYING.contains(&node.name()) {
+                true => Transformed::yes(Arc::new(StoppableExec::new(node, stop.clone())) as _),
+                false => Transformed::no(node),
+            })
+        })?;
+        Ok(wrapped.data)
+    }
+
+    fn name(&self) -> &str {
+        "stop_multiplying"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// Hands on its input's batches until the statement is to stop.
+#[derive(Debug)]
+struct StoppableExec {
+    input: Arc<dyn ExecutionPlan>,
+    stop: StatementStop,
+    properties: Arc<PlanProperties>,
+}
+
+impl StoppableExec {
+    fn new(input: Arc<dyn ExecutionPlan>, stop: StatementStop) -> Self {
+        let properties = Arc::clone(input.properties());
+        StoppableExec { input, stop, properties }
+    }
+}
+
+impl DisplayAs for StoppableExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(NAME)
+    }
+}
+
+impl ExecutionPlan for StoppableExec {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match children.into_iter().next() {
+            Some(input) => Ok(Arc::new(StoppableExec::new(input, self.stop.clone()))),
+            None => Err(DataFusionError::Internal(format!("{NAME} has one input"))),
+        }
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        self.replace_children(children, options)
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let batches = self.input.execute(partition, context)?;
+        let stop = self.stop.clone();
+        let checked = batches.map(move |batch| {
+            stop.check().map_err(|error| DataFusionError::External(Box::new(error)))?;
+            batch
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), checked)))
+    }
+
+    fn supports_limit_pushdown(&self) -> bool {
+        true
+    }
+
+    fn gather_filters_for_pushdown(
+        &self,
+        _: FilterPushdownPhase,
+        parent_filters: Vec<Arc<dyn PhysicalExpr>>,
+        _: &ConfigOptions,
+    ) -> Result<FilterDescription> {
+        FilterDescription::from_children(parent_filters, &self.children())
+    }
+
+    fn handle_child_pushdown_result(
+        &self,
+        _: FilterPushdownPhase,
+        result: ChildPushdownResult,
+        _: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        Ok(FilterPushdownPropagation::if_all(result))
+    }
+}
