@@ -244,17 +244,6 @@ def test_results_are_read_again_by_id(connection):
     assert cursor.fetchone() == (3,)
 
 
-def settled_cpu(server):
-    """Waits until the server does no work, and fails if it never stops."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        before = server.cpu_seconds()
-        time.sleep(1)
-        if server.cpu_seconds() - before < 0.3:
-            return
-    pytest.fail("the server went on working")
-
-
 def test_abort_stops_the_work(server, wire):
     request = str(uuid.uuid4())
     replies = []
@@ -277,7 +266,7 @@ def test_abort_stops_the_work(server, wire):
     assert replies[0]["code"] == "000604"
     assert replies[0]["data"]["sqlState"] == "57014"
     if server.process:
-        settled_cpu(server)
+        server.cpu_until_idle()
 
 
 def test_abort_by_query_id(wire):

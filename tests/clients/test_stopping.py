@@ -14,6 +14,8 @@ FAR = "TABLE(GENERATOR(ROWCOUNT => 100000000000))"
 ENDLESS = {
     "generator": f"SELECT COUNT(*) FROM {FAR}",
     "cross join": f"SELECT COUNT(*) FROM {ROWS} A, {ROWS} B",
+    "costly function": "SELECT SUM(EDITDISTANCE(REPEAT('ab', 2000), REPEAT('ba', 2000) || SEQ8())) "
+    f"FROM {FAR}",
     "hash join": "SELECT SUM(A.N - B.N) FROM STOPPING A JOIN STOPPING B ON A.M = B.M",
 }
 

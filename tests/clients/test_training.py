@@ -1,7 +1,5 @@
 """Trainings through the connector: a cancelled or timed-out one gives its processor back."""
 
-import time
-
 import pytest
 import snowflake.connector
 
@@ -33,42 +31,21 @@ def rows(server, database):
     return "TRAINING_ROWS"
 
 
-def idle(server):
-    """Waits until the server computes nothing: a training that went on would never let it."""
-    if not server.process:
-        pytest.skip("the server's process is not known")
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        before = server.cpu_seconds()
-        time.sleep(1)
-        if server.cpu_seconds() - before < 0.3:
-            return
-    pytest.fail("the training goes on after it was cancelled")
-
-
-def working(server, since):
-    """Waits until a training has computed for a while, so that it is inside the fit."""
-    deadline = time.monotonic() + 60
-    while server.process and server.cpu_seconds() - since < 1.5:
-        assert time.monotonic() < deadline, "the training does not start"
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("estimator", ENDLESS)
 def test_an_aborted_training_stops(server, connect, rows, estimator):
     connection = connect()
     cursor = connection.cursor()
-    idle(server)
+    server.cpu_until_idle()
     since = server.cpu_seconds()
     cursor.execute_async(f"CREATE OR REPLACE MODEL ENDLESS {ENDLESS[estimator].format(rows=rows)}")
     query_id = cursor.sfqid
-    working(server, since)
+    server.computes(since)
     assert connection.is_still_running(connection.get_query_status(query_id))
     assert cursor.abort_query(query_id)
     with pytest.raises(snowflake.connector.errors.ProgrammingError) as raised:
         connection.get_query_status_throw_if_error(query_id)
     assert raised.value.errno == CANCELLED
-    idle(server)
+    server.cpu_until_idle()
     with pytest.raises(snowflake.connector.errors.ProgrammingError, match="does not exist"):
         cursor.execute("DESCRIBE MODEL ENDLESS")
 
@@ -78,4 +55,4 @@ def test_a_training_past_its_time_stops(server, cursor, rows):
     with pytest.raises(snowflake.connector.errors.ProgrammingError) as raised:
         cursor.execute(f"CREATE OR REPLACE MODEL ENDLESS {ENDLESS['boosting'].format(rows=rows)}")
     assert raised.value.errno == TIMED_OUT
-    idle(server)
+    server.cpu_until_idle()

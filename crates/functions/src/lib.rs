@@ -31,7 +31,7 @@ pub use facts::{Facts, OutputFormats};
 pub use lambda::{Lambda, LambdaKind, lambda_column};
 pub use registry::{ScalarFunction, names, scalar};
 pub use scalar::search::{search, searchable};
-pub use stop::StatementStop;
+pub use stop::{StatementStop, cancelled};
 pub use typed::TypedExpr;
 pub use window::{WindowCall, WindowFunction};
 

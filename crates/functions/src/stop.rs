@@ -8,6 +8,11 @@ use datafusion::common::config::{ConfigEntry, ConfigExtension, ConfigOptions, Ex
 use datafusion::error::{DataFusionError, Result};
 use frazil_common::{Code, UserError};
 
+/// 000604: the statement was cancelled.
+pub fn cancelled() -> UserError {
+    UserError::new(Code::Cancelled, "SQL execution canceled")
+}
+
 /// Travels to the kernels in the plan's options: an operator stops between batches by itself, but
 /// one batch of a costly function can take minutes.
 #[derive(Clone)]
@@ -22,10 +27,7 @@ impl StatementStop {
     /// # Errors
     /// The statement is to stop.
     pub fn check(&self) -> std::result::Result<(), UserError> {
-        if (self.0)() {
-            return Err(UserError::new(Code::Cancelled, "SQL execution canceled"));
-        }
-        Ok(())
+        if (self.0)() { Err(cancelled()) } else { Ok(()) }
     }
 
     /// The one in a plan's options.

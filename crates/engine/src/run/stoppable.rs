@@ -31,7 +31,6 @@ const MULTIPLYING: &[&str] = &[
     "HashJoinExec",
     "SortMergeJoinExec",
     "PiecewiseMergeJoinExec",
-    "AsofJoinExec",
     "UnnestExec",
 ];
 

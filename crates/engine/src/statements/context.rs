@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use frazil_common::{ObjectName, ObjectRef, QualifiedName, UserError};
 use frazil_dialect::Statement;
+pub(crate) use frazil_functions::cancelled;
 use frazil_functions::{Facts, TypedExpr};
 use frazil_governance::{AccessModel, EffectiveRoles, Protections, Requirement, authorize};
 use frazil_lake::LakeTransaction;
@@ -146,10 +147,6 @@ impl StatementContext {
     pub fn check_cancelled(&self) -> Result<(), UserError> {
         if self.cancel.is_cancelled() { Err(cancelled()) } else { Ok(()) }
     }
-}
-
-pub(crate) fn cancelled() -> UserError {
-    UserError::new(frazil_common::Code::Cancelled, "SQL execution canceled")
 }
 
 /// Whether a statement only reads, and so needs no commit.
