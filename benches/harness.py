@@ -44,6 +44,11 @@ class Server:
             **more,
         )
 
+    def cpu_seconds(self):
+        """Processor time the process has used so far."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def forget_peak(self):
         """Starts the count of peak memory anew."""
         pathlib.Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")

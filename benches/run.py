@@ -1,9 +1,9 @@
 """Benchmarks against the peers, in turn in one run; all of them write docs/benchmarks.md.
 
-usage: run.py [tables | tpch | models ...]
+usage: run.py [tables | tpch | changes | commits | models ...]
 
-FRAZIL_BIN names the release binary. FRAZIL_BENCH_SCALE, _ROWS, _REPEATS and _QUERIES (q1,q2 as
-1,2) make a run smaller; such a run, or a run of chosen parts, prints and writes no page.
+FRAZIL_BIN names the release binary. FRAZIL_BENCH_SCALE, _ROWS, _CHANGED_ROWS, _REPEATS and _QUERIES
+(q1,q2 as 1,2) make a run smaller; such a run, or a run of chosen parts, prints and writes no page.
 """
 
 import os
@@ -13,16 +13,18 @@ import tempfile
 
 import duckdb
 
+import changes
+import commits
 import models
 import report
 import tables
 import tpch
-from harness import ROOT, THREADS, Page, Server
+from harness import PASSWORD, ROOT, THREADS, Page, Server
 
 SCALE = float(os.environ.get("FRAZIL_BENCH_SCALE", "1"))
-ROWS = int(os.environ.get("FRAZIL_BENCH_ROWS", "1000000"))
+ROWS = int(os.environ.get("FRAZIL_BENCH_ROWS", "FRAZIL_BENCH_CHANGED_ROWS", "1000000"))
 REPEATS = int(os.environ.get("FRAZIL_BENCH_REPEATS", "3"))
-PARTS = ("tables", "tpch", "models")
+PARTS = ("tables", "tpch", "changes", "commits", "models")
 
 
 def main():
@@ -30,7 +32,7 @@ def main():
     unknown = [part for part in wanted if part not in PARTS]
     if unknown:
         sys.exit(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    settings = ("FRAZIL_BENCH_SCALE", "FRAZIL_BENCH_ROWS", "FRAZIL_BENCH_REPEATS", "FRAZIL_BENCH_QUERIES")
+    settings = ("FRAZIL_BENCH_SCALE", "FRAZIL_BENCH_ROWS", "FRAZIL_BENCH_CHANGED_ROWS", "FRAZIL_BENCH_REPEATS", "FRAZIL_BENCH_QUERIES")
     whole = set(wanted) == set(PARTS) and not any(name in os.environ for name in settings)
     page = Page()
     # FRAZIL_BENCH_DATA keeps the generated files between runs.
@@ -44,6 +46,7 @@ def main():
             connection = server.connect()
             cursor = connection.cursor()
             cursor.execute("CREATE DATABASE bench")
+            cursor.execute("CREATE SCHEMA bench.tpch")
             duck = duckdb.connect(str(temporary / "peer.duckdb"))
             duck.execute(f"SET threads = {THREADS}")
             if set(wanted) & {"tables", "tpch"}:
@@ -57,6 +60,10 @@ def main():
             if "tpch" in wanted:
                 tpch.run(page, cursor, duck, files, SCALE, REPEATS)
             duck.close()
+            if "changes" in wanted:
+                changes.run(page, server, cursor, temporary)
+            if "commits" in wanted:
+                commits.run(page, server, cursor, PASSWORD)
             if "models" in wanted:
                 models.run(page, server, cursor, temporary, ROWS, REPEATS)
             connection.close()

@@ -78,6 +78,19 @@ class Server:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def aborts(self, connection, query_id, code):
+        """Aborts a running statement; it ends with the code, and soon computes no more."""
+        assert connection.is_still_running(connection.get_query_status(query_id))
+        assert connection.cursor().abort_query(query_id)
+        deadline = time.monotonic() + 30
+        while connection.is_still_running(connection.get_query_status(query_id)):
+            assert time.monotonic() < deadline, "the statement goes on"
+            time.sleep(0.05)
+        with pytest.raises(snowflake.connector.errors.ProgrammingError) as raised:
+            connection.get_query_status_throw_if_error(query_id)
+        assert raised.value.errno == code
+        return self.cpu_until_idle()
+
     def cpu_until_idle(self):
         """Waits until the server computes nothing; the processor time it used until then."""
         if not self.process:

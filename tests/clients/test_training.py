@@ -40,12 +40,7 @@ def test_an_aborted_training_stops(server, connect, rows, estimator):
     cursor.execute_async(f"CREATE OR REPLACE MODEL ENDLESS {ENDLESS[estimator].format(rows=rows)}")
     query_id = cursor.sfqid
     server.computes(since)
-    assert connection.is_still_running(connection.get_query_status(query_id))
-    assert cursor.abort_query(query_id)
-    with pytest.raises(snowflake.connector.errors.ProgrammingError) as raised:
-        connection.get_query_status_throw_if_error(query_id)
-    assert raised.value.errno == CANCELLED
-    server.cpu_until_idle()
+    server.aborts(connection, query_id, CANCELLED)
     with pytest.raises(snowflake.connector.errors.ProgrammingError, match="does not exist"):
         cursor.execute("DESCRIBE MODEL ENDLESS")
 

@@ -97,9 +97,14 @@ fn find_python() -> Result<String, String> {
 
 /// Lints the Python sources.
 pub fn lint_python() -> Result<(), String> {
-    let reference = ENVIRONMENTS.iter().find(|environment| environment.name == "reference");
-    let python = ready(reference.ok_or("there is no reference environment")?)?;
+    let python = reference_python()?;
     run(&python.to_string_lossy(), &["-m", "ruff", "check", "tests", "benches", "examples"])
+}
+
+/// The environment of the reference libraries.
+pub fn reference_python() -> Result<PathBuf, String> {
+    let reference = ENVIRONMENTS.iter().find(|environment| environment.name == "reference");
+    ready(reference.ok_or("there is no reference environment")?)
 }
 
 /// The benchmark environment, made the same way.

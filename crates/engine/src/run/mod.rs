@@ -5,5 +5,6 @@ pub(crate) mod execute;
 pub(crate) mod optimize;
 pub(crate) mod results;
 pub(crate) mod runtime;
+pub(crate) mod sliced;
 pub mod spool;
 pub(crate) mod stoppable;

@@ -12,6 +12,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 use frazil_common::UserError;
 
+use crate::run::sliced::SliceUnnested;
 use crate::run::stoppable::StopMultiplying;
 
 /// Deeply nested plans and expressions are walked recursively.
@@ -96,7 +97,10 @@ fn environment(memory_limit: usize, spill_directory: &Path) -> Result<RuntimeEnv
 fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     let place = rules.iter().position(|rule| rule.name() == "EnsureCooperative");
-    rules.insert(place.unwrap_or(rules.len()), Arc::new(StopMultiplying));
+    let place = place.unwrap_or(rules.len());
+    let own: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 2] =
+        [Arc::new(SliceUnnested), Arc::new(StopMultiplying)];
+    rules.splice(place..place, own);
     rules
 }
 

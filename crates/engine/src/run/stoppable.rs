@@ -2,20 +2,29 @@
 //!
 //! A task that computes is cancelled where it waits, and it waits when it takes a batch from a
 //! source. An operator that makes many rows of few takes none for minutes: a cross join of a million
-//! rows with a million. Above each such operator stands one that looks at every batch.
+//! rows with a million. Above each such operator stands one that looks at every batch. A join whose
+//! condition no pair of rows meets gives no batch either: its condition looks each time it is asked.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{FieldRef, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
+};
+use datafusion::physical_plan::joins::utils::JoinFilter;
+use datafusion::physical_plan::joins::{
+    HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder,
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -48,10 +57,11 @@ impl PhysicalOptimizerRule for StopMultiplying {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let Some(stop) = options.extensions.get::<StatementStop>() else { return Ok(plan) };
         let wrapped = plan.transform_up(|node| {
-            Ok(match MULTIPLYING.contains(&node.name()) {
-                true => Transformed::yes(Arc::new(StoppableExec::new(node, stop.clone())) as _),
-                false => Transformed::no(node),
-            })
+            if !MULTIPLYING.contains(&node.name()) {
+                return Ok(Transformed::no(node));
+            }
+            let node = with_stoppable_condition(node, stop)?;
+            Ok(Transformed::yes(Arc::new(StoppableExec::new(node, stop.clone())) as _))
         })?;
         Ok(wrapped.data)
     }
@@ -62,6 +72,89 @@ impl PhysicalOptimizerRule for StopMultiplying {
 
     fn schema_check(&self) -> bool {
         true
+    }
+}
+
+/// The join with a condition that looks whether the statement goes on; other operators as they are.
+fn with_stoppable_condition(
+    node: Arc<dyn ExecutionPlan>,
+    stop: &StatementStop,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let stoppable = |filter: &JoinFilter| {
+        let condition = StoppableExpr { expr: Arc::clone(filter.expression()), stop: stop.clone() };
+        JoinFilter::new(
+            Arc::new(condition),
+            filter.column_indices().to_vec(),
+            Arc::clone(filter.schema()),
+        )
+    };
+    if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>()
+        && let Some(filter) = join.filter()
+    {
+        let builder = NestedLoopJoinExecBuilder::from(join).with_filter(Some(stoppable(filter)));
+        return Ok(Arc::new(builder.build()?));
+    }
+    if let Some(join) = node.downcast_ref::<HashJoinExec>()
+        && let Some(filter) = join.filter()
+    {
+        return join.builder().with_filter(Some(stoppable(filter))).build_exec();
+    }
+    Ok(node)
+}
+
+/// An expression that is not evaluated once the statement is to stop.
+#[derive(Debug, Clone)]
+struct StoppableExpr {
+    expr: Arc<dyn PhysicalExpr>,
+    stop: StatementStop,
+}
+
+impl fmt::Display for StoppableExpr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.expr.fmt(f)
+    }
+}
+
+impl PartialEq for StoppableExpr {
+    fn eq(&self, other: &Self) -> bool {
+        self.expr.eq(&other.expr)
+    }
+}
+
+impl Eq for StoppableExpr {}
+
+impl Hash for StoppableExpr {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.expr.hash(state);
+    }
+}
+
+impl PhysicalExpr for StoppableExpr {
+    fn return_field(&self, input_schema: &Schema) -> Result<FieldRef> {
+        self.expr.return_field(input_schema)
+    }
+
+    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
+        self.stop.check().map_err(|error| DataFusionError::External(Box::new(error)))?;
+        self.expr.evaluate(batch)
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
+        vec![&self.expr]
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn PhysicalExpr>>,
+    ) -> Result<Arc<dyn PhysicalExpr>> {
+        match children.into_iter().next() {
+            Some(expr) => Ok(Arc::new(StoppableExpr { expr, stop: self.stop.clone() })),
+            None => Err(DataFusionError::Internal("a condition has one expression".to_string())),
+        }
+    }
+
+    fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.expr.fmt_sql(f)
     }
 }
 

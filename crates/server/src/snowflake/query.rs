@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
@@ -20,6 +21,9 @@ use super::sessions::authenticate;
 use super::wire::{AbortBody, Binding, Envelope, QueryBody, RequestIds};
 use crate::body;
 use crate::state::ServerState;
+
+/// How long an abort waits for what it stops.
+const ABORT_HOLD: Duration = Duration::from_secs(2);
 
 /// `POST /queries/v1/query-request`
 pub async fn query_request(
@@ -236,7 +240,7 @@ pub async fn abort_request(
     let bytes = body::read(&headers, body, state.settings.body_bytes_max).await?;
     let body: AbortBody = parse(&bytes)?;
     let statement = state.running.by_request(session.id(), &body.request_id);
-    abort(&state, statement)
+    abort(&state, statement).await
 }
 
 /// `POST /queries/{id}/abort-request`
@@ -251,14 +255,20 @@ pub async fn abort_query(
         .ok()
         .and_then(|id| state.running.by_id(&id))
         .filter(|statement| statement.user == user);
-    abort(&state, statement)
+    abort(&state, statement).await
 }
 
-fn abort(state: &ServerState, statement: Option<Arc<Statement>>) -> Result<Response, Failure> {
+/// Answers once the statement has stopped, or after [`ABORT_HOLD`]: a client that asks for its state
+/// next is told that it was aborted, not that it runs.
+async fn abort(
+    state: &ServerState,
+    statement: Option<Arc<Statement>>,
+) -> Result<Response, Failure> {
     match statement {
         Some(statement) if statement.outcome().is_none() => {
             statement.cancel();
             state.engine.cancel(&statement.query_id);
+            statement.wait(ABORT_HOLD, &state.closing()).await;
             Ok(axum::Json(Envelope::success(Value::Null)).into_response())
         }
         _ => Err(Failure::Door(
