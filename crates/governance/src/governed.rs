@@ -52,6 +52,21 @@ pub fn govern(
     roles: &EffectiveRoles,
     protections: &Protections,
 ) -> Result<Governed<LogicalPlan>, UserError> {
+    authorize_accesses(accesses, containers, model, roles)?;
+    check_scans(&plan, accesses, protections)?;
+    Ok(Governed(plan))
+}
+
+/// Checks accesses against the roles in force, or against the role on whose behalf they are.
+///
+/// # Errors
+/// Those of [`authorize`].
+pub fn authorize_accesses(
+    accesses: &[Access],
+    containers: &dyn Containers,
+    model: &AccessModel,
+    roles: &EffectiveRoles,
+) -> Result<(), UserError> {
     for access in accesses {
         let requirement = Requirement::new(
             access.object.clone(),
@@ -67,6 +82,5 @@ pub fn govern(
             None => authorize(model, roles, &[requirement])?,
         }
     }
-    check_scans(&plan, accesses, protections)?;
-    Ok(Governed(plan))
+    Ok(())
 }

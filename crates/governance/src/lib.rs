@@ -12,9 +12,10 @@ mod names;
 mod protect;
 mod roles;
 mod scans;
+mod sealed;
 
 pub use authorize::{HiddenError, Requirement, authorize};
-pub use governed::{Containers, Governed, govern};
+pub use governed::{Containers, Governed, authorize_accesses, govern};
 pub use grants::{
     may_grant_future, may_grant_privilege, may_grant_role, may_revoke_privilege,
     may_transfer_ownership,
@@ -23,3 +24,4 @@ pub use model::{AccessFacts, AccessModel, GrantFact};
 pub use protect::{Policies, Protections};
 pub use roles::{EffectiveRoles, SecondaryRoles, is_database_role, system};
 pub use scans::INTERNAL_SCHEMA;
+pub use sealed::Sealed;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use datafusion::common::TableReference;
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{Expr, Filter, Limit, LogicalPlan, Projection, lit};
+use datafusion::logical_expr::{Expr, Filter, LogicalPlan, Projection};
 use frazil_common::UserError;
 
 use crate::names::reference_parts;
+use crate::sealed::Sealed;
 
 /// Policies on one table or view, bound over [`Policies::with_arguments`].
 #[derive(Debug, Clone, Default)]
@@ -58,16 +59,12 @@ impl Policies {
             let filter = Filter::try_new(condition, Arc::new(below)).map_err(internal)?;
             below = LogicalPlan::Filter(filter);
         }
-        if filtered {
-            // Conditions of the query do not pass a limit: none is tried on a row that is not
-            // seen, where its error would tell of the row.
-            below = LogicalPlan::Limit(Limit {
-                skip: None,
-                fetch: Some(Box::new(lit(i64::MAX))),
-                input: Arc::new(below),
-            });
-        }
         let fields = plan.schema().columns();
+        let masked: Vec<String> = columns
+            .keys()
+            .filter_map(|index| fields.get(*index))
+            .map(|field| field.name.clone())
+            .collect();
         let mut exprs = Vec::with_capacity(fields.len() + kept.len());
         for (index, field) in fields.iter().enumerate() {
             exprs.push(match columns.remove(&index) {
@@ -80,7 +77,9 @@ impl Policies {
             exprs.push(Expr::Column(field.clone()).alias(name));
         }
         let plan = Projection::try_new(exprs, Arc::new(below)).map_err(internal)?;
-        Ok(LogicalPlan::Projection(plan))
+        let plan = LogicalPlan::Projection(plan);
+        // Conditions of the query may choose among rows that are all seen, by columns that are.
+        Ok(if filtered { Sealed::whole(plan, true) } else { Sealed::columns(plan, masked) })
     }
 }
 
@@ -107,14 +106,9 @@ impl Protections {
         self.scans.entry(reference_parts(scan)).or_default().push(plan);
     }
 
-    /// Whether any table is read under a policy.
-    pub fn any(&self) -> bool {
-        self.scans.values().any(|plans| !plans.is_empty())
-    }
-
     /// Whether policies made this very plan.
     pub(crate) fn made(&self, plan: &LogicalPlan) -> bool {
-        matches!(plan, LogicalPlan::Projection(_))
+        Sealed::of(plan).is_some()
             && self.scans.values().flatten().any(|made| made == plan)
     }
 

@@ -7,6 +7,7 @@ use frazil_catalog::{Autoincrement, TableInfo, TableKind, TableSize, ViewInfo};
 use frazil_common::{Column, QualifiedName, SqlType, UserError};
 
 use super::{INSTANT, NUMBER, Rows, Scope, TEXT, count, yes_no};
+use crate::resolve::policies::hides_row_count;
 use crate::statements::column_types;
 use crate::statements::context::Work;
 use crate::statements::lookup::{of_table, of_view};
@@ -75,6 +76,7 @@ pub(super) async fn tables(scope: &Scope<'_>, work: &mut Work) -> Result<Rows, U
         .into_iter()
         .map(|snapshot| (snapshot.snapshot, snapshot.micros))
         .collect();
+    let account = scope.context.shared.accounts.view().await?;
     for table in visible_tables(scope) {
         if table.kind == TableKind::Temporary {
             let version = work.lake()?.table_version(&table).await?;
@@ -82,10 +84,13 @@ pub(super) async fn tables(scope: &Scope<'_>, work: &mut Work) -> Result<Rows, U
             sizes.insert(table.table_id, size);
         }
         let size = sizes.get(&table.table_id).copied().unwrap_or_default();
+        let object = of_table(&scope.view, table.clone()).object;
+        let told = !hides_row_count(scope.context, &account, &object);
+        let measure = |value: u64| if told { count(value) } else { Cell::Null };
         let defined = times.get(&table.defined_at).copied().unwrap_or(table.created_micros);
         let owner = match table.kind {
             TableKind::Temporary => Cell::from(scope.context.role()),
-            _ => scope.owner(&of_table(&scope.view, table.clone()).object),
+            _ => scope.owner(&object),
         };
         let kind = match table.kind {
             TableKind::Temporary => "LOCAL TEMPORARY",
@@ -98,8 +103,8 @@ pub(super) async fn tables(scope: &Scope<'_>, work: &mut Work) -> Result<Rows, U
             &[
                 yes_no(table.kind == TableKind::Transient),
                 Cell::from(table.cluster_by.clone()),
-                count(size.rows),
-                count(size.bytes),
+                measure(size.rows),
+                measure(size.bytes),
                 Cell::Number(scope.retention.table(&scope.view, &table).into()),
             ],
             true,
@@ -188,12 +193,14 @@ pub(super) fn views(scope: &Scope<'_>) -> Rows {
         ],
     );
     for view in visible_views(scope) {
+        let found = of_view(&scope.view, view.clone());
+        let told = !view.secure || found.is_owned(scope.context);
         rows.push(vec![
             Cell::from(view.name.database.as_str()),
             Cell::from(view.name.schema.as_str()),
             Cell::from(view.name.name.as_str()),
-            scope.owner(&of_view(&scope.view, view.clone()).object),
-            Cell::from(view.text.as_str()),
+            scope.owner(&found.object),
+            Cell::from(told.then(|| view.text.clone())),
             Cell::from("NONE"),
             yes_no(false),
             yes_no(false),

@@ -1,9 +1,11 @@
 //! The policies on a table or view, bound and put over its rows.
 
 use frazil_catalog::account::{
-    MaskingPolicy, Object, ObjectBody, PolicyReference, PolicyRule, RowAccessPolicy,
+    AccountView, MaskingPolicy, Object, ObjectBody, PolicyReference, PolicyRule, RowAccessPolicy,
 };
-use frazil_common::{Access, Column, ObjectKind, ObjectRef, QualifiedName, UserError};
+use frazil_common::{
+    Access, Column, ObjectKind, ObjectRef, Privilege, QualifiedName, UserError,
+};
 use frazil_functions::TypedExpr;
 use frazil_functions::cast::{CastMode, cast};
 use frazil_governance::{Policies, system};
@@ -21,6 +23,25 @@ pub(crate) enum Kept {
     Nothing,
     /// Those of masked columns, hidden, for DML to write back.
     Masked,
+}
+
+/// Whether a row access policy keeps the number of rows of a table or view from the roles: from
+/// all but those that could take it off.
+pub(crate) fn hides_row_count(
+    context: &StatementContext,
+    account: &AccountView,
+    object: &ObjectRef,
+) -> bool {
+    let owned = |(kind, id): (ObjectKind, i64)| {
+        let policy = ObjectRef { kind, id, name: String::new() };
+        let owner = context.model.owner(&policy).unwrap_or(system::ACCOUNTADMIN);
+        context.model.includes(&context.roles, owner)
+    };
+    account
+        .policies_on(object.kind, object.id)
+        .iter()
+        .any(|on| on.policy.0 == ObjectKind::RowAccessPolicy && !owned(on.policy))
+        && !context.model.has_global(&context.roles, Privilege::ApplyRowAccessPolicy)
 }
 
 /// A policy that is on the relation, read from the catalog.

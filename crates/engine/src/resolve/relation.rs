@@ -7,14 +7,15 @@ use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::LogicalPlanBuilder;
 use frazil_catalog::{CatalogView, Relation as CatalogRelation, TableInfo, TableKind, ViewInfo};
 use frazil_common::{Access, Code, ObjectName, ObjectRef, QualifiedName, UserError};
-use frazil_governance::INTERNAL_SCHEMA;
+use frazil_governance::{INTERNAL_SCHEMA, Sealed, authorize_accesses};
 use frazil_lake::TableVersion;
 use frazil_planner::{PlanContext, Planned, Relation, TimeTravel, plan_query, references};
 
-use crate::resolve::objects::{parents_of, table_object, view_object};
+use crate::resolve::objects::{parents_by_object, parents_of, table_object, view_object};
 use crate::resolve::policies::{Kept, protect};
 use crate::resolve::resolve;
 use crate::statements::context::{StatementContext, Work};
+use crate::statements::lookup::of_view;
 use crate::statements::retention::{Retention, reaches_back};
 
 /// Number of identity columns that follow a table's own (see `frazil_planner::IDENTITY_COLUMNS`).
@@ -282,7 +283,7 @@ pub(crate) async fn snapshot_of(
 }
 
 /// Plans a view's query with its own database and schema; what it reads is read with its owner's
-/// rights.
+/// rights. Of a secure view only its owner learns why it cannot be read.
 async fn view_relation(
     context: &StatementContext,
     work: &mut Work,
@@ -290,12 +291,14 @@ async fn view_relation(
     info: &Arc<ViewInfo>,
     depth: usize,
 ) -> Result<Relation, UserError> {
-    let planned = plan_view(context, work, info, depth).await.map_err(|error| {
-        UserError::new(
-            error.code,
-            format!("Failure during expansion of view '{}': {}", info.name.name, error.message),
-        )
-    })?;
+    let object = view_object(info);
+    let closed = info.secure && !of_view(catalog, info.clone()).is_owned(context);
+    let failure = |error: UserError| {
+        let words = format!("Failure during expansion of view '{}'", info.name.name);
+        let told = if closed { words } else { format!("{words}: {}", error.message) };
+        UserError::new(error.code, told)
+    };
+    let planned = plan_view(context, work, info, depth).await.map_err(failure)?;
     if planned.columns.len() != info.columns.len() {
         return Err(UserError::new(
             Code::InvalidStatement,
@@ -308,10 +311,8 @@ async fn view_relation(
             ),
         ));
     }
-    let object = view_object(info);
     let owner =
         context.model.owner(&object).unwrap_or(frazil_governance::system::ACCOUNTADMIN).to_string();
-    let _ = catalog;
     let columns = info
         .columns
         .iter()
@@ -320,7 +321,7 @@ async fn view_relation(
             frazil_common::Column::new(&declared.name, found.sql_type.clone(), found.nullable)
         })
         .collect();
-    let accesses = planned
+    let accesses: Vec<Access> = planned
         .accesses
         .into_iter()
         .map(|access| Access {
@@ -328,11 +329,18 @@ async fn view_relation(
             ..access
         })
         .collect();
+    if closed {
+        let containers = |object: &ObjectRef| parents_by_object(catalog, object);
+        authorize_accesses(&accesses, &containers, &context.model, &context.roles)
+            .map_err(failure)?;
+    }
+    let plan =
+        if info.secure { Sealed::whole(planned.plan, closed) } else { planned.plan };
     let relation = Relation {
         object: Some(object),
         name: Some(info.name.clone()),
         columns,
-        plan: planned.plan,
+        plan,
         accesses,
         hidden: 0,
     };

@@ -28,7 +28,9 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, Phy
 use frazil_planner::AsofJoin;
 use futures::StreamExt;
 
-/// The engine's planner, which knows the planner crate's own nodes besides DataFusion's.
+use crate::run::sealed::SealedPlanner;
+
+/// The engine's planner, which knows our own nodes besides DataFusion's.
 #[derive(Debug)]
 pub(crate) struct OwnNodes;
 
@@ -39,9 +41,12 @@ impl QueryPlanner for OwnNodes {
         plan: &LogicalPlan,
         session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(AsofPlanner)])
-            .create_physical_plan(plan, session)
-            .await
+        DefaultPhysicalPlanner::with_extension_planners(vec![
+            Arc::new(AsofPlanner),
+            Arc::new(SealedPlanner),
+        ])
+        .create_physical_plan(plan, session)
+        .await
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod execute;
 pub(crate) mod optimize;
 pub(crate) mod results;
 pub(crate) mod runtime;
+pub(crate) mod sealed;
 pub(crate) mod sliced;
 pub mod spool;
 pub(crate) mod stoppable;

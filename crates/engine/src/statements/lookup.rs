@@ -61,6 +61,11 @@ impl Found {
         self.is_temporary() || context.sees(&self.object, &self.parents)
     }
 
+    /// Whether the roles own the object: those who may see a secure view's text, for one.
+    pub fn is_owned(&self, context: &StatementContext) -> bool {
+        self.require(context, &[Privilege::Ownership]).is_ok()
+    }
+
     /// Demands one of these privileges on the object; an empty list demands any at all.
     pub fn require(
         &self,

@@ -11,7 +11,8 @@ use frazil_planner::{PlanContext, Planned, Reference, Resolved, plan_query, refe
 
 use crate::resolve::objects::parents_by_object;
 use crate::resolve::resolve;
-use crate::run::execute::{bytes_scanned, optimized, physical_plan, run_to_spool};
+use crate::run::execute::{bytes_scanned, optimized, physical_plan, run_to_spool, user_error};
+use crate::run::sealed::{logical_lines, physical_lines};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::outcome::{Cell, Outcome, schema_of};
 use crate::statements::system_function;
@@ -122,7 +123,8 @@ pub(crate) fn described(columns: Vec<Column>) -> Result<Outcome, UserError> {
     Ok(Outcome::new(columns, writer.finish()?))
 }
 
-/// EXPLAIN: the optimised logical plan and the operators, one line each.
+/// EXPLAIN: the optimised logical plan and the operators, one line each. What lies below policies
+/// and secure views is not told.
 pub(crate) async fn explain(
     context: &StatementContext,
     work: &mut Work,
@@ -143,19 +145,12 @@ pub(crate) async fn explain(
     if context.describe_only {
         return Outcome::table(&columns, Vec::new());
     }
-    let logical = optimized(&context.shared.runtime, &plan)?.display_indent().to_string();
+    let logical = logical_lines(optimized(&context.shared.runtime, &plan)?).map_err(user_error)?;
     let physical = physical_plan(&context.shared.runtime, plan, &context.cancel).await?;
-    let physical =
-        datafusion::physical_plan::displayable(physical.as_ref()).indent(true).to_string();
-    // Under a policy the operators' expressions are those of the policy too: they are not told.
-    let protected = context.protections.lock().any();
-    let shown = |line: &str| match line.find(':') {
-        Some(end) if protected => line[..end].to_string(),
-        _ => line.to_string(),
-    };
+    let physical = physical_lines(physical).map_err(user_error)?;
     let mut rows = Vec::new();
-    for (step, text) in [("logical", logical), ("physical", physical)] {
-        rows.extend(text.lines().map(|line| vec![Cell::from(step), Cell::from(shown(line))]));
+    for (step, lines) in [("logical", logical), ("physical", physical)] {
+        rows.extend(lines.into_iter().map(|line| vec![Cell::from(step), Cell::from(line)]));
     }
     Outcome::table(&columns, rows)
 }

@@ -8,14 +8,17 @@ use frazil_catalog::{CatalogView, TableInfo, TableKind, TableSize, ViewInfo};
 use frazil_common::UserError;
 
 use super::{Area, INSTANT, Lister, Listing, TEXT, TerseKind};
+use crate::resolve::objects::table_object;
+use crate::resolve::policies::hides_row_count;
 use crate::statements::column_types::data_type_json;
 use crate::statements::context::Work;
 use crate::statements::lookup::{of_table, of_view};
 use crate::statements::outcome::{COUNT, Cell};
 use crate::statements::retention::{longest_reach, reaches_back};
 
-/// Sizes of the tables shown: committed ones from the catalog, temporary ones from the session.
-pub(crate) async fn sizes(
+/// Sizes of the tables shown: committed ones from the catalog, temporary ones from the session. Of
+/// tables whose rows are counted for nobody like the role there is none.
+async fn sizes(
     lister: &Lister<'_>,
     work: &mut Work,
     tables: &[Arc<TableInfo>],
@@ -25,6 +28,14 @@ pub(crate) async fn sizes(
         let version = work.lake()?.table_version(table).await?;
         let size = TableSize { rows: version.row_count(), bytes: version.byte_count() };
         sizes.insert(table.table_id, size);
+    }
+    let account = lister.context.shared.accounts.view().await?;
+    for table in tables {
+        if hides_row_count(lister.context, &account, &table_object(table)) {
+            sizes.remove(&table.table_id);
+        } else {
+            sizes.entry(table.table_id).or_default();
+        }
     }
     Ok(sizes)
 }
@@ -95,12 +106,13 @@ pub(super) async fn tables(lister: &Lister<'_>, work: &mut Work) -> Result<Listi
     let tables = visible_tables(lister, &area);
     let sizes = sizes(lister, work, &tables).await?;
     for table in &tables {
-        let size = sizes.get(&table.table_id).copied().unwrap_or_default();
+        let size = sizes.get(&table.table_id).copied();
         listing.rows.push(table_row(lister, &lister.view, table, size, None));
     }
     if lister.show.history {
         let now = lister.context.facts.now_micros;
         let catalog = &lister.context.shared.catalog;
+        let account = lister.context.shared.accounts.view().await?;
         let mut sizes_then: HashMap<i64, HashMap<i64, TableSize>> = HashMap::new();
         for gone in catalog.dropped_tables(longest_reach(now), |_| true).await? {
             let table = &gone.object;
@@ -117,8 +129,10 @@ pub(super) async fn tables(lister: &Lister<'_>, work: &mut Work) -> Result<Listi
             }
             let sizes = sizes_then.get(&snapshot);
             let size = sizes.and_then(|sizes| sizes.get(&table.table_id)).copied();
+            let size = (!hides_row_count(lister.context, &account, &table_object(table)))
+                .then(|| size.unwrap_or_default());
             let dropped = Some(gone.dropped_micros);
-            let row = table_row(lister, &gone.view, table, size.unwrap_or_default(), dropped);
+            let row = table_row(lister, &gone.view, table, size, dropped);
             listing.rows.push(row);
         }
     }
@@ -129,7 +143,7 @@ fn table_row(
     lister: &Lister<'_>,
     view: &CatalogView,
     table: &Arc<TableInfo>,
-    size: TableSize,
+    size: Option<TableSize>,
     dropped: Option<i64>,
 ) -> Vec<Cell> {
     let mut row = vec![
@@ -140,8 +154,8 @@ fn table_row(
         Cell::from(table.kind.as_str()),
         Cell::from(table.comment.clone().unwrap_or_default()),
         Cell::from(table.cluster_by.clone().unwrap_or_default()),
-        count(size.rows),
-        count(size.bytes),
+        size.map_or(Cell::Null, |size| count(size.rows)),
+        size.map_or(Cell::Null, |size| count(size.bytes)),
         table_owner(lister, table),
     ];
     row.extend(lister.lifetime(lister.retention.table(view, table), dropped));
@@ -182,15 +196,17 @@ pub(super) async fn views(lister: &Lister<'_>) -> Result<Listing, UserError> {
     let mut listing = Listing::new(columns, "name").terse(TerseKind::Constant("VIEW"));
     let area = lister.area().await?;
     for view in visible_views(lister, &area) {
+        let found = of_view(&lister.view, view.clone());
+        let told = !view.secure || found.is_owned(lister.context);
         listing.rows.push(vec![
             Cell::Instant(view.created_micros),
             Cell::from(view.name.name.as_str()),
             Cell::from(""),
             Cell::from(view.name.database.as_str()),
             Cell::from(view.name.schema.as_str()),
-            lister.owner(&of_view(&lister.view, view.clone()).object),
+            lister.owner(&found.object),
             Cell::from(view.comment.clone().unwrap_or_default()),
-            Cell::from(view.text.as_str()),
+            Cell::from(if told { view.text.as_str() } else { "" }),
             Cell::from(if view.secure { "true" } else { "false" }),
             Cell::from("false"),
             Cell::from("ROLE"),
@@ -225,7 +241,7 @@ pub(super) async fn objects(lister: &Lister<'_>, work: &mut Work) -> Result<List
     let sizes = sizes(lister, work, &tables).await?;
     let mut rows = Vec::new();
     for table in &tables {
-        let size = sizes.get(&table.table_id).copied().unwrap_or_default();
+        let size = sizes.get(&table.table_id).copied();
         rows.push((
             table.name.clone(),
             vec![
@@ -236,8 +252,8 @@ pub(super) async fn objects(lister: &Lister<'_>, work: &mut Work) -> Result<List
                 Cell::from(table.kind.as_str()),
                 Cell::from(table.comment.clone().unwrap_or_default()),
                 Cell::from(table.cluster_by.clone().unwrap_or_default()),
-                count(size.rows),
-                count(size.bytes),
+                size.map_or(Cell::Null, |size| count(size.rows)),
+                size.map_or(Cell::Null, |size| count(size.bytes)),
                 table_owner(lister, table),
                 Cell::from(lister.retention.table(&lister.view, table).to_string()),
                 Cell::from("ROLE"),

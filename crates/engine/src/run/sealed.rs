@@ -1,0 +1,208 @@
+//! The operator of a sealed plan: errors from below it do not tell of values.
+
+use std::sync::Arc;
+
+use datafusion::catalog::Session;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{EmptyRelation, LogicalPlan, UserDefinedLogicalNode};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
+use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
+};
+use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
+use frazil_common::{Code, UserError};
+use frazil_governance::Sealed;
+use futures::StreamExt;
+
+use crate::run::execute::user_error;
+
+const NAME: &str = "SealedExec";
+
+/// What is told of an error from below.
+const REDACTED: &str = "Error in secure object";
+
+/// Plans [`Sealed`] nodes.
+#[derive(Debug)]
+pub(crate) struct SealedPlanner;
+
+#[async_trait::async_trait]
+impl ExtensionPlanner for SealedPlanner {
+    async fn plan_extension(
+        &self,
+        _planner: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _logical_inputs: &[&LogicalPlan],
+        physical_inputs: &[Arc<dyn ExecutionPlan>],
+        _session: &dyn Session,
+        _context: &PhysicalPlanningContext,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let Some(sealed) = node.as_any().downcast_ref::<Sealed>() else { return Ok(None) };
+        let [input] = physical_inputs else {
+            return Err(DataFusionError::Internal(format!("{NAME} has one input")));
+        };
+        let input = without_barrier(input);
+        Ok(Some(Arc::new(SealedExec::new(input, sealed.redacts))))
+    }
+}
+
+/// The limit that keeps conditions out has done its work by now, and would bring all partitions
+/// together.
+fn without_barrier(plan: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+    let all = usize::try_from(i64::MAX).unwrap_or(usize::MAX);
+    if let Some(limit) = plan.downcast_ref::<GlobalLimitExec>()
+        && limit.skip() == 0
+        && limit.fetch().is_none_or(|fetch| fetch >= all)
+    {
+        return without_barrier(limit.input());
+    }
+    if let Some(limit) = plan.downcast_ref::<LocalLimitExec>()
+        && limit.fetch() >= all
+    {
+        return without_barrier(limit.input());
+    }
+    plan.clone()
+}
+
+/// Hands on its input's batches.
+#[derive(Debug)]
+struct SealedExec {
+    input: Arc<dyn ExecutionPlan>,
+    redacts: bool,
+    properties: Arc<PlanProperties>,
+}
+
+impl SealedExec {
+    fn new(input: Arc<dyn ExecutionPlan>, redacts: bool) -> Self {
+        let properties = Arc::clone(input.properties());
+        SealedExec { input, redacts, properties }
+    }
+}
+
+/// The error with its code alone, where its words may hold values.
+fn redacted(error: DataFusionError) -> DataFusionError {
+    let error = user_error(error);
+    let told = match error.code {
+        Code::Cancelled | Code::StatementTimeout | Code::ResourceLimit => error,
+        code => UserError::new(code, REDACTED),
+    };
+    DataFusionError::External(Box::new(told))
+}
+
+impl DisplayAs for SealedExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(NAME)
+    }
+}
+
+impl ExecutionPlan for SealedExec {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match children.into_iter().next() {
+            Some(input) => Ok(Arc::new(SealedExec::new(input, self.redacts))),
+            None => Err(DataFusionError::Internal(format!("{NAME} has one input"))),
+        }
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        self.replace_children(children, options)
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        if !self.redacts {
+            return self.input.execute(partition, context);
+        }
+        let batches = self.input.execute(partition, context).map_err(redacted)?;
+        let told = batches.map(|batch| batch.map_err(redacted));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), told)))
+    }
+}
+
+/// A plan's lines as EXPLAIN shows them: what is sealed is not told.
+pub(crate) fn logical_lines(plan: LogicalPlan) -> Result<Vec<String>> {
+    let emptied = plan.transform_down_with_subqueries(|node| {
+        if Sealed::of(&node).is_none() {
+            return Ok(Transformed::no(node));
+        }
+        let empty = LogicalPlan::EmptyRelation(EmptyRelation {
+            produce_one_row: false,
+            schema: node.schema().clone(),
+        });
+        let sealed = node.with_new_exprs(Vec::new(), vec![empty])?;
+        Ok(Transformed::new(sealed, true, TreeNodeRecursion::Jump))
+    })?;
+    Ok(closed(&emptied.data.display_indent().to_string(), "Sealed"))
+}
+
+/// The same of operators.
+pub(crate) fn physical_lines(plan: Arc<dyn ExecutionPlan>) -> Result<Vec<String>> {
+    let emptied = plan.transform_down(|node| {
+        let Some(sealed) = node.downcast_ref::<SealedExec>() else {
+            return Ok(Transformed::no(node));
+        };
+        let empty = Arc::new(EmptyExec::new(sealed.schema()));
+        let sealed = Arc::new(SealedExec::new(empty, sealed.redacts));
+        Ok(Transformed::new(sealed as _, true, TreeNodeRecursion::Jump))
+    })?;
+    let text = datafusion::physical_plan::displayable(emptied.data.as_ref()).indent(true);
+    Ok(closed(&text.to_string(), NAME))
+}
+
+/// The lines of a plan without those that stand for what is sealed.
+fn closed(text: &str, name: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut below = None;
+    for line in text.lines() {
+        let depth = line.len() - line.trim_start().len();
+        if below.is_some_and(|sealed| depth > sealed) {
+            continue;
+        }
+        below = (line.trim() == name).then_some(depth);
+        lines.push(line.to_string());
+    }
+    lines
+}
