@@ -3,6 +3,8 @@
 
 use frazil_common::ObjectKind;
 
+use crate::account::TagReference;
+
 /// Changes of the account's records that belong to a commit. Ids below zero are local to the
 /// transaction, as in its changes of definitions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,6 +13,8 @@ pub struct AccountEffects {
     pub copied_grants: Vec<CopiedGrants>,
     pub copied_policies: Vec<CopiedPolicies>,
     pub copied_objects: Vec<CopiedObjects>,
+    /// Tags on what the commit makes.
+    pub tags: Vec<TagReference>,
     /// New schemas with managed access.
     pub managed_schemas: Vec<i64>,
     /// Database roles that end with their database, and the role that gets what they own.
@@ -40,7 +44,7 @@ pub struct CopiedGrants {
     pub owner: bool,
 }
 
-/// Policies on one table or view that are also on its clone.
+/// Policies and tags on one object that are also on its clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopiedPolicies {
     pub kind: ObjectKind,

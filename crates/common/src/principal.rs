@@ -44,7 +44,8 @@ words! {
         CreateStage = "CREATE STAGE", CreateFileFormat = "CREATE FILE FORMAT",
         CreateSequence = "CREATE SEQUENCE", CreateModel = "CREATE MODEL",
         CreateMaskingPolicy = "CREATE MASKING POLICY",
-        CreateRowAccessPolicy = "CREATE ROW ACCESS POLICY", Apply = "APPLY",
+        CreateRowAccessPolicy = "CREATE ROW ACCESS POLICY", CreateTag = "CREATE TAG",
+        Apply = "APPLY", ApplyTag = "APPLY TAG",
         ApplyMaskingPolicy = "APPLY MASKING POLICY",
         ApplyRowAccessPolicy = "APPLY ROW ACCESS POLICY", ManageGrants = "MANAGE GRANTS",
     }
@@ -57,7 +58,7 @@ words! {
         View = "VIEW", Stage = "STAGE", FileFormat = "FILE FORMAT", Sequence = "SEQUENCE",
         Model = "MODEL", Warehouse = "WAREHOUSE", Role = "ROLE", User = "USER",
         Endpoint = "ENDPOINT", DatabaseRole = "DATABASE ROLE",
-        MaskingPolicy = "MASKING POLICY", RowAccessPolicy = "ROW ACCESS POLICY",
+        MaskingPolicy = "MASKING POLICY", RowAccessPolicy = "ROW ACCESS POLICY", Tag = "TAG",
     }
 }
 
@@ -67,7 +68,15 @@ impl ObjectKind {
         use ObjectKind::*;
         matches!(
             self,
-            Table | View | Stage | FileFormat | Sequence | Model | MaskingPolicy | RowAccessPolicy
+            Table
+                | View
+                | Stage
+                | FileFormat
+                | Sequence
+                | Model
+                | MaskingPolicy
+                | RowAccessPolicy
+                | Tag
         )
     }
 
@@ -84,6 +93,7 @@ impl ObjectKind {
                 ManageGrants,
                 ApplyMaskingPolicy,
                 ApplyRowAccessPolicy,
+                ApplyTag,
                 Monitor,
             ],
             ObjectKind::Database => &[Usage, Monitor, Modify, CreateSchema, CreateDatabaseRole],
@@ -99,6 +109,7 @@ impl ObjectKind {
                 CreateModel,
                 CreateMaskingPolicy,
                 CreateRowAccessPolicy,
+                CreateTag,
             ],
             ObjectKind::Table => &[Select, Insert, Update, Delete, Truncate, References],
             ObjectKind::View => &[Select, References],
@@ -107,7 +118,7 @@ impl ObjectKind {
             | ObjectKind::Sequence
             | ObjectKind::Role
             | ObjectKind::DatabaseRole => &[Usage],
-            ObjectKind::MaskingPolicy | ObjectKind::RowAccessPolicy => &[Apply],
+            ObjectKind::MaskingPolicy | ObjectKind::RowAccessPolicy | ObjectKind::Tag => &[Apply],
             ObjectKind::Model => &[Usage, Read],
             ObjectKind::Warehouse => &[Usage, Operate, Monitor, Modify],
             ObjectKind::User => &[Monitor],

@@ -104,7 +104,8 @@ impl Statement {
             | Statement::CreateSchema(_)
             | Statement::CreateWarehouse(_)
             | Statement::CreateStage(_)
-            | Statement::CreateFileFormat(_) => K::Create,
+            | Statement::CreateFileFormat(_)
+            | Statement::CreateTag(_) => K::Create,
             Statement::CreateRole(_) | Statement::CreateDatabaseRole(_) => K::CreateRole,
             Statement::CreateUser(_) => K::CreateUser,
             Statement::CreateSequence(_) => K::CreateSequence,
@@ -113,7 +114,7 @@ impl Statement {
                 ObjectWord::RowAccessPolicy => K::CreateRowAccessPolicy,
                 _ => K::CreateMaskingPolicy,
             },
-            Statement::AlterPolicy(_) => K::Alter,
+            Statement::AlterPolicy(_) | Statement::AlterTag(_) | Statement::SetTags(_) => K::Alter,
             Statement::SetPolicy(_) => K::AlterTable,
             Statement::CreateEndpoint(_) => K::CreateEndpoint,
             Statement::AlterTable(alter) => match alter.action {

@@ -1,5 +1,6 @@
 //! The one road of every statement: session → resolve → plan → govern → run.
 
+mod account_usage;
 pub mod api;
 mod cell_text;
 mod engine;

@@ -156,5 +156,6 @@ fn noun(kind: ObjectKind) -> &'static str {
         ObjectKind::DatabaseRole => "Database role",
         ObjectKind::MaskingPolicy => "Masking policy",
         ObjectKind::RowAccessPolicy => "Row access policy",
+        ObjectKind::Tag => "Tag",
     }
 }

@@ -21,7 +21,7 @@ pub use grants::{
     may_transfer_ownership,
 };
 pub use model::{AccessFacts, AccessModel, GrantFact};
-pub use protect::{Policies, Protections};
+pub use protect::{Policies, PolicyUse, Protections};
 pub use roles::{EffectiveRoles, SecondaryRoles, is_database_role, system};
 pub use scans::INTERNAL_SCHEMA;
 pub use sealed::Sealed;

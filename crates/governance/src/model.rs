@@ -317,10 +317,11 @@ fn creates(privilege: Privilege) -> bool {
         | CreateSequence
         | CreateModel
         | CreateMaskingPolicy
-        | CreateRowAccessPolicy => true,
+        | CreateRowAccessPolicy
+        | CreateTag => true,
         Select | Insert | Update | Delete | Truncate | References | Usage | Read | Write
         | Monitor | Modify | Operate | Ownership | ManageGrants | Apply | ApplyMaskingPolicy
-        | ApplyRowAccessPolicy => false,
+        | ApplyRowAccessPolicy | ApplyTag => false,
     }
 }
 

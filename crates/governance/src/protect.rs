@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::common::TableReference;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, Filter, LogicalPlan, Projection};
-use frazil_common::UserError;
+use frazil_common::{ObjectRef, UserError};
 
 use crate::names::reference_parts;
 use crate::sealed::Sealed;
@@ -93,6 +93,17 @@ fn internal(error: DataFusionError) -> UserError {
 #[derive(Debug, Clone, Default)]
 pub struct Protections {
     scans: HashMap<Vec<String>, Vec<LogicalPlan>>,
+    policies: Vec<PolicyUse>,
+}
+
+/// A policy that is part of the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyUse {
+    pub policy: ObjectRef,
+    /// The table or view it is on.
+    pub on: ObjectRef,
+    /// The column that it masks; none: a policy on rows.
+    pub column: Option<String>,
 }
 
 impl Protections {
@@ -106,10 +117,21 @@ impl Protections {
         self.scans.entry(reference_parts(scan)).or_default().push(plan);
     }
 
+    /// Notes that a policy is part of the plan.
+    pub fn note(&mut self, policy: PolicyUse) {
+        if !self.policies.contains(&policy) {
+            self.policies.push(policy);
+        }
+    }
+
+    /// The policies that are part of the plan.
+    pub fn policies(&self) -> &[PolicyUse] {
+        &self.policies
+    }
+
     /// Whether policies made this very plan.
     pub(crate) fn made(&self, plan: &LogicalPlan) -> bool {
-        Sealed::of(plan).is_some()
-            && self.scans.values().flatten().any(|made| made == plan)
+        Sealed::of(plan).is_some() && self.scans.values().flatten().any(|made| made == plan)
     }
 
     pub(crate) fn check_open(&self, scan: &TableReference) -> Result<(), UserError> {

@@ -168,9 +168,11 @@ fn reads(privilege: Privilege) -> bool {
         | CreateModel
         | CreateMaskingPolicy
         | CreateRowAccessPolicy
+        | CreateTag
         | Apply
         | ApplyMaskingPolicy
         | ApplyRowAccessPolicy
+        | ApplyTag
         | ManageGrants => false,
     }
 }

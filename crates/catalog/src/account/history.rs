@@ -114,6 +114,36 @@ pub struct AccessedObject {
     pub columns: Vec<String>,
     /// Named in the statement itself, not reached through a view.
     pub direct: bool,
+    /// Of what is written: where the values of its columns come from.
+    #[serde(default)]
+    pub sources: Vec<ColumnSources>,
+    /// Of a policy: the table or view it is on, and the column that it masks.
+    #[serde(default)]
+    pub protects: Option<Protected>,
+}
+
+/// Where the values of a column that was written come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnSources {
+    pub column: String,
+    pub sources: Vec<ColumnSource>,
+}
+
+/// A column of a table, by the table's full name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ColumnSource {
+    pub object: String,
+    pub column: String,
+}
+
+/// What a policy is on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Protected {
+    pub kind: ObjectKind,
+    pub id: i64,
+    pub name: String,
+    /// None: a policy on rows.
+    pub column: Option<String>,
 }
 
 /// What one query touched.

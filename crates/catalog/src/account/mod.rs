@@ -20,6 +20,7 @@ mod roles;
 mod schema;
 mod sequences;
 mod sessions;
+mod tags;
 mod tokens;
 mod users;
 mod view;
@@ -34,7 +35,8 @@ use crate::{Catalog, Result, WriteTransaction};
 pub use future::FutureGrant;
 pub use grants::{Grant, GrantTarget};
 pub use history::{
-    AccessRecord, AccessedObject, LoginRecord, QueryFilter, QueryRecord, QueryState,
+    AccessRecord, AccessedObject, ColumnSource, ColumnSources, LoginRecord, Protected, QueryFilter,
+    QueryRecord, QueryState,
 };
 pub use login_failures::LoginFailures;
 pub use model_versions::{
@@ -42,12 +44,13 @@ pub use model_versions::{
 };
 pub use objects::{
     Endpoint, FileFormat, MaskingPolicy, Model, NewObject, Object, ObjectBody, ObjectFilter,
-    ObjectHeader, Place, PolicyRule, RowAccessPolicy, Sequence, Stage, Warehouse,
+    ObjectHeader, Place, PolicyRule, RowAccessPolicy, Sequence, Stage, Tag, Warehouse,
 };
 pub use parameters::ParameterLevel;
 pub use policies::PolicyReference;
 pub use roles::{Grantee, Role, RoleGrant};
 pub use sessions::{NewSession, SessionRow, SessionState};
+pub use tags::TagReference;
 pub use tokens::{AccessToken, NewAccessToken};
 pub use users::{NewUser, User, UserProperties};
 pub use view::AccountView;

@@ -23,7 +23,7 @@ macro_rules! body {
         $(impl ObjectBody for $name { const KIND: ObjectKind = ObjectKind::$name; })*
     };
 }
-body!(Warehouse, Stage, FileFormat, Sequence, Model, Endpoint, MaskingPolicy, RowAccessPolicy);
+body!(Warehouse, Stage, FileFormat, Sequence, Model, Endpoint, MaskingPolicy, RowAccessPolicy, Tag);
 
 /// A warehouse: a name that queries run under, and their limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -124,6 +124,14 @@ pub struct MaskingPolicy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowAccessPolicy {
     pub rule: PolicyRule,
+}
+
+/// A tag. Its values are kept apart, with what they are on.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tag {
+    /// Empty: any value.
+    pub allowed_values: Vec<String>,
 }
 
 /// Where an object lives: all zero for objects of the account.
@@ -378,7 +386,7 @@ impl Writer<'_> {
     }
 
     /// Removes an object with its grants; for a model with its versions, for a sequence with its
-    /// counter. False if there was none.
+    /// counter, for a tag with its values. False if there was none.
     pub async fn drop_object(&mut self, kind: ObjectKind, id: i64) -> Result<bool> {
         let done = sqlx::query("DELETE FROM frazil_object WHERE object_id = $1 AND kind = $2")
             .bind(id)
@@ -392,6 +400,7 @@ impl Writer<'_> {
             "DELETE FROM frazil_sequence_value WHERE sequence_id = $1",
             "DELETE FROM frazil_model_alias WHERE model_id = $1",
             "DELETE FROM frazil_model_version WHERE model_id = $1",
+            "DELETE FROM frazil_tag_reference WHERE tag_id = $1",
         ] {
             sqlx::query(statement).bind(id).execute(&mut *self.connection).await?;
         }

@@ -104,10 +104,12 @@ impl Writer<'_> {
         self.touch_security().await
     }
 
-    /// Ends the grants on a dropped object and forgets its owner and the policies on it. For a
+    /// Ends the grants on a dropped object and forgets its owner and the policies and tags on
+    /// it. For a
     /// database or schema, the promises on it end too.
     pub async fn forget_object(&mut self, kind: ObjectKind, id: i64) -> Result<()> {
         self.forget_policies_on((kind, id)).await?;
+        self.forget_tags_on((kind, id)).await?;
         self.delete_grants(kind, id).await?;
         for statement in [
             "DELETE FROM frazil_owner WHERE object_kind = $1 AND object_id = $2",

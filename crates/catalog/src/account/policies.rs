@@ -7,15 +7,15 @@ use super::error::{from_json, parse_word, to_json};
 use super::{GrantTarget, Writer};
 use crate::Result;
 
-/// A policy on a table or view.
+/// A policy on a table or view, or on a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyReference {
     /// A masking or row access policy.
     pub policy: GrantTarget,
-    /// A table or view.
+    /// A table, view or tag.
     pub on: GrantTarget,
     /// The masked column: a table's by its field id, a view's by its number from 1. 0 for a
-    /// policy on rows.
+    /// policy on rows. On a tag the policy's id, as it may have several.
     pub column: i64,
     /// The columns of the policy's arguments, in order.
     pub arguments: Vec<i64>,

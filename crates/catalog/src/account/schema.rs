@@ -4,7 +4,7 @@
 //! DuckLake's readers never meet them. Times are microseconds since 1970 UTC.
 
 /// Version of this shape; a database with a higher one is refused.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// Makes whatever is missing.
 pub(super) const TABLES: &[&str] = &[
@@ -94,6 +94,13 @@ pub(super) const TABLES: &[&str] = &[
         column_id BIGINT NOT NULL,
         arguments TEXT NOT NULL,
         PRIMARY KEY (object_kind, object_id, policy_kind, column_id))",
+    "CREATE TABLE IF NOT EXISTS frazil_tag_reference (
+        tag_id BIGINT NOT NULL,
+        object_kind TEXT NOT NULL,
+        object_id BIGINT NOT NULL,
+        column_id BIGINT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (object_kind, object_id, column_id, tag_id))",
     "CREATE TABLE IF NOT EXISTS frazil_sequence_value (
         sequence_id BIGINT PRIMARY KEY,
         next_value BIGINT NOT NULL)",

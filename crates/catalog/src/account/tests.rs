@@ -377,6 +377,11 @@ async fn histories() {
             privilege: "SELECT".to_string(),
             columns: vec!["C".to_string()],
             direct: true,
+            sources: vec![ColumnSources {
+                column: "C".to_string(),
+                sources: vec![ColumnSource { object: "D.S.U".into(), column: "B".into() }],
+            }],
+            protects: None,
         }],
     };
     store.record_queries(&all, std::slice::from_ref(&access)).await.unwrap();
@@ -480,4 +485,30 @@ async fn a_newer_account_is_refused() {
     drop(store);
     let catalog = Catalog::open(&folder.0.join("catalog.sqlite")).await.unwrap();
     assert!(matches!(AccountStore::open(catalog).await, Err(CatalogError::Format(_))));
+}
+
+#[tokio::test]
+async fn tags_are_copied_and_forgotten_with_what_they_are_on() {
+    let (_folder, store) = account().await;
+    let reference =
+        |on, column, value: &str| TagReference { tag: 5, on, column, value: value.into() };
+    let (from, to) = ((ObjectKind::Table, 7), (ObjectKind::Table, 8));
+    write!(store, |w| {
+        for (column, value) in [(0, "table"), (1, "first"), (2, "second")] {
+            w.set_tag(&reference(from, column, value)).await.unwrap();
+        }
+        w.set_tag(&reference(from, 1, "changed")).await.unwrap();
+        w.copy_tags(from, to, &[1]).await.unwrap();
+        w.unset_tag(5, from, 2).await.unwrap();
+    });
+    let view = store.view().await.unwrap();
+    let values = |on: GrantTarget| -> Vec<String> {
+        view.tags_on(on.0, on.1).iter().map(|tag| tag.value.clone()).collect()
+    };
+    assert_eq!(values(from), ["table", "changed"]);
+    assert_eq!(values(to), ["table", "changed"]);
+    write!(store, |w| w.forget_object(ObjectKind::Table, 7).await.unwrap());
+    let view = store.view().await.unwrap();
+    assert!(view.tags_on(ObjectKind::Table, 7).is_empty());
+    assert_eq!(view.tags_on(ObjectKind::Table, 8).len(), 2);
 }

@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::{
     AccountStore, FutureGrant, Grant, GrantTarget, Grantee, PolicyReference, Role, RoleGrant,
-    SECURITY_VERSION, User, future, grants, ownership, policies, roles, users,
+    SECURITY_VERSION, TagReference, User, future, grants, ownership, policies, roles, tags, users,
 };
 use crate::Result;
 
@@ -23,8 +23,10 @@ pub struct AccountView {
     /// By object.
     pub grants: HashMap<GrantTarget, Vec<Grant>>,
     pub future_grants: Vec<FutureGrant>,
-    /// The policies on each table and view that has some.
+    /// The policies on each table, view and tag that has some.
     pub policies: HashMap<GrantTarget, Vec<PolicyReference>>,
+    /// The tags on each object that has some, columns' too.
+    pub tags: HashMap<GrantTarget, Vec<TagReference>>,
     /// Ids of the schemas with managed access.
     pub managed_schemas: HashSet<i64>,
     /// The owning role of each object.
@@ -45,6 +47,16 @@ impl AccountView {
     /// The policies on a table or view.
     pub fn policies_on(&self, kind: ObjectKind, id: i64) -> &[PolicyReference] {
         self.policies.get(&(kind, id)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The tags on an object, on its columns too.
+    pub fn tags_on(&self, kind: ObjectKind, id: i64) -> &[TagReference] {
+        self.tags.get(&(kind, id)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether any tag masks columns.
+    pub fn has_tag_policies(&self) -> bool {
+        self.policies.keys().any(|(kind, _)| *kind == ObjectKind::Tag)
     }
 
     /// Grants on one object, ownership apart.
@@ -88,6 +100,7 @@ impl AccountStore {
         let future = future::all(&mut transaction).await?;
         let owners = ownership::all(&mut transaction).await?;
         let references = policies::all(&mut transaction).await?;
+        let tagged = tags::all(&mut transaction).await?;
         let managed = ownership::managed_schemas(&mut transaction).await?;
         transaction.commit().await?;
 
@@ -115,9 +128,14 @@ impl AccountStore {
         for reference in references {
             policies.entry(reference.on).or_default().push(reference);
         }
+        let mut tags: HashMap<GrantTarget, Vec<TagReference>> = HashMap::new();
+        for reference in tagged {
+            tags.entry(reference.on).or_default().push(reference);
+        }
         let view = Arc::new(AccountView {
             version,
             policies,
+            tags,
             role_grants: role_grants
                 .into_iter()
                 .filter_map(|(role, to_user, grantee, granted_by, created_on)| {

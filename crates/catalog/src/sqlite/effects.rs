@@ -1,11 +1,11 @@
 //! Writes a commit's effects on the account's tables, in the commit's own transaction.
 
 use super::commit::NewSnapshot;
-use crate::account::Writer;
+use crate::account::{TagReference, Writer};
 use crate::effects::AccountEffects;
 use crate::error::Result;
 
-/// Writes owners, grants, policies and copies; local ids are those the commit has just made lasting.
+/// Writes owners, grants, policies, tags and copies; local ids are those the commit has just made lasting.
 pub async fn apply(new: &mut NewSnapshot<'_>, effects: &AccountEffects) -> Result<()> {
     if effects.is_empty() {
         return Ok(());
@@ -27,6 +27,11 @@ pub async fn apply(new: &mut NewSnapshot<'_>, effects: &AccountEffects) -> Resul
     for copied in &effects.copied_policies {
         let (from, to) = ((copied.kind, id(copied.from)), (copied.kind, id(copied.to)));
         writer.copy_policies(from, to, &copied.columns).await?;
+        writer.copy_tags(from, to, &copied.columns).await?;
+    }
+    for tag in &effects.tags {
+        let (kind, object) = tag.on;
+        writer.set_tag(&TagReference { on: (kind, id(object)), ..tag.clone() }).await?;
     }
     for schema in &effects.managed_schemas {
         writer.set_managed_access(id(*schema), true).await?;

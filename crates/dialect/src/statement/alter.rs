@@ -4,7 +4,8 @@ use frazil_common::UserError;
 
 use super::common::ObjectWord;
 use super::{
-    Statement, access_token, alter_object, alter_table, endpoint, model, policy, session, warehouse,
+    Statement, access_token, alter_object, alter_table, endpoint, model, policy, session, tag,
+    warehouse,
 };
 use crate::tokens::Tokens;
 
@@ -14,11 +15,15 @@ pub(super) fn parse(tokens: &mut Tokens<'_>) -> Result<Statement, UserError> {
         return session::parse_alter(tokens);
     }
     let kind = ObjectWord::parse(tokens)?;
+    if let Some(statement) = tag::parse_set(tokens, kind)? {
+        return Ok(statement);
+    }
     match kind {
         ObjectWord::Table => alter_table::parse(tokens),
         ObjectWord::Warehouse => warehouse::parse_alter(tokens),
         ObjectWord::Model => model::parse_alter(tokens),
         ObjectWord::Endpoint => endpoint::parse_alter(tokens),
+        ObjectWord::Tag => tag::parse_alter(tokens),
         ObjectWord::MaskingPolicy | ObjectWord::RowAccessPolicy => {
             policy::parse_alter(tokens, kind)
         }

@@ -169,7 +169,7 @@ mod tests {
         unexpected("ALTER VIEW v REFRESH", "REFRESH");
         unexpected("ALTER SCHEMA s SET", "");
         unexpected("ALTER ROLE r RENAME q", "RENAME");
-        unsupported("ALTER VIEW v SET TAG t = 'x'", "TAG");
+        unsupported("ALTER VIEW v SET ROW ACCESS POLICY p", "ROW ACCESS POLICY");
         unsupported("ALTER PIPE p SET COMMENT = 'x'", "ALTER PIPE");
     }
 }

@@ -6,7 +6,7 @@ use super::common::{CreateMode, ObjectWord, Persistence};
 use super::{
     Statement, create_table, create_view, endpoint, model, namespace, policy, principals, sequence,
 };
-use super::{stage, warehouse};
+use super::{stage, tag, warehouse};
 use crate::tokens::Tokens;
 
 /// What stands between CREATE and the kind.
@@ -38,6 +38,7 @@ const KINDS: &[(&str, &[Persistence], Parse)] = {
         ("MODEL", &[Permanent], model::parse_create),
         ("MASKING POLICY", &[Permanent], policy::parse_masking),
         ("ROW ACCESS POLICY", &[Permanent], policy::parse_row_access),
+        ("TAG", &[Permanent], tag::parse_create),
         ("ENDPOINT", &[Permanent], endpoint::parse_create),
     ]
 };

@@ -14,6 +14,7 @@ use sqlparser::ast::{DataType, Expr, Query};
 
 use super::common::{CreateMode, Persistence, TimeTravelPoint};
 use super::options::Options;
+use super::tag::{self, TagValue};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct CreateTable {
@@ -24,6 +25,7 @@ pub struct CreateTable {
     pub cluster_by: Vec<Expr>,
     pub comment: Option<String>,
     pub copy_grants: bool,
+    pub tags: Vec<TagValue>,
     /// DATA_RETENTION_TIME_IN_DAYS, MAX_DATA_EXTENSION_TIME_IN_DAYS, CHANGE_TRACKING,
     /// DEFAULT_DDL_COLLATION, ENABLE_SCHEMA_EVOLUTION.
     pub options: Options,
@@ -63,6 +65,7 @@ pub struct ColumnDefinition {
     pub autoincrement: Option<AutoIncrement>,
     pub collation: Option<String>,
     pub comment: Option<String>,
+    pub tags: Vec<TagValue>,
     pub primary_key: bool,
     pub unique: bool,
     /// REFERENCES: kept, not enforced, as in Snowflake.
@@ -128,6 +131,7 @@ pub(super) fn parse(tokens: &mut Tokens<'_>, head: CreateHead) -> Result<Stateme
         cluster_by: Vec::new(),
         comment: None,
         copy_grants: false,
+        tags: Vec::new(),
         options: Options::default(),
     };
     if tokens.words("LIKE") {
@@ -172,6 +176,11 @@ pub(super) fn parse(tokens: &mut Tokens<'_>, head: CreateHead) -> Result<Stateme
 
 fn properties(tokens: &mut Tokens<'_>, create: &mut CreateTable) -> Result<(), UserError> {
     loop {
+        let tags = tag::values(tokens, &create.tags)?;
+        if !tags.is_empty() {
+            create.tags = tags;
+            continue;
+        }
         refuse_governance(tokens)?;
         if create.cluster_by.is_empty() && tokens.words("CLUSTER BY") {
             let _ = tokens.words("LINEAR");
@@ -293,6 +302,7 @@ pub(super) fn column(tokens: &mut Tokens<'_>, typed: bool) -> Result<ColumnDefin
         autoincrement: None,
         collation: None,
         comment: None,
+        tags: Vec::new(),
         primary_key: false,
         unique: false,
         references: None,
@@ -306,6 +316,11 @@ fn column_option(
     tokens: &mut Tokens<'_>,
     column: &mut ColumnDefinition,
 ) -> Result<bool, UserError> {
+    let tags = tag::values(tokens, &column.tags)?;
+    if !tags.is_empty() {
+        column.tags = tags;
+        return Ok(true);
+    }
     refuse_governance(tokens)?;
     if tokens.words("NOT NULL") {
         column.not_null = true;
@@ -490,7 +505,7 @@ mod tests {
         unsupported("CREATE TABLE t USING TEMPLATE (SELECT 1)", "USING TEMPLATE");
         unsupported("CREATE TABLE t (a INT CHECK (a > 1))", "CHECK");
         unsupported("CREATE TABLE t (a INT MASKING POLICY p)", "MASKING POLICY");
-        unsupported("CREATE TABLE t (a INT) WITH TAG (x = 'y')", "TAG");
+        unsupported("CREATE TABLE t (a INT) WITH ROW ACCESS POLICY p ON (a)", "ROW ACCESS POLICY");
         unsupported("CREATE TABLE t (a INT, b INT AS (a + 1))", "computed columns");
         unsupported("CREATE TABLE t (a INT PRIMARY KEY ENFORCED)", "ENFORCED");
         unsupported("CREATE OR ALTER TABLE t (a INT)", "CREATE OR ALTER");

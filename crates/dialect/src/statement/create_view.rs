@@ -13,6 +13,7 @@ use sqlparser::ast::Query;
 
 use super::common::{CreateMode, Persistence};
 use super::options::Options;
+use super::tag::{self, TagValue};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct CreateView {
@@ -24,6 +25,7 @@ pub struct CreateView {
     pub columns: Vec<ViewColumn>,
     pub comment: Option<String>,
     pub copy_grants: bool,
+    pub tags: Vec<TagValue>,
     /// CHANGE_TRACKING.
     pub options: Options,
     pub query: Box<Query>,
@@ -35,6 +37,7 @@ pub struct CreateView {
 pub struct ViewColumn {
     pub name: String,
     pub comment: Option<String>,
+    pub tags: Vec<TagValue>,
 }
 
 pub(super) fn parse(tokens: &mut Tokens<'_>, head: CreateHead) -> Result<Statement, UserError> {
@@ -45,14 +48,21 @@ pub(super) fn parse(tokens: &mut Tokens<'_>, head: CreateHead) -> Result<Stateme
     let columns = if tokens.peek().token == Token::LParen {
         tokens.parenthesized(|tokens| {
             let name = tokens.identifier()?;
+            let tags = tag::values(tokens, &[])?;
             refuse_governance(tokens)?;
-            Ok(ViewColumn { name, comment: comment(tokens)? })
+            Ok(ViewColumn { name, comment: comment(tokens)?, tags })
         })?
     } else {
         Vec::new()
     };
     let (mut view_comment, mut copy_grants, mut options) = (None, false, Options::default());
+    let mut tags = Vec::new();
     loop {
+        let found = tag::values(tokens, &tags)?;
+        if !found.is_empty() {
+            tags = found;
+            continue;
+        }
         refuse_governance(tokens)?;
         if view_comment.is_none() && tokens.peek_words("COMMENT") {
             view_comment = comment(tokens)?;
@@ -77,6 +87,7 @@ pub(super) fn parse(tokens: &mut Tokens<'_>, head: CreateHead) -> Result<Stateme
         columns,
         comment: view_comment,
         copy_grants,
+        tags,
         options,
         query,
         query_text,
@@ -94,7 +105,7 @@ mod tests {
         let sql = "create or replace secure view s.v (a comment 'x', b) comment = 'y' copy grants as\n select 1, 2 -- end";
         let Statement::CreateView(view) = statement(sql) else { panic!() };
         assert!(view.mode.or_replace && view.secure && view.copy_grants && !view.recursive);
-        assert_eq!(view.columns[0], ViewColumn { name: "A".into(), comment: Some("x".into()) });
+        assert_eq!(view.columns[0].comment.as_deref(), Some("x"));
         assert_eq!(view.comment.as_deref(), Some("y"));
         assert_eq!(view.query_text, "select 1, 2");
     }

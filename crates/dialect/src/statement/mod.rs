@@ -29,6 +29,7 @@ mod sequence;
 mod session;
 mod show;
 mod stage;
+mod tag;
 mod transaction;
 mod use_object;
 mod warehouse;
@@ -80,6 +81,7 @@ pub use sequence::CreateSequence;
 pub use session::{AlterSession, SetVariables, UnsetVariables};
 pub use show::{Show, ShowGrants, ShowObject, ShowScope};
 pub use stage::{CreateFileFormat, CreateStage};
+pub use tag::{AlterTag, AlterTagAction, CreateTag, SetTags, SetTagsAction, TagValue};
 pub use transaction::Begin;
 pub use use_object::{SecondaryRoles, Use};
 pub use warehouse::{AlterWarehouse, AlterWarehouseAction, CreateWarehouse};
@@ -121,6 +123,10 @@ pub enum Statement {
     AlterPolicy(Box<AlterPolicy>),
     /// ALTER TABLE and ALTER VIEW that put a policy on it or take it off.
     SetPolicy(SetPolicy),
+    CreateTag(CreateTag),
+    AlterTag(Box<AlterTag>),
+    /// ALTER of any object that sets tags or takes them off.
+    SetTags(SetTags),
     /// ALTER VIEW, SCHEMA, DATABASE, ROLE, DATABASE ROLE, USER, STAGE, FILE FORMAT, SEQUENCE: rename, set, unset.
     AlterObject(AlterObject),
     AlterWarehouse(AlterWarehouse),

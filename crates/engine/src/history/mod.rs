@@ -1,5 +1,8 @@
 //! Query and access history: recorded in the background, in batches.
 
+pub(crate) mod access;
+pub(crate) mod lineage;
+
 use std::time::Duration;
 
 use frazil_catalog::account::{AccessRecord, AccountStore, QueryRecord};

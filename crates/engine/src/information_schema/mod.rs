@@ -7,6 +7,7 @@ mod namespaces;
 mod privileges;
 mod relations;
 mod schema_objects;
+mod tags;
 
 use std::sync::Arc;
 
@@ -21,19 +22,20 @@ use crate::statements::lookup::{Target, find, no_current_database, of_schema};
 use crate::statements::outcome::{Cell, batch_of};
 use crate::statements::retention::Retention;
 
-const TEXT: SqlType = SqlType::TEXT;
+pub(crate) const TEXT: SqlType = SqlType::TEXT;
 const NUMBER: SqlType = SqlType::Number { precision: 18, scale: 0 };
-const INSTANT: SqlType = SqlType::Timestamp { zone: TimeZoneKind::Ltz, scale: 3, nanos: false };
+pub(crate) const INSTANT: SqlType =
+    SqlType::Timestamp { zone: TimeZoneKind::Ltz, scale: 3, nanos: false };
 
 /// A table made row by row.
-struct Rows {
+pub(crate) struct Rows {
     name: &'static str,
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
 }
 
 impl Rows {
-    fn new(name: &'static str, columns: &[(&str, SqlType)]) -> Self {
+    pub fn new(name: &'static str, columns: &[(&str, SqlType)]) -> Self {
         let columns =
             columns.iter().map(|(name, ty)| Column::new(*name, ty.clone(), true)).collect();
         Rows { name, columns, rows: Vec::new() }
@@ -65,11 +67,11 @@ impl Rows {
         Rows::new(name, &columns)
     }
 
-    fn push(&mut self, row: Vec<Cell>) {
+    pub fn push(&mut self, row: Vec<Cell>) {
         self.rows.push(row);
     }
 
-    fn into_relation(self) -> Result<Relation, UserError> {
+    pub fn into_relation(self) -> Result<Relation, UserError> {
         let batch = batch_of(&self.columns, &self.rows)?;
         batch_relation(self.name, self.columns, batch)
     }
@@ -166,7 +168,10 @@ pub(crate) async fn function(
     let rows = match own.as_str() {
         "VALIDATE" => Some(loads::validate(context, arguments).await?),
         "COPY_HISTORY" => Some(loads::copy_history(context, arguments).await?),
-        _ => history::function(context, &own, arguments).await?,
+        _ => match tags::function(context, &own, arguments).await? {
+            Some(rows) => Some(rows),
+            None => history::function(context, &own, arguments).await?,
+        },
     };
     match rows {
         Some(rows) => rows.into_relation().map(Some),

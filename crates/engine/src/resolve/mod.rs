@@ -7,6 +7,7 @@ pub(crate) mod relation;
 pub(crate) mod results;
 pub(crate) mod stages;
 mod table_functions;
+pub(crate) mod tags;
 
 use std::collections::HashMap;
 

@@ -4,18 +4,30 @@ use frazil_catalog::account::{
     AccountView, MaskingPolicy, Object, ObjectBody, PolicyReference, PolicyRule, RowAccessPolicy,
 };
 use frazil_common::{
-    Access, Column, ObjectKind, ObjectRef, Privilege, QualifiedName, UserError,
+    Access, Column, ObjectKind, ObjectRef, Privilege, QualifiedName, SqlType, UserError,
 };
 use frazil_functions::TypedExpr;
 use frazil_functions::cast::{CastMode, cast};
-use frazil_governance::{Policies, system};
+use frazil_governance::{Policies, PolicyUse, system};
 use frazil_planner::{
     METADATA_KEPT, PlanContext, Relation, Resolved, plan_expression_and_accesses,
     references_of_expression,
 };
 
+use crate::resolve::objects::parents_by_object;
 use crate::resolve::resolve;
+use crate::resolve::tags::{Governed, masks_of_tags, with_tags};
 use crate::statements::context::{StatementContext, Work};
+
+/// Whether two types are one but for length, precision and scale.
+pub(crate) fn alike(left: &SqlType, right: &SqlType) -> bool {
+    match (left, right) {
+        (SqlType::Timestamp { zone: left, .. }, SqlType::Timestamp { zone: right, .. }) => {
+            left == right
+        }
+        (left, right) => std::mem::discriminant(left) == std::mem::discriminant(right),
+    }
+}
 
 /// Which values a reader gets beside what the policies show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,12 +106,16 @@ pub(crate) async fn protect(
 ) -> Result<(Relation, bool), UserError> {
     let Some(object) = relation.object.clone() else { return Ok((relation, false)) };
     let account = context.shared.accounts.view().await?;
-    let references = account.policies_on(object.kind, object.id);
+    let mut references = account.policies_on(object.kind, object.id).to_vec();
+    let parents = parents_by_object(work.lake()?.view(), &object);
+    let by_tag =
+        masks_of_tags(context, &account, &relation, &object, &parents, &references, ids).await?;
+    references.extend(by_tag);
     if references.is_empty() {
         return Ok((relation, false));
     }
     let mut rules = Vec::with_capacity(references.len());
-    for reference in references {
+    for reference in &references {
         rules.push(match reference.policy.0 {
             ObjectKind::MaskingPolicy => {
                 read(context, work, reference, |policy: MaskingPolicy| policy.rule).await?
@@ -144,7 +160,22 @@ pub(crate) async fn protect(
     let mut policies = Policies::default();
     let mut relation = relation;
     for (number, rule) in rules.iter().enumerate() {
-        let (value, accesses) = bound(context, work, rule, number, &extended, depth).await?;
+        let masked = match rule.reference.column {
+            0 => None,
+            column => Some(relation.columns[position(column, rule)?].name.clone()),
+        };
+        let on = Governed {
+            account: &account,
+            object: &object,
+            parents: &parents,
+            column: (rule.reference.column != 0).then_some(rule.reference.column),
+        };
+        context.protections.lock().note(PolicyUse {
+            policy: rule.object.clone(),
+            on: object.clone(),
+            column: masked,
+        });
+        let (value, accesses) = bound(context, work, rule, number, &extended, &on, depth).await?;
         relation.accesses.extend(accesses);
         if rule.reference.column == 0 {
             policies.rows.push(value.expr);
@@ -176,6 +207,7 @@ async fn bound(
     rule: &Rule,
     number: usize,
     extended: &datafusion::logical_expr::LogicalPlan,
+    on: &Governed<'_>,
     depth: usize,
 ) -> Result<(TypedExpr, Vec<Access>), UserError> {
     let wanted: Vec<String> =
@@ -202,8 +234,16 @@ async fn bound(
         accesses: Vec::new(),
         hidden: 0,
     };
-    let (value, accesses) =
-        bind(context, work, &rule.rule, (&rule.database, &rule.schema), &arguments, depth).await?;
+    let (value, accesses) = bind(
+        context,
+        work,
+        &rule.rule,
+        (&rule.database, &rule.schema),
+        &arguments,
+        Some(on),
+        depth,
+    )
+    .await?;
     let owner = context.model.owner(&rule.object).unwrap_or(system::ACCOUNTADMIN).to_string();
     let accesses = accesses
         .into_iter()
@@ -215,7 +255,8 @@ async fn bound(
     Ok((value, accesses))
 }
 
-/// Binds a policy's body over a relation of its arguments, cast to what it returns.
+/// Binds a policy's body over a relation of its arguments, cast to what it returns. `on` is what
+/// the policy stands on; none when it is written.
 ///
 /// # Errors
 /// Those of the body.
@@ -225,10 +266,12 @@ pub(crate) async fn bind(
     rule: &PolicyRule,
     (database, schema): (&str, &str),
     arguments: &Relation,
+    on: Option<&Governed<'_>>,
     depth: usize,
 ) -> Result<(TypedExpr, Vec<Access>), UserError> {
-    let expr = frazil_dialect::parse_expression(&rule.body)?;
     let inner = context.for_view(database, schema);
+    let expr = frazil_dialect::parse_expression(&rule.body)?;
+    let expr = with_tags(&inner, expr, on).await?;
     let none = Default::default();
     let empty = Resolved::default();
     let wanted = {

@@ -11,6 +11,7 @@ use frazil_governance::{INTERNAL_SCHEMA, Sealed, authorize_accesses};
 use frazil_lake::TableVersion;
 use frazil_planner::{PlanContext, Planned, Relation, TimeTravel, plan_query, references};
 
+use crate::account_usage;
 use crate::resolve::objects::{parents_by_object, parents_of, table_object, view_object};
 use crate::resolve::policies::{Kept, protect};
 use crate::resolve::resolve;
@@ -38,6 +39,12 @@ pub(crate) async fn named(
             return Err(UserError::unsupported("time travel on INFORMATION_SCHEMA"));
         }
         return crate::information_schema::relation(context, work, name).await;
+    }
+    if account_usage::holds(name) {
+        if travel.is_some() {
+            return Err(UserError::unsupported("time travel on ACCOUNT_USAGE"));
+        }
+        return account_usage::relation(context, name).await;
     }
     let qualified = context.qualify(name)?;
     let view = work.lake()?.view().clone();
@@ -334,8 +341,7 @@ async fn view_relation(
         authorize_accesses(&accesses, &containers, &context.model, &context.roles)
             .map_err(failure)?;
     }
-    let plan =
-        if info.secure { Sealed::whole(planned.plan, closed) } else { planned.plan };
+    let plan = if info.secure { Sealed::whole(planned.plan, closed) } else { planned.plan };
     let relation = Relation {
         object: Some(object),
         name: Some(info.name.clone()),

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use frazil_catalog::CommitMeta;
-use frazil_catalog::account::{AccessRecord, AccessedObject, QueryRecord, QueryState, now_micros};
+use frazil_catalog::account::{AccessRecord, QueryRecord, QueryState, now_micros};
 use frazil_common::{Code, UserError};
 use frazil_dialect::{Parsed, Statement, StatementKind, parse_statements_with};
 use frazil_functions::{Facts, OutputFormats, TypedExpr};
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::api::{Changes, StatementRequest, StoredResult};
+use crate::history::access::access_record;
 use crate::session::binds::{ArrayBinds, Names, scalar_binds, staged};
 use crate::session::parameters::Parameters;
 use crate::session::{Session, SessionState};
@@ -520,23 +521,10 @@ impl Session {
             snapshot_id: record.snapshot,
             query_tag: parameters.get("QUERY_TAG").to_string(),
         };
-        let access = (!record.accesses.is_empty() && error.is_none()).then(|| AccessRecord {
-            query_id: query_id.to_string(),
-            query_start_time: started,
-            user: self.user.clone(),
-            objects: record
-                .accesses
-                .iter()
-                .map(|access| AccessedObject {
-                    kind: access.object.kind,
-                    id: access.object.id,
-                    name: access.object.name.clone(),
-                    privilege: access.privilege.as_str().to_string(),
-                    columns: access.columns.clone(),
-                    direct: access.on_behalf_of.is_none(),
-                })
-                .collect(),
-        });
+        let access = error
+            .is_none()
+            .then(|| access_record(&query_id.to_string(), started, &self.user, record))
+            .flatten();
         (query, access)
     }
 }

@@ -25,6 +25,7 @@ use crate::statements::outcome::{Outcome, schema_of};
 use crate::statements::query::{operators, plan, plan_context};
 use crate::statements::retention::RETENTION;
 use crate::statements::table_options::{TableOptions, check_unset};
+use crate::statements::tag::DefinedTags;
 
 const DONE: &str = "Statement executed successfully.";
 
@@ -228,6 +229,8 @@ async fn add_columns(
         if column.unique || column.primary_key || column.references.is_some() {
             return Err(UserError::unsupported("ADD COLUMN with a key or constraint"));
         }
+        let tagged = std::iter::once((&column.name, column.tags.as_slice()));
+        let tags = DefinedTags::find(context, work, &[], tagged).await?;
         let info = definition(context, column).await?;
         let drawn = info.default.as_deref().map(defaults::draws).transpose()?.unwrap_or(false);
         if (info.autoincrement.is_some() || drawn) && rows > 0 {
@@ -251,7 +254,11 @@ async fn add_columns(
             ));
         }
         if !context.describe_only {
-            work.lake()?.add_column(&table.name, info, initial).await?;
+            let lake = work.lake()?;
+            lake.add_column(&table.name, info, initial).await?;
+            if let Some(changed) = lake.view().table(&table.name).cloned() {
+                tags.record_table(lake, &changed);
+            }
         }
     }
     Ok(())

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use datafusion::physical_plan::ExecutionPlan;
+use frazil_catalog::account::{AccountView, TagReference};
 use frazil_catalog::{
     CatalogView, CopiedGrants, CopiedObjects, CopiedPolicies, DatabaseInfo, Relation, SchemaInfo,
     TableInfo, TableKind, ViewInfo,
 };
 use frazil_common::{
-    Code, ObjectKind, ObjectName, Privilege, QualifiedName, UserError, quote_identifier,
+    Code, ObjectKind, ObjectName, ObjectRef, Privilege, QualifiedName, UserError, quote_identifier,
 };
 use frazil_dialect::{CreateTable, NamespaceClone, TimeTravelPoint};
 use frazil_governance::Requirement;
@@ -17,6 +18,7 @@ use frazil_planner::{Resolved, TimeTravel, time_travel};
 
 use crate::resolve::objects::{database_object, parents_of, schema_object, table_object};
 use crate::resolve::relation::{snapshot_of, unreachable_state, version_at, within_reach};
+use crate::resolve::tags::{effective, levels};
 use crate::run::execute::run_to_stream;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::create_table::copied;
@@ -156,6 +158,9 @@ pub(crate) async fn table(
             };
             let table = lake.clone_table(&version, clone).await?;
             keep_policies(lake, &version.table, &table);
+            let account = context.shared.accounts.view().await?;
+            let from = (ObjectKind::Table, version.table.table_id, &version.table.name);
+            keep_masking_tags(&account, lake, from, (table.table_id, &table.name));
             return Ok(table);
         }
     };
@@ -331,6 +336,8 @@ async fn fill_schema(
             made.name.clone(),
         );
     }
+    keep_tags(lake, ObjectKind::Schema, from.schema_id, to.schema_id);
+    keep_database_tags(&account, lake, from, to);
     lake.account().copied_objects.push(CopiedObjects {
         from_schema: from.schema_id,
         to_database: database_id,
@@ -340,7 +347,7 @@ async fn fill_schema(
     Ok(())
 }
 
-/// The policies on a table are on its clone too.
+/// The policies and tags on a table are on its clone too.
 fn keep_policies(lake: &mut LakeTransaction, from: &TableInfo, to: &TableInfo) {
     lake.account().copied_policies.push(CopiedPolicies {
         kind: ObjectKind::Table,
@@ -348,6 +355,67 @@ fn keep_policies(lake: &mut LakeTransaction, from: &TableInfo, to: &TableInfo) {
         to: to.table_id,
         columns: to.columns.iter().map(|column| column.field_id).collect(),
     });
+}
+
+/// A tag that masks what a table is cloned from, and comes from its schema or database, goes along
+/// where the clone is in another: it must not show more.
+fn keep_masking_tags(
+    account: &AccountView,
+    lake: &mut LakeTransaction,
+    (kind, from, from_name): (ObjectKind, i64, &QualifiedName),
+    (to, to_name): (i64, &QualifiedName),
+) {
+    if !account.has_tag_policies() {
+        return;
+    }
+    let view = lake.view().clone();
+    let levels_of = |id: i64, name: &QualifiedName| {
+        let object = ObjectRef { kind, id, name: name.to_string() };
+        levels(&object, &parents_of(&view, name), None)
+    };
+    let there = effective(account, &levels_of(to, to_name));
+    for tag in effective(account, &levels_of(from, from_name)) {
+        let masks = !account.policies_on(ObjectKind::Tag, tag.tag).is_empty();
+        let inherited = tag.on != (kind, from);
+        if masks && inherited && !there.iter().any(|known| known.tag == tag.tag) {
+            let on = (kind, to);
+            lake.account().tags.push(TagReference { on, column: 0, ..tag.clone() });
+        }
+    }
+}
+
+/// The tags on a schema or database are on its clone too.
+fn keep_tags(lake: &mut LakeTransaction, kind: ObjectKind, from: i64, to: i64) {
+    lake.account().copied_policies.push(CopiedPolicies { kind, from, to, columns: Vec::new() });
+}
+
+/// The same of a schema that is cloned into another database.
+fn keep_database_tags(
+    account: &AccountView,
+    lake: &mut LakeTransaction,
+    from: &SchemaInfo,
+    to: &SchemaInfo,
+) {
+    let database = |name: &str| {
+        let found = lake.view().database(name);
+        found.map(|found| (ObjectKind::Database, found.database_id))
+    };
+    let (Some(old), Some(new)) = (database(&from.database), database(&to.database)) else { return };
+    let cloned =
+        |copied: &CopiedPolicies| (copied.kind, copied.from, copied.to) == (old.0, old.1, new.1);
+    if lake.account().copied_policies.iter().any(cloned) {
+        return;
+    }
+    let own = account.tags_on(ObjectKind::Schema, from.schema_id);
+    let kept: Vec<TagReference> = account
+        .tags_on(old.0, old.1)
+        .iter()
+        .filter(|tag| !account.policies_on(ObjectKind::Tag, tag.tag).is_empty())
+        .filter(|tag| !account.tags_on(new.0, new.1).iter().any(|known| known.tag == tag.tag))
+        .filter(|tag| !own.iter().any(|known| known.tag == tag.tag))
+        .map(|tag| TagReference { on: (ObjectKind::Schema, to.schema_id), ..tag.clone() })
+        .collect();
+    lake.account().tags.extend(kept);
 }
 
 /// What a cloned container holds keeps the owner and the grants it has there.
@@ -401,6 +469,7 @@ pub(crate) async fn database(
 ) -> Result<(), UserError> {
     let account = context.shared.accounts.view().await?;
     let lake = work.lake()?;
+    keep_tags(lake, ObjectKind::Database, source.database.database_id, to.database_id);
     let schemas: Vec<Arc<SchemaInfo>> =
         source.view.schemas_in(&source.database.name).cloned().collect();
     for from in schemas {

@@ -132,6 +132,10 @@ pub(crate) async fn set_comment(
                     policy.comment = comment;
                     writer.update_object(&policy).await?;
                 }
+                Target::Tag(mut tag) => {
+                    tag.comment = comment;
+                    writer.update_object(&tag).await?;
+                }
                 Target::Endpoint(mut endpoint) => {
                     endpoint.comment = comment;
                     writer.update_object(&endpoint).await?;

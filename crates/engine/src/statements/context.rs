@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use frazil_catalog::account::ColumnSources;
 use frazil_common::{ObjectName, ObjectRef, QualifiedName, UserError};
 use frazil_dialect::Statement;
 pub(crate) use frazil_functions::cancelled;
 use frazil_functions::{Facts, TypedExpr};
-use frazil_governance::{AccessModel, EffectiveRoles, Protections, Requirement, authorize};
+use frazil_governance::{
+    AccessModel, EffectiveRoles, PolicyUse, Protections, Requirement, authorize,
+};
 use frazil_lake::LakeTransaction;
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
@@ -84,6 +87,10 @@ pub(crate) struct Record {
     pub snapshot: Option<i64>,
     pub bytes_scanned: u64,
     pub accesses: Vec<frazil_common::Access>,
+    /// Where the values of written columns come from.
+    pub written: Vec<(ObjectRef, Vec<ColumnSources>)>,
+    /// Policies in the plans that ran.
+    pub policies: Vec<PolicyUse>,
     /// Stage files to remove once the statement has committed: (stage id, path).
     pub purged: Vec<(i64, String)>,
 }
@@ -188,6 +195,9 @@ pub(crate) fn commits_first(statement: &Statement) -> bool {
             | CreatePolicy(_)
             | AlterPolicy(_)
             | SetPolicy(_)
+            | CreateTag(_)
+            | AlterTag(_)
+            | SetTags(_)
             | AlterTable(_)
             | AlterObject(_)
             | AlterWarehouse(_)

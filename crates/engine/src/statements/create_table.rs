@@ -11,6 +11,7 @@ use frazil_governance::Requirement;
 use frazil_lake::{LakeTransaction, NewTable};
 use frazil_planner::{Planned, sql_type};
 
+use crate::history::access::note_created;
 use crate::resolve::objects::{
     database_object, parents_of, schema, schema_object, table_object, view_object,
 };
@@ -23,6 +24,7 @@ use crate::statements::outcome::{Changes, Outcome};
 use crate::statements::ownership::{Made, gone, grants_copied, made};
 use crate::statements::query::{operators, plan};
 use crate::statements::table_options::TableOptions;
+use crate::statements::tag::DefinedTags;
 
 /// Checks that the role may create such an object in a schema that exists.
 pub(crate) fn authorize_create(
@@ -145,6 +147,19 @@ pub(crate) async fn run(
         Some(planned) => Some(operators(context, work, planned).await?),
         None => None,
     };
+    let tags = match &create.source {
+        CreateTableSource::Columns { columns, .. }
+        | CreateTableSource::AsSelect { columns, .. } => {
+            let columns = columns.iter().map(|column| (&column.name, column.tags.as_slice()));
+            DefinedTags::find(context, work, &create.tags, columns).await?
+        }
+        CreateTableSource::Like(_) | CreateTableSource::Clone { .. } => {
+            DefinedTags::find(context, work, &create.tags, std::iter::empty()).await?
+        }
+    };
+    if kind == TableKind::Temporary && !tags.is_empty() {
+        return Err(UserError::unsupported("tags on a temporary table"));
+    }
     let done = format!("Table {} successfully created.", name.name);
     if context.describe_only {
         return Outcome::status(done);
@@ -167,6 +182,7 @@ pub(crate) async fn run(
         let source_id = source.table_id();
         let table = clone::table(context, work, source, &name, kind, create, &options).await?;
         record_owner(context, work.lake()?, &table, create, &occupied, Some(source_id));
+        tags.record_table(work.lake()?, &table);
         return Outcome::status(done);
     }
     let table = work
@@ -182,6 +198,10 @@ pub(crate) async fn run(
         })
         .await?;
     record_owner(context, work.lake()?, &table, create, &occupied, None);
+    tags.record_table(work.lake()?, &table);
+    if let Some(planned) = &query {
+        note_created(context, &table, planned);
+    }
     let mut outcome = Outcome::status(done)?;
     if let Some(rows) = rows {
         let stream = run_to_stream(&context.shared.runtime, rows, &context.cancel)?;

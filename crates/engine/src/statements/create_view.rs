@@ -9,6 +9,7 @@ use crate::statements::create_table::{Occupied, authorize_create, occupied};
 use crate::statements::outcome::Outcome;
 use crate::statements::ownership::{Made, gone, grants_copied, made};
 use crate::statements::query::{governed, plan};
+use crate::statements::tag::DefinedTags;
 
 pub(crate) async fn run(
     context: &StatementContext,
@@ -69,6 +70,12 @@ pub(crate) async fn run(
             ));
         }
     }
+    let of_columns = create
+        .columns
+        .iter()
+        .zip(&columns)
+        .map(|(column, found)| (&found.name, column.tags.as_slice()));
+    let tags = DefinedTags::find(context, work, &create.tags, of_columns).await?;
     let done = format!("View {} successfully created.", name.name);
     if context.describe_only {
         return Outcome::status(done);
@@ -97,6 +104,7 @@ pub(crate) async fn run(
         // Views are not brought back on their own.
         gone(lake, ObjectKind::View, object.id);
     }
+    tags.record_view(lake, &view);
     made(context, lake, Made { kind: ObjectKind::View, id: view.view_id, name });
     Outcome::status(done)
 }

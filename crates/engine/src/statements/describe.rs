@@ -91,6 +91,9 @@ async fn described(
         return Ok((USER_PROPERTIES.to_vec(), user_rows(&user)));
     }
     object_kind(*kind).map_err(|_| UserError::unsupported(format!("DESCRIBE {kind}")))?;
+    if *kind == ObjectWord::Tag {
+        return Err(UserError::unsupported("DESCRIBE TAG"));
+    }
     let view = work.lake()?.view().clone();
     // DESCRIBE TABLE takes a view's name too.
     let kind = match (kind, of_table) {
@@ -174,7 +177,7 @@ async fn described(
         Target::Endpoint(endpoint) => {
             (ENDPOINT_PROPERTIES.to_vec(), endpoint_rows(context, &view, &endpoint).await?)
         }
-        Target::Role(_) | Target::DatabaseRole(_) | Target::User(_) => {
+        Target::Role(_) | Target::DatabaseRole(_) | Target::User(_) | Target::Tag(_) => {
             return Err(UserError::unsupported(format!("DESCRIBE {kind}")));
         }
     })

@@ -14,6 +14,7 @@ use frazil_planner::{
     references_of_update,
 };
 
+use crate::history::access::note_written;
 use crate::resolve::objects::{parents_of, table_object};
 use crate::resolve::policies::Kept;
 use crate::resolve::relation::{table_relation, target_table};
@@ -76,6 +77,7 @@ pub(super) fn rows_of(
     work: &mut Work,
     dml: &PlannedDml,
 ) -> impl Future<Output = Result<Arc<dyn datafusion::physical_plan::ExecutionPlan>, UserError>> {
+    note_written(context, &dml.planned);
     operators(context, work, &dml.planned)
 }
 

@@ -13,6 +13,7 @@ use crate::statements::lookup::{Found, Target, absent, described_status, find, o
 use crate::statements::outcome::Outcome;
 use crate::statements::ownership::gone;
 use crate::statements::policy::refuse_in_use;
+use crate::statements::tag::refuse_masking;
 
 pub(crate) async fn run(
     context: &StatementContext,
@@ -37,6 +38,9 @@ pub(crate) async fn run(
     refuse_needed(context, &found)?;
     if let Target::MaskingPolicy(_) | Target::RowAccessPolicy(_) = &found.target {
         refuse_in_use(context, (found.object.kind, found.object.id), name).await?;
+    }
+    if let Target::Tag(tag) = &found.target {
+        refuse_masking(context, tag).await?;
     }
     if drop.restrict {
         refuse_filled(context, work, &found).await?;
@@ -144,7 +148,7 @@ async fn apply(context: &StatementContext, work: &mut Work, found: Found) -> Res
             drop_object(context, ObjectKind::Stage, stage.id).await?;
             shared.stages.delete_stage(stage.id).await?;
         }
-        Target::MaskingPolicy(_) | Target::RowAccessPolicy(_) => {
+        Target::MaskingPolicy(_) | Target::RowAccessPolicy(_) | Target::Tag(_) => {
             drop_object(context, object.kind, object.id).await?;
         }
         Target::FileFormat(_) | Target::Sequence(_) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use frazil_catalog::account::{
     Endpoint, FileFormat, MaskingPolicy, Model, Object, ObjectBody, ObjectFilter, Role,
-    RowAccessPolicy, Sequence, Stage, User, Warehouse,
+    RowAccessPolicy, Sequence, Stage, Tag, User, Warehouse,
 };
 use frazil_catalog::{
     CatalogView, DatabaseInfo, Relation, SchemaInfo, TableInfo, TableKind, ViewInfo,
@@ -36,6 +36,7 @@ pub(crate) enum Target {
     Model(Object<Model>),
     MaskingPolicy(Object<MaskingPolicy>),
     RowAccessPolicy(Object<RowAccessPolicy>),
+    Tag(Object<Tag>),
     Endpoint(Object<Endpoint>),
     Warehouse(Object<Warehouse>),
     Role(Role),
@@ -94,6 +95,7 @@ pub(crate) fn object_kind(word: ObjectWord) -> Result<ObjectKind, UserError> {
         ObjectWord::Model => ObjectKind::Model,
         ObjectWord::MaskingPolicy => ObjectKind::MaskingPolicy,
         ObjectWord::RowAccessPolicy => ObjectKind::RowAccessPolicy,
+        ObjectWord::Tag => ObjectKind::Tag,
         ObjectWord::Endpoint => ObjectKind::Endpoint,
         ObjectWord::Warehouse => ObjectKind::Warehouse,
         ObjectWord::Role => ObjectKind::Role,
@@ -185,6 +187,7 @@ async fn find_any(
         ObjectKind::RowAccessPolicy => {
             in_schema(context, view, name, Target::RowAccessPolicy).await?
         }
+        ObjectKind::Tag => in_schema(context, view, name, Target::Tag).await?,
         ObjectKind::Endpoint => accounts
             .object::<Endpoint>(0, &single(name)?, 0)
             .await?
@@ -440,6 +443,7 @@ pub(crate) async fn all_in(
         ObjectKind::RowAccessPolicy => {
             listed(context, view, &schemas, Target::RowAccessPolicy, &mut all).await?;
         }
+        ObjectKind::Tag => listed(context, view, &schemas, Target::Tag, &mut all).await?,
         other => {
             return Err(UserError::syntax(format!("a {other} is not in a database or schema.")));
         }

@@ -20,6 +20,7 @@ pub(crate) mod create_table;
 pub(crate) mod create_view;
 pub(crate) mod create_warehouse;
 pub(crate) mod database_role;
+pub(crate) mod ddl;
 pub(crate) mod defaults;
 pub(crate) mod describe;
 pub(crate) mod dml;
@@ -45,6 +46,7 @@ pub(crate) mod show_grants;
 pub(crate) mod split;
 pub(crate) mod system_function;
 pub(crate) mod table_options;
+pub(crate) mod tag;
 pub(crate) mod transaction;
 pub(crate) mod undrop;
 pub(crate) mod use_object;
@@ -127,6 +129,9 @@ pub(crate) async fn run(
         S::CreatePolicy(create) => on_heap(|| policy::create(context, work, create)).await,
         S::AlterPolicy(alter) => on_heap(|| policy::alter(context, work, alter)).await,
         S::SetPolicy(set) => on_heap(|| policy::set(context, work, set)).await,
+        S::CreateTag(create) => on_heap(|| tag::create(context, work, create)).await,
+        S::AlterTag(alter) => on_heap(|| tag::alter(context, work, alter)).await,
+        S::SetTags(set) => on_heap(|| tag::set(context, work, set)).await,
         S::AlterTable(alter) => on_heap(|| alter_table::run(context, work, alter)).await,
         S::AlterObject(alter) => on_heap(|| alter_object::run(context, work, alter)).await,
         S::AlterSession(alter) => on_heap(|| session::alter(context, alter)).await,

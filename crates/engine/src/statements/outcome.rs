@@ -8,6 +8,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit};
 use frazil_common::{Column, SqlType, UserError};
+use frazil_functions::variant::{VariantBuilder, parse_json};
 
 use crate::api::FileTransfer;
 use crate::run::spool::{Spool, SpoolWriter};
@@ -38,6 +39,8 @@ pub(crate) enum Cell {
     Boolean(bool),
     /// Microseconds since 1970 UTC, in a TIMESTAMP_LTZ column.
     Instant(i64),
+    /// A value of an ARRAY, OBJECT or VARIANT column.
+    Json(serde_json::Value),
 }
 
 impl From<&str> for Cell {
@@ -145,6 +148,17 @@ fn array_of<'a>(
     let wrong =
         |cell: &Cell| UserError::internal(format!("column {} cannot hold {cell:?}", column.name));
     let data_type = column.sql_type.to_arrow();
+    if column.sql_type.is_semi_structured() {
+        let mut values = VariantBuilder::with_capacity(cells.len());
+        for cell in cells {
+            match cell {
+                Cell::Null => values.append_null(),
+                Cell::Json(value) => values.append(parse_json(&value.to_string())?.as_ref()),
+                other => return Err(wrong(other)),
+            }
+        }
+        return Ok(Arc::new(values.finish()));
+    }
     Ok(match &data_type {
         DataType::Utf8View => {
             let values = cells

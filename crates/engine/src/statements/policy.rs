@@ -5,7 +5,8 @@ use frazil_catalog::account::{
     MaskingPolicy, Object, ObjectBody, Place, PolicyReference, PolicyRule, RowAccessPolicy,
 };
 use frazil_common::{
-    Code, Column, ObjectKind, ObjectName, Privilege, SqlType, UserError, quote_identifier,
+    Code, Column, ObjectKind, ObjectName, ObjectRef, Privilege, SqlType, UserError,
+    quote_identifier,
 };
 use frazil_dialect::{
     AlterPolicy, AlterPolicyAction, CreatePolicy, ObjectWord, SetPolicy, SetPolicyAction,
@@ -13,8 +14,8 @@ use frazil_dialect::{
 use frazil_governance::Requirement;
 use frazil_planner::{Relation, sql_type};
 
-use crate::resolve::objects::schema as expect_schema;
-use crate::resolve::policies::bind;
+use crate::resolve::objects::{database_object, schema as expect_schema, schema_object};
+use crate::resolve::policies::{alike, bind};
 use crate::statements::account_change::AccountChange;
 use crate::statements::alter_object::complete;
 use crate::statements::context::{StatementContext, Work};
@@ -57,16 +58,6 @@ fn rule(create: &CreatePolicy) -> Result<PolicyRule, UserError> {
     Ok(PolicyRule { arguments, returns, body: create.body.text.clone() })
 }
 
-/// Whether two types are one but for length, precision and scale.
-fn alike(left: &SqlType, right: &SqlType) -> bool {
-    match (left, right) {
-        (SqlType::Timestamp { zone: left, .. }, SqlType::Timestamp { zone: right, .. }) => {
-            left == right
-        }
-        (left, right) => std::mem::discriminant(left) == std::mem::discriminant(right),
-    }
-}
-
 /// Binds a body over arguments without rows, so that its errors are told when it is written.
 async fn check(
     context: &StatementContext,
@@ -91,7 +82,7 @@ async fn check(
     let plan = LogicalPlanBuilder::from(plan).build().map_err(UserError::internal)?;
     let arguments =
         Relation { object: None, name: None, columns, plan, accesses: Vec::new(), hidden: 0 };
-    bind(context, work, rule, place, &arguments, 0).await?;
+    bind(context, work, rule, place, &arguments, None, 0).await?;
     Ok(())
 }
 
@@ -251,7 +242,7 @@ async fn governed(
 }
 
 /// The policy, if the role may put it on something.
-async fn applicable(
+pub(crate) async fn applicable(
     context: &StatementContext,
     work: &mut Work,
     word: ObjectWord,
@@ -276,8 +267,52 @@ async fn applicable(
     }
 }
 
+/// Demands of a policy that is to be taken off what a policy to be put on takes: the owner of a
+/// clone must not get at what the policies on it hide.
+async fn require_removable(
+    context: &StatementContext,
+    work: &mut Work,
+    policy: (ObjectKind, i64),
+    global: Privilege,
+) -> Result<(), UserError> {
+    if context.authorize(&[Requirement::global(global)]).is_ok() {
+        return Ok(());
+    }
+    let view = work.lake()?.view().clone();
+    let accounts = &context.shared.accounts;
+    let (kind, id) = policy;
+    let schema = match kind {
+        ObjectKind::MaskingPolicy => {
+            accounts.object_by_id::<MaskingPolicy>(id).await?.map(|policy| policy.place.schema_id)
+        }
+        _ => {
+            accounts.object_by_id::<RowAccessPolicy>(id).await?.map(|policy| policy.place.schema_id)
+        }
+    };
+    let schema = view.schemas().find(|found| Some(found.schema_id) == schema);
+    let parents: Vec<ObjectRef> = match schema {
+        Some(schema) => database_object(&view, &schema.database)
+            .into_iter()
+            .chain([schema_object(schema)])
+            .collect(),
+        None => Vec::new(),
+    };
+    let noun = if kind == ObjectKind::MaskingPolicy { "Masking" } else { "Row access" };
+    // The name of a policy that the role may not know of is not told.
+    let object = ObjectRef { kind, id, name: "on this object".to_string() };
+    context
+        .authorize(&[Requirement::new(object, parents, Privilege::Apply).or(Privilege::Ownership)])
+        .map_err(|error| match error.code {
+            Code::ObjectNotFound => UserError::new(
+                error.code,
+                format!("{noun} policy on this object does not exist or not authorized."),
+            ),
+            _ => error,
+        })
+}
+
 /// Names, ids and types of the columns of a table or view.
-fn columns(found: &Found) -> Vec<(String, i64, SqlType)> {
+pub(crate) fn columns(found: &Found) -> Vec<(String, i64, SqlType)> {
     match &found.target {
         Target::Table(table) => table
             .columns
@@ -329,7 +364,7 @@ fn arguments(found: &Found, named: &[String], rule: &PolicyRule) -> Result<Vec<i
         .collect()
 }
 
-fn column_id(found: &Found, name: &str) -> Result<i64, UserError> {
+pub(crate) fn column_id(found: &Found, name: &str) -> Result<i64, UserError> {
     columns(found)
         .into_iter()
         .find(|(column, _, _)| column == name)
@@ -384,19 +419,20 @@ pub(crate) async fn set(
             }
             let arguments = arguments(&found, &named, &rule)?;
             let column = column_id(&found, column)?;
-            if present(column).is_some() && !force {
-                return Err(taken("masking policy on this column", &found));
+            if let Some(replaced) = present(column) {
+                if !force {
+                    return Err(taken("masking policy on this column", &found));
+                }
+                require_removable(context, work, replaced.policy, global).await?;
             }
             added = Some(PolicyReference { policy: (kind, id), on, column, arguments });
         }
         SetPolicyAction::UnsetMasking { column } => {
             let column = column_id(&found, column)?;
-            if present(column).is_none() {
-                return Err(UserError::new(
-                    Code::InvalidStatement,
-                    "The column has no masking policy.",
-                ));
-            }
+            let removed = present(column).ok_or_else(|| {
+                UserError::new(Code::InvalidStatement, "The column has no masking policy.")
+            })?;
+            require_removable(context, work, removed.policy, global).await?;
             unset = Some(column);
         }
         SetPolicyAction::AddRowAccess { policy, on: named } => {
@@ -422,7 +458,12 @@ pub(crate) async fn set(
                 added = Some(PolicyReference { policy: (kind, id), on, column: 0, arguments });
             }
         }
-        SetPolicyAction::DropAllRowAccess => unset = Some(0),
+        SetPolicyAction::DropAllRowAccess => {
+            if let Some(removed) = present(0) {
+                require_removable(context, work, removed.policy, global).await?;
+            }
+            unset = Some(0);
+        }
     }
     if context.describe_only {
         return described_status();

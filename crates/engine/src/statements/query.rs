@@ -70,7 +70,14 @@ pub(crate) fn governed(
         &context.roles,
         &context.protections.lock(),
     )?;
-    context.record.lock().accesses.extend(planned.accesses.iter().cloned());
+    let mut record = context.record.lock();
+    record.accesses.extend(planned.accesses.iter().cloned());
+    for policy in context.protections.lock().policies() {
+        if !record.policies.contains(policy) {
+            record.policies.push(policy.clone());
+        }
+    }
+    drop(record);
     Ok(result)
 }
 

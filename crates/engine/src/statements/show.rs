@@ -8,6 +8,7 @@ mod namespaces;
 mod policies;
 mod relations;
 mod schema_objects;
+mod tags;
 mod transactions;
 
 use std::sync::Arc;
@@ -371,6 +372,7 @@ pub(crate) async fn run(
         O::FileFormats => schema_objects::file_formats(&lister).await?,
         O::Sequences => schema_objects::sequences(&lister).await?,
         O::MaskingPolicies | O::RowAccessPolicies => policies::policies(&lister).await?,
+        O::Tags => tags::tags(&lister).await?,
         O::Models => models::models(&lister).await?,
         O::VersionsInModel => models::versions(&lister).await?,
         O::FunctionsInModel => models::functions(&lister).await?,

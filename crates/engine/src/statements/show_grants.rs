@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use frazil_catalog::CatalogView;
 use frazil_catalog::account::{
     AccountView, Endpoint, FileFormat, FutureGrant, Grantee as RoleGrantee, MaskingPolicy, Model,
-    Object, ObjectBody, ObjectFilter, RowAccessPolicy, Sequence, Stage, Warehouse,
+    Object, ObjectBody, ObjectFilter, RowAccessPolicy, Sequence, Stage, Tag, Warehouse,
 };
 use frazil_common::{
     ObjectKind, ObjectName, Privilege, QualifiedName, SqlType, UserError, quote_identifier,
@@ -390,6 +390,7 @@ async fn names(context: &StatementContext, view: &CatalogView) -> Result<Names, 
     add::<Warehouse>(context, view, &mut names).await?;
     add::<MaskingPolicy>(context, view, &mut names).await?;
     add::<RowAccessPolicy>(context, view, &mut names).await?;
+    add::<Tag>(context, view, &mut names).await?;
     add::<Endpoint>(context, view, &mut names).await?;
     Ok(names)
 }

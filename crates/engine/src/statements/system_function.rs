@@ -1,5 +1,5 @@
-//! System functions that act on the server: cancelling statements, ending sessions and
-//! transactions. They are carried out once, before the query around them is planned, and stand in
+//! System functions that act on the server or ask its catalog: cancelling statements, ending
+//! sessions and transactions, the value of a tag, definitions. They are carried out once, before the query around them is planned, and stand in
 //! it as their answer.
 
 use std::ops::ControlFlow;
@@ -7,19 +7,23 @@ use std::time::Duration;
 
 use datafusion::common::ScalarValue;
 use frazil_common::{Code, UserError};
-use frazil_dialect::Call;
 use frazil_dialect::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, SelectItem,
     SetExpr, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
+use frazil_dialect::{Call, ObjectWord};
 use frazil_governance::system;
 use uuid::Uuid;
 
+use crate::resolve::tags::{effective, levels};
 use crate::run::execute::run_to_spool;
 use crate::session::Session;
 use crate::statements::context::{StatementContext, Work, cancelled};
+use crate::statements::ddl::definition;
+use crate::statements::lookup::{absent, find_reached};
 use crate::statements::outcome::{Outcome, schema_of};
 use crate::statements::query::{operators, plan};
+use crate::statements::tag::tagged;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
@@ -28,6 +32,8 @@ enum Action {
     AbortSession,
     AbortTransaction,
     Wait,
+    GetTag,
+    GetDdl,
 }
 
 const ACTIONS: &[(&str, Action)] = &[
@@ -36,6 +42,8 @@ const ACTIONS: &[(&str, Action)] = &[
     ("SYSTEM$ABORT_SESSION", Action::AbortSession),
     ("SYSTEM$ABORT_TRANSACTION", Action::AbortTransaction),
     ("SYSTEM$WAIT", Action::Wait),
+    ("SYSTEM$GET_TAG", Action::GetTag),
+    ("GET_DDL", Action::GetDdl),
 ];
 
 fn action_of(function: &Function) -> Option<(&'static str, Action)> {
@@ -67,10 +75,20 @@ pub(crate) async fn carried_out(
     for (name, action, function) in &calls.found {
         let arguments = arguments(context, work, name, function).await?;
         answers.push(match (action, arguments.as_slice()) {
-            _ if context.describe_only => String::new(),
-            (Action::Wait, [amount]) => wait(context, amount, "SECONDS").await?,
-            (Action::Wait, [amount, unit]) => wait(context, amount, unit).await?,
-            (action, [id]) => act(context, *action, id).await?,
+            _ if context.describe_only => Some(String::new()),
+            (Action::Wait, [amount]) => Some(wait(context, amount, "SECONDS").await?),
+            (Action::Wait, [amount, unit]) => Some(wait(context, amount, unit).await?),
+            (Action::GetTag, [tag, object, domain]) => {
+                tag_value(context, tag, object, domain).await?
+            }
+            (Action::GetDdl, [kind, object]) => {
+                Some(definition(context, work, kind, object, false).await?)
+            }
+            (Action::GetDdl, [kind, object, full]) => {
+                let full = full.eq_ignore_ascii_case("true");
+                Some(definition(context, work, kind, object, full).await?)
+            }
+            (action, [id]) => Some(act(context, *action, id).await?),
             _ => return Err(wrong_arguments(name)),
         });
     }
@@ -128,7 +146,7 @@ impl Visitor for Calls {
 }
 
 /// Puts the answers in the places of the calls, in the same order.
-struct Answers(std::vec::IntoIter<String>);
+struct Answers(std::vec::IntoIter<Option<String>>);
 
 impl VisitorMut for Answers {
     type Break = ();
@@ -138,7 +156,10 @@ impl VisitorMut for Answers {
             && action_of(function).is_some()
             && let Some(answer) = self.0.next()
         {
-            *expression = Expr::value(Value::SingleQuotedString(answer));
+            *expression = match answer {
+                Some(answer) => Expr::value(Value::SingleQuotedString(answer)),
+                None => Expr::value(Value::Null),
+            };
         }
         ControlFlow::Continue(())
     }
@@ -244,7 +265,29 @@ async fn act(
         }
         Action::AbortTransaction => abort_transaction(context, argument).await,
         Action::Wait => Err(wrong_arguments("SYSTEM$WAIT")),
+        Action::GetTag => Err(wrong_arguments("SYSTEM$GET_TAG")),
+        Action::GetDdl => Err(wrong_arguments("GET_DDL")),
     }
+}
+
+/// SYSTEM$GET_TAG: the value of a tag on an object, its own or inherited.
+async fn tag_value(
+    context: &StatementContext,
+    tag: &str,
+    object: &str,
+    domain: &str,
+) -> Result<Option<String>, UserError> {
+    let view = context.shared.catalog.head_view().await?;
+    let name = frazil_dialect::parse_object_name_text(tag)?;
+    let found = find_reached(context, &view, ObjectWord::Tag, &name)
+        .await?
+        .ok_or_else(|| absent(context, ObjectWord::Tag, &name))?;
+    let asked = tagged(context, &view, object, domain).await?;
+    let account = context.shared.accounts.view().await?;
+    let column = asked.column.map(|(_, id)| id);
+    let levels = levels(&asked.object, &asked.parents, column);
+    let known = effective(&account, &levels).into_iter().find(|on| on.tag == found.object.id);
+    Ok(known.map(|on| on.value.clone()))
 }
 
 /// A session that the role may act on.

@@ -2,6 +2,14 @@
 
 use crate::cases::*;
 
+const MASKED_BY_TAG: &[&str] = &[
+    "CREATE TAG tag",
+    "CREATE TABLE t (a INT, b VARCHAR) WITH TAG (tag = 'v')",
+    "INSERT INTO t VALUES (5, 'five')",
+    "CREATE MASKING POLICY mp AS (v INT) RETURNS INT -> 0",
+    "CREATE MASKING POLICY mq AS (v VARCHAR) RETURNS VARCHAR -> 'x'",
+];
+
 pub const MORE: &[Case] = &[
     // DML
     used(T_AND_U, "INSERT INTO t SELECT * FROM u", "INSERT OVERWRITE INTO t SELECT * FROM u", ROWS),
@@ -124,6 +132,118 @@ pub const MORE: &[Case] = &[
         "REVOKE SELECT ON TABLE t FROM ROLE {n}",
         "REVOKE SELECT ON TABLE t FROM ROLE {n} CASCADE",
         &["SHOW GRANTS ON TABLE t"],
+    ),
+    // Tags
+    used(
+        &["CREATE TAG tag"],
+        "CREATE TAG tag",
+        "CREATE TAG IF NOT EXISTS tag",
+        &[],
+    ),
+    used(&[], "CREATE TAG tag", "CREATE TAG tag ALLOWED_VALUES 'x'", &["SHOW TAGS"]),
+    used(&[], "CREATE TAG tag", "CREATE TAG tag COMMENT = 'c'", &["SHOW TAGS"]),
+    used(&[], "ALTER TAG tag UNSET COMMENT", "ALTER TAG IF EXISTS tag UNSET COMMENT", &[]),
+    used(
+        &["CREATE TAG tag"],
+        "ALTER TAG tag ADD ALLOWED_VALUES 'x'",
+        "ALTER TAG tag ADD ALLOWED_VALUES 'x', 'y'",
+        &["SHOW TAGS"],
+    ),
+    used(
+        &["CREATE TAG tag ALLOWED_VALUES 'x', 'y', 'z'"],
+        "ALTER TAG tag DROP ALLOWED_VALUES 'x'",
+        "ALTER TAG tag DROP ALLOWED_VALUES 'x', 'y'",
+        &["SHOW TAGS"],
+    ),
+    used(
+        &["CREATE TAG tag COMMENT = 'c'"],
+        "ALTER TAG tag UNSET COMMENT",
+        "ALTER TAG tag SET COMMENT = 'd'",
+        &["SHOW TAGS"],
+    ),
+    used(
+        MASKED_BY_TAG,
+        "ALTER TAG tag SET MASKING POLICY mp",
+        "ALTER TAG tag SET MASKING POLICY mp, MASKING POLICY mq",
+        ROWS,
+    ),
+    used(
+        &[
+            "CREATE TAG tag",
+            "CREATE MASKING POLICY mp AS (v INT) RETURNS INT -> 0",
+            "CREATE MASKING POLICY mq AS (v INT) RETURNS INT -> 1",
+            "ALTER TAG tag SET MASKING POLICY mp",
+        ],
+        "ALTER TAG tag SET MASKING POLICY mq",
+        "ALTER TAG tag SET MASKING POLICY mq FORCE",
+        &[],
+    ),
+    used(
+        &[
+            "CREATE TAG tag",
+            "CREATE TABLE t (a INT, b VARCHAR) WITH TAG (tag = 'v')",
+            "INSERT INTO t VALUES (5, 'five')",
+            "CREATE MASKING POLICY mp AS (v INT) RETURNS INT -> 0",
+            "CREATE MASKING POLICY mq AS (v VARCHAR) RETURNS VARCHAR -> 'x'",
+            "ALTER TAG tag SET MASKING POLICY mp, MASKING POLICY mq",
+        ],
+        "ALTER TAG tag UNSET MASKING POLICY mp",
+        "ALTER TAG tag UNSET MASKING POLICY mp, MASKING POLICY mq",
+        ROWS,
+    ),
+    used(
+        &["CREATE TAG tag"],
+        "ALTER TABLE t SET TAG tag = 'v'",
+        "ALTER TABLE IF EXISTS t SET TAG tag = 'v'",
+        &[],
+    ),
+    used(
+        &["CREATE TAG tag", "CREATE SCHEMA d.{n}_other", "USE SCHEMA d.public"],
+        "ALTER SCHEMA SET TAG d.{n}_other.tag = 'v'",
+        "ALTER SCHEMA d.{n}_other SET TAG d.{n}_other.tag = 'v'",
+        &["SELECT SYSTEM$GET_TAG('d.{n}_other.tag', 'd.{n}_other', 'schema')"],
+    ),
+    used(
+        &["CREATE TAG tag", "CREATE TABLE t (a INT)"],
+        "ALTER TABLE t SET TAG tag = 'v'",
+        "ALTER TABLE t ALTER a SET TAG tag = 'v'",
+        &["SELECT SYSTEM$GET_TAG('tag', 't', 'table')"],
+    ),
+    used(
+        &["CREATE TAG tag", "CREATE TAG other", "CREATE TABLE t (a INT)"],
+        "ALTER TABLE t SET TAG tag = 'v'",
+        "ALTER TABLE t SET TAG tag = 'v', other = 'w'",
+        &["SELECT SYSTEM$GET_TAG('other', 't', 'table')"],
+    ),
+    used(
+        &["CREATE TAG tag", "CREATE TAG other", "CREATE TABLE t (a INT) TAG (tag = 'v', other = 'w')"],
+        "ALTER TABLE t UNSET TAG tag",
+        "ALTER TABLE t UNSET TAG tag, other",
+        &["SELECT SYSTEM$GET_TAG('other', 't', 'table')"],
+    ),
+    used(
+        &["CREATE TAG tag"],
+        "CREATE TABLE k (a INT)",
+        "CREATE TABLE k (a INT) WITH TAG (tag = 'v')",
+        &["SELECT SYSTEM$GET_TAG('tag', 'k', 'table')"],
+    ),
+    used(
+        &["CREATE TAG tag"],
+        "CREATE TABLE k (a INT)",
+        "CREATE TABLE k (a INT WITH TAG (tag = 'v'))",
+        &["SELECT SYSTEM$GET_TAG('tag', 'k.a', 'column')"],
+    ),
+    used(
+        &["CREATE TAG tag"],
+        "CREATE VIEW k (a) AS SELECT 1",
+        "CREATE VIEW k (a) WITH TAG (tag = 'v') AS SELECT 1",
+        &["SELECT SYSTEM$GET_TAG('tag', 'k', 'table')"],
+    ),
+    used(
+        &["CREATE TAG tag"],
+        "CREATE VIEW k (a) AS SELECT 1",
+        "CREATE VIEW k (a WITH TAG (tag = 'v')) AS SELECT 1",
+        &["SELECT SYSTEM$GET_TAG('tag', 'k.a', 'column')"],
     ),
     // Looking
     used(MODEL, "DESCRIBE MODEL m", "DESCRIBE MODEL m VERSION nope", &[]).refuse("nope"),

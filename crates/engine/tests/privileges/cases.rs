@@ -2,6 +2,7 @@
 //! statements (models, endpoints) from docs/.
 
 use crate::access_cases::{clones, files, grants, lookups};
+use crate::tag_cases::tags;
 
 /// What a statement does once it is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,9 +142,9 @@ pub const MASK_AND_TABLE: &[&str] = &[
     "CREATE TABLE d.s.{o}t (a INT)",
 ];
 pub const MASKED: &[&str] = &[
-    "CREATE MASKING POLICY d.s.{c}mp AS (v INT) RETURNS INT -> 0",
+    "CREATE MASKING POLICY d.s.{o}mp AS (v INT) RETURNS INT -> 0",
     "CREATE TABLE d.s.{o}t (a INT)",
-    "ALTER TABLE d.s.{o}t ALTER COLUMN a SET MASKING POLICY d.s.{c}mp",
+    "ALTER TABLE d.s.{o}t ALTER COLUMN a SET MASKING POLICY d.s.{o}mp",
 ];
 pub const ROWS_AND_TABLE: &[&str] = &[
     "CREATE ROW ACCESS POLICY d.s.{o}rp AS (v INT) RETURNS BOOLEAN -> TRUE",
@@ -172,6 +173,7 @@ pub fn cases() -> Vec<Case> {
         clones(),
         alters(),
         policies(),
+        tags(),
         drops(),
         grants(),
         lookups(),
@@ -702,7 +704,7 @@ fn policies() -> Vec<Case> {
         needs(
             MASKED,
             "ALTER TABLE d.s.{o}t ALTER COLUMN a UNSET MASKING POLICY",
-            &[&["OWNERSHIP ON TABLE d.s.{o}t"]],
+            &[&["APPLY ON MASKING POLICY d.s.{o}mp", "OWNERSHIP ON TABLE d.s.{o}t"]],
         ),
         needs(
             ROWS_AND_TABLE,
@@ -717,7 +719,7 @@ fn policies() -> Vec<Case> {
         needs(
             FILTERED,
             "ALTER TABLE d.s.{o}t DROP ALL ROW ACCESS POLICIES",
-            &[&["OWNERSHIP ON TABLE d.s.{o}t"]],
+            &[&["APPLY ON ROW ACCESS POLICY d.s.{o}rp", "OWNERSHIP ON TABLE d.s.{o}t"]],
         ),
         needs(MASK, "DROP MASKING POLICY d.s.{o}mp", OWN_MASK),
         needs(

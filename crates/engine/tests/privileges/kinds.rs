@@ -3,9 +3,9 @@
 
 use frazil_dialect::{
     AccessTokenAction, AlterColumnAction, AlterEndpointAction, AlterModelAction, AlterObjectAction,
-    AlterPolicyAction, AlterTableAction, AlterWarehouseAction, CopySource, CreateTableSource,
-    GrantTarget, InsertSource, MergeAction, ObjectWord, SetPolicyAction, ShowGrants, ShowObject,
-    Statement, UnloadSource, Use,
+    AlterPolicyAction, AlterTableAction, AlterTagAction, AlterWarehouseAction, CopySource,
+    CreateTableSource, GrantTarget, InsertSource, MergeAction, ObjectWord, SetPolicyAction,
+    SetTagsAction, ShowGrants, ShowObject, Statement, UnloadSource, Use,
 };
 
 macro_rules! variants {
@@ -25,7 +25,7 @@ variants!(statement, STATEMENTS, Statement:
     Query, Explain, Insert, MultiInsert, Update, Delete, Merge, Truncate, CreateTable, CreateView,
     CreateDatabase, CreateSchema, CreateWarehouse, CreateRole, CreateDatabaseRole, CreateUser, CreateStage,
     CreateFileFormat, CreateSequence, CreateModel, ImportModel, CreateEndpoint, AlterTable,
-    CreatePolicy, AlterPolicy, SetPolicy,
+    CreatePolicy, AlterPolicy, SetPolicy, CreateTag, AlterTag, SetTags,
     AlterObject, AlterWarehouse, AlterUserAccessToken, AlterSession, AlterModel, AlterEndpoint,
     Drop, Undrop, Use, Grant, GrantRole, GrantOwnership, Revoke, RevokeRole, Begin, Commit,
     Rollback, Set, Unset, Show, ShowGrants, Describe, DescribeResult, Comment, Call,
@@ -44,6 +44,11 @@ variants!(alter_policy, ALTER_POLICY, AlterPolicyAction: SetBody, RenameTo, Comm
 variants!(set_policy, SET_POLICY, SetPolicyAction:
     SetMasking, UnsetMasking, AddRowAccess, DropRowAccess, DropAllRowAccess,
 );
+variants!(alter_tag, ALTER_TAG, AlterTagAction:
+    RenameTo, AddAllowedValues, DropAllowedValues, UnsetAllowedValues, Comment, SetMasking,
+    UnsetMasking,
+);
+variants!(set_tags, SET_TAGS, SetTagsAction: Set, Unset);
 variants!(alter_column, ALTER_COLUMN, AlterColumnAction:
     SetNotNull, DropNotNull, SetDataType, SetDefault, DropDefault, SetComment, UnsetComment,
 );
@@ -95,6 +100,8 @@ pub fn all() -> Vec<String> {
         ALTER_COLUMN,
         ALTER_POLICY,
         SET_POLICY,
+        ALTER_TAG,
+        SET_TAGS,
         ALTER_OBJECT,
         ALTER_WAREHOUSE,
         ACCESS_TOKEN,
@@ -138,6 +145,8 @@ pub fn of(parsed: &Statement) -> Vec<String> {
         Statement::CreatePolicy(create) => kinds.push(format!("CreatePolicy.{}", create.kind)),
         Statement::AlterPolicy(alter) => kinds.push(alter_policy(&alter.action)),
         Statement::SetPolicy(set) => kinds.push(set_policy(&set.action)),
+        Statement::AlterTag(alter) => kinds.push(alter_tag(&alter.action)),
+        Statement::SetTags(set) => kinds.push(set_tags(&set.action)),
         Statement::AlterObject(alter) => {
             kinds.push(alter_object(&alter.action));
             kinds.push(format!("AlterObject.{}", alter.kind));

@@ -8,6 +8,7 @@ mod access_cases;
 mod account;
 mod cases;
 mod kinds;
+mod tag_cases;
 mod undrop;
 
 use std::collections::BTreeSet;

@@ -94,18 +94,6 @@ const PIPES: &[&str] = &[
     "invalid_reason",
     "kind",
 ];
-const TAGS: &[&str] = &[
-    "created_on",
-    "name",
-    "database_name",
-    "schema_name",
-    "owner",
-    "comment",
-    "allowed_values",
-    "owner_role_type",
-    "propagate",
-    "on_conflict",
-];
 const NETWORK_POLICIES: &[&str] = &[
     "created_on",
     "name",
@@ -301,7 +289,6 @@ pub(super) fn listing(object: ShowObject) -> Result<Listing, UserError> {
         O::Streams => STREAMS,
         O::Tasks => TASKS,
         O::Pipes => PIPES,
-        O::Tags => TAGS,
         O::NetworkPolicies => NETWORK_POLICIES,
         O::ResourceMonitors => RESOURCE_MONITORS,
         O::Integrations => INTEGRATIONS,
