@@ -294,7 +294,7 @@ mod tests {
         unexpected("CREATE TAG t ALLOWED_VALUES 1", "1");
         unexpected("ALTER TAG t FROB", "FROB");
         unexpected("ALTER TABLE t SET TAG x", "");
-        unexpected("CREATE TABLE t (a INT) TAG (x = '1') TAG (y = '2')", "TAG");
+        unexpected("CREATE TABLE t (a INT) TAG (x = '1') TAG (y = '2')", "TAG (y");
         unsupported("CREATE TAG t PROPAGATE = ON_DEPENDENCY", "PROPAGATE");
     }
 }

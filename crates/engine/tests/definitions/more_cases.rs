@@ -198,7 +198,7 @@ pub const MORE: &[Case] = &[
         &[],
     ),
     used(
-        &["CREATE TAG tag", "CREATE SCHEMA d.{n}_other", "USE SCHEMA d.public"],
+        &["CREATE SCHEMA d.{n}_other", "CREATE TAG tag", "USE SCHEMA d.public"],
         "ALTER SCHEMA SET TAG d.{n}_other.tag = 'v'",
         "ALTER SCHEMA d.{n}_other SET TAG d.{n}_other.tag = 'v'",
         &["SELECT SYSTEM$GET_TAG('d.{n}_other.tag', 'd.{n}_other', 'schema')"],
