@@ -72,6 +72,10 @@ codes! {
     WarehouseNotSuspended = (90063, "22000"),
     /// ALTER WAREHOUSE … SUSPEND of one that is suspended.
     WarehouseNotRunning = (90064, "22000"),
+    /// A resource monitor whose quota is used up.
+    QuotaExceeded = (90073, "22000"),
+    /// A resource monitor that would have begun in the past.
+    StartTimePassed = (90263, "42601"),
     NoCurrentDatabase = (90105, "22000"),
     NoCurrentSchema = (90106, "22000"),
     NumericNotRecognized = (100038, "22018"),
@@ -102,6 +106,8 @@ codes! {
     LockTimeout = (625, "57014"),
     Cancelled = (604, "57014"),
     StatementTimeout = (630, "57014"),
+    /// A statement that computes, in a session whose warehouse is none or does not run.
+    NoActiveWarehouse = (606, "57P03"),
     /// A memory, result or concurrency limit was hit.
     ResourceLimit = (300005, "53200"),
     TimeTravelUnavailable = (707, "02000"),

@@ -59,6 +59,7 @@ words! {
         Model = "MODEL", Warehouse = "WAREHOUSE", Role = "ROLE", User = "USER",
         Endpoint = "ENDPOINT", DatabaseRole = "DATABASE ROLE",
         MaskingPolicy = "MASKING POLICY", RowAccessPolicy = "ROW ACCESS POLICY", Tag = "TAG",
+        ResourceMonitor = "RESOURCE MONITOR",
     }
 }
 
@@ -121,6 +122,7 @@ impl ObjectKind {
             ObjectKind::MaskingPolicy | ObjectKind::RowAccessPolicy | ObjectKind::Tag => &[Apply],
             ObjectKind::Model => &[Usage, Read],
             ObjectKind::Warehouse => &[Usage, Operate, Monitor, Modify],
+            ObjectKind::ResourceMonitor => &[Monitor, Modify],
             ObjectKind::User => &[Monitor],
             ObjectKind::Endpoint => &[Usage, Monitor, Operate],
         }

@@ -103,6 +103,7 @@ impl Statement {
             Statement::CreateDatabase(_)
             | Statement::CreateSchema(_)
             | Statement::CreateWarehouse(_)
+            | Statement::CreateResourceMonitor(_)
             | Statement::CreateStage(_)
             | Statement::CreateFileFormat(_)
             | Statement::CreateTag(_) => K::Create,
@@ -114,7 +115,10 @@ impl Statement {
                 ObjectWord::RowAccessPolicy => K::CreateRowAccessPolicy,
                 _ => K::CreateMaskingPolicy,
             },
-            Statement::AlterPolicy(_) | Statement::AlterTag(_) | Statement::SetTags(_) => K::Alter,
+            Statement::AlterPolicy(_)
+            | Statement::AlterTag(_)
+            | Statement::SetTags(_)
+            | Statement::AlterResourceMonitor(_) => K::Alter,
             Statement::SetPolicy(_) => K::AlterTable,
             Statement::CreateEndpoint(_) => K::CreateEndpoint,
             Statement::AlterTable(alter) => match alter.action {

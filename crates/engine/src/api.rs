@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::limits::Limits;
 use crate::run::spool::Spool;
 
 /// How to open an engine.
@@ -27,6 +28,8 @@ pub struct EngineSettings {
     pub region: Option<String>,
     /// What CURRENT_ORGANIZATION_NAME answers; without it the function is refused.
     pub organization: Option<String>,
+    /// How much all users together may take.
+    pub limits: Limits,
 }
 
 impl EngineSettings {
@@ -39,6 +42,7 @@ impl EngineSettings {
             bootstrap_password: None,
             region: None,
             organization: None,
+            limits: Limits::default(),
         }
     }
 }

@@ -22,9 +22,8 @@ use crate::session::Session;
 use crate::session::transactions::Transactions;
 use crate::stage_files::LocalStages;
 use crate::statements::account_change::AccountChange;
+use crate::warehouses::{Keeper, Warehouses};
 
-/// Largest file a stage takes, in bytes.
-const STAGE_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
 /// Part of the machine's memory that statements may use when no limit is given.
 const MEMORY_SHARE: f64 = 0.6;
 /// Passwords checked at the same time.
@@ -38,7 +37,8 @@ pub(crate) struct Shared {
     pub accounts: AccountStore,
     pub lake: Lake,
     pub registry: Registry,
-    pub runtime: QueryRuntime,
+    pub runtime: Arc<QueryRuntime>,
+    pub warehouses: Arc<Warehouses>,
     pub stages: Arc<LocalStages>,
     pub results: Results,
     pub history: History,
@@ -49,6 +49,7 @@ pub(crate) struct Shared {
     /// The authorisation model and the account version it was made from.
     access: Mutex<Option<(i64, Arc<AccessModel>)>>,
     pub result_bytes_max: Option<u64>,
+    pub sessions_per_user: u64,
     /// See [`EngineSettings`].
     pub region: Option<String>,
     pub organization: Option<String>,
@@ -62,6 +63,7 @@ pub(crate) struct Shared {
 pub struct Engine {
     pub(crate) shared: Arc<Shared>,
     upkeep: Upkeep,
+    keeper: Keeper,
 }
 
 /// The password made for the first administrator when none was given.
@@ -75,12 +77,18 @@ pub struct GeneratedPassword {
 pub struct Gauges {
     /// Sessions in memory.
     pub sessions: usize,
-    /// Statements that run.
+    /// Statements that run or wait.
     pub running: usize,
+    /// Statements that have a place to compute.
+    pub computing: usize,
+    /// Statements that wait for one.
+    pub queued: usize,
     /// Bytes that operators have reserved.
     pub memory_used_bytes: usize,
     /// Bytes that they may reserve together.
     pub memory_limit_bytes: usize,
+    /// Bytes that operators have spilled to disk.
+    pub spill_used_bytes: u64,
 }
 
 impl Engine {
@@ -98,12 +106,16 @@ impl Engine {
             std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get)
         });
         let memory = settings.memory_limit.unwrap_or_else(default_memory_limit);
-        let runtime =
-            QueryRuntime::new(threads, memory, &directory.path().join("temp").join("spill"))?;
+        // It empties the folder of temporary files, in which the runtime has a place for spilling.
         let lake = Lake::open(catalog.clone(), directory.path(), Default::default()).await?;
+        let limits = &settings.limits;
+        let spill = directory.path().join("temp").join("spill");
+        let runtime = QueryRuntime::new(threads, memory, limits.spill_bytes, &spill)?;
+        let runtime = Arc::new(runtime);
         let registry = Registry::new(accounts.clone(), directory.models_path());
-        let stages = Arc::new(LocalStages::open(&directory.stages_path(), STAGE_FILE_BYTES_MAX)?);
+        let stages = Arc::new(LocalStages::open(&directory.stages_path(), limits.upload_bytes)?);
         let results = Results::open(&directory.results_path())?;
+        let warehouses = Warehouses::open(accounts.clone(), runtime.clone(), limits).await?;
         let shared = Arc::new(Shared {
             history: History::start(accounts.clone()),
             catalog,
@@ -111,13 +123,15 @@ impl Engine {
             lake,
             registry,
             runtime,
+            warehouses,
             stages,
             results,
             sessions: RwLock::default(),
             transactions: Transactions::default(),
             purged: AtomicI64::new(0),
             access: Mutex::default(),
-            result_bytes_max: None,
+            result_bytes_max: Some(limits.result_bytes),
+            sessions_per_user: limits.sessions_per_user,
             region: settings.region.clone(),
             organization: settings.organization.clone(),
             password_checks: tokio::sync::Semaphore::new(PASSWORD_CHECKS),
@@ -126,7 +140,8 @@ impl Engine {
         let generated = bootstrap(&shared, &settings).await?;
         crate::session::closing::sweep(&shared);
         let upkeep = Upkeep::start(&shared.lake, &shared.accounts);
-        Ok((Arc::new(Engine { shared, upkeep }), generated))
+        let keeper = Keeper::start(&shared.warehouses);
+        Ok((Arc::new(Engine { shared, upkeep, keeper }), generated))
     }
 
     /// A finished result, to read again.
@@ -144,8 +159,11 @@ impl Engine {
         Gauges {
             sessions: self.shared.sessions.read().len(),
             running: self.shared.results.running(),
+            computing: self.shared.warehouses.computing(),
+            queued: self.shared.warehouses.waiting(),
             memory_used_bytes: runtime.state().runtime_env().memory_pool.reserved(),
             memory_limit_bytes: runtime.memory_limit,
+            spill_used_bytes: runtime.state().runtime_env().disk_manager.used_disk_space(),
         }
     }
 
@@ -214,7 +232,13 @@ impl Engine {
     pub async fn shutdown(&self) {
         self.shared.results.cancel_all();
         self.upkeep.stop().await;
+        self.keeper.stop().await;
+        if let Err(error) = self.shared.warehouses.save().await {
+            tracing::warn!(%error, "credits of warehouses could not be written");
+        }
         self.shared.history.flush().await;
+        // A session holds what the engine holds, the data directory's lock too.
+        self.shared.sessions.write().clear();
         self.shared.catalog.close().await;
     }
 }

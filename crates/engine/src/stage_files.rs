@@ -97,7 +97,8 @@ impl LocalStages {
                 return Err(UserError::new(
                     Code::ResourceLimit,
                     format!(
-                        "File '{path}' is larger than the limit of {} bytes for stage files.",
+                        "File '{path}' is larger than {} bytes, the limit of --upload-limit for files on \
+                         stages.",
                         self.file_bytes_max
                     ),
                 ));

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use frazil_engine::Limits;
 
 /// An ML warehouse in one binary: load, govern, transform, train, serve and watch, where the data
 /// lives.
@@ -50,6 +51,8 @@ pub struct Serve {
     /// Threads for queries and training; all cores if not given.
     #[arg(long)]
     pub threads: Option<usize>,
+    #[command(flatten)]
+    pub limits: LimitArguments,
     /// Name that CURRENT_REGION() answers.
     #[arg(long, env = "FRAZIL_REGION")]
     pub region: Option<String>,
@@ -76,6 +79,50 @@ pub struct Serve {
     /// Form of the log on standard error; FRAZIL_LOG sets what is logged.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+}
+
+/// What all users together may take of a server.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitArguments {
+    /// Bytes that statements may spill to disk together; 100GiB if not given.
+    #[arg(long, value_parser = parse_bytes)]
+    pub spill_limit: Option<usize>,
+    /// Bytes of one statement's result; 16GiB if not given.
+    #[arg(long, value_parser = parse_bytes)]
+    pub result_limit: Option<usize>,
+    /// Bytes of one file put on a stage; 16GiB if not given.
+    #[arg(long, value_parser = parse_bytes)]
+    pub upload_limit: Option<usize>,
+    /// Sessions that a user may have open; 1000 if not given.
+    #[arg(long)]
+    pub sessions_per_user: Option<u64>,
+    /// Statements without a warehouse that compute at the same time; 32 if not given.
+    #[arg(long)]
+    pub concurrency: Option<usize>,
+    /// Statements that may wait for their turn; 1000 if not given.
+    #[arg(long)]
+    pub queue_length: Option<usize>,
+    /// Refuse statements that read or write rows in a session without a warehouse.
+    #[arg(long)]
+    pub require_warehouse: bool,
+}
+
+impl LimitArguments {
+    /// The limits, with defaults for those not given.
+    pub fn limits(&self) -> Limits {
+        let default = Limits::default();
+        let bytes = |given: Option<usize>, default| given.map_or(default, |bytes| bytes as u64);
+        Limits {
+            spill_bytes: bytes(self.spill_limit, default.spill_bytes),
+            result_bytes: bytes(self.result_limit, default.result_bytes),
+            upload_bytes: bytes(self.upload_limit, default.upload_bytes),
+            sessions_per_user: self.sessions_per_user.unwrap_or(default.sessions_per_user),
+            concurrency: self.concurrency.unwrap_or(default.concurrency),
+            queue_length: self.queue_length.unwrap_or(default.queue_length),
+            require_warehouse: self.require_warehouse,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -157,5 +157,6 @@ fn noun(kind: ObjectKind) -> &'static str {
         ObjectKind::MaskingPolicy => "Masking policy",
         ObjectKind::RowAccessPolicy => "Row access policy",
         ObjectKind::Tag => "Tag",
+        ObjectKind::ResourceMonitor => "Resource monitor",
     }
 }

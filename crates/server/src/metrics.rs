@@ -106,13 +106,27 @@ impl Metrics {
     /// Never in practice: writing to memory does not fail.
     pub fn text(&self, engine: &Engine) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
-        let Gauges { sessions, running, memory_used_bytes, memory_limit_bytes } = engine.gauges();
+        let Gauges {
+            sessions,
+            running,
+            computing,
+            queued,
+            memory_used_bytes,
+            memory_limit_bytes,
+            spill_used_bytes,
+        } = engine.gauges();
         let mut gauge = |name: &str, help: &str, value: f64| {
             writeln!(text, "# HELP {name} {help}.\n# TYPE {name} gauge\n{name} {value}")
         };
         gauge("frazil_up_seconds", "Time since the start", self.started.elapsed().as_secs_f64())?;
         gauge("frazil_sessions", "Sessions in memory", sessions as f64)?;
-        gauge("frazil_statements_running", "Statements that run", running as f64)?;
+        gauge("frazil_statements_running", "Statements that run or wait", running as f64)?;
+        gauge(
+            "frazil_statements_computing",
+            "Statements that have a place to compute",
+            computing as f64,
+        )?;
+        gauge("frazil_statements_queued", "Statements that wait for one", queued as f64)?;
         gauge(
             "frazil_memory_used_bytes",
             "Memory that statements have reserved",
@@ -122,6 +136,11 @@ impl Metrics {
             "frazil_memory_limit_bytes",
             "Memory that statements may reserve together",
             memory_limit_bytes as f64,
+        )?;
+        gauge(
+            "frazil_spill_used_bytes",
+            "Bytes that statements have spilled to disk",
+            spill_used_bytes as f64,
         )?;
         if let Some(bytes) = resident_bytes() {
             gauge("process_resident_memory_bytes", "Resident memory of the process", bytes)?;

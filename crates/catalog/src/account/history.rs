@@ -72,6 +72,23 @@ pub struct QueryRecord {
     /// The snapshot the query read, or made.
     pub snapshot_id: Option<SnapshotId>,
     pub query_tag: String,
+    /// How it computed; none for a statement that did not.
+    pub detail: Option<QueryDetail>,
+    /// Its operators as JSON, where it had any. Written with the query, read by
+    /// [`AccountStore::query_operators`].
+    pub operators: Option<serde_json::Value>,
+}
+
+/// How a query computed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct QueryDetail {
+    pub warehouse_id: Option<i64>,
+    pub warehouse_size: Option<String>,
+    pub warehouse_type: Option<String>,
+    /// Microseconds in the line.
+    pub queued: i64,
+    pub bytes_spilled: i64,
 }
 
 /// Which queries to list. Unset fields do not restrict.
@@ -86,6 +103,8 @@ pub struct QueryFilter {
     pub started_before: Option<i64>,
     /// At most this many, the newest ones.
     pub limit: Option<i64>,
+    /// How many of the newest to leave out, where there is a limit.
+    pub offset: i64,
 }
 
 /// One attempt to log in.
@@ -179,6 +198,11 @@ impl QueryRecord {
             bytes_scanned: row.try_get("bytes_scanned")?,
             snapshot_id: row.try_get("snapshot_id")?,
             query_tag: row.try_get("query_tag")?,
+            detail: row
+                .try_get::<Option<String>, _>("detail")?
+                .map(|detail| from_json(&detail))
+                .transpose()?,
+            operators: None,
         })
     }
 }
@@ -210,19 +234,33 @@ impl<'q> Conditions<'q> {
 impl AccountStore {
     /// Finished queries, newest first.
     pub async fn query_history(&self, filter: &QueryFilter) -> Result<Vec<QueryRecord>> {
-        let mut query = QueryBuilder::new("SELECT * FROM frazil_query_history");
+        let mut query = QueryBuilder::new(
+            "SELECT q.*, d.body AS detail FROM frazil_query_history q
+             LEFT JOIN frazil_query_detail d ON d.query_id = q.query_id",
+        );
         Conditions::new(&mut query)
-            .with("query_id = ", filter.query_id.clone())
+            .with("q.query_id = ", filter.query_id.clone())
             .with("user_name = ", filter.user.clone())
             .with("warehouse_name = ", filter.warehouse.clone())
             .with("session_id = ", filter.session_id)
-            .with("start_time >= ", filter.started_from)
-            .with("start_time < ", filter.started_before);
-        query.push(" ORDER BY start_time DESC, query_id DESC");
+            .with("q.start_time >= ", filter.started_from)
+            .with("q.start_time < ", filter.started_before);
+        query.push(" ORDER BY q.start_time DESC, q.query_id DESC");
         if let Some(limit) = filter.limit {
             query.push(" LIMIT ").push_bind(limit);
+            query.push(" OFFSET ").push_bind(filter.offset);
         }
         query.build().fetch_all(self.pool()).await?.iter().map(QueryRecord::from_row).collect()
+    }
+
+    /// The operators of a finished query; none where it has none or is not known.
+    pub async fn query_operators(&self, query_id: &str) -> Result<Option<serde_json::Value>> {
+        let found: Option<(Option<String>,)> =
+            sqlx::query_as("SELECT operators FROM frazil_query_detail WHERE query_id = $1")
+                .bind(query_id)
+                .fetch_optional(self.pool())
+                .await?;
+        found.and_then(|(operators,)| operators).map(|text| from_json(&text)).transpose()
     }
 
     /// Login attempts since a time, newest first.
@@ -284,6 +322,7 @@ impl AccountStore {
         let mut transaction = self.begin().await?;
         let mut writer = Writer::on(&mut transaction);
         writer.insert_queries(queries).await?;
+        writer.insert_details(queries).await?;
         writer.insert_accesses(accesses).await?;
         Ok(transaction.commit().await?)
     }
@@ -323,6 +362,23 @@ impl Writer<'_> {
             });
             insert.push(" ON CONFLICT (query_id) DO NOTHING");
             insert.build().execute(&mut *self.connection).await?;
+        }
+        Ok(())
+    }
+
+    async fn insert_details(&mut self, queries: &[QueryRecord]) -> Result<()> {
+        for query in queries {
+            let Some(detail) = &query.detail else { continue };
+            sqlx::query(
+                "INSERT INTO frazil_query_detail (query_id, start_time, body, operators)
+                 VALUES ($1, $2, $3, $4) ON CONFLICT (query_id) DO NOTHING",
+            )
+            .bind(&query.query_id)
+            .bind(query.start_time)
+            .bind(to_json(detail)?)
+            .bind(query.operators.as_ref().map(to_json).transpose()?)
+            .execute(&mut *self.connection)
+            .await?;
         }
         Ok(())
     }
@@ -370,6 +426,9 @@ impl Writer<'_> {
     pub async fn prune_history(&mut self, before: i64) -> Result<()> {
         for statement in [
             "DELETE FROM frazil_query_history WHERE start_time < $1",
+            "DELETE FROM frazil_query_detail WHERE start_time < $1",
+            "DELETE FROM frazil_metering WHERE end_time < $1",
+            "DELETE FROM frazil_warehouse_event WHERE event_time < $1",
             "DELETE FROM frazil_login_history WHERE event_time < $1",
             "DELETE FROM frazil_access_history WHERE query_start_time < $1",
         ] {

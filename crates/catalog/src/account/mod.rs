@@ -11,6 +11,7 @@ mod future;
 mod grants;
 mod history;
 mod login_failures;
+mod metering;
 mod model_versions;
 mod objects;
 mod ownership;
@@ -35,16 +36,18 @@ use crate::{Catalog, Result, WriteTransaction};
 pub use future::FutureGrant;
 pub use grants::{Grant, GrantTarget};
 pub use history::{
-    AccessRecord, AccessedObject, ColumnSource, ColumnSources, LoginRecord, Protected, QueryFilter,
-    QueryRecord, QueryState,
+    AccessRecord, AccessedObject, ColumnSource, ColumnSources, LoginRecord, Protected, QueryDetail,
+    QueryFilter, QueryRecord, QueryState,
 };
 pub use login_failures::LoginFailures;
+pub use metering::{MeteredTime, WarehouseEvent};
 pub use model_versions::{
     ModelChange, ModelVersion, ModelVersionBody, NewModelVersion, VersionSource,
 };
 pub use objects::{
-    Endpoint, FileFormat, MaskingPolicy, Model, NewObject, Object, ObjectBody, ObjectFilter,
-    ObjectHeader, Place, PolicyRule, RowAccessPolicy, Sequence, Stage, Tag, Warehouse,
+    Endpoint, FileFormat, MaskingPolicy, Model, MonitorAction, MonitorFrequency, MonitorTrigger,
+    NewObject, Object, ObjectBody, ObjectFilter, ObjectHeader, Place, PolicyRule, ResourceMonitor,
+    RowAccessPolicy, Sequence, Stage, Tag, Warehouse,
 };
 pub use parameters::ParameterLevel;
 pub use policies::PolicyReference;

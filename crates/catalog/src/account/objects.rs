@@ -23,7 +23,18 @@ macro_rules! body {
         $(impl ObjectBody for $name { const KIND: ObjectKind = ObjectKind::$name; })*
     };
 }
-body!(Warehouse, Stage, FileFormat, Sequence, Model, Endpoint, MaskingPolicy, RowAccessPolicy, Tag);
+body!(
+    Warehouse,
+    ResourceMonitor,
+    Stage,
+    FileFormat,
+    Sequence,
+    Model,
+    Endpoint,
+    MaskingPolicy,
+    RowAccessPolicy,
+    Tag
+);
 
 /// A warehouse: a name that queries run under, and their limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +48,8 @@ pub struct Warehouse {
     pub suspended: bool,
     /// Seconds a statement may run; 0 for no limit.
     pub statement_timeout: i64,
+    /// The id of its resource monitor.
+    pub resource_monitor: Option<i64>,
     /// Other properties as written, upper-case names.
     pub options: BTreeMap<String, serde_json::Value>,
 }
@@ -49,9 +62,53 @@ impl Default for Warehouse {
             auto_resume: true,
             suspended: false,
             statement_timeout: 0,
+            resource_monitor: None,
             options: BTreeMap::new(),
         }
     }
+}
+
+/// How often a resource monitor begins to count anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum MonitorFrequency {
+    #[default]
+    Monthly,
+    Daily,
+    Weekly,
+    Yearly,
+    Never,
+}
+
+/// What a trigger of a resource monitor does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MonitorAction {
+    Notify,
+    /// Nothing starts; what runs goes on.
+    Suspend,
+    /// What runs is cancelled too.
+    SuspendImmediate,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MonitorTrigger {
+    /// Of the quota.
+    pub percent: u32,
+    pub action: MonitorAction,
+}
+
+/// Limits the credits of warehouses.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ResourceMonitor {
+    /// Credits a period; none never triggers.
+    pub credit_quota: Option<i64>,
+    pub frequency: MonitorFrequency,
+    /// Start of the first period.
+    pub start_time: i64,
+    /// When its warehouses are suspended, whatever they used.
+    pub end_time: Option<i64>,
+    pub notify_users: Vec<String>,
+    pub triggers: Vec<MonitorTrigger>,
 }
 
 /// An internal stage. Its bytes lie under its id.

@@ -4,7 +4,7 @@
 //! DuckLake's readers never meet them. Times are microseconds since 1970 UTC.
 
 /// Version of this shape; a database with a higher one is refused.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// Makes whatever is missing.
 pub(super) const TABLES: &[&str] = &[
@@ -192,4 +192,31 @@ pub(super) const TABLES: &[&str] = &[
         objects TEXT NOT NULL)",
     "CREATE INDEX IF NOT EXISTS frazil_access_history_time
         ON frazil_access_history (query_start_time)",
+    "CREATE TABLE IF NOT EXISTS frazil_query_detail (
+        query_id TEXT PRIMARY KEY,
+        start_time BIGINT NOT NULL,
+        body TEXT NOT NULL,
+        operators TEXT)",
+    "CREATE INDEX IF NOT EXISTS frazil_query_detail_start ON frazil_query_detail (start_time)",
+    "CREATE TABLE IF NOT EXISTS frazil_metering (
+        warehouse_id BIGINT NOT NULL,
+        warehouse_name TEXT NOT NULL,
+        start_time BIGINT NOT NULL,
+        end_time BIGINT NOT NULL,
+        credits DOUBLE PRECISION NOT NULL,
+        PRIMARY KEY (warehouse_id, start_time))",
+    "CREATE INDEX IF NOT EXISTS frazil_metering_end ON frazil_metering (end_time)",
+    "CREATE TABLE IF NOT EXISTS frazil_warehouse_event (
+        event_id BIGINT PRIMARY KEY,
+        event_time BIGINT NOT NULL,
+        warehouse_id BIGINT NOT NULL,
+        warehouse_name TEXT NOT NULL,
+        event_name TEXT NOT NULL,
+        event_reason TEXT NOT NULL,
+        size TEXT NOT NULL,
+        user_name TEXT,
+        role_name TEXT,
+        query_id TEXT)",
+    "CREATE INDEX IF NOT EXISTS frazil_warehouse_event_time
+        ON frazil_warehouse_event (event_time)",
 ];

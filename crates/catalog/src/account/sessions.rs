@@ -112,6 +112,18 @@ impl AccountStore {
 }
 
 impl Writer<'_> {
+    /// How many sessions a user has that have not expired at `now`.
+    pub async fn sessions_of(&mut self, user_id: i64, now: i64) -> Result<u64> {
+        let (count,): (i64,) = sqlx::query_as(
+            "SELECT COUNT(*) FROM frazil_session WHERE user_id = $1 AND master_expires_on > $2",
+        )
+        .bind(user_id)
+        .bind(now)
+        .fetch_one(&mut *self.connection)
+        .await?;
+        Ok(count.unsigned_abs())
+    }
+
     /// Opens a session.
     pub async fn create_session(&mut self, new: NewSession) -> Result<SessionRow> {
         let session = SessionRow {

@@ -4,8 +4,8 @@ use frazil_common::UserError;
 
 use super::common::ObjectWord;
 use super::{
-    Statement, access_token, alter_object, alter_table, endpoint, model, policy, session, tag,
-    warehouse,
+    Statement, access_token, alter_object, alter_table, endpoint, model, policy, resource_monitor,
+    session, tag, warehouse,
 };
 use crate::tokens::Tokens;
 
@@ -21,6 +21,7 @@ pub(super) fn parse(tokens: &mut Tokens<'_>) -> Result<Statement, UserError> {
     match kind {
         ObjectWord::Table => alter_table::parse(tokens),
         ObjectWord::Warehouse => warehouse::parse_alter(tokens),
+        ObjectWord::ResourceMonitor => resource_monitor::parse_alter(tokens),
         ObjectWord::Model => model::parse_alter(tokens),
         ObjectWord::Endpoint => endpoint::parse_alter(tokens),
         ObjectWord::Tag => tag::parse_alter(tokens),

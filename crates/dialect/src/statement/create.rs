@@ -6,7 +6,7 @@ use super::common::{CreateMode, ObjectWord, Persistence};
 use super::{
     Statement, create_table, create_view, endpoint, model, namespace, policy, principals, sequence,
 };
-use super::{stage, tag, warehouse};
+use super::{resource_monitor, stage, tag, warehouse};
 use crate::tokens::Tokens;
 
 /// What stands between CREATE and the kind.
@@ -30,6 +30,7 @@ const KINDS: &[(&str, &[Persistence], Parse)] = {
         ("DATABASE", &[Permanent, Transient], namespace::parse_database),
         ("SCHEMA", &[Permanent, Transient], namespace::parse_schema),
         ("WAREHOUSE", &[Permanent], warehouse::parse_create),
+        ("RESOURCE MONITOR", &[Permanent], resource_monitor::parse_create),
         ("ROLE", &[Permanent], principals::parse_role),
         ("USER", &[Permanent], principals::parse_user),
         ("STAGE", &[Permanent, Temporary], stage::parse_stage),

@@ -25,6 +25,7 @@ mod options;
 mod policy;
 mod principals;
 mod procedure;
+mod resource_monitor;
 mod sequence;
 mod session;
 mod show;
@@ -77,6 +78,9 @@ pub use policy::{
 };
 pub use principals::{CreateDatabaseRole, CreateRole, CreateUser};
 pub use procedure::{Call, ExecuteImmediate};
+pub use resource_monitor::{
+    AlterResourceMonitor, CreateResourceMonitor, MonitorAction, MonitorTrigger,
+};
 pub use sequence::CreateSequence;
 pub use session::{AlterSession, SetVariables, UnsetVariables};
 pub use show::{Show, ShowGrants, ShowObject, ShowScope};
@@ -106,6 +110,7 @@ pub enum Statement {
     CreateDatabase(CreateDatabase),
     CreateSchema(CreateSchema),
     CreateWarehouse(CreateWarehouse),
+    CreateResourceMonitor(CreateResourceMonitor),
     CreateRole(CreateRole),
     CreateDatabaseRole(CreateDatabaseRole),
     CreateUser(CreateUser),
@@ -130,6 +135,7 @@ pub enum Statement {
     /// ALTER VIEW, SCHEMA, DATABASE, ROLE, DATABASE ROLE, USER, STAGE, FILE FORMAT, SEQUENCE: rename, set, unset.
     AlterObject(AlterObject),
     AlterWarehouse(AlterWarehouse),
+    AlterResourceMonitor(AlterResourceMonitor),
     AlterUserAccessToken(AlterUserAccessToken),
     AlterSession(AlterSession),
     AlterModel(Box<AlterModel>),

@@ -6,9 +6,9 @@ use frazil_catalog::account::{AccessRecord, AccessedObject, ColumnSource};
 use frazil_common::{ObjectKind, Privilege, SqlType, UserError};
 use serde_json::{Value, json};
 
+use super::Source;
 use crate::history::access::writes;
 use crate::information_schema::{INSTANT, Rows, TEXT};
-use crate::statements::context::StatementContext;
 use crate::statements::outcome::Cell;
 
 const COLUMNS: [(&str, SqlType); 10] = [
@@ -24,7 +24,8 @@ const COLUMNS: [(&str, SqlType); 10] = [
     ("ROOT_QUERY_ID", TEXT),
 ];
 
-pub(super) async fn access_history(context: &StatementContext) -> Result<Rows, UserError> {
+pub(super) async fn access_history(source: &Source<'_>) -> Result<Rows, UserError> {
+    let context = source.context;
     context.shared.history.flush().await;
     let mut rows = Rows::new("ACCESS_HISTORY", &COLUMNS);
     for record in context.shared.accounts.access_history(None, i64::MAX).await? {

@@ -1,35 +1,145 @@
-//! SNOWFLAKE.ACCOUNT_USAGE: what happened in the whole account, for those who may monitor it.
+//! SNOWFLAKE.ACCOUNT_USAGE: the whole account's objects, history and credits as tables.
 
 mod access_history;
+mod activity;
+mod metering;
+mod objects;
+mod principals;
 
-use frazil_common::{ObjectName, Privilege, UserError};
+use std::sync::Arc;
+
+use frazil_catalog::CatalogView;
+use frazil_common::{Column, ObjectName, Privilege, SqlType, TimeZoneKind, UserError};
 use frazil_planner::Relation;
+use futures::future::BoxFuture;
 
-use crate::statements::context::StatementContext;
+use crate::resolve::results::spool_relation;
+use crate::run::spool::SpoolWriter;
+use crate::statements::context::{StatementContext, Work};
+use crate::statements::outcome::{Cell, batch_of, schema_of};
 
-/// Name of the database that holds the schema.
 const DATABASE: &str = "SNOWFLAKE";
 const SCHEMA: &str = "ACCOUNT_USAGE";
 
-/// Whether a name means a view of this schema.
-pub(crate) fn holds(name: &ObjectName) -> bool {
-    name.database.as_deref() == Some(DATABASE) && name.schema.as_deref() == Some(SCHEMA)
+const TEXT: SqlType = SqlType::TEXT;
+const NUMBER: SqlType = SqlType::Number { precision: 18, scale: 0 };
+const CREDITS: SqlType = SqlType::Number { precision: 38, scale: CREDITS_SCALE };
+const INSTANT: SqlType = SqlType::Timestamp { zone: TimeZoneKind::Ltz, scale: 3, nanos: false };
+
+const CREDITS_SCALE: u8 = 9;
+/// Rows made into one batch.
+const BATCH_ROWS: usize = 4096;
+
+/// A view's rows; many of them lie on disk.
+struct Table {
+    name: &'static str,
+    columns: Vec<Column>,
+    writer: SpoolWriter,
+    pending: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    fn new(context: &StatementContext, name: &'static str, columns: &[(&str, SqlType)]) -> Table {
+        let columns: Vec<Column> =
+            columns.iter().map(|(name, ty)| Column::new(*name, ty.clone(), true)).collect();
+        let file = format!("{}-usage-{}", context.query_id(), uuid::Uuid::now_v7());
+        let directory = context.shared.results.directory();
+        let writer = SpoolWriter::new(schema_of(&columns), directory, &file, None);
+        Table { name, columns, writer, pending: Vec::new() }
+    }
+
+    fn push(&mut self, row: Vec<Cell>) -> Result<(), UserError> {
+        self.pending.push(row);
+        if self.pending.len() >= BATCH_ROWS { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), UserError> {
+        let rows = std::mem::take(&mut self.pending);
+        self.writer.write(&batch_of(&self.columns, &rows)?)
+    }
+
+    fn into_relation(mut self) -> Result<Relation, UserError> {
+        self.flush()?;
+        let name = format!("{SCHEMA}.{}", self.name);
+        spool_relation(&name, self.columns, Arc::new(self.writer.finish()?))
+    }
+}
+
+/// What the views are made of.
+struct Source<'a> {
+    context: &'a StatementContext,
+    view: Arc<CatalogView>,
+}
+
+type Fill = for<'a> fn(&'a Source<'a>) -> BoxFuture<'a, Result<Relation, UserError>>;
+
+/// A view's name and what fills it.
+macro_rules! view {
+    ($name:literal, $fill:path) => {
+        ($name, |source| Box::pin(async move { $fill(source).await?.into_relation() }))
+    };
+}
+
+/// Every view, by name.
+const VIEWS: &[(&str, Fill)] = &[
+    view!("ACCESS_HISTORY", access_history::access_history),
+    view!("COLUMNS", objects::columns),
+    view!("DATABASES", objects::databases),
+    view!("GRANTS_TO_ROLES", principals::grants_to_roles),
+    view!("GRANTS_TO_USERS", principals::grants_to_users),
+    view!("LOGIN_HISTORY", activity::login_history),
+    view!("METERING_DAILY_HISTORY", metering::metering_daily_history),
+    view!("QUERY_HISTORY", activity::query_history),
+    view!("ROLES", principals::roles),
+    view!("SCHEMATA", objects::schemata),
+    view!("TABLES", objects::tables),
+    view!("USERS", principals::users),
+    view!("VIEWS", objects::views),
+    view!("WAREHOUSE_EVENTS_HISTORY", metering::warehouse_events_history),
+    view!("WAREHOUSE_LOAD_HISTORY", metering::warehouse_load_history),
+    view!("WAREHOUSE_METERING_HISTORY", metering::warehouse_metering_history),
+];
+
+/// Whether a name means a view of ACCOUNT_USAGE: a database of the user's own goes first.
+pub(crate) fn is_named(context: &StatementContext, view: &CatalogView, name: &ObjectName) -> bool {
+    let database = name.database.as_deref().or(context.state.database.as_deref());
+    database == Some(DATABASE)
+        && name.schema.as_deref() == Some(SCHEMA)
+        && view.database(DATABASE).is_none()
 }
 
 /// The relation of `SNOWFLAKE.ACCOUNT_USAGE.name`.
 ///
 /// # Errors
-/// There is no such view, or the role may not monitor the account.
+/// There is no such view, or the role may not monitor the account: the two are not told apart.
 pub(crate) async fn relation(
     context: &StatementContext,
+    work: &mut Work,
     name: &ObjectName,
 ) -> Result<Relation, UserError> {
-    if !context.model.has_global(&context.roles, Privilege::Monitor) {
-        return Err(UserError::not_found("Object", name));
+    let allowed = context.model.has_global(&context.roles, Privilege::Monitor);
+    let found = VIEWS.iter().find(|(known, _)| *known == name.name).filter(|_| allowed);
+    let Some((_, fill)) = found else { return Err(UserError::not_found("Object", name)) };
+    let view = work.lake()?.view().clone();
+    fill(&Source { context, view }).await
+}
+
+/// A number of credits.
+fn credits(value: f64) -> Cell {
+    Cell::Decimal((value * 10_f64.powi(i32::from(CREDITS_SCALE))).round() as i128)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn views_are_sorted_and_named_once() {
+        assert!(VIEWS.windows(2).all(|pair| pair[0].0 < pair[1].0));
     }
-    let rows = match name.name.as_str() {
-        "ACCESS_HISTORY" => access_history::access_history(context).await?,
-        _ => return Err(UserError::not_found("Object", name)),
-    };
-    rows.into_relation()
+
+    #[test]
+    fn credits_have_nine_digits() {
+        assert_eq!(credits(1.0 / 3.0), Cell::Decimal(333_333_333));
+    }
 }

@@ -114,7 +114,7 @@ impl<'a> Given<'a> {
 }
 
 /// Whether the role sees what other users did.
-fn sees_all(context: &StatementContext) -> bool {
+pub(super) fn sees_all(context: &StatementContext) -> bool {
     context.model.has_global(&context.roles, Privilege::Monitor)
 }
 
@@ -253,6 +253,9 @@ fn query_rows() -> Rows {
 
 fn query_row(record: QueryRecord) -> Vec<Cell> {
     let elapsed = (record.end_time - record.start_time) / MICROS_PER_MILLI;
+    let detail = record.detail.unwrap_or_default();
+    let queued = detail.queued / MICROS_PER_MILLI;
+    let cluster = detail.warehouse_id.map(|_| 1);
     vec![
         Cell::from(record.query_id),
         Cell::from(record.query_text),
@@ -263,9 +266,9 @@ fn query_row(record: QueryRecord) -> Vec<Cell> {
         Cell::from(record.user),
         Cell::from(record.role),
         Cell::from(record.warehouse),
-        Cell::Null,
-        Cell::Null,
-        Cell::Null,
+        Cell::from(detail.warehouse_size),
+        Cell::from(detail.warehouse_type),
+        Cell::from(cluster),
         Cell::from(record.query_tag),
         Cell::from(record.state.as_str()),
         Cell::from(record.error_code.map(|code| format!("{code:06}"))),
@@ -276,10 +279,10 @@ fn query_row(record: QueryRecord) -> Vec<Cell> {
         Cell::Number(record.bytes_scanned),
         Cell::Number(record.rows_produced),
         Cell::Null,
-        Cell::Number(elapsed),
+        Cell::Number((elapsed - queued).max(0)),
         Cell::Number(0),
         Cell::Number(0),
-        Cell::Number(0),
+        Cell::Number(queued),
         Cell::Null,
         Cell::Null,
         Cell::Null,

@@ -4,6 +4,7 @@ mod history;
 mod loads;
 mod models;
 mod namespaces;
+mod operators;
 mod privileges;
 mod relations;
 mod schema_objects;
@@ -167,6 +168,7 @@ pub(crate) async fn function(
     let own = name.rsplit('.').next().unwrap_or(name).to_uppercase();
     let rows = match own.as_str() {
         "VALIDATE" => Some(loads::validate(context, arguments).await?),
+        "GET_QUERY_OPERATOR_STATS" => Some(operators::operators(context, arguments).await?),
         "COPY_HISTORY" => Some(loads::copy_history(context, arguments).await?),
         _ => match tags::function(context, &own, arguments).await? {
             Some(rows) => Some(rows),

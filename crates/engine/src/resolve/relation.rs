@@ -40,14 +40,14 @@ pub(crate) async fn named(
         }
         return crate::information_schema::relation(context, work, name).await;
     }
-    if account_usage::holds(name) {
+    let view = work.lake()?.view().clone();
+    if account_usage::is_named(context, &view, name) {
         if travel.is_some() {
             return Err(UserError::unsupported("time travel on ACCOUNT_USAGE"));
         }
-        return account_usage::relation(context, name).await;
+        return account_usage::relation(context, work, name).await;
     }
     let qualified = context.qualify(name)?;
-    let view = work.lake()?.view().clone();
     // Binding tells columns and types, so what the role may not know of is absent before that.
     // Inside a view its owner's rights count; they are checked with the plan.
     if depth == 0 && is_hidden(context, &view, &qualified) {

@@ -218,7 +218,7 @@ async fn named_batches(
     plan: std::sync::Arc<dyn datafusion::physical_plan::ExecutionPlan>,
 ) -> Result<Vec<arrow::array::RecordBatch>, UserError> {
     let schema = schema_of(columns);
-    run_to_batches(&context.shared.runtime, plan, &context.cancel)
+    run_to_batches(&context.runtime, plan, &context.cancel)
         .await?
         .into_iter()
         .map(|batch| {

@@ -24,6 +24,9 @@ use crate::statements::context::cancelled;
 /// Batches between the computation and its reader.
 const STREAM_DEPTH: usize = 2;
 
+/// How the disk manager begins when the spill limit is hit; it gives no error type of its own.
+const SPILL_FULL: &str = "The used disk space during the spilling process has exceeded";
+
 /// The user's error inside an error of the engine, or a fitting one.
 pub(crate) fn user_error(error: DataFusionError) -> UserError {
     let root = error.find_root();
@@ -33,14 +36,20 @@ pub(crate) fn user_error(error: DataFusionError) -> UserError {
         return user.clone();
     }
     if let DataFusionError::ArrowError(inner, _) = root {
+        if inner.to_string().contains(SPILL_FULL) {
+            return spill_full();
+        }
         return arrow_error(inner);
+    }
+    if root.to_string().contains(SPILL_FULL) {
+        return spill_full();
     }
     match root {
         DataFusionError::ResourcesExhausted(message) => UserError::new(
             Code::ResourceLimit,
             format!(
-                "The statement needs more memory than the limit allows. Raise --memory-limit or \
-                 make the statement smaller. ({message})"
+                "The statement needs more memory than the limit allows. Raise --memory-limit, use a \
+                 larger warehouse, or make the statement smaller. ({message})"
             ),
         ),
         DataFusionError::NotImplemented(message) => UserError::unsupported(message),
@@ -52,6 +61,14 @@ pub(crate) fn user_error(error: DataFusionError) -> UserError {
         }
         other => UserError::internal(other),
     }
+}
+
+fn spill_full() -> UserError {
+    UserError::new(
+        Code::ResourceLimit,
+        "The statements that run have spilled as many bytes to disk as --spill-limit allows. Raise \
+         it, give the server more memory with --memory-limit, or make the statement smaller.",
+    )
 }
 
 fn arrow_error(error: &arrow::error::ArrowError) -> UserError {
@@ -122,15 +139,6 @@ pub(crate) async fn on_query_threads<T: Send + 'static>(
     }
 }
 
-/// Bytes the plan's scans read, from the operators' metrics.
-pub(crate) fn bytes_scanned(plan: &dyn ExecutionPlan) -> u64 {
-    let own = plan
-        .metrics()
-        .and_then(|metrics| metrics.sum_by_name("bytes_scanned"))
-        .map_or(0, |value| value.as_usize() as u64);
-    own + plan.children().iter().map(|child| bytes_scanned(child.as_ref())).sum::<u64>()
-}
-
 /// Runs a plan to its end into a spool named by the query id. Cancelling stops it at once.
 pub(crate) async fn run_to_spool(
     runtime: &QueryRuntime,
@@ -196,6 +204,9 @@ pub(crate) fn run_to_stream(
                     }
                 };
                 while let Some(batch) = stream.next().await {
+                    // Whoever writes the rows knows nothing of the engine's errors.
+                    let batch = batch
+                        .map_err(|error| DataFusionError::External(Box::new(user_error(error))));
                     if sender.send(batch).await.is_err() {
                         return;
                     }

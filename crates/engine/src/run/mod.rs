@@ -3,6 +3,8 @@
 mod asof;
 pub(crate) mod execute;
 pub(crate) mod optimize;
+mod part_pool;
+pub(crate) mod profile;
 pub(crate) mod results;
 pub(crate) mod runtime;
 pub(crate) mod sealed;

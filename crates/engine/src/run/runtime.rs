@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -12,6 +12,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 use frazil_common::UserError;
 
+use crate::run::part_pool::PartPool;
 use crate::run::sliced::SliceUnnested;
 use crate::run::stoppable::StopMultiplying;
 
@@ -32,11 +33,36 @@ pub struct QueryRuntime {
 }
 
 impl QueryRuntime {
-    /// `memory_limit` in bytes; operators spill below `spill_directory` when they may not grow.
+    /// Limits in bytes; operators spill below `spill_directory` when they may not grow.
     pub fn new(
         thread_count: usize,
         memory_limit: usize,
+        spill_limit: u64,
         spill_directory: &Path,
+    ) -> Result<Self, UserError> {
+        let environment = environment(memory_limit, spill_limit, spill_directory)?;
+        Self::with_environment(thread_count, memory_limit, environment)
+    }
+
+    /// Threads of its own and a part of this runtime's memory; what the part reserves is reserved
+    /// here too. `label` names the part in errors.
+    pub fn part(
+        &self,
+        label: &str,
+        thread_count: usize,
+        memory_limit: usize,
+    ) -> Result<Self, UserError> {
+        let whole = self.state.runtime_env();
+        let pool: Arc<dyn MemoryPool> =
+            Arc::new(PartPool::new(label, memory_limit, whole.memory_pool.clone()));
+        let environment = RuntimeEnv { memory_pool: pool, ..RuntimeEnv::clone(whole) };
+        Self::with_environment(thread_count, memory_limit, environment)
+    }
+
+    fn with_environment(
+        thread_count: usize,
+        memory_limit: usize,
+        environment: RuntimeEnv,
     ) -> Result<Self, UserError> {
         let threads = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(thread_count)
@@ -45,7 +71,6 @@ impl QueryRuntime {
             .enable_all()
             .build()
             .map_err(UserError::internal)?;
-        let environment = environment(memory_limit, spill_directory)?;
         let state = SessionStateBuilder::new()
             .with_config(session_config(thread_count))
             .with_runtime_env(Arc::new(environment))
@@ -68,6 +93,12 @@ impl QueryRuntime {
     }
 }
 
+impl std::fmt::Debug for QueryRuntime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "QueryRuntime({} threads, {} bytes)", self.thread_count, self.memory_limit)
+    }
+}
+
 impl Drop for QueryRuntime {
     /// The last holder may be asynchronous itself and must not wait for the threads.
     fn drop(&mut self) {
@@ -77,9 +108,14 @@ impl Drop for QueryRuntime {
     }
 }
 
-fn environment(memory_limit: usize, spill_directory: &Path) -> Result<RuntimeEnv, UserError> {
+fn environment(
+    memory_limit: usize,
+    spill_limit: u64,
+    spill_directory: &Path,
+) -> Result<RuntimeEnv, UserError> {
     std::fs::create_dir_all(spill_directory).map_err(UserError::internal)?;
     let disk = DiskManagerBuilder::default()
+        .with_max_temp_directory_size(spill_limit)
         .with_mode(DiskManagerMode::Directories(vec![spill_directory.to_path_buf()]));
     let consumers =
         std::num::NonZeroUsize::new(CONSUMERS_SHOWN).unwrap_or(std::num::NonZeroUsize::MIN);

@@ -23,7 +23,7 @@ use futures::StreamExt;
 
 use crate::run::execute::user_error;
 
-const NAME: &str = "SealedExec";
+pub(crate) const NAME: &str = "SealedExec";
 
 /// What is told of an error from below.
 const REDACTED: &str = "Error in secure object";

@@ -180,8 +180,8 @@ impl SpoolWriter {
             return Err(UserError::new(
                 frazil_common::Code::ResourceLimit,
                 format!(
-                    "The result is larger than the limit of {} bytes. Select fewer rows, or write \
-                     the result to a table.",
+                    "The result is larger than {} bytes, the limit of --result-limit. Select fewer \
+                     rows, write them to a table, or raise the limit.",
                     self.bytes_max.unwrap_or_default()
                 ),
             ));

@@ -5,17 +5,18 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use frazil_catalog::CommitMeta;
-use frazil_catalog::account::{AccessRecord, QueryRecord, QueryState, now_micros};
-use frazil_common::{Code, UserError};
+use frazil_catalog::account::{AccessRecord, QueryDetail, QueryRecord, QueryState, now_micros};
+use frazil_common::{Code, ObjectRef, Privilege, UserError};
 use frazil_dialect::{Parsed, Statement, StatementKind, parse_statements_with};
 use frazil_functions::{Facts, OutputFormats, TypedExpr};
-use frazil_governance::SecondaryRoles;
+use frazil_governance::{Requirement, SecondaryRoles};
 use frazil_lake::LakeError;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::api::{Changes, StatementRequest, StoredResult};
 use crate::history::access::access_record;
+use crate::run::profile::Profile;
 use crate::session::binds::{ArrayBinds, Names, scalar_binds, staged};
 use crate::session::parameters::Parameters;
 use crate::session::{Session, SessionState};
@@ -24,6 +25,7 @@ use crate::statements::context::{
     Record, StatementContext, Work, cancelled, commits_first, reads_only,
 };
 use crate::statements::outcome::Outcome;
+use crate::warehouses::{Admission, Entry, computes, tighter};
 
 /// Times an autocommit statement is tried again after losing a race.
 const RETRIES_MAX: usize = 20;
@@ -41,10 +43,10 @@ impl Session {
     ) -> Result<Arc<StoredResult>, UserError> {
         let results = &self.shared.results;
         results.start(request.query_id, self.id, request.cancel.clone());
-        let guard = Unfinished { session: self.clone(), query_id: request.query_id };
+        let mut guard = Unfinished { session: Some(self.clone()), query_id: request.query_id };
         let result = self.execute_text(&request).await;
         results.finish(request.query_id, result.clone(), now_micros());
-        std::mem::forget(guard);
+        guard.session = None;
         result
     }
 
@@ -105,7 +107,7 @@ impl Session {
         let kind = parsed.statement.kind();
         let record = Arc::new(parking_lot::Mutex::new(Record::default()));
         let cancel = request.cancel.child_token();
-        let timer = Timer::start(parameters, &cancel);
+        let timer = Timer::start(self.statement_timeout(parameters), &cancel);
         let result = self
             .run_retrying(request, &parsed, query_id, parameters, &cancel, &record)
             .await
@@ -150,6 +152,8 @@ impl Session {
         record: &Arc<parking_lot::Mutex<Record>>,
     ) -> Result<Outcome, UserError> {
         let mut tries = 0;
+        // The place is kept while the statement is tried again.
+        let mut admission = None;
         loop {
             *record.lock() = Record::default();
             let mut context =
@@ -166,6 +170,13 @@ impl Session {
                 },
             };
             let statement = statements::execute_immediate::unwrapped(&mut context, statement)?;
+            if admission.is_none() && !request.describe_only && computes(&statement) {
+                admission = Some(self.admit(&context, query_id).await?);
+            }
+            if let Some(admission) = &admission {
+                context.runtime = admission.runtime.clone();
+                context.record.lock().detail = Some(detail(admission));
+            }
             context.facts.transaction_id = self.open.lock().as_ref().map(|open| open.id.clone());
             let result = tokio::select! {
                 result = self.run_in_transaction(&context, &statement, query_id) => result,
@@ -174,6 +185,7 @@ impl Session {
                     Err(Failure::User(cancelled()))
                 }
             };
+            context.record.lock().count_plans();
             *record.lock() = context.record.lock().clone();
             match result {
                 Ok(outcome) => return Ok(outcome),
@@ -185,6 +197,28 @@ impl Session {
                 Err(Failure::LostRace(error) | Failure::User(error)) => return Err(error),
             }
         }
+    }
+
+    /// Waits for the statement's place. One whose transaction is open may hold locks that those who
+    /// have the places wait for: it goes in beside them.
+    async fn admit(
+        &self,
+        context: &StatementContext,
+        query_id: Uuid,
+    ) -> Result<Admission, UserError> {
+        let usable = |warehouse: &ObjectRef| {
+            let usage = Requirement::new(warehouse.clone(), Vec::new(), Privilege::Usage);
+            context.authorize(&[usage]).is_ok()
+        };
+        let entry = Entry {
+            query_id,
+            warehouse: context.state.warehouse.as_deref(),
+            usable: &usable,
+            queued_timeout: context.parameters.get_number("STATEMENT_QUEUED_TIMEOUT_IN_SECONDS"),
+            holds_locks: self.open.lock().is_some(),
+            cancel: &context.cancel,
+        };
+        self.shared.warehouses.admit(entry).await
     }
 
     async fn run_in_transaction(
@@ -349,6 +383,14 @@ impl Session {
         }
     }
 
+    /// The tighter limit of the session and its warehouse, in seconds.
+    fn statement_timeout(&self, parameters: &Parameters) -> i64 {
+        let own = parameters.get_number("STATEMENT_TIMEOUT_IN_SECONDS");
+        let warehouse = self.state.lock().warehouse.clone();
+        let facts = warehouse.and_then(|name| self.shared.warehouses.facts(&name));
+        tighter(own, facts.map_or(0, |facts| facts.statement_timeout))
+    }
+
     fn statement_parameters(&self, request: &StatementRequest) -> Result<Parameters, UserError> {
         let mut parameters = self.state.lock().parameters.clone();
         for (name, value) in &request.parameters {
@@ -401,6 +443,7 @@ impl Session {
         Ok(StatementContext {
             shared: self.shared.clone(),
             session: self.clone(),
+            runtime: self.shared.runtime.clone(),
             facts,
             parameters: parameters.clone(),
             state,
@@ -472,6 +515,8 @@ impl Session {
             bytes_scanned: 0,
             snapshot_id: None,
             query_tag: state.parameters.get("QUERY_TAG").to_string(),
+            detail: None,
+            operators: None,
         };
         self.shared.history.record(record, None).await;
     }
@@ -517,9 +562,14 @@ impl Session {
             rows_inserted: changes.inserted as i64,
             rows_updated: changes.updated as i64,
             rows_deleted: changes.deleted as i64,
-            bytes_scanned: record.bytes_scanned as i64,
+            bytes_scanned: record.profile.bytes_scanned as i64,
             snapshot_id: record.snapshot,
             query_tag: parameters.get("QUERY_TAG").to_string(),
+            detail: record.detail.clone().map(|detail| QueryDetail {
+                bytes_spilled: record.profile.bytes_spilled as i64,
+                ..detail
+            }),
+            operators: operators(&record.profile),
         };
         let access = error
             .is_none()
@@ -575,6 +625,28 @@ fn output_formats(parameters: &Parameters) -> OutputFormats {
     }
 }
 
+/// The operators as the history keeps them; none for a statement without any.
+fn operators(profile: &Profile) -> Option<serde_json::Value> {
+    if profile.operators.is_empty() {
+        return None;
+    }
+    serde_json::to_value(&profile.operators)
+        .inspect_err(|error| tracing::warn!(%error, "a query's profile could not be kept"))
+        .ok()
+}
+
+/// What the history keeps of a statement's place.
+fn detail(admission: &Admission) -> QueryDetail {
+    let warehouse = admission.warehouse.as_ref();
+    QueryDetail {
+        warehouse_id: warehouse.map(|warehouse| warehouse.id),
+        warehouse_size: warehouse.map(|warehouse| warehouse.size.shown().to_string()),
+        warehouse_type: warehouse.map(|warehouse| warehouse.warehouse_type.clone()),
+        queued: i64::try_from(admission.queued.as_micros()).unwrap_or(i64::MAX),
+        bytes_spilled: 0,
+    }
+}
+
 /// Why a statement did not finish.
 enum Failure {
     /// Another commit got in the way; trying again may succeed.
@@ -584,13 +656,16 @@ enum Failure {
 
 /// Marks a statement as ended when its future is dropped midway.
 struct Unfinished {
-    session: Arc<Session>,
+    /// None once it has ended.
+    session: Option<Arc<Session>>,
     query_id: Uuid,
 }
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        self.session.shared.results.finish(self.query_id, Err(cancelled()), now_micros());
+        if let Some(session) = &self.session {
+            session.shared.results.finish(self.query_id, Err(cancelled()), now_micros());
+        }
     }
 }
 
@@ -602,8 +677,7 @@ struct Timer {
 }
 
 impl Timer {
-    fn start(parameters: &Parameters, cancel: &CancellationToken) -> Timer {
-        let seconds = parameters.get_number("STATEMENT_TIMEOUT_IN_SECONDS");
+    fn start(seconds: i64, cancel: &CancellationToken) -> Timer {
         let expired = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let task = (seconds > 0).then(|| {
             let (expired, cancel) = (expired.clone(), cancel.clone());

@@ -40,7 +40,8 @@ impl Engine {
     /// Checks a credential and opens a session.
     ///
     /// # Errors
-    /// Those of [`authenticate`]; 390189 for a role the user does not hold.
+    /// Those of [`authenticate`]; 390189 for a role the user does not hold; 300005 for a user with
+    /// as many sessions as allowed.
     pub async fn login(&self, request: LoginRequest) -> Result<LoginOk, UserError> {
         let shared = &self.shared;
         let Identity { user, role_restriction: restriction } =
@@ -115,6 +116,10 @@ impl Engine {
         let tokens = new_tokens();
         let stored = stored_state(&state, restriction.as_deref(), &request.client);
         let mut transaction = AccountChange::on(&shared.accounts).await?;
+        let open = transaction.writer().sessions_of(user.id, now_micros()).await?;
+        if open >= shared.sessions_per_user {
+            return Err(too_many_sessions(&user.name, open));
+        }
         let row = transaction
             .writer()
             .create_session(NewSession {
@@ -273,6 +278,16 @@ impl Engine {
     pub async fn close_session(&self, session: &Session) -> Result<(), UserError> {
         self.shared.close_session(session.id).await
     }
+}
+
+fn too_many_sessions(user: &str, open: u64) -> UserError {
+    UserError::new(
+        Code::ResourceLimit,
+        format!(
+            "User '{user}' has {open} sessions open, the limit of --sessions-per-user. Close one, or \
+             raise the limit."
+        ),
+    )
 }
 
 /// What a session's row keeps of its state.

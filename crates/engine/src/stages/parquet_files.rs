@@ -50,7 +50,7 @@ pub(crate) async fn schema(
         metas.push(store.head(&location).await.map_err(UserError::internal)?);
     }
     ParquetFormat::default()
-        .infer_schema(context.shared.runtime.state(), &store, &metas)
+        .infer_schema(context.runtime.state(), &store, &metas)
         .await
         .map_err(|error| not_parquet(error.find_root()))
 }

@@ -10,6 +10,7 @@ use crate::statements::account_change::AccountChange;
 use crate::statements::context::StatementContext;
 use crate::statements::lookup::described_status;
 use crate::statements::outcome::Outcome;
+use crate::statements::resource_monitor::{self, RESOURCE_MONITOR};
 use crate::statements::retention::{RETENTION, days};
 
 pub(crate) async fn run(
@@ -23,7 +24,7 @@ pub(crate) async fn run(
         ));
     }
     let known = |key: &str| match key {
-        RETENTION => Ok(()),
+        RETENTION | RESOURCE_MONITOR => Ok(()),
         other => Err(UserError::unsupported(format!("ALTER ACCOUNT … {other}"))),
     };
     let mut settings: Vec<(&str, Option<Value>)> = Vec::new();
@@ -31,7 +32,13 @@ pub(crate) async fn run(
         AlterObjectAction::Set(options) => {
             for (key, value) in options.iter() {
                 known(key)?;
-                settings.push((key, Some(Value::from(days(value, false)?))));
+                let value = match key {
+                    RESOURCE_MONITOR => {
+                        resource_monitor::named(context, value).await?.map(Value::from)
+                    }
+                    _ => Some(Value::from(days(value, false)?)),
+                };
+                settings.push((key, value));
             }
         }
         AlterObjectAction::Unset(keys) => {
@@ -50,5 +57,6 @@ pub(crate) async fn run(
         change.writer().set_parameter(ParameterLevel::Account, key, value.as_ref()).await?;
     }
     change.commit().await?;
+    context.shared.warehouses.refresh().await?;
     Outcome::status("Statement executed successfully.")
 }

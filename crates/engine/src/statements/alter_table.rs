@@ -338,7 +338,7 @@ async fn refuse_nulls(
         return Ok(());
     }
     let found = run_to_spool(
-        &context.shared.runtime,
+        &context.runtime,
         operators,
         schema_of(&planned.columns),
         context.shared.results.directory(),

@@ -164,7 +164,7 @@ pub(crate) async fn table(
             return Ok(table);
         }
     };
-    let rows = run_to_stream(&context.shared.runtime, operators, &context.cancel)?;
+    let rows = run_to_stream(&context.runtime, operators, &context.cancel)?;
     let new = NewTable {
         name: name.clone(),
         columns: from.columns.iter().cloned().map(copied).collect(),

@@ -144,6 +144,10 @@ pub(crate) async fn set_comment(
                     warehouse.comment = comment;
                     writer.update_object(&warehouse).await?;
                 }
+                Target::ResourceMonitor(mut monitor) => {
+                    monitor.comment = comment;
+                    writer.update_object(&monitor).await?;
+                }
                 Target::Role(mut role) | Target::DatabaseRole(mut role) => {
                     role.comment = comment;
                     writer.update_role(&role).await?;

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use frazil_catalog::account::ColumnSources;
+use datafusion::physical_plan::ExecutionPlan;
+use frazil_catalog::account::{ColumnSources, QueryDetail};
 use frazil_common::{ObjectName, ObjectRef, QualifiedName, UserError};
 use frazil_dialect::Statement;
 pub(crate) use frazil_functions::cancelled;
@@ -16,6 +17,8 @@ use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Shared;
+use crate::run::profile::Profile;
+use crate::run::runtime::QueryRuntime;
 use crate::session::binds::ArrayBinds;
 use crate::session::parameters::Parameters;
 use crate::session::transactions::Running;
@@ -57,6 +60,8 @@ impl Work {
 pub(crate) struct StatementContext {
     pub shared: Arc<Shared>,
     pub session: Arc<Session>,
+    /// The threads and memory it computes with: its warehouse's, or the server's.
+    pub runtime: Arc<QueryRuntime>,
     pub facts: Facts,
     /// Session parameters with the statement's own on top.
     pub parameters: Parameters,
@@ -85,7 +90,12 @@ pub(crate) struct StatementContext {
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Record {
     pub snapshot: Option<i64>,
-    pub bytes_scanned: u64,
+    /// The plans it runs, until they are counted.
+    pub plans: Vec<Arc<dyn ExecutionPlan>>,
+    /// What the operators of the plans did that have run.
+    pub profile: Profile,
+    /// How it computed, where it did.
+    pub detail: Option<QueryDetail>,
     pub accesses: Vec<frazil_common::Access>,
     /// Where the values of written columns come from.
     pub written: Vec<(ObjectRef, Vec<ColumnSources>)>,
@@ -93,6 +103,15 @@ pub(crate) struct Record {
     pub policies: Vec<PolicyUse>,
     /// Stage files to remove once the statement has committed: (stage id, path).
     pub purged: Vec<(i64, String)>,
+}
+
+impl Record {
+    /// Counts what the plans did that have run, and lets go of them and what they hold.
+    pub fn count_plans(&mut self) {
+        for plan in std::mem::take(&mut self.plans) {
+            self.profile.add(plan.as_ref());
+        }
+    }
 }
 
 impl StatementContext {
@@ -115,6 +134,7 @@ impl StatementContext {
         StatementContext {
             shared: self.shared.clone(),
             session: self.session.clone(),
+            runtime: self.runtime.clone(),
             facts,
             parameters: self.parameters.clone(),
             state,
@@ -183,6 +203,7 @@ pub(crate) fn commits_first(statement: &Statement) -> bool {
             | CreateDatabase(_)
             | CreateSchema(_)
             | CreateWarehouse(_)
+            | CreateResourceMonitor(_)
             | CreateRole(_)
             | CreateDatabaseRole(_)
             | CreateUser(_)
@@ -201,6 +222,7 @@ pub(crate) fn commits_first(statement: &Statement) -> bool {
             | AlterTable(_)
             | AlterObject(_)
             | AlterWarehouse(_)
+            | AlterResourceMonitor(_)
             | AlterUserAccessToken(_)
             | AlterModel(_)
             | AlterEndpoint(_)

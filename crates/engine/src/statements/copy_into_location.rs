@@ -112,7 +112,7 @@ pub(crate) async fn run(
         return answer(&options, Vec::new());
     }
     let plan = operators(context, work, &planned).await?;
-    let rows = run_to_stream(&context.shared.runtime, plan, &context.cancel)?;
+    let rows = run_to_stream(&context.runtime, plan, &context.cancel)?;
     let id = options.include_query_id.then(|| context.query_id().to_string());
     let unloader = Unloader {
         stages: context.shared.stages.clone(),

@@ -157,7 +157,7 @@ async fn fit(
         target,
         features,
         options,
-        threads: context.shared.runtime.thread_count,
+        threads: context.runtime.thread_count,
         stop: Stop::when(move || ended.is_cancelled()),
     };
     frazil_ml::model::check_options(&spec).map_err(ml_error)?;
@@ -166,7 +166,8 @@ async fn fit(
         return Ok(None);
     }
     let started = Instant::now();
-    let batches = run_to_batches(&context.shared.runtime, operators, &context.cancel).await?;
+    let batches = run_to_batches(&context.runtime, operators, &context.cancel).await?;
+    context.record.lock().count_plans();
     let schema = schema_of(&planned.columns);
     let batches = batches
         .into_iter()
@@ -174,7 +175,7 @@ async fn fit(
         .collect::<Result<Vec<_>, _>>()
         .map_err(UserError::internal)?;
     let bytes: usize = batches.iter().map(RecordBatch::get_array_memory_size).sum();
-    let pool = &context.shared.runtime.state().runtime_env().memory_pool;
+    let pool = &context.runtime.state().runtime_env().memory_pool;
     let reservation = MemoryConsumer::new("model training").register(pool);
     // Input, its sorted copy, and the trainer's own bins.
     reservation.try_grow(bytes.saturating_mul(3)).map_err(crate::run::execute::user_error)?;

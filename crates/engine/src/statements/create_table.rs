@@ -204,7 +204,7 @@ pub(crate) async fn run(
     }
     let mut outcome = Outcome::status(done)?;
     if let Some(rows) = rows {
-        let stream = run_to_stream(&context.shared.runtime, rows, &context.cancel)?;
+        let stream = run_to_stream(&context.runtime, rows, &context.cancel)?;
         let inserted = work.lake()?.append(&table, stream).await?;
         outcome.changes = Changes { inserted, ..Changes::default() };
     }

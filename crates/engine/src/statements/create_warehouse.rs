@@ -1,6 +1,6 @@
 //! CREATE WAREHOUSE and ALTER WAREHOUSE.
 
-use frazil_catalog::account::{NewObject, Object, Place, Warehouse};
+use frazil_catalog::account::{NewObject, Object, Place, Warehouse, WarehouseEvent};
 use frazil_common::{
     Code, ObjectKind, ObjectName, ObjectRef, Privilege, UserError, quote_identifier,
 };
@@ -14,36 +14,26 @@ use crate::statements::context::StatementContext;
 use crate::statements::lookup::{absent, described_status};
 use crate::statements::option_values::{boolean, integer, json, optional_text, text, unknown};
 use crate::statements::outcome::Outcome;
+use crate::statements::resource_monitor::{self, RESOURCE_MONITOR};
+use crate::warehouses::{Size, event_of};
 
 const DONE: &str = "Statement executed successfully.";
 
-/// Sizes: the words accepted, and the word SHOW WAREHOUSES gives.
-const SIZES: &[(&[&str], &str)] = &[
-    (&["XSMALL", "X-SMALL"], "X-Small"),
-    (&["SMALL"], "Small"),
-    (&["MEDIUM"], "Medium"),
-    (&["LARGE"], "Large"),
-    (&["XLARGE", "X-LARGE"], "X-Large"),
-    (&["XXLARGE", "X2LARGE", "2X-LARGE"], "2X-Large"),
-    (&["XXXLARGE", "X3LARGE", "3X-LARGE"], "3X-Large"),
-    (&["X4LARGE", "4X-LARGE"], "4X-Large"),
-    (&["X5LARGE", "5X-LARGE"], "5X-Large"),
-    (&["X6LARGE", "6X-LARGE"], "6X-Large"),
-];
-
-/// Properties that are kept and shown; queries run on the same threads whatever they say.
+/// Properties that are kept and shown. A warehouse is one cluster, whatever they say.
 const KEPT: &[&str] = &[
     "WAREHOUSE_TYPE",
     "MAX_CLUSTER_COUNT",
     "MIN_CLUSTER_COUNT",
     "SCALING_POLICY",
-    "MAX_CONCURRENCY_LEVEL",
-    "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS",
     "ENABLE_QUERY_ACCELERATION",
     "QUERY_ACCELERATION_MAX_SCALE_FACTOR",
     "RESOURCE_CONSTRAINT",
 ];
 
+/// Numbers among the options.
+const NUMBERS: &[&str] = &["MAX_CONCURRENCY_LEVEL", "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS"];
+/// Most statements of a warehouse at a time.
+const CONCURRENCY_MAX: i64 = 1000;
 /// Most seconds of a statement: one week, as in Snowflake.
 const TIMEOUT_SECONDS_MAX: i64 = 604_800;
 
@@ -56,17 +46,13 @@ fn apply(
     for (key, value) in options.iter() {
         match key {
             "WAREHOUSE_SIZE" => {
-                let wanted = text(key, value)?.to_uppercase();
-                body.size = SIZES
-                    .iter()
-                    .find(|(words, _)| words.contains(&wanted.as_str()))
-                    .map(|(_, shown)| shown.to_string())
-                    .ok_or_else(|| {
-                        UserError::new(
-                            Code::InvalidArgument,
-                            format!("invalid value [{value}] for parameter '{key}'"),
-                        )
-                    })?;
+                let size = Size::named(&text(key, value)?).ok_or_else(|| {
+                    UserError::new(
+                        Code::InvalidArgument,
+                        format!("invalid value [{value}] for parameter '{key}'"),
+                    )
+                })?;
+                body.size = size.shown().to_string();
             }
             "AUTO_SUSPEND" => {
                 body.auto_suspend = match value {
@@ -79,12 +65,21 @@ fn apply(
             "STATEMENT_TIMEOUT_IN_SECONDS" => {
                 body.statement_timeout = integer(key, value, 0..=TIMEOUT_SECONDS_MAX)?;
             }
+            "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS" => {
+                let seconds = integer(key, value, 0..=TIMEOUT_SECONDS_MAX)?;
+                body.options.insert(key.to_string(), seconds.into());
+            }
+            "MAX_CONCURRENCY_LEVEL" => {
+                let level = integer(key, value, 1..=CONCURRENCY_MAX)?;
+                body.options.insert(key.to_string(), level.into());
+            }
             "COMMENT" => *comment = optional_text(key, value)?,
             "WAIT_FOR_COMPLETION" if !create => {
                 // Changes take effect at once.
                 boolean(key, value)?;
             }
-            "RESOURCE_MONITOR" => return Err(UserError::unsupported("RESOURCE_MONITOR")),
+            // Looked up by `monitor_of`.
+            RESOURCE_MONITOR => {}
             key if KEPT.contains(&key) => {
                 body.options.insert(key.to_string(), json(value));
             }
@@ -107,13 +102,25 @@ fn unset(
             "AUTO_RESUME" => body.auto_resume = default.auto_resume,
             "STATEMENT_TIMEOUT_IN_SECONDS" => body.statement_timeout = default.statement_timeout,
             "COMMENT" => *comment = None,
-            key if KEPT.contains(&key) => {
+            RESOURCE_MONITOR => body.resource_monitor = None,
+            key if KEPT.contains(&key) || NUMBERS.contains(&key) => {
                 body.options.remove(key);
             }
             other => return Err(unknown("WAREHOUSE", other)),
         }
     }
     Ok(())
+}
+
+/// The monitor that the options give the warehouse; none where they do not speak of one.
+async fn monitor_of(
+    context: &StatementContext,
+    options: &Options,
+) -> Result<Option<Option<i64>>, UserError> {
+    match options.get(RESOURCE_MONITOR) {
+        None => Ok(None),
+        Some(value) => resource_monitor::named(context, value).await.map(Some),
+    }
 }
 
 fn object_ref(warehouse: &Object<Warehouse>) -> ObjectRef {
@@ -132,6 +139,7 @@ pub(crate) async fn create(
     let mut comment = None;
     apply(&mut body, &mut comment, &create.options, true)?;
     context.authorize(&[Requirement::global(Privilege::CreateWarehouse)])?;
+    body.resource_monitor = monitor_of(context, &create.options).await?.flatten();
     let name = &create.name;
     let existing = context.shared.accounts.object::<Warehouse>(0, name, 0).await?;
     if let Some(existing) = &existing {
@@ -151,12 +159,16 @@ pub(crate) async fn create(
             Privilege::Ownership,
         )])?;
     }
+    if !body.suspended {
+        context.shared.warehouses.check_quota(name, body.resource_monitor)?;
+    }
     if context.describe_only {
         return described_status();
     }
     let mut change = AccountChange::begin(context).await?;
     if let Some(existing) = &existing {
         change.writer().drop_object(ObjectKind::Warehouse, existing.id).await?;
+        change.writer().insert_warehouse_event(&dropped(context, existing)).await?;
     }
     let new = NewObject {
         name: name.clone(),
@@ -165,8 +177,12 @@ pub(crate) async fn create(
         comment,
         body,
     };
-    change.writer().create_object(new).await?;
+    let made = change.writer().create_object(new).await?;
+    let event = event_of(&made, "CREATE_WAREHOUSE");
+    let event = WarehouseEvent { event_reason: "WAREHOUSE_CREATE".to_string(), ..event };
+    change.writer().insert_warehouse_event(&by_user(context, event)).await?;
     change.commit().await?;
+    context.shared.warehouses.refresh().await?;
     // As in Snowflake, a new warehouse becomes the session's current one.
     context.session.state.lock().warehouse = Some(name.clone());
     Outcome::status(format!("Warehouse {name} successfully created."))
@@ -214,58 +230,109 @@ pub(crate) async fn alter(
         Vec::new(),
         required(&alter.action),
     )])?;
-    match &alter.action {
-        AlterWarehouseAction::Suspend => {
-            if warehouse.body.suspended {
-                return Err(UserError::new(
-                    Code::WarehouseNotRunning,
-                    format!("Invalid state. Warehouse '{name}' cannot be suspended."),
-                ));
-            }
-            warehouse.body.suspended = true;
+    let monitor = match &alter.action {
+        AlterWarehouseAction::Set(options) => monitor_of(context, options).await?,
+        AlterWarehouseAction::Unset(keys) if keys.iter().any(|key| key == RESOURCE_MONITOR) => {
+            resource_monitor::named(context, &OptionValue::Null).await?;
+            None
         }
-        AlterWarehouseAction::Resume { if_suspended } => {
-            if !warehouse.body.suspended && !if_suspended {
-                return Err(UserError::new(
-                    Code::WarehouseNotSuspended,
-                    format!("Invalid state. Warehouse '{name}' cannot be resumed."),
-                ));
-            }
-            warehouse.body.suspended = false;
+        AlterWarehouseAction::Resume { .. } => {
+            let own = warehouse.body.resource_monitor;
+            context.shared.warehouses.check_quota(&warehouse.name, own)?;
+            None
         }
-        AlterWarehouseAction::AbortAllQueries => {}
-        AlterWarehouseAction::RenameTo(to) => warehouse.name.clone_from(to),
-        AlterWarehouseAction::Set(options) => {
-            apply(&mut warehouse.body, &mut warehouse.comment, options, false)?;
-        }
-        AlterWarehouseAction::Unset(keys) => {
-            unset(&mut warehouse.body, &mut warehouse.comment, keys)?;
-        }
-    }
+        _ => None,
+    };
+    let mut comment = warehouse.comment.clone();
+    let event = changed(&mut warehouse, &mut comment, &alter.action)?;
     if context.describe_only {
         return described_status();
     }
-    if alter.action == AlterWarehouseAction::AbortAllQueries {
-        abort_queries(context, |state| state.warehouse.as_deref() == Some(&name));
+    let Some(event) = event else {
+        context.shared.warehouses.abort(warehouse.id);
         return Outcome::status(DONE);
-    }
+    };
     let mut change = AccountChange::begin(context).await?;
+    // It may have been resumed or suspended meanwhile: what is changed is what is there now.
+    let now = change.writer().object_by_id::<Warehouse>(warehouse.id).await?;
+    let Some(mut warehouse) = now else {
+        return Err(absent(context, ObjectWord::Warehouse, &ObjectName::bare(name)));
+    };
+    let mut comment = warehouse.comment.clone();
+    changed(&mut warehouse, &mut comment, &alter.action)?;
+    warehouse.comment = comment;
+    if let Some(monitor) = monitor {
+        warehouse.body.resource_monitor = monitor;
+    }
     change.writer().update_object(&warehouse).await?;
+    let event = WarehouseEvent { size: warehouse.body.size.clone(), ..by_user(context, event) };
+    change.writer().insert_warehouse_event(&event).await?;
     change.commit().await?;
+    context.shared.warehouses.refresh().await?;
     Outcome::status(DONE)
 }
 
-/// Cancels what sessions in such a state run, this statement excepted.
-fn abort_queries(
-    context: &StatementContext,
-    concerns: impl Fn(&crate::session::SessionState) -> bool,
-) {
-    let own = context.query_id().parse().ok();
-    for session in context.shared.sessions.read().values() {
-        if concerns(&session.state.lock()) {
-            context.shared.results.cancel_session(session.id, own);
+/// Makes the change an action asks for, and gives its event; none where nothing is changed.
+fn changed(
+    warehouse: &mut Object<Warehouse>,
+    comment: &mut Option<String>,
+    action: &AlterWarehouseAction,
+) -> Result<Option<WarehouseEvent>, UserError> {
+    let (name, reason) = match action {
+        AlterWarehouseAction::Suspend => {
+            if warehouse.body.suspended {
+                return Err(invalid_state(Code::WarehouseNotRunning, &warehouse.name, "suspended"));
+            }
+            warehouse.body.suspended = true;
+            ("SUSPEND_WAREHOUSE", "WAREHOUSE_SUSPEND")
         }
+        AlterWarehouseAction::Resume { if_suspended } => {
+            if !warehouse.body.suspended && !if_suspended {
+                return Err(invalid_state(Code::WarehouseNotSuspended, &warehouse.name, "resumed"));
+            }
+            warehouse.body.suspended = false;
+            ("RESUME_WAREHOUSE", "WAREHOUSE_RESUME")
+        }
+        AlterWarehouseAction::AbortAllQueries => return Ok(None),
+        AlterWarehouseAction::RenameTo(to) => {
+            warehouse.name.clone_from(to);
+            ("ALTER_WAREHOUSE", "WAREHOUSE_RENAME")
+        }
+        AlterWarehouseAction::Set(options) => {
+            let size = warehouse.body.size.clone();
+            apply(&mut warehouse.body, comment, options, false)?;
+            match warehouse.body.size == size {
+                true => ("ALTER_WAREHOUSE", "WAREHOUSE_ALTER"),
+                false => ("RESIZE_CLUSTER", "WAREHOUSE_RESIZE"),
+            }
+        }
+        AlterWarehouseAction::Unset(keys) => {
+            unset(&mut warehouse.body, comment, keys)?;
+            ("ALTER_WAREHOUSE", "WAREHOUSE_ALTER")
+        }
+    };
+    let event = event_of(warehouse, name);
+    Ok(Some(WarehouseEvent { event_reason: reason.to_string(), ..event }))
+}
+
+fn invalid_state(code: Code, name: &str, done: &str) -> UserError {
+    UserError::new(code, format!("Invalid state. Warehouse '{name}' cannot be {done}."))
+}
+
+/// An event that a statement brings about.
+fn by_user(context: &StatementContext, event: WarehouseEvent) -> WarehouseEvent {
+    WarehouseEvent {
+        user: Some(context.session.user.clone()),
+        role: Some(context.role().to_string()),
+        query_id: Some(context.query_id().to_string()),
+        ..event
     }
+}
+
+/// The event of a warehouse that a statement drops.
+pub(crate) fn dropped(context: &StatementContext, warehouse: &Object<Warehouse>) -> WarehouseEvent {
+    let event = event_of(warehouse, "DROP_WAREHOUSE");
+    by_user(context, WarehouseEvent { event_reason: "WAREHOUSE_DROP".to_string(), ..event })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use frazil_dialect::{Describe, DescribeResult, ObjectWord};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::account_usage;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::lookup::{
     Found, Target, absent, all_in, cannot_be_performed, find, object_kind, single,
@@ -85,10 +86,18 @@ async fn described(
         let rows = relation.columns.iter().map(|column| column_row(column, None, None)).collect();
         return Ok((COLUMNS.to_vec(), rows));
     }
+    if of_table && account_usage::is_named(context, work.lake()?.view(), name) {
+        let relation = account_usage::relation(context, work, name).await?;
+        let rows = relation.columns.iter().map(|column| column_row(column, None, None)).collect();
+        return Ok((COLUMNS.to_vec(), rows));
+    }
     if *kind == ObjectWord::User {
         let name = single(name)?;
         let user = expect_user(context, Some(&name)).await?.ok_or_else(cannot_be_performed)?;
         return Ok((USER_PROPERTIES.to_vec(), user_rows(&user)));
+    }
+    if *kind == ObjectWord::ResourceMonitor {
+        return Err(UserError::unsupported(format!("DESCRIBE {kind}")));
     }
     object_kind(*kind).map_err(|_| UserError::unsupported(format!("DESCRIBE {kind}")))?;
     if *kind == ObjectWord::Tag {
@@ -177,7 +186,11 @@ async fn described(
         Target::Endpoint(endpoint) => {
             (ENDPOINT_PROPERTIES.to_vec(), endpoint_rows(context, &view, &endpoint).await?)
         }
-        Target::Role(_) | Target::DatabaseRole(_) | Target::User(_) | Target::Tag(_) => {
+        Target::Role(_)
+        | Target::DatabaseRole(_)
+        | Target::User(_)
+        | Target::Tag(_)
+        | Target::ResourceMonitor(_) => {
             return Err(UserError::unsupported(format!("DESCRIBE {kind}")));
         }
     })

@@ -153,7 +153,7 @@ pub(crate) async fn insert(
     if context.describe_only {
         return counts_described(&[INSERTED]);
     }
-    let rows = run_to_stream(&context.shared.runtime, plan, &context.cancel)?;
+    let rows = run_to_stream(&context.runtime, plan, &context.cancel)?;
     if statement.overwrite {
         work.lake()?.truncate(&table).await?;
     }
@@ -191,7 +191,7 @@ pub(crate) async fn update(
     if context.describe_only {
         return counts_described(&[UPDATED, MULTI_JOINED]);
     }
-    let rows = run_to_stream(&context.shared.runtime, plan, &context.cancel)?;
+    let rows = run_to_stream(&context.runtime, plan, &context.cancel)?;
     let done = work.lake()?.update(&version, rows).await?;
     if done.multi_joined > 0 && context.parameters.get_bool("ERROR_ON_NONDETERMINISTIC_UPDATE") {
         return Err(UserError::new(
@@ -234,7 +234,7 @@ pub(crate) async fn delete(
     if context.describe_only {
         return counts_described(&[DELETED]);
     }
-    let rows = run_to_stream(&context.shared.runtime, plan, &context.cancel)?;
+    let rows = run_to_stream(&context.runtime, plan, &context.cancel)?;
     let deleted = work.lake()?.delete(&version, rows).await?.rows;
     Outcome::counts(&[(DELETED, deleted)], Changes { deleted, ..Changes::default() })
 }
@@ -291,7 +291,7 @@ pub(crate) async fn merge(
     if context.describe_only {
         return counts_described(&names);
     }
-    let rows = run_to_stream(&context.shared.runtime, plan, &context.cancel)?;
+    let rows = run_to_stream(&context.runtime, plan, &context.cancel)?;
     let done = work.lake()?.merge(&version, rows).await?;
     let changes = Changes { inserted: done.inserted, updated: done.updated, deleted: done.deleted };
     let counts: Vec<(&str, u64)> = names

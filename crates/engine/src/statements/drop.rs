@@ -160,12 +160,20 @@ async fn apply(context: &StatementContext, work: &mut Work, found: Found) -> Res
             shared.registry.invalidate();
         }
         Target::Warehouse(warehouse) => {
-            drop_object(context, ObjectKind::Warehouse, warehouse.id).await?;
+            let mut change = AccountChange::begin(context).await?;
+            change.writer().drop_object(ObjectKind::Warehouse, warehouse.id).await?;
+            let event = super::create_warehouse::dropped(context, &warehouse);
+            change.writer().insert_warehouse_event(&event).await?;
+            change.commit().await?;
+            shared.warehouses.refresh().await?;
             leave(context, |state| {
                 if state.warehouse.as_deref() == Some(&warehouse.name) {
                     state.warehouse = None;
                 }
             });
+        }
+        Target::ResourceMonitor(monitor) => {
+            super::resource_monitor::drop(context, &monitor).await?;
         }
         Target::Role(role) | Target::DatabaseRole(role) => {
             let mut change = AccountChange::begin(context).await?;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use frazil_catalog::account::{
-    Endpoint, FileFormat, MaskingPolicy, Model, Object, ObjectBody, ObjectFilter, Role,
-    RowAccessPolicy, Sequence, Stage, Tag, User, Warehouse,
+    Endpoint, FileFormat, MaskingPolicy, Model, Object, ObjectBody, ObjectFilter, ResourceMonitor,
+    Role, RowAccessPolicy, Sequence, Stage, Tag, User, Warehouse,
 };
 use frazil_catalog::{
     CatalogView, DatabaseInfo, Relation, SchemaInfo, TableInfo, TableKind, ViewInfo,
@@ -39,6 +39,7 @@ pub(crate) enum Target {
     Tag(Object<Tag>),
     Endpoint(Object<Endpoint>),
     Warehouse(Object<Warehouse>),
+    ResourceMonitor(Object<ResourceMonitor>),
     Role(Role),
     DatabaseRole(Role),
     User(User),
@@ -98,6 +99,7 @@ pub(crate) fn object_kind(word: ObjectWord) -> Result<ObjectKind, UserError> {
         ObjectWord::Tag => ObjectKind::Tag,
         ObjectWord::Endpoint => ObjectKind::Endpoint,
         ObjectWord::Warehouse => ObjectKind::Warehouse,
+        ObjectWord::ResourceMonitor => ObjectKind::ResourceMonitor,
         ObjectWord::Role => ObjectKind::Role,
         ObjectWord::DatabaseRole => ObjectKind::DatabaseRole,
         ObjectWord::User => ObjectKind::User,
@@ -196,6 +198,10 @@ async fn find_any(
             .object::<Warehouse>(0, &single(name)?, 0)
             .await?
             .map(|object| of_account(object, Target::Warehouse)),
+        ObjectKind::ResourceMonitor => accounts
+            .object::<ResourceMonitor>(0, &single(name)?, 0)
+            .await?
+            .map(|object| of_account(object, Target::ResourceMonitor)),
         ObjectKind::Role => {
             let account = accounts.view().await?;
             let role = account.roles.get(&single(name)?).cloned();

@@ -39,6 +39,7 @@ pub(crate) mod pivot_values;
 pub(crate) mod policy;
 pub(crate) mod principals;
 pub(crate) mod query;
+pub(crate) mod resource_monitor;
 pub(crate) mod retention;
 pub(crate) mod session;
 pub(crate) mod show;
@@ -104,6 +105,10 @@ pub(crate) async fn run(
         }
         S::CreateWarehouse(create) => on_heap(|| create_warehouse::create(context, create)).await,
         S::AlterWarehouse(alter) => on_heap(|| create_warehouse::alter(context, alter)).await,
+        S::CreateResourceMonitor(create) => {
+            on_heap(|| resource_monitor::create(context, create)).await
+        }
+        S::AlterResourceMonitor(alter) => on_heap(|| resource_monitor::alter(context, alter)).await,
         S::CreateRole(create) => on_heap(|| principals::create_role(context, create)).await,
         S::CreateDatabaseRole(create) => {
             on_heap(|| database_role::create(context, work, create)).await

@@ -48,7 +48,7 @@ pub(crate) async fn run(
     }
     let name = format!("insert {}", context.query_id());
     let rows = run_to_spool(
-        &context.shared.runtime,
+        &context.runtime,
         plan,
         schema_of(&source.columns),
         context.shared.results.directory(),
@@ -67,7 +67,7 @@ pub(crate) async fn run(
         let plan_context = plan_context(context, &resolved, &context.text);
         let dml = plan_insert_branch(statement, branch, &relation, target, &plan_context)?;
         let plan = rows_of(context, work, &dml).await?;
-        let rows = run_to_stream(&context.shared.runtime, plan, &context.cancel)?;
+        let rows = run_to_stream(&context.runtime, plan, &context.cancel)?;
         let inserted = work.lake()?.append(table, rows).await?;
         if let Some(entry) = tables.iter_mut().find(|(known, ..)| known.name == table.name) {
             entry.2 += inserted;

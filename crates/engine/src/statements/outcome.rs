@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray,
-    new_null_array,
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringViewArray,
+    TimestampMicrosecondArray, new_null_array,
 };
 use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit};
 use frazil_common::{Column, SqlType, UserError};
@@ -39,6 +39,10 @@ pub(crate) enum Cell {
     Boolean(bool),
     /// Microseconds since 1970 UTC, in a TIMESTAMP_LTZ column.
     Instant(i64),
+    /// Days since 1970.
+    Date(i32),
+    /// The unscaled value of a NUMBER that has a scale.
+    Decimal(i128),
     /// A value of an ARRAY, OBJECT or VARIANT column.
     Json(serde_json::Value),
 }
@@ -181,6 +185,26 @@ fn array_of<'a>(
                 })
                 .collect::<Result<Int64Array, _>>()?,
         ),
+        DataType::Date32 => Arc::new(
+            cells
+                .map(|cell| match cell {
+                    Cell::Null => Ok(None),
+                    Cell::Date(days) => Ok(Some(*days)),
+                    other => Err(wrong(other)),
+                })
+                .collect::<Result<Date32Array, _>>()?,
+        ),
+        DataType::Decimal128(precision, scale) => {
+            let values = cells
+                .map(|cell| match cell {
+                    Cell::Null => Ok(None),
+                    Cell::Decimal(unscaled) => Ok(Some(*unscaled)),
+                    other => Err(wrong(other)),
+                })
+                .collect::<Result<Decimal128Array, _>>()?;
+            let values = values.with_precision_and_scale(*precision, *scale);
+            Arc::new(values.map_err(UserError::internal)?)
+        }
         DataType::Boolean => Arc::new(
             cells
                 .map(|cell| match cell {

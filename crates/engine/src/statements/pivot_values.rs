@@ -168,7 +168,7 @@ async fn values_of(
     };
     let sql_type = column.sql_type.clone();
     let operators = operators(context, work, &planned).await?;
-    let batches = run_to_batches(&context.shared.runtime, operators, &context.cancel).await?;
+    let batches = run_to_batches(&context.runtime, operators, &context.cancel).await?;
     let mut list = Vec::new();
     for batch in batches {
         let column = batch.column(0);

@@ -11,7 +11,7 @@ use frazil_planner::{PlanContext, Planned, Reference, Resolved, plan_query, refe
 
 use crate::resolve::objects::parents_by_object;
 use crate::resolve::resolve;
-use crate::run::execute::{bytes_scanned, optimized, physical_plan, run_to_spool, user_error};
+use crate::run::execute::{optimized, physical_plan, run_to_spool, user_error};
 use crate::run::sealed::{logical_lines, physical_lines};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::outcome::{Cell, Outcome, schema_of};
@@ -88,7 +88,9 @@ pub(crate) async fn operators(
     planned: &Planned,
 ) -> Result<Arc<dyn ExecutionPlan>, UserError> {
     let plan = governed(context, work, planned)?;
-    physical_plan(&context.shared.runtime, plan, &context.cancel).await
+    let plan = physical_plan(&context.runtime, plan, &context.cancel).await?;
+    context.record.lock().plans.push(plan.clone());
+    Ok(plan)
 }
 
 /// Runs a SELECT.
@@ -106,8 +108,8 @@ pub(crate) async fn run(
     }
     let plan = operators(context, work, &planned).await?;
     let spool = run_to_spool(
-        &context.shared.runtime,
-        plan.clone(),
+        &context.runtime,
+        plan,
         schema_of(&planned.columns),
         context.shared.results.directory(),
         context.query_id(),
@@ -115,7 +117,6 @@ pub(crate) async fn run(
         &context.cancel,
     )
     .await?;
-    context.record.lock().bytes_scanned += bytes_scanned(plan.as_ref());
     Ok(Outcome::new(planned.columns, spool))
 }
 
@@ -152,8 +153,8 @@ pub(crate) async fn explain(
     if context.describe_only {
         return Outcome::table(&columns, Vec::new());
     }
-    let logical = logical_lines(optimized(&context.shared.runtime, &plan)?).map_err(user_error)?;
-    let physical = physical_plan(&context.shared.runtime, plan, &context.cancel).await?;
+    let logical = logical_lines(optimized(&context.runtime, &plan)?).map_err(user_error)?;
+    let physical = physical_plan(&context.runtime, plan, &context.cancel).await?;
     let physical = physical_lines(physical).map_err(user_error)?;
     let mut rows = Vec::new();
     for (step, lines) in [("logical", logical), ("physical", physical)] {

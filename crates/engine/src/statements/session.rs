@@ -99,7 +99,7 @@ pub(crate) async fn set(
         return described_status();
     }
     let rows = run_to_spool(
-        &context.shared.runtime,
+        &context.runtime,
         operators,
         schema_of(&planned.columns),
         context.shared.results.directory(),

@@ -7,6 +7,7 @@ mod models;
 mod namespaces;
 mod policies;
 mod relations;
+mod resource_monitors;
 mod schema_objects;
 mod tags;
 mod transactions;
@@ -378,6 +379,7 @@ pub(crate) async fn run(
         O::FunctionsInModel => models::functions(&lister).await?,
         O::Endpoints => models::endpoints(&lister).await?,
         O::Warehouses => account::warehouses(&lister).await?,
+        O::ResourceMonitors => resource_monitors::resource_monitors(&lister).await?,
         O::Roles => account::roles(&lister).await?,
         O::DatabaseRoles => database_roles::database_roles(&lister).await?,
         O::Users => account::users(&lister).await?,

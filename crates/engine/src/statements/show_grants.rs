@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use frazil_catalog::CatalogView;
 use frazil_catalog::account::{
     AccountView, Endpoint, FileFormat, FutureGrant, Grantee as RoleGrantee, MaskingPolicy, Model,
-    Object, ObjectBody, ObjectFilter, RowAccessPolicy, Sequence, Stage, Tag, Warehouse,
+    Object, ObjectBody, ObjectFilter, ResourceMonitor, RowAccessPolicy, Sequence, Stage, Tag,
+    Warehouse,
 };
 use frazil_common::{
     ObjectKind, ObjectName, Privilege, QualifiedName, SqlType, UserError, quote_identifier,
@@ -356,7 +357,10 @@ fn future_row(grant: &FutureGrant, container: &str) -> Vec<Cell> {
     ]
 }
 
-async fn names(context: &StatementContext, view: &CatalogView) -> Result<Names, UserError> {
+pub(crate) async fn names(
+    context: &StatementContext,
+    view: &CatalogView,
+) -> Result<Names, UserError> {
     let account = context.shared.accounts.view().await?;
     let mut names = Names::new();
     names.insert((ObjectKind::Account, 0), ACCOUNT.to_string());
@@ -388,6 +392,7 @@ async fn names(context: &StatementContext, view: &CatalogView) -> Result<Names, 
     add::<Sequence>(context, view, &mut names).await?;
     add::<Model>(context, view, &mut names).await?;
     add::<Warehouse>(context, view, &mut names).await?;
+    add::<ResourceMonitor>(context, view, &mut names).await?;
     add::<MaskingPolicy>(context, view, &mut names).await?;
     add::<RowAccessPolicy>(context, view, &mut names).await?;
     add::<Tag>(context, view, &mut names).await?;

@@ -188,7 +188,7 @@ async fn arguments(
     }
     let planned = plan(context, work, &query, &context.text).await?;
     let rows = run_to_spool(
-        &context.shared.runtime,
+        &context.runtime,
         operators(context, work, &planned).await?,
         schema_of(&planned.columns),
         context.shared.results.directory(),

@@ -9,8 +9,53 @@ const MASKED_BY_TAG: &[&str] = &[
     "CREATE MASKING POLICY mp AS (v INT) RETURNS INT -> 0",
     "CREATE MASKING POLICY mq AS (v VARCHAR) RETURNS VARCHAR -> 'x'",
 ];
+const MONITOR: &[&str] = &["CREATE RESOURCE MONITOR {n}"];
+const MONITORS: &[&str] = &["SHOW RESOURCE MONITORS LIKE '{n}'"];
 
 pub const MORE: &[Case] = &[
+    // Resource monitors
+    used(
+        MONITOR,
+        "CREATE RESOURCE MONITOR {n}",
+        "CREATE RESOURCE MONITOR IF NOT EXISTS {n}",
+        MONITORS,
+    ),
+    used(
+        &[],
+        "CREATE RESOURCE MONITOR {n}",
+        "CREATE RESOURCE MONITOR {n} WITH CREDIT_QUOTA = 5",
+        MONITORS,
+    ),
+    used(
+        &[],
+        "CREATE RESOURCE MONITOR {n}",
+        "CREATE RESOURCE MONITOR {n} TRIGGERS ON 90 PERCENT DO SUSPEND",
+        MONITORS,
+    ),
+    used(
+        &[],
+        "ALTER RESOURCE MONITOR {n} SET CREDIT_QUOTA = 5",
+        "ALTER RESOURCE MONITOR IF EXISTS {n} SET CREDIT_QUOTA = 5",
+        &[],
+    ),
+    used(
+        MONITOR,
+        "ALTER RESOURCE MONITOR {n} TRIGGERS ON 90 PERCENT DO SUSPEND",
+        "ALTER RESOURCE MONITOR {n} SET CREDIT_QUOTA = 5 TRIGGERS ON 90 PERCENT DO SUSPEND",
+        MONITORS,
+    ),
+    used(
+        MONITOR,
+        "ALTER RESOURCE MONITOR {n} SET CREDIT_QUOTA = 5",
+        "ALTER RESOURCE MONITOR {n} SET CREDIT_QUOTA = 5 TRIGGERS ON 90 PERCENT DO SUSPEND",
+        MONITORS,
+    ),
+    used(
+        &[],
+        "CREATE RESOURCE MONITOR {n} TRIGGERS ON 90 PERCENT DO SUSPEND",
+        "CREATE RESOURCE MONITOR {n} TRIGGERS ON 80 PERCENT DO SUSPEND",
+        MONITORS,
+    ),
     // DML
     used(T_AND_U, "INSERT INTO t SELECT * FROM u", "INSERT OVERWRITE INTO t SELECT * FROM u", ROWS),
     used(T, "INSERT INTO t VALUES (5, '6')", "INSERT INTO t (b, a) VALUES (5, '6')", ROWS),

@@ -100,6 +100,11 @@ pub fn grants() -> Vec<Case> {
             &[MANAGE, &["OWNERSHIP ON WAREHOUSE {o}w"]],
         ),
         needs(
+            RESOURCE_MONITOR,
+            "GRANT MODIFY ON RESOURCE MONITOR {o}m TO ROLE public",
+            &[MANAGE, &["OWNERSHIP ON RESOURCE MONITOR {o}m"]],
+        ),
+        needs(
             USER,
             "GRANT MONITOR ON USER {o}u TO ROLE public",
             &[MANAGE, &["OWNERSHIP ON USER {o}u"]],
@@ -150,6 +155,7 @@ pub fn lookups() -> Vec<Case> {
         needs(MODEL, "SHOW FUNCTIONS IN MODEL d.s.{o}m", ANY_MODEL),
         lists(ENDPOINT, "SHOW ENDPOINTS", ANY_ENDPOINT),
         lists(WAREHOUSE, "SHOW WAREHOUSES", ANY_WAREHOUSE),
+        lists(RESOURCE_MONITOR, "SHOW RESOURCE MONITORS", &[&["ANY ON RESOURCE MONITOR {o}m"]]),
         lists(USER, "SHOW USERS", ANY_USER),
         lists(ROLE, "SHOW ROLES", ANY_ROLE),
         needs(
@@ -219,6 +225,22 @@ pub fn lookups() -> Vec<Case> {
             DATABASE_ROLE,
             "COMMENT ON DATABASE ROLE d.{o}dr IS 'c'",
             &[&["OWNERSHIP ON DATABASE ROLE d.{o}dr"]],
+        ),
+        needs(
+            RESOURCE_MONITOR,
+            "COMMENT ON RESOURCE MONITOR {o}m IS 'c'",
+            &[&["OWNERSHIP ON RESOURCE MONITOR {o}m"]],
+        ),
+        needs(
+            RESOURCE_MONITOR,
+            "ALTER RESOURCE MONITOR {o}m SET CREDIT_QUOTA = 5",
+            &[&["MODIFY ON RESOURCE MONITOR {o}m"]],
+        ),
+        quiet(RESOURCE_MONITOR, "ALTER RESOURCE MONITOR IF EXISTS {o}m SET CREDIT_QUOTA = 5"),
+        needs(
+            RESOURCE_MONITOR,
+            "DROP RESOURCE MONITOR {o}m",
+            &[&["OWNERSHIP ON RESOURCE MONITOR {o}m"]],
         ),
         needs(USER, "COMMENT ON USER {o}u IS 'c'", &[&["OWNERSHIP ON USER {o}u"]]),
     ]

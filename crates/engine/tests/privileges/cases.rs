@@ -158,6 +158,7 @@ pub const FILTERED: &[&str] = &[
 pub const SCHEMA: &[&str] = &["CREATE SCHEMA d.{o}s"];
 pub const DATABASE: &[&str] = &["CREATE DATABASE {o}db"];
 pub const WAREHOUSE: &[&str] = &["CREATE WAREHOUSE {o}w"];
+pub const RESOURCE_MONITOR: &[&str] = &["CREATE RESOURCE MONITOR {o}m"];
 pub const ROLE: &[&str] = &["CREATE ROLE {o}r"];
 pub const DATABASE_ROLE: &[&str] = &["CREATE DATABASE ROLE d.{o}dr"];
 pub const USER: &[&str] = &["CREATE USER {o}u"];

@@ -23,10 +23,11 @@ macro_rules! variants {
 
 variants!(statement, STATEMENTS, Statement:
     Query, Explain, Insert, MultiInsert, Update, Delete, Merge, Truncate, CreateTable, CreateView,
-    CreateDatabase, CreateSchema, CreateWarehouse, CreateRole, CreateDatabaseRole, CreateUser, CreateStage,
+    CreateDatabase, CreateSchema, CreateWarehouse, CreateResourceMonitor, CreateRole, CreateDatabaseRole, CreateUser, CreateStage,
     CreateFileFormat, CreateSequence, CreateModel, ImportModel, CreateEndpoint, AlterTable,
     CreatePolicy, AlterPolicy, SetPolicy, CreateTag, AlterTag, SetTags,
-    AlterObject, AlterWarehouse, AlterUserAccessToken, AlterSession, AlterModel, AlterEndpoint,
+    AlterObject, AlterWarehouse, AlterResourceMonitor, AlterUserAccessToken, AlterSession,
+    AlterModel, AlterEndpoint,
     Drop, Undrop, Use, Grant, GrantRole, GrantOwnership, Revoke, RevokeRole, Begin, Commit,
     Rollback, Set, Unset, Show, ShowGrants, Describe, DescribeResult, Comment, Call,
     ExecuteImmediate, Put, Get, List, Remove, CopyIntoTable, CopyIntoLocation,

@@ -326,14 +326,15 @@ async fn statements_take_exactly_the_least_privilege() {
     assert!(faults.is_empty(), "\n{faults}");
 }
 
-/// No privilege can be granted on what is dropped, and the account has no OWNERSHIP to grant:
-/// `undrop.rs` tries these.
+/// No privilege can be granted on what is dropped, and the account has no OWNERSHIP to grant, nor a
+/// privilege to make resource monitors: `undrop.rs` tries these.
 const TRIED_APART: &[&str] = &[
     "Statement.Undrop",
     "Undrop.TABLE",
     "Undrop.SCHEMA",
     "Undrop.DATABASE",
     "AlterObject.ACCOUNT",
+    "Statement.CreateResourceMonitor",
 ];
 
 /// DROP, DESCRIBE, COMMENT and UNDROP of a kind without a case must refuse the kind by name.

@@ -1,5 +1,5 @@
-//! UNDROP takes OWNERSHIP of what was dropped and the right to create it anew; ALTER ACCOUNT takes
-//! ACCOUNTADMIN.
+//! UNDROP takes OWNERSHIP of what was dropped and the right to create it anew; ALTER ACCOUNT and
+//! resource monitors take ACCOUNTADMIN.
 
 use super::{INSUFFICIENT, account};
 use frazil_common::Code;
@@ -62,13 +62,25 @@ async fn undrop_takes_ownership_and_the_right_to_create() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_account_is_altered_by_its_administrators_alone() {
     let (_account, admin, worker) = account().await;
-    let sql = "ALTER ACCOUNT SET DATA_RETENTION_TIME_IN_DAYS = 2";
     admin.run("GRANT ROLE sysadmin TO USER worker").await;
     admin.run("GRANT ROLE securityadmin TO USER worker").await;
-    for role in ["public", "sysadmin", "securityadmin"] {
-        worker.run(&format!("USE ROLE {role}")).await;
-        let error = worker.try_run(sql).await.unwrap_err();
-        assert_eq!(error.code.number(), INSUFFICIENT, "{role}: {error}");
+    admin.run("CREATE WAREHOUSE w").await;
+    admin.run("GRANT OWNERSHIP ON WAREHOUSE w TO ROLE sysadmin").await;
+    for sql in [
+        "ALTER ACCOUNT SET DATA_RETENTION_TIME_IN_DAYS = 2",
+        "CREATE RESOURCE MONITOR m",
+        "ALTER ACCOUNT SET RESOURCE_MONITOR = m",
+        "ALTER WAREHOUSE w SET RESOURCE_MONITOR = m",
+        "ALTER WAREHOUSE w UNSET RESOURCE_MONITOR",
+    ] {
+        for role in ["public", "sysadmin", "securityadmin"] {
+            if role != "sysadmin" && sql.starts_with("ALTER WAREHOUSE") {
+                continue;
+            }
+            worker.run(&format!("USE ROLE {role}")).await;
+            let error = worker.try_run(sql).await.unwrap_err();
+            assert_eq!(error.code.number(), INSUFFICIENT, "{sql} as {role}: {error}");
+        }
+        admin.run(sql).await;
     }
-    admin.run(sql).await;
 }

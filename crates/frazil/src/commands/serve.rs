@@ -30,6 +30,8 @@ pub async fn run(arguments: Serve) -> Result<(), CommandError> {
     let mut settings = EngineSettings::new(&arguments.data_dir);
     settings.memory_limit = arguments.memory_limit;
     settings.threads = arguments.threads;
+    settings.limits = arguments.limits.limits();
+    let upload_bytes_max = settings.limits.upload_bytes;
     settings.region = arguments.region;
     settings.organization = arguments.organization;
     settings.bootstrap_user = arguments.bootstrap_user;
@@ -59,8 +61,12 @@ pub async fn run(arguments: Serve) -> Result<(), CommandError> {
     let scheme = if tls.is_some() { "https" } else { "http" };
     println!("listening on {scheme}://{address}");
     std::io::stdout().flush().map_err(io("cannot write to standard output"))?;
-    let settings =
-        ServerSettings { external_url: arguments.external_url, tls, ..ServerSettings::default() };
+    let settings = ServerSettings {
+        external_url: arguments.external_url,
+        tls,
+        upload_bytes_max,
+        ..ServerSettings::default()
+    };
     frazil_server::serve(engine.clone(), listener, settings, stop).await?;
     engine.shutdown().await;
     Ok(())

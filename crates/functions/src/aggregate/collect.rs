@@ -74,6 +74,7 @@ impl AggregateUDFImpl for Collect {
         let types = args.expr_fields.iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
         Ok(Box::new(Rowset {
             chunks: vec![Vec::new(); types.len()],
+            held: 0,
             types,
             skip: 0,
             returns: self.returns.clone(),
@@ -101,6 +102,8 @@ impl AggregateUDFImpl for Collect {
 /// The rows of one group, by column.
 struct Rowset {
     chunks: Vec<Vec<ArrayRef>>,
+    /// Bytes of the chunks' rows.
+    held: usize,
     types: Vec<DataType>,
     /// Rows at the front that a sliding frame has left behind.
     skip: usize,
@@ -131,15 +134,38 @@ impl Rowset {
             *chunks = vec![Arc::clone(&kept)];
             columns.push(kept);
         }
+        self.held = columns.iter().map(|column| row_bytes(column.as_ref())).sum();
         self.skip = 0;
         Ok(columns)
     }
+}
+
+/// Bytes of an array's own rows: chunks of one batch share its buffers.
+fn row_bytes(array: &dyn Array) -> usize {
+    /// What an array needs beside its buffers.
+    const ARRAY: usize = 64;
+    /// A view holds values of up to so many bytes itself.
+    const INLINE: usize = 12;
+    let views = |length: usize, values: &mut dyn Iterator<Item = usize>| {
+        length * size_of::<u128>() + values.filter(|bytes| *bytes > INLINE).sum::<usize>()
+    };
+    let bytes = if let Some(texts) = array.as_string_view_opt() {
+        views(texts.len(), &mut texts.lengths().map(|length| length as usize))
+    } else if let Some(values) = array.as_binary_view_opt() {
+        views(values.len(), &mut values.lengths().map(|length| length as usize))
+    } else if let Some(parts) = array.as_struct_opt() {
+        parts.columns().iter().map(|part| row_bytes(part.as_ref())).sum()
+    } else {
+        array.to_data().get_slice_memory_size().unwrap_or(0)
+    };
+    bytes + ARRAY
 }
 
 impl Accumulator for Rowset {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         for (chunks, values) in self.chunks.iter_mut().zip(values) {
             if !values.is_empty() {
+                self.held += row_bytes(values.as_ref());
                 chunks.push(Arc::clone(values));
             }
         }
@@ -194,14 +220,7 @@ impl Accumulator for Rowset {
     }
 
     fn size(&self) -> usize {
-        // Chunks of one batch share its buffers; their own rows are what they keep.
-        let held: usize = self
-            .chunks
-            .iter()
-            .flatten()
-            .map(|a| a.to_data().get_slice_memory_size().unwrap_or(0) + 64)
-            .sum();
-        held + std::mem::size_of::<Self>()
+        self.held + std::mem::size_of::<Self>()
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
@@ -217,7 +236,9 @@ impl Accumulator for Rowset {
             let lists = state.as_list::<i32>();
             for row in 0..lists.len() {
                 if lists.is_valid(row) && !lists.value(row).is_empty() {
-                    chunks.push(lists.value(row));
+                    let rows = lists.value(row);
+                    self.held += row_bytes(rows.as_ref());
+                    chunks.push(rows);
                 }
             }
         }

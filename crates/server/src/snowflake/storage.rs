@@ -275,7 +275,7 @@ async fn put(
         Refusal::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "TOO_LARGE",
-            format!("the file is larger than {limit} bytes"),
+            format!("the file is larger than {limit} bytes, the limit of --upload-limit"),
         )
     };
     let announced = headers

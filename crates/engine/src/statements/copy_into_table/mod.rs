@@ -294,7 +294,7 @@ impl Job<'_> {
         let log = Arc::new(LoadLog::new(files.len(), strict));
         let pipeline = self.pipeline(work, &files, &log).await?;
         let load = Arc::new(Load::new(pipeline, Arc::clone(&log), self.options.on_error));
-        let stream = load.start(&self.context.shared.runtime, &self.context.cancel, &self.table);
+        let stream = load.start(&self.context.runtime, &self.context.cancel, &self.table);
         let appended = work.lake()?.append(&self.table, stream).await;
         if let Err(error) = appended {
             return Err(self.explained(&files, &log, error.into()).await?);
@@ -441,7 +441,7 @@ impl Job<'_> {
         let log = Arc::new(LoadLog::new(files.len(), true));
         let pipeline = Arc::new(self.pipeline(work, &files, &log).await?);
         let found = load::first_rows(
-            &self.context.shared.runtime,
+            &self.context.runtime,
             &self.context.cancel,
             pipeline,
             Arc::clone(&log),
@@ -478,7 +478,7 @@ impl Job<'_> {
         let log = Arc::new(LoadLog::new(files.len(), false));
         let pipeline = self.pipeline(work, &files, &log).await?;
         load::read_all(
-            &self.context.shared.runtime,
+            &self.context.runtime,
             &self.context.cancel,
             Arc::new(pipeline),
             Arc::clone(&log),

@@ -103,23 +103,6 @@ const NETWORK_POLICIES: &[&str] = &[
     "entries_in_allowed_network_rules",
     "entries_in_blocked_network_rules",
 ];
-const RESOURCE_MONITORS: &[&str] = &[
-    "name",
-    "credit_quota",
-    "used_credits",
-    "remaining_credits",
-    "level",
-    "frequency",
-    "start_time",
-    "end_time",
-    "notify_at",
-    "suspend_at",
-    "suspend_immediately_at",
-    "created_on",
-    "owner",
-    "comment",
-    "notify_users",
-];
 const INTEGRATIONS: &[&str] = &["name", "type", "category", "enabled", "comment", "created_on"];
 const SHARES: &[&str] = &[
     "created_on",
@@ -290,7 +273,6 @@ pub(super) fn listing(object: ShowObject) -> Result<Listing, UserError> {
         O::Tasks => TASKS,
         O::Pipes => PIPES,
         O::NetworkPolicies => NETWORK_POLICIES,
-        O::ResourceMonitors => RESOURCE_MONITORS,
         O::Integrations => INTEGRATIONS,
         O::Shares => SHARES,
         O::Secrets => SECRETS,

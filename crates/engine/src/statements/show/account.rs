@@ -95,6 +95,12 @@ pub(super) async fn warehouses(lister: &Lister<'_>) -> Result<Listing, UserError
         }
         let body = &warehouse.body;
         let started = i64::from(!body.suspended);
+        let facts = context.shared.warehouses.facts(&warehouse.name);
+        let (running, queued) =
+            facts.as_ref().map_or((0, 0), |facts| (facts.running, facts.queued));
+        let monitor =
+            body.resource_monitor.and_then(|id| context.shared.warehouses.monitor_name(id));
+        let resumed_on = facts.map_or(warehouse.created_on, |facts| facts.resumed_on);
         let share = if body.suspended { "" } else { "100" };
         listing.rows.push(vec![
             Cell::from(warehouse.name.as_str()),
@@ -104,8 +110,8 @@ pub(super) async fn warehouses(lister: &Lister<'_>) -> Result<Listing, UserError
             option_number(body, "MIN_CLUSTER_COUNT", 1),
             option_number(body, "MAX_CLUSTER_COUNT", 1),
             Cell::Number(started),
-            Cell::Number(0),
-            Cell::Number(0),
+            Cell::Number(running as i64),
+            Cell::Number(queued as i64),
             flag(default.as_deref() == Some(&warehouse.name)),
             flag(context.state.warehouse.as_deref() == Some(&warehouse.name)),
             Cell::from(body.auto_suspend),
@@ -115,13 +121,13 @@ pub(super) async fn warehouses(lister: &Lister<'_>) -> Result<Listing, UserError
             Cell::from(""),
             Cell::from(""),
             Cell::Instant(warehouse.created_on),
-            Cell::Instant(warehouse.altered_on),
+            Cell::Instant(resumed_on),
             Cell::Instant(warehouse.altered_on),
             Cell::from(warehouse.owner.clone().unwrap_or_default()),
             Cell::from(warehouse.comment.clone().unwrap_or_default()),
             Cell::from(option(body, "ENABLE_QUERY_ACCELERATION", "false")),
             option_number(body, "QUERY_ACCELERATION_MAX_SCALE_FACTOR", 8),
-            Cell::from("null"),
+            Cell::from(monitor.unwrap_or_else(|| "null".to_string())),
             Cell::Number(0),
             Cell::Number(0),
             Cell::Number(0),

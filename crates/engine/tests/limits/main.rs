@@ -1,0 +1,166 @@
+//! Every limit of a server, hit: the error names it, and others are answered.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod account;
+mod monitors;
+mod usage;
+mod warehouses;
+
+use account::{Account, ENDLESS};
+use frazil_common::Code;
+use frazil_engine::Limits;
+use futures::StreamExt;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spilled_bytes() {
+    let limits = Limits { spill_bytes: 1 << 20, ..Limits::default() };
+    let account = Account::open(limits).await;
+    let client = account.client().await;
+    let sort = "CREATE TABLE sorted AS SELECT RANDOM() AS a, REPEAT('x', 100) || SEQ8() AS b
+                FROM TABLE(GENERATOR(ROWCOUNT => 1500000)) ORDER BY 1";
+    let message = client.fails(sort, Code::ResourceLimit).await;
+    assert!(message.contains("--spill-limit"), "{message}");
+    assert_eq!(client.value("SELECT COUNT(*) FROM TABLE(GENERATOR(ROWCOUNT => 10))").await, "10");
+    account.until_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn result_bytes() {
+    let limits = Limits { result_bytes: 100_000, ..Limits::default() };
+    let account = Account::open(limits).await;
+    let client = account.client().await;
+    let rows = "SELECT SEQ8() AS a FROM TABLE(GENERATOR(ROWCOUNT => 100000))";
+    let message = client.fails(rows, Code::ResourceLimit).await;
+    assert!(message.contains("--result-limit"), "{message}");
+    client.run(&format!("CREATE TABLE kept AS {rows}")).await;
+    assert_eq!(client.value("SELECT COUNT(*) FROM kept").await, "100000");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn uploaded_bytes() {
+    let limits = Limits { upload_bytes: 1000, ..Limits::default() };
+    let account = Account::open(limits).await;
+    let client = account.client().await;
+    client.run("CREATE STAGE s").await;
+    let transfer = client
+        .session
+        .execute(frazil_engine::StatementRequest::new("PUT file:///nowhere/a.csv @s"))
+        .await
+        .unwrap();
+    let stage = transfer.transfer.as_ref().unwrap().stage_id;
+    let store = account.engine.stage_store();
+    let body = |bytes: usize| {
+        let pieces =
+            vec![0u8; bytes].chunks(300).map(|c| Ok(c.to_vec().into())).collect::<Vec<_>>();
+        futures::stream::iter(pieces).boxed()
+    };
+    let error = store.put(stage, "large.csv", body(1001)).await.unwrap_err();
+    assert_eq!(error.code, Code::ResourceLimit);
+    assert!(error.message.contains("--upload-limit"), "{error}");
+    assert_eq!(store.put(stage, "small.csv", body(1000)).await.unwrap(), 1000);
+    assert_eq!(client.run("LIST @s").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_of_a_user() {
+    let limits = Limits { sessions_per_user: 3, ..Limits::default() };
+    let account = Account::open(limits).await;
+    let first = account.client().await;
+    first.run("CREATE USER rita").await;
+    let second = account.client().await;
+    let error = account.login("admin").await.map(|_| ()).unwrap_err();
+    assert_eq!(error.code, Code::ResourceLimit);
+    assert!(error.message.contains("--sessions-per-user"), "{error}");
+    // Others are let in, and a place that is given up is free.
+    account.login("rita").await.unwrap();
+    account.engine.close_session(&second.session).await.unwrap();
+    account.login("admin").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statements_that_wait() {
+    let limits = Limits { concurrency: 1, queue_length: 1, ..Limits::default() };
+    let account = Account::open(limits).await;
+    let client = account.client().await;
+    client.run("CREATE TABLE t (a INT)").await;
+    let running = account.client().await.start(ENDLESS);
+    account.until(1, 0).await;
+    let waiting = account.client().await.start("INSERT INTO t VALUES (1)");
+    account.until(1, 1).await;
+    let message = client.fails("SELECT * FROM t", Code::ResourceLimit).await;
+    assert!(message.contains("--queue-length"), "{message}");
+    // What reads no rows is answered.
+    client.run("SHOW TABLES").await;
+    assert_eq!(client.value("SELECT 1").await, "1");
+    assert_eq!(running.cancel().await.code, Code::Cancelled);
+    waiting.succeeds().await;
+    assert_eq!(client.value("SELECT COUNT(*) FROM t").await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn time_in_the_queue_and_at_work() {
+    let limits = Limits { concurrency: 1, ..Limits::default() };
+    let account = Account::open(limits).await;
+    let client = account.client().await;
+    client.run("ALTER SESSION SET STATEMENT_QUEUED_TIMEOUT_IN_SECONDS = 1").await;
+    let running = account.client().await.start(ENDLESS);
+    account.until(1, 0).await;
+    let message = client.fails(ENDLESS, Code::StatementTimeout).await;
+    assert!(message.contains("STATEMENT_QUEUED_TIMEOUT_IN_SECONDS"), "{message}");
+    let waiting = account.client().await.start(ENDLESS);
+    account.until(1, 1).await;
+    assert_eq!(waiting.cancel().await.code, Code::Cancelled);
+    running.cancel().await;
+    account.until(0, 0).await;
+    client.run("ALTER SESSION SET STATEMENT_TIMEOUT_IN_SECONDS = 1").await;
+    let message = client.fails(ENDLESS, Code::StatementTimeout).await;
+    assert!(message.contains("timeout of 1 second"), "{message}");
+    client.run("ALTER SESSION UNSET STATEMENT_TIMEOUT_IN_SECONDS").await;
+    client.run("SELECT COUNT(*) FROM TABLE(GENERATOR(ROWCOUNT => 10))").await;
+}
+
+/// Those who hold the places wait for locks; the holder of the locks must get on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_transaction_never_waits_behind_those_that_wait_for_it() {
+    let limits = Limits { concurrency: 1, queue_length: 10, ..Limits::default() };
+    let account = Account::open(limits).await;
+    let holder = account.client().await;
+    holder.run("CREATE TABLE t (a INT) AS SELECT 1").await;
+    holder.run("BEGIN").await;
+    holder.run("UPDATE t SET a = 2").await;
+    let waits = account.client().await.start("UPDATE t SET a = a + 10");
+    account.until(1, 0).await;
+    holder.run("UPDATE t SET a = a + 1").await;
+    holder.run("COMMIT").await;
+    waits.succeeds().await;
+    assert_eq!(holder.value("SELECT a FROM t").await, "13");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_of_a_server() {
+    let account = Account::open(Limits { spill_bytes: 0, ..Limits::default() }).await;
+    let client = account.client().await;
+    // Both inputs of a join are larger than what it may keep.
+    let large = "SELECT COUNT(*) FROM
+                 (SELECT REPEAT('x', 1000) || SEQ8() AS a FROM TABLE(GENERATOR(ROWCOUNT => 100000)))
+                 JOIN (SELECT REPEAT('x', 1000) || SEQ8() AS b FROM TABLE(GENERATOR(ROWCOUNT => 100000)))
+                 ON a = b";
+    // So are the rows that an aggregate keeps.
+    let kept = "SELECT ARRAY_SIZE(ARRAY_AGG(REPEAT('x', 1000) || SEQ8()))
+                FROM TABLE(GENERATOR(ROWCOUNT => 100000))";
+    for text in [large, kept] {
+        let message = client.fails(text, Code::ResourceLimit).await;
+        assert!(message.contains("--memory-limit"), "{message}");
+    }
+    assert_eq!(client.value("SELECT COUNT(*) FROM TABLE(GENERATOR(ROWCOUNT => 10))").await, "10");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_warehouse_can_be_required() {
+    let account = Account::open(Limits { require_warehouse: true, ..Limits::default() }).await;
+    let client = account.client().await;
+    client.run("CREATE TABLE t (a INT)").await;
+    client.fails("SELECT * FROM t", Code::NoActiveWarehouse).await;
+    client.fails("INSERT INTO t VALUES (1)", Code::NoActiveWarehouse).await;
+    assert_eq!(client.value("SELECT 1").await, "1");
+}
