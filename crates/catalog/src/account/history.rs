@@ -145,10 +145,14 @@ pub struct AccessedObject {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnSources {
     pub column: String,
+    /// Columns of tables.
     pub sources: Vec<ColumnSource>,
+    /// Columns of what the statement itself names: of views too.
+    #[serde(default)]
+    pub direct: Vec<ColumnSource>,
 }
 
-/// A column of a table, by the table's full name.
+/// A column of a table or view, by its full name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ColumnSource {
     pub object: String,

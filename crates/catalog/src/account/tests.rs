@@ -380,6 +380,7 @@ async fn histories() {
             sources: vec![ColumnSources {
                 column: "C".to_string(),
                 sources: vec![ColumnSource { object: "D.S.U".into(), column: "B".into() }],
+                direct: vec![ColumnSource { object: "D.S.V".into(), column: "B".into() }],
             }],
             protects: None,
         }],

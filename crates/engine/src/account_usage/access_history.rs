@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use frazil_catalog::account::{AccessRecord, AccessedObject, ColumnSource};
+use frazil_catalog::account::{AccessRecord, AccessedObject, ColumnSource, ColumnSources};
 use frazil_common::{ObjectKind, Privilege, SqlType, UserError};
 use serde_json::{Value, json};
 
@@ -110,18 +110,13 @@ fn merged(objects: impl Iterator<Item = Value>) -> Value {
 
 fn source(record: &AccessRecord, source: &ColumnSource) -> Value {
     let known = record.objects.iter().find(|object| object.name == source.object);
-    let id = known.map_or(-1, |object| object.id);
-    let mut value = named(ObjectKind::Table, id, &source.object);
+    let (kind, id) = known.map_or((ObjectKind::Table, -1), |object| (object.kind, object.id));
+    let mut value = named(kind, id, &source.object);
     value["columnName"] = json!(source.column);
     value
 }
 
 fn modified(record: &AccessRecord) -> Value {
-    let directly = |wanted: &ColumnSource| {
-        record.objects.iter().any(|object| {
-            object.direct && object.name == wanted.object && !writes(&object.privilege)
-        })
-    };
     let mut all: Vec<Written<'_>> = Vec::new();
     for object in record.objects.iter().filter(|object| writes(&object.privilege)) {
         let same =
@@ -135,7 +130,7 @@ fn modified(record: &AccessRecord) -> Value {
             columns.entry(column).or_default();
         }
         for written in &object.sources {
-            columns.entry(&written.column).or_default().extend(&written.sources);
+            columns.entry(&written.column).or_default().push(written);
         }
     }
     all.into_iter()
@@ -143,10 +138,13 @@ fn modified(record: &AccessRecord) -> Value {
             let mut value = named(object.kind, object.id, &object.name);
             value["columns"] = columns
                 .into_iter()
-                .map(|(column, sources)| {
-                    let base: Value = sources.iter().map(|from| source(record, from)).collect();
-                    let direct = sources.iter().filter(|from| directly(from));
-                    let direct: Value = direct.map(|from| source(record, from)).collect();
+                .map(|(column, written)| {
+                    let values = |of: fn(&ColumnSources) -> &Vec<ColumnSource>| -> Value {
+                        let all = written.iter().copied().flat_map(of);
+                        all.map(|from| source(record, from)).collect()
+                    };
+                    let base = values(|written| &written.sources);
+                    let direct = values(|written| &written.direct);
                     json!({ "columnName": column, "directSources": direct, "baseSources": base })
                 })
                 .collect();
@@ -158,7 +156,7 @@ fn modified(record: &AccessRecord) -> Value {
 /// An object that was changed, and where the values of its columns come from.
 struct Written<'a> {
     object: &'a AccessedObject,
-    columns: BTreeMap<&'a str, Vec<&'a ColumnSource>>,
+    columns: BTreeMap<&'a str, Vec<&'a ColumnSources>>,
 }
 
 /// The policies of a query by what they are on.

@@ -6,6 +6,8 @@ use frazil_catalog::TableKind;
 use frazil_common::{Column, ObjectKind, QualifiedName, SqlType, UserError};
 
 use super::{INSTANT, NUMBER, Source, TEXT, Table};
+use crate::resolve::objects::table_object;
+use crate::resolve::policies::hides_row_count;
 use crate::statements::column_types;
 use crate::statements::outcome::Cell;
 use crate::statements::retention::Retention;
@@ -117,19 +119,21 @@ pub(super) async fn tables(source: &Source<'_>) -> Result<Table, UserError> {
     let owners = source.owners().await?;
     let retention = Retention::load(source.context).await?;
     let sizes = source.context.shared.catalog.table_sizes(source.view.snapshot).await?;
+    let account = source.context.shared.accounts.view().await?;
     for found in source.view.tables() {
         if found.kind == TableKind::Temporary {
             continue;
         }
         let size = sizes.get(&found.table_id).copied().unwrap_or_default();
+        let told = !hides_row_count(source.context, &account, &table_object(found));
         let mut row = place(source, found.table_id, found.schema_id, &found.name);
         row.extend([
             Cell::from(owners.get(&(ObjectKind::Table, found.table_id)).cloned()),
             Cell::from("BASE TABLE"),
             yes_no(found.kind == TableKind::Transient),
             Cell::from(found.cluster_by.clone()),
-            count(size.rows),
-            count(size.bytes),
+            if told { count(size.rows) } else { Cell::Null },
+            if told { count(size.bytes) } else { Cell::Null },
             Cell::Number(retention.table(&source.view, found).into()),
             Cell::Instant(found.created_micros),
             Cell::from(found.comment.clone()),

@@ -19,7 +19,7 @@ pub(crate) fn writes(privilege: &str) -> bool {
 
 /// Notes where the columns come from that the rows of a plan are written to.
 pub(crate) fn note_written(context: &StatementContext, planned: &Planned) {
-    let mut lineage = Lineage::default();
+    let mut follow = Follow::default();
     let mut written: Vec<(ObjectRef, Vec<ColumnSources>)> = Vec::new();
     for Access { object, privilege, columns, on_behalf_of } in &planned.accesses {
         let changes = matches!(privilege, Privilege::Insert | Privilege::Update);
@@ -29,10 +29,7 @@ pub(crate) fn note_written(context: &StatementContext, planned: &Planned) {
         // The values come after the rows' identity, under the names of the table's columns.
         let place = |name: &String| planned.columns.iter().rposition(|found| found.name == *name);
         let found = columns.iter().filter_map(|name| Some((name, place(name)?)));
-        let found = found.map(|(name, index)| ColumnSources {
-            column: name.clone(),
-            sources: sources(&mut lineage, planned, index),
-        });
+        let found = found.map(|(name, index)| follow.column(name, planned, index));
         written.push((object.clone(), found.collect()));
     }
     context.record.lock().written.extend(written);
@@ -40,12 +37,10 @@ pub(crate) fn note_written(context: &StatementContext, planned: &Planned) {
 
 /// The same of a table made AS SELECT.
 pub(crate) fn note_created(context: &StatementContext, table: &TableInfo, planned: &Planned) {
-    let mut lineage = Lineage::default();
-    let columns = table.columns.iter().enumerate().map(|(index, column)| ColumnSources {
-        column: column.name.clone(),
-        sources: sources(&mut lineage, planned, index),
-    });
-    let columns: Vec<ColumnSources> = columns.collect();
+    let mut follow = Follow::default();
+    let columns = table.columns.iter().enumerate();
+    let columns: Vec<ColumnSources> =
+        columns.map(|(index, column)| follow.column(&column.name, planned, index)).collect();
     let object = table_object(table);
     let mut record = context.record.lock();
     record.accesses.push(Access {
@@ -57,11 +52,33 @@ pub(crate) fn note_created(context: &StatementContext, table: &TableInfo, planne
     record.written.push((object, columns));
 }
 
-fn sources(lineage: &mut Lineage, planned: &Planned, index: usize) -> Vec<ColumnSource> {
-    if index >= planned.plan.schema().fields().len() {
-        return Vec::new();
+/// Follows the columns of one plan.
+struct Follow {
+    base: Lineage,
+    direct: Lineage,
+}
+
+impl Default for Follow {
+    fn default() -> Self {
+        Follow { base: Lineage::default(), direct: Lineage::direct() }
     }
-    lineage.sources(&planned.plan, index).iter().cloned().collect()
+}
+
+impl Follow {
+    fn column(&mut self, name: &str, planned: &Planned, index: usize) -> ColumnSources {
+        let known = index < planned.plan.schema().fields().len();
+        let follow = |lineage: &mut Lineage| -> Vec<ColumnSource> {
+            match known {
+                true => lineage.sources(&planned.plan, index).iter().cloned().collect(),
+                false => Vec::new(),
+            }
+        };
+        ColumnSources {
+            column: name.to_string(),
+            sources: follow(&mut self.base),
+            direct: follow(&mut self.direct),
+        }
+    }
 }
 
 /// What the history keeps of a statement; none where it touched nothing.
@@ -111,16 +128,21 @@ pub(crate) fn access_record(
             (object.kind, object.id) == (written.kind, written.id) && writes(&object.privilege)
         });
         let Some(object) = place else { continue };
-        for ColumnSources { column, sources } in columns {
+        for ColumnSources { column, sources, direct } in columns {
             match object.sources.iter_mut().find(|known| known.column == *column) {
                 Some(known) => {
-                    known.sources.extend(sources.iter().cloned());
-                    known.sources.sort();
-                    known.sources.dedup();
+                    for (all, more) in [(&mut known.sources, sources), (&mut known.direct, direct)]
+                    {
+                        all.extend(more.iter().cloned());
+                        all.sort();
+                        all.dedup();
+                    }
                 }
-                None => object
-                    .sources
-                    .push(ColumnSources { column: column.clone(), sources: sources.clone() }),
+                None => object.sources.push(ColumnSources {
+                    column: column.clone(),
+                    sources: sources.clone(),
+                    direct: direct.clone(),
+                }),
             }
         }
     }

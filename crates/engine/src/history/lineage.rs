@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
+use datafusion::common::TableReference;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Distinct, Expr, JoinType, LogicalPlan};
 use frazil_catalog::account::ColumnSource;
@@ -10,13 +11,20 @@ use frazil_common::QualifiedName;
 
 type Sources = Rc<BTreeSet<ColumnSource>>;
 
-/// Follows columns down to the tables.
+/// Follows columns down to the tables, or to the first view on the way.
 #[derive(Default)]
 pub(crate) struct Lineage {
+    /// Stop at what the statement itself names.
+    direct: bool,
     known: HashMap<(*const LogicalPlan, usize), Sources>,
 }
 
 impl Lineage {
+    /// One that stops at views.
+    pub fn direct() -> Self {
+        Lineage { direct: true, ..Lineage::default() }
+    }
+
     /// The columns of tables that the values of a plan's column are computed from.
     pub fn sources(&mut self, plan: &LogicalPlan, column: usize) -> Sources {
         let key = (std::ptr::from_ref(plan), column);
@@ -33,16 +41,18 @@ impl Lineage {
     fn collect(&mut self, plan: &LogicalPlan, column: usize, found: &mut BTreeSet<ColumnSource>) {
         match plan {
             LogicalPlan::TableScan(scan) => {
-                if let datafusion::common::TableReference::Full { catalog, schema, table } =
-                    &scan.table_name
-                {
+                if let Some(object) = full_name(&scan.table_name) {
                     let (_, field) = scan.projected_schema.qualified_field(column);
-                    let name = QualifiedName::new(&**catalog, &**schema, &**table);
-                    found.insert(ColumnSource {
-                        object: name.to_string(),
-                        column: field.name().clone(),
-                    });
+                    found.insert(ColumnSource { object, column: field.name().clone() });
                 }
+            }
+            // Views stand under their full names; what statements name has names of its own.
+            LogicalPlan::SubqueryAlias(alias)
+                if self.direct && full_name(&alias.alias).is_some() =>
+            {
+                let (_, field) = alias.schema.qualified_field(column);
+                let object = full_name(&alias.alias).unwrap_or_default();
+                found.insert(ColumnSource { object, column: field.name().clone() });
             }
             LogicalPlan::Projection(projection) => {
                 if let Some(expr) = projection.expr.get(column) {
@@ -158,13 +168,22 @@ impl Lineage {
     }
 }
 
+/// The full name of a table or view of the account.
+fn full_name(reference: &TableReference) -> Option<String> {
+    match reference {
+        TableReference::Full { catalog, schema, table } => {
+            Some(QualifiedName::new(&**catalog, &**schema, &**table).to_string())
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::sync::Arc;
 
     use datafusion::arrow::datatypes::{DataType, Field, Schema};
-    use datafusion::common::TableReference;
     use datafusion::logical_expr::builder::LogicalTableSource;
     use datafusion::logical_expr::{JoinType, LogicalPlanBuilder, lit};
 
@@ -201,6 +220,15 @@ mod tests {
         assert_eq!(shown(&plan, 0), ["D.S.T.A", "D.S.U.B"]);
         assert_eq!(shown(&plan, 1), ["D.S.T.B"]);
         assert!(shown(&plan, 2).is_empty());
+    }
+
+    #[test]
+    fn direct_sources_are_those_of_the_outermost_view() {
+        let view = scan("T").alias(TableReference::full("D", "S", "V")).unwrap();
+        let plan = view.alias("r1").unwrap().build().unwrap();
+        assert_eq!(shown(&plan, 1), ["D.S.T.B"]);
+        let direct = Lineage::direct().sources(&plan, 1);
+        assert_eq!(direct.iter().map(|found| found.object.as_str()).collect::<Vec<_>>(), ["D.S.V"]);
     }
 
     #[test]

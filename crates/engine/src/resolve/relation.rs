@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::common::TableReference;
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use frazil_catalog::{CatalogView, Relation as CatalogRelation, TableInfo, TableKind, ViewInfo};
 use frazil_common::{Access, Code, ObjectName, ObjectRef, QualifiedName, UserError};
 use frazil_governance::{INTERNAL_SCHEMA, Sealed, authorize_accesses};
@@ -342,6 +342,7 @@ async fn view_relation(
             .map_err(failure)?;
     }
     let plan = if info.secure { Sealed::whole(planned.plan, closed) } else { planned.plan };
+    let plan = under_its_name(plan, info)?;
     let relation = Relation {
         object: Some(object),
         name: Some(info.name.clone()),
@@ -352,6 +353,22 @@ async fn view_relation(
     };
     let ids: Vec<i64> = (1..).take(relation.columns.len()).collect();
     Ok(protect(context, work, relation, &ids, Kept::Nothing, depth).await?.0)
+}
+
+/// A view's plan under the view's name and those of its columns, by which the access history knows
+/// where values come from.
+fn under_its_name(plan: LogicalPlan, info: &ViewInfo) -> Result<LogicalPlan, UserError> {
+    let fields = plan.schema().columns().into_iter().zip(&info.columns);
+    let named: Vec<Expr> =
+        fields.map(|(field, column)| Expr::Column(field).alias(&column.name)).collect();
+    let name = &info.name;
+    let reference =
+        TableReference::full(name.database.clone(), name.schema.clone(), name.name.clone());
+    LogicalPlanBuilder::from(plan)
+        .project(named)
+        .and_then(|plan| plan.alias(reference))
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(UserError::internal)
 }
 
 async fn plan_view(

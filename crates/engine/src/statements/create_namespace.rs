@@ -8,6 +8,7 @@ use crate::resolve::objects::{database_object, schema_object};
 use crate::statements::clone;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::drop::drop_database;
+use crate::statements::in_use::{Container, refuse_used_outside};
 use crate::statements::outcome::Outcome;
 use crate::statements::ownership::{Made, made};
 use crate::statements::table_options::TableOptions;
@@ -38,6 +39,8 @@ pub(crate) async fn database(
             Vec::new(),
             Privilege::Ownership,
         )])?;
+        let container = Container::Database { name, id: existing.id };
+        refuse_used_outside(context, &view, container).await?;
     }
     let source = match &create.clone {
         Some(source) => Some(clone::database_source(context, work, source, transient).await?),
@@ -100,6 +103,9 @@ pub(crate) async fn schema(
             vec![parent],
             Privilege::Ownership,
         )])?;
+        let (database, schema) = (existing.database.as_str(), existing.name.as_str());
+        let container = Container::Schema { database, schema, id: existing.schema_id };
+        refuse_used_outside(context, &view, container).await?;
     }
     // What a transient database holds is transient too.
     let transient = create.persistence == Persistence::Transient

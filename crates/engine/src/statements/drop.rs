@@ -9,6 +9,7 @@ use crate::session::SessionState;
 use crate::statements::account_change::AccountChange;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::database_role;
+use crate::statements::in_use::{Container, refuse_used_outside};
 use crate::statements::lookup::{Found, Target, absent, described_status, find, object_kind};
 use crate::statements::outcome::Outcome;
 use crate::statements::ownership::gone;
@@ -42,6 +43,9 @@ pub(crate) async fn run(
     if let Target::Tag(tag) = &found.target {
         refuse_masking(context, tag).await?;
     }
+    if let Some(container) = container(&found) {
+        refuse_used_outside(context, &view, container).await?;
+    }
     if drop.restrict {
         refuse_filled(context, work, &found).await?;
     }
@@ -50,6 +54,20 @@ pub(crate) async fn run(
     }
     apply(context, work, found).await?;
     Outcome::status(format!("{name} successfully dropped."))
+}
+
+fn container(found: &Found) -> Option<Container<'_>> {
+    match &found.target {
+        Target::Schema(schema) => Some(Container::Schema {
+            database: &schema.database,
+            schema: &schema.name,
+            id: schema.schema_id,
+        }),
+        Target::Database(database) => {
+            Some(Container::Database { name: &database.name, id: database.database_id })
+        }
+        _ => None,
+    }
 }
 
 /// What the account or the session can't do without.

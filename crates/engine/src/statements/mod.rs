@@ -30,6 +30,7 @@ pub(crate) mod file_transfer;
 pub(crate) mod grant;
 pub(crate) mod grant_role;
 pub(crate) mod import_model;
+pub(crate) mod in_use;
 pub(crate) mod lookup;
 pub(crate) mod multi_insert;
 pub(crate) mod option_values;

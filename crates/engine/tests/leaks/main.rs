@@ -14,10 +14,11 @@ mod world;
 use std::collections::BTreeSet;
 
 use account::{Account, Answer, Client};
-use world::{ROLES, Relation, SECRETS, Seen, World, role};
+use frazil_engine::EndpointRows;
+use world::{ROLES, Relation, SECRETS, Seen, View, World, role};
 
 /// Seeds of every run; FRAZIL_LEAK_SEEDS tries more.
-const SEEDS: u64 = 3;
+const SEEDS: u64 = 2;
 
 /// Texts of an answer: names, cells, or the error's words.
 fn texts(answer: &Answer) -> Vec<String> {
@@ -146,7 +147,7 @@ impl Trial<'_> {
                     (Ok(_), false) => {}
                     (Err(error), true) if error.code.number() == 100_051 => {}
                     // A plain view's own condition may come after the query's.
-                    (Err(_), false) if relation.view.as_ref().is_some_and(|v| !v.secure) => {}
+                    (Err(_), false) if relation.view.as_ref().is_some_and(|v| !v.is_sealed()) => {}
                     (other, _) => self.fault(&divide, &format!("is there: {there}, but {other:?}")),
                 }
             }
@@ -156,7 +157,7 @@ impl Trial<'_> {
         let shown = format!("SELECT COUNT(*) FROM {name} WHERE id = 11");
         let shown = self.worker.try_run(&shown).await.map(|(_, rows)| rows[0][0].clone());
         let there = shown.as_ref().is_ok_and(|count| count.as_deref() == Some("1"));
-        let sealed = relation.view.as_ref().is_none_or(|view| view.secure);
+        let sealed = relation.view.as_ref().is_none_or(View::is_sealed);
         match (self.worker.try_run(&hidden).await, there) {
             (Ok(_), false) => {}
             (Err(_), true) => {}
@@ -177,6 +178,11 @@ impl Trial<'_> {
             "SHOW MASKING POLICIES IN SCHEMA d.s",
             "SHOW ROW ACCESS POLICIES IN SCHEMA d.s",
             "SHOW TAGS IN SCHEMA d.s",
+            "SHOW MODELS IN SCHEMA d.s",
+            "DESCRIBE ENDPOINT served",
+            "DESCRIBE MODEL d.s.served",
+            "SELECT GET_DDL('view', 'd.s.s0')",
+            "SELECT GET_DDL('policy', 'd.s.m00')",
             "SHOW GRANTS TO ROLE PUBLIC",
             "SELECT * FROM d.information_schema.tables",
             "SELECT * FROM d.information_schema.views",
@@ -282,6 +288,37 @@ fn paths(name: &str, number: usize) -> Vec<String> {
     all
 }
 
+/// What an endpoint tells that serves a model of secrets: scores, and errors about what it was sent.
+async fn endpoint(account: &Account, admin: &Client) -> Vec<String> {
+    for text in [
+        "CREATE MODEL d.s.served WITH VERSION v1 USING GBT TARGET num OPTIONS (n_estimators => 2) \
+         AS SELECT secret, note, id, num FROM d.s.t0",
+        "CREATE ENDPOINT served FROM MODEL d.s.served",
+        "GRANT USAGE ON ENDPOINT served TO ROLE PUBLIC",
+    ] {
+        admin.run(text).await;
+    }
+    let made = admin.run("ALTER USER worker ADD PROGRAMMATIC ACCESS TOKEN t").await;
+    let token = made[0][1].clone().unwrap();
+    let mut told = Vec::new();
+    for (columns, values) in [
+        (vec!["SECRET", "NOTE", "ID"], serde_json::json!(["x", "y", 1])),
+        (vec!["SECRET", "NOTE", "ID"], serde_json::json!(["x", "y", "no number"])),
+        (vec!["SECRET", "NOTE", "ID"], serde_json::json!([null, null, null])),
+        (vec!["SECRET"], serde_json::json!([1])),
+        (vec!["OTHER", "NOTE", "ID"], serde_json::json!(["x", "y", 1])),
+    ] {
+        let columns = columns.into_iter().map(str::to_string).collect();
+        let rows = EndpointRows { columns, rows: vec![values.as_array().unwrap().clone()] };
+        let reply = account.engine.invoke_endpoint("served", &token, None, rows).await;
+        let text = format!("{reply:?}");
+        if !secrets_in(&text).is_empty() {
+            told.push(format!("the endpoint tells {text}"));
+        }
+    }
+    told
+}
+
 async fn try_seed(seed: u64) -> Vec<String> {
     let world = World::new(seed);
     let account = Account::open().await;
@@ -294,7 +331,7 @@ async fn try_seed(seed: u64) -> Vec<String> {
     }
     let worker = account.login("worker").await;
     let other = account.login("other").await;
-    let mut faults = Vec::new();
+    let mut faults = endpoint(&account, &admin).await;
     for number in 0..ROLES {
         for client in [&worker, &other] {
             client.run("USE SECONDARY ROLES NONE").await;

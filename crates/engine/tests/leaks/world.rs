@@ -65,6 +65,15 @@ pub struct View {
     pub secure: bool,
     /// It shows only the rows whose number is below.
     pub below: usize,
+    /// It reads the secure view of the table, and shows what that shows.
+    pub over_secure: bool,
+}
+
+impl View {
+    /// Whether no condition of a query gets below it.
+    pub fn is_sealed(&self) -> bool {
+        self.secure || self.over_secure
+    }
 }
 
 #[derive(Debug)]
@@ -128,13 +137,21 @@ impl World {
                 granted: some_roles(&mut random),
             });
             for secure in [false, true] {
-                let view = View { secure, below: random.random_range(3..=ROWS) };
+                let below = random.random_range(3..=ROWS);
                 relations.push(Relation {
                     name: format!("{}{number}", if secure { "S" } else { "V" }),
                     table,
-                    view: Some(view),
+                    view: Some(View { secure, below, over_secure: false }),
                     granted: some_roles(&mut random),
                 });
+                if secure {
+                    relations.push(Relation {
+                        name: format!("N{number}"),
+                        table,
+                        view: Some(View { secure: false, below, over_secure: true }),
+                        granted: some_roles(&mut random),
+                    });
+                }
             }
         }
         let mut inherits = Vec::new();
@@ -241,9 +258,10 @@ impl World {
                 // What a plain view's text says, all who may use it may read.
                 let told =
                     if view.secure { self.definition_secret(&relation.name) } else { "x".into() };
+                let from = if view.over_secure { "s" } else { "t" };
                 all.push(format!(
                     "CREATE {secure}VIEW d.s.{} AS SELECT id, region, secret, note, num FROM \
-                     d.s.t{} WHERE id < {} AND '{told}' <> ''",
+                     d.s.{from}{} WHERE id < {} AND '{told}' <> ''",
                     relation.name, relation.table, view.below
                 ));
             }

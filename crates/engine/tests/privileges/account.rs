@@ -13,7 +13,7 @@ pub type Row = Vec<Option<String>>;
 pub type Answer = Result<(Vec<String>, Vec<Row>), UserError>;
 
 pub struct Account {
-    engine: Arc<Engine>,
+    pub engine: Arc<Engine>,
     _directory: tempfile::TempDir,
 }
 
