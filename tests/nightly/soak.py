@@ -30,6 +30,7 @@ arguments.add_argument("--idle", type=int, default=200)
 arguments.add_argument("--busy", type=int, default=20)
 arguments.add_argument("--bin", help="the server's binary")
 chosen = arguments.parse_args()
+os.environ.setdefault("FRAZIL_LOG", "warn")
 if chosen.bin:
     os.environ["FRAZIL_BIN"] = chosen.bin
 
