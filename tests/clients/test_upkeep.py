@@ -43,7 +43,14 @@ def test_doctor_beside_a_server_then_repair_and_upkeep(tmp_path):
     assert found.returncode != 0 and "orphan file" in found.stdout and orphan.exists()
     repaired = frazil("doctor", "--repair", "--data-dir", directory)
     assert repaired.returncode == 0, repaired.stdout + repaired.stderr
-    assert "1 orphan files removed" in repaired.stdout and not orphan.exists()
+    assert "1 orphan files moved to quarantine" in repaired.stdout and not orphan.exists()
+    (aside,) = (directory / "data" / "quarantine").glob("*/frazil-lost.parquet")
+    assert aside.read_bytes() == b"left by a crash"
+    assert frazil("doctor", "--data-dir", directory).returncode == 0
+    time.sleep(1.1)
+    purged = frazil("doctor", "--repair", "--purge-quarantine", "--data-dir", directory)
+    assert purged.returncode == 0 and "1 files removed from quarantine" in purged.stdout, purged.stdout
+    assert not aside.exists()
 
     done = frazil("maintain", "--data-dir", directory)
     assert done.returncode == 0 and done.stdout.startswith("1 tables flushed, 1 merged"), done.stdout
@@ -56,3 +63,44 @@ def test_doctor_beside_a_server_then_repair_and_upkeep(tmp_path):
     assert rows.stdout.splitlines()[-1] == "4,6", rows.stdout + rows.stderr
     missing = frazil("doctor", "--data-dir", tmp_path / "none")
     assert missing.returncode != 0 and "not a data directory" in missing.stderr
+
+
+def test_a_lost_format_file_is_named_and_written_anew(tmp_path):
+    directory = tmp_path / "data"
+    made = frazil("sql", "--data-dir", directory, "-c", "CREATE DATABASE d; CREATE TABLE d.public.t AS SELECT 1 AS a")
+    assert made.returncode == 0, made.stderr
+    form = directory / "format"
+    text = form.read_text()
+    for lose in (lambda: form.write_text(""), form.unlink):
+        lose()
+        refused = frazil("sql", "--data-dir", directory, "-c", "SELECT 1")
+        assert refused.returncode != 0 and "frazil doctor --repair" in refused.stderr, refused.stderr
+        found = frazil("doctor", "--data-dir", directory)
+        assert found.returncode != 0 and "format: the file 'format' is" in found.stdout, found.stdout
+        repaired = frazil("doctor", "--repair", "--data-dir", directory)
+        assert repaired.returncode == 0 and "written anew" in repaired.stdout, repaired.stdout + repaired.stderr
+        assert form.read_text() == text
+    form.write_text("frazil 99\n")
+    for verb in (["doctor"], ["doctor", "--repair"]):
+        unknown = frazil(*verb, "--data-dir", directory)
+        assert unknown.returncode != 0 and "'frazil 99'" in unknown.stdout + unknown.stderr
+    assert form.read_text() == "frazil 99\n"
+    form.write_text(text)
+    rows = frazil("sql", "--data-dir", directory, "--format", "csv", "-c", "SELECT a FROM d.public.t")
+    assert rows.stdout.splitlines()[-1] == "1", rows.stdout + rows.stderr
+
+
+def test_a_missing_file_is_an_error_that_names_the_table(tmp_path):
+    directory = tmp_path / "data"
+    made = frazil(
+        "sql", "--data-dir", directory, "-c",
+        "CREATE DATABASE d; CREATE TABLE d.public.t AS SELECT SEQ4() AS a FROM TABLE(GENERATOR(ROWCOUNT => 5000))",
+    )
+    assert made.returncode == 0, made.stderr
+    (file,) = (directory / "data").rglob("*.parquet")
+    file.unlink()
+    failed = frazil("sql", "--data-dir", directory, "-c", "SELECT SUM(a) FROM d.public.t")
+    assert failed.returncode != 0 and "D.PUBLIC.T" in failed.stderr and file.name in failed.stderr, failed.stderr
+    assert "frazil doctor" in failed.stderr and str(directory) not in failed.stderr, failed.stderr
+    found = frazil("doctor", "--data-dir", directory)
+    assert found.returncode != 0 and "missing file" in found.stdout, found.stdout

@@ -232,3 +232,51 @@ def test_the_change_feed_adds_up_to_duckdbs(tmp_path, seed):
     connection = attach(directory)
     assert feed(directory, first, last) == net(connection, first, snapshots[-1])
     connection.close()
+
+
+def sort_keys(connection, table):
+    return connection.execute(
+        "SELECT e.expression, e.sort_direction, e.null_order FROM __ducklake_metadata_lake.ducklake_sort_info i "
+        "JOIN __ducklake_metadata_lake.ducklake_sort_expression e USING (sort_id) "
+        "JOIN __ducklake_metadata_lake.ducklake_table t ON t.table_id = i.table_id AND t.end_snapshot IS NULL "
+        "WHERE i.end_snapshot IS NULL AND t.table_name = ? ORDER BY e.sort_key_index",
+        [table],
+    ).fetchall()
+
+
+def test_clustering_keys_are_sort_keys_of_both(tmp_path):
+    directory = tmp_path / "lake"
+    sql(
+        directory,
+        "CREATE DATABASE t; USE SCHEMA t.public; CREATE TABLE ours (a INT, \"b c\" VARCHAR) CLUSTER BY (\"b c\", a);"
+        "CREATE TABLE theirs (a INT, b VARCHAR); ALTER TABLE ours RENAME COLUMN a TO a2;",
+    )
+    connection = attach(directory)
+    assert sort_keys(connection, "OURS") == [('"b c"', "ASC", "NULLS_LAST"), ('"A2"', "ASC", "NULLS_LAST")]
+    # DuckDB sorts what it writes by our keys: it would fail on keys it cannot read.
+    connection.execute("INSERT INTO lake.\"T.PUBLIC\".\"OURS\" SELECT 1000 - i, 'x' || (i % 7) FROM range(1000) r(i)")
+    connection.execute("CALL ducklake_flush_inlined_data('lake')")
+    connection.execute('ALTER TABLE lake."T.PUBLIC"."THEIRS" SET SORTED BY (b DESC NULLS FIRST, a)')
+    connection.close()
+    _, rows = query(directory, "SELECT COUNT(*), SUM(a2) FROM ours")
+    assert rows == [["1000", str(sum(range(1, 1001)))]]
+    shown = "SELECT table_name, clustering_key FROM information_schema.tables WHERE table_schema = 'PUBLIC' ORDER BY 1"
+    _, rows = query(directory, shown)
+    assert rows == [["OURS", 'LINEAR("b c", A2)'], ["THEIRS", "LINEAR(b, a)"]]
+    sql(
+        directory,
+        "USE SCHEMA t.public; INSERT INTO theirs SELECT SEQ4(), 'x' || MOD(SEQ4(), 7) FROM TABLE(GENERATOR(ROWCOUNT => 1000)); "
+        "ALTER TABLE ours DROP CLUSTERING KEY;",
+    )
+    connection = attach(directory)
+    assert sort_keys(connection, "OURS") == []
+    # Our file of their table has their order.
+    (path,) = connection.execute(
+        "SELECT data_file FROM ducklake_list_files('lake', 'THEIRS', schema => 'T.PUBLIC')"
+    ).fetchone()
+    found = connection.execute(f"SELECT b, a FROM read_parquet('{path}', file_row_number=true) ORDER BY file_row_number").fetchall()
+    assert found == sorted(found, key=lambda row: (-int(row[0][1:]), row[1])) and len(found) == 1000
+    connection.execute('ALTER TABLE lake."T.PUBLIC"."THEIRS" RESET SORTED BY')
+    connection.close()
+    _, rows = query(directory, shown)
+    assert rows == [["OURS", ""], ["THEIRS", ""]]

@@ -200,6 +200,22 @@ pub struct Relocation {
     pub replaced: Vec<i64>,
 }
 
+/// What is left of a table's past.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Past {
+    /// The oldest snapshot that shows all rows it did,
+    pub since: SnapshotId,
+    /// and older ones that still do, ascending.
+    pub kept: Vec<SnapshotId>,
+}
+
+impl Past {
+    /// Whether a snapshot shows all rows it did.
+    pub fn is_whole_at(&self, snapshot: SnapshotId) -> bool {
+        snapshot >= self.since || self.kept.contains(&snapshot)
+    }
+}
+
 /// What an expiry removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Expired {

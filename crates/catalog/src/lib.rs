@@ -31,8 +31,9 @@ pub use files::FileSet;
 pub use loads::{CommittedLoad, FileLoad, LOAD_METADATA_DAYS, LoadError, LoadStatus, TableLoads};
 pub use migrations::Migration;
 pub use objects::{
-    Autoincrement, ClonedFile, ColumnInfo, DatabaseInfo, Head, SchemaInfo, SnapshotInfo,
-    TableClone, TableInfo, TableKind, TableSize, ViewInfo,
+    Autoincrement, ClonedFile, ColumnInfo, ConstraintInfo, ConstraintKind, DatabaseInfo, Head,
+    SchemaInfo, SnapshotInfo, SortBy, SortKey, TableClone, TableInfo, TableKind, TableSize,
+    ViewInfo,
 };
 pub use sqlite::{CatalogFile, SqliteStore};
 /// An error of the database driver.
@@ -399,6 +400,13 @@ impl Catalog {
             self.inner.times.lock().clear();
         }
         Ok(expired)
+    }
+
+    /// Forgets rows of tables that ended before a time (by table, microseconds since 1970 UTC), but
+    /// for those that snapshots in `keep` show, and schedules their files; gives their number.
+    /// Older snapshots of such a table cannot be read any more.
+    pub async fn expire_rows(&self, tables: &[(i64, i64)], keep: &[SnapshotId]) -> Result<u64> {
+        self.inner.store.expire_rows(tables, keep).await
     }
 
     /// Paths scheduled for removal before a time that no snapshot of any table names.

@@ -135,6 +135,48 @@ impl ColumnInfo {
     }
 }
 
+/// What a constraint says of its columns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConstraintKind {
+    PrimaryKey,
+    Unique,
+    ForeignKey {
+        /// The table referred to. Local (negative) while the transaction that makes it is open.
+        table_id: i64,
+        /// Field ids of its columns, in the order of the constraint's own.
+        columns: Vec<i64>,
+    },
+}
+
+/// A key of a table. None is enforced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConstraintInfo {
+    pub name: String,
+    pub kind: ConstraintKind,
+    /// Field ids, in order.
+    pub columns: Vec<i64>,
+    pub comment: Option<String>,
+    /// When it was made, in microseconds since 1970 UTC.
+    pub created_micros: i64,
+}
+
+/// What a key sorts by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SortBy {
+    /// A column, by field id.
+    Column(i64),
+    /// Another client's expression, in its dialect: kept, not understood.
+    Expression { text: String, dialect: String },
+}
+
+/// A key that files' rows are sorted by; DuckLake's sort key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SortKey {
+    pub by: SortBy,
+    pub descending: bool,
+    pub nulls_first: bool,
+}
+
 /// A table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableInfo {
@@ -151,6 +193,11 @@ pub struct TableInfo {
     pub comment: Option<String>,
     /// CLUSTER BY as SQL text.
     pub cluster_by: Option<String>,
+    /// What `cluster_by` comes to, by which rows are sorted in files; the first key first.
+    pub sort_keys: Vec<SortKey>,
+    /// SUSPEND RECLUSTER: files that overlap are left as they are.
+    pub recluster_suspended: bool,
+    pub constraints: Vec<ConstraintInfo>,
     /// Own DATA_RETENTION_TIME_IN_DAYS; none inherits.
     pub retention_days: Option<u16>,
     /// Snapshot since which CHANGE_TRACKING is on; 0 when staged.
@@ -172,6 +219,25 @@ impl TableInfo {
     /// The column of exactly this name.
     pub fn column(&self, name: &str) -> Option<&ColumnInfo> {
         self.columns.iter().find(|c| c.name == name)
+    }
+
+    /// The primary key or unique key over exactly these columns, in any order.
+    pub fn key_over(&self, columns: &[i64]) -> Option<&ConstraintInfo> {
+        let same = |key: &&ConstraintInfo| {
+            !matches!(key.kind, ConstraintKind::ForeignKey { .. })
+                && key.columns.len() == columns.len()
+                && columns.iter().all(|id| key.columns.contains(id))
+        };
+        self.constraints.iter().find(same)
+    }
+
+    /// The sort keys up to the first that is no column: place of the column, and the key.
+    pub fn sorted_columns(&self) -> Vec<(usize, &SortKey)> {
+        let place = |key: &SortKey| match key.by {
+            SortBy::Column(id) => self.columns.iter().position(|c| c.field_id == id),
+            SortBy::Expression { .. } => None,
+        };
+        self.sort_keys.iter().map_while(|key| Some((place(key)?, key))).collect()
     }
 
     /// Gives field ids to columns that have none, in order.

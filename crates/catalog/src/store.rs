@@ -90,6 +90,9 @@ pub trait CatalogStore: Send + Sync + std::fmt::Debug {
     async fn inlined_counts(&self) -> Result<Vec<(i64, u64)>>;
     /// Forgets snapshots that were superseded before a time, but for those in `keep`.
     async fn expire(&self, before_micros: i64, keep: &[SnapshotId]) -> Result<Expired>;
+    /// Forgets rows of tables that ended before a time (by table, microseconds since 1970 UTC), but
+    /// for those that snapshots in `keep` show; gives the number of files.
+    async fn expire_rows(&self, tables: &[(i64, i64)], keep: &[SnapshotId]) -> Result<u64>;
     /// Paths scheduled for removal before a time that no snapshot names.
     async fn scheduled_files(&self, before_micros: i64) -> Result<Vec<String>>;
     /// Takes removed files off the schedule.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use frazil_catalog::changes::{ColumnStatistics, NewDataFile, TableChange};
 use frazil_catalog::{
-    Catalog, CatalogChange, CatalogError, ColumnInfo, CommitMeta, CommitRequest, DatabaseInfo,
-    SchemaInfo, TableInfo, TableKind,
+    Catalog, CatalogChange, CatalogError, ColumnInfo, CommitMeta, CommitRequest, ConstraintInfo,
+    ConstraintKind, DatabaseInfo, SchemaInfo, SortBy, SortKey, TableInfo, TableKind,
 };
 use frazil_common::{Code, QualifiedName, SqlType, TimeZoneKind, VectorElement};
 
@@ -63,7 +63,27 @@ fn table(id: i64, schema_id: i64, name: &str) -> Arc<TableInfo> {
             .collect(),
         kind: TableKind::Transient,
         comment: Some("it's a table".into()),
-        cluster_by: Some("(C0)".into()),
+        cluster_by: Some("LINEAR(C1, C0)".into()),
+        sort_keys: [2, 1]
+            .map(|id| SortKey { by: SortBy::Column(id), descending: false, nulls_first: false })
+            .into(),
+        recluster_suspended: true,
+        constraints: vec![
+            ConstraintInfo {
+                name: "K".into(),
+                kind: ConstraintKind::PrimaryKey,
+                columns: vec![1, 2],
+                comment: Some("the key".into()),
+                created_micros: 7,
+            },
+            ConstraintInfo {
+                name: "F".into(),
+                kind: ConstraintKind::ForeignKey { table_id: id, columns: vec![1] },
+                columns: vec![3],
+                comment: None,
+                created_micros: 8,
+            },
+        ],
         retention_days: Some(3),
         change_tracking: Some(0),
         created_micros: 0,
@@ -139,6 +159,11 @@ async fn definitions_come_back_as_they_were_committed() {
     assert_eq!(found.kind, TableKind::Transient);
     assert_eq!(found.comment, wanted.comment);
     assert_eq!(found.cluster_by, wanted.cluster_by);
+    assert_eq!(found.sort_keys, wanted.sort_keys);
+    assert!(found.recluster_suspended);
+    let mut constraints = wanted.constraints.clone();
+    constraints[1].kind = ConstraintKind::ForeignKey { table_id: found.table_id, columns: vec![1] };
+    assert_eq!(found.constraints, constraints);
     assert_eq!(found.retention_days, Some(3));
     assert!(found.change_tracking.is_some_and(|since| since > 0));
     assert_eq!(found.path, "s/T/");

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::time::SystemTime;
 
+use chrono::{DateTime, Utc};
 use frazil_catalog::Catalog;
 use frazil_catalog::account::{AccountStore, NewUser, UserProperties};
 use frazil_common::UserError;
@@ -72,6 +74,21 @@ pub struct GeneratedPassword {
     pub password: String,
 }
 
+/// What a repair did and found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Repair {
+    /// Files nobody names that were moved into quarantine.
+    pub set_aside: usize,
+    /// Pieces of broken-off writes that were removed.
+    pub unfinished: usize,
+    /// Files moved back from quarantine.
+    pub put_back: usize,
+    /// Files removed from quarantine.
+    pub purged: usize,
+    /// One line for each finding that is left.
+    pub findings: Vec<String>,
+}
+
 /// The engine's state at one moment, for monitoring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gauges {
@@ -112,6 +129,7 @@ impl Engine {
         let spill = directory.path().join("temp").join("spill");
         let runtime = QueryRuntime::new(threads, memory, limits.spill_bytes, &spill)?;
         let runtime = Arc::new(runtime);
+        lake.use_runtime(runtime.state().runtime_env().clone());
         let registry = Registry::new(accounts.clone(), directory.models_path());
         let stages = Arc::new(LocalStages::open(&directory.stages_path(), limits.upload_bytes)?);
         let results = Results::open(&directory.results_path())?;
@@ -212,20 +230,36 @@ impl Engine {
         crate::maintenance::all(&self.shared.lake, &self.shared.accounts).await
     }
 
-    /// Removes files that neither a snapshot nor a model names, then checks the rest; gives the
-    /// number of files removed, and one line per finding that is left.
+    /// Sets files aside that neither a snapshot nor a model names, puts those back that are missed,
+    /// then checks the rest. `purge` removes what was set aside by earlier repairs.
     ///
     /// # Errors
     /// Of the catalog or the disk.
-    pub async fn repair(&self) -> Result<(usize, Vec<String>), UserError> {
+    pub async fn repair(&self, purge: bool) -> Result<Repair, UserError> {
         // Upkeep has files in the making that no snapshot names yet.
         self.upkeep.stop().await;
-        let lake = &self.shared.lake;
-        let models = self.shared.registry.unused_files().await?.len();
-        self.shared.registry.clean().await?;
-        // Nothing else runs on this engine yet, so every file that nobody names is an orphan.
-        let removed = lake.cleanup_orphans(std::time::SystemTime::now()).await?;
-        Ok((removed + models, findings(lake.doctor().await?)))
+        let (lake, registry) = (&self.shared.lake, &self.shared.registry);
+        let now = SystemTime::now();
+        let batch = frazil_lake::batch_name(now);
+        // Nothing else runs on this engine yet, so every file that nobody names is an orphan. What
+        // is missed goes back before anything is purged.
+        let (models_back, models_aside) = registry.quarantine_unused(&batch).await?;
+        let files = lake.quarantine_orphans(now).await?;
+        let mut purged = 0;
+        if purge {
+            // The newest batch has the second this repair began in.
+            let before = DateTime::from_timestamp(DateTime::<Utc>::from(now).timestamp(), 0);
+            let before = SystemTime::from(before.unwrap_or_default());
+            purged += lake.purge_quarantine(before).await?;
+            purged += registry.purge_quarantine(|other| other < batch.as_str()).await?;
+        }
+        Ok(Repair {
+            set_aside: files.set_aside + models_aside,
+            unfinished: files.unfinished,
+            put_back: files.put_back + models_back,
+            purged,
+            findings: findings(lake.doctor().await?),
+        })
     }
 
     /// Cancels what runs, writes the history and closes the catalog.

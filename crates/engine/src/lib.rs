@@ -21,11 +21,11 @@ mod warehouses;
 
 pub use api::*;
 pub use cell_text::cell_text;
-pub use engine::{Engine, Gauges, GeneratedPassword};
+pub use engine::{Engine, Gauges, GeneratedPassword, Repair};
 pub use frazil_lake::MaintenanceReport;
 pub use frazil_lake::backup;
 pub use limits::Limits;
-pub use maintenance::inspect;
+pub use maintenance::{inspect, repair_format};
 pub use run::spool::Spool;
 pub use session::Session;
 pub use session::login::LoginOk;

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use frazil_catalog::Catalog;
 use frazil_catalog::account::AccountStore;
-use frazil_common::UserError;
-use frazil_lake::{DataDirectory, DoctorReport, Lake, MaintenanceReport};
+use frazil_common::{Code, UserError};
+use frazil_lake::{DataDirectory, DoctorReport, FormatFault, Lake, MaintenanceReport};
 use frazil_models::Registry;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::statements::retention::Retention;
 
 /// Time between two looks at the tables.
 const TIDY_EVERY: Duration = Duration::from_secs(5);
@@ -75,6 +77,8 @@ async fn run(lake: Lake, accounts: AccountStore, stop: CancellationToken) {
 /// Models can be trained again at the snapshots they were trained at: those stay.
 async fn expire(lake: &Lake, accounts: &AccountStore) -> Result<MaintenanceReport, UserError> {
     let pinned = accounts.model_snapshots().await?;
+    let retention = Retention::of(accounts).await?;
+    lake.expire_tables(&pinned, |view, table| retention.table(view, table)).await?;
     let report = lake.expire(&pinned).await?;
     tracing::debug!(?report, "old snapshots removed");
     Ok(report)
@@ -100,12 +104,37 @@ pub(crate) fn findings(report: DoctorReport) -> Vec<String> {
     for (what, found) in [
         ("catalog fault", report.catalog_faults),
         ("missing file", report.missing_files),
+        (
+            "missing file, in quarantine, where `frazil doctor --repair` puts it back from",
+            report.recoverable_files,
+        ),
         ("file of wrong size", report.wrong_sizes),
         ("orphan file", report.orphan_files),
     ] {
         findings.extend(found.into_iter().map(|found| format!("{what}: {found}")));
     }
     findings
+}
+
+/// Writes a data directory's file `format` anew where it was lost and the catalog is whole and of
+/// this program's version; gives whether it did.
+///
+/// # Errors
+/// The catalog cannot be read, or another process has the directory open.
+pub async fn repair_format(data_dir: &Path) -> Result<bool, UserError> {
+    if !matches!(frazil_lake::format_fault(data_dir)?, Some(FormatFault::Lost { .. })) {
+        return Ok(false);
+    }
+    let catalog = Catalog::inspect(&data_dir.join("catalog.sqlite")).await?;
+    let faults = catalog.integrity().await?;
+    catalog.close().await;
+    match faults.first() {
+        None => Ok(DataDirectory::repair_format(data_dir)?),
+        Some(fault) => Err(UserError::new(
+            Code::InvalidArgument,
+            format!("the file 'format' is lost and the catalog is damaged: {fault}"),
+        )),
+    }
 }
 
 /// Checks a data directory without changing it, also while a server runs on it; one line per
@@ -115,11 +144,16 @@ pub(crate) fn findings(report: DoctorReport) -> Vec<String> {
 /// The directory holds no catalog, or one of another version.
 pub async fn inspect(data_dir: &Path) -> Result<Vec<String>, UserError> {
     let catalog_path = data_dir.join("catalog.sqlite");
+    let fault = frazil_lake::format_fault(data_dir)?;
+    if let Some(fault @ FormatFault::Unknown(_)) = fault {
+        return Ok(vec![format!("format: {fault}")]);
+    }
     let served = DataDirectory::is_in_use(data_dir)?;
     let catalog = Catalog::inspect(&catalog_path).await?;
     let lake = Lake::inspect(catalog.clone(), data_dir)?;
     let before = served.then(|| SystemTime::now() - OPEN_TRANSACTION_AGE);
     let mut findings = findings(lake.examine(before).await?);
+    findings.extend(fault.map(|fault| format!("format: {fault}")));
     if !served {
         let models = Registry::new(AccountStore::inspect(catalog.clone()), data_dir.join("models"));
         let unused = models.unused_files().await?;

@@ -192,9 +192,13 @@ pub struct Quickstart {
 pub struct Doctor {
     #[arg(long, env = "FRAZIL_DATA_DIR")]
     pub data_dir: PathBuf,
-    /// Remove files that nothing names; no server may be running on the folder.
+    /// Move files that nothing names into quarantine, put those back that are missed, and write a
+    /// lost file 'format' anew; no server may be running on the folder.
     #[arg(long)]
     pub repair: bool,
+    /// With --repair: remove what earlier repairs moved into quarantine.
+    #[arg(long, requires = "repair")]
+    pub purge_quarantine: bool,
 }
 
 #[derive(Debug, Args)]

@@ -12,7 +12,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::directory::FORMAT_VERSION;
+use crate::durable::{copy_durably, io, sync_path, write_durably};
 use crate::error::{LakeError, Result};
 use crate::{Lake, LakeSettings};
 
@@ -75,11 +76,6 @@ pub struct Report {
     pub progress: Progress,
 }
 
-fn io(path: &Path) -> impl FnOnce(std::io::Error) -> LakeError {
-    let path = path.display().to_string();
-    move |source| LakeError::Io { path, source }
-}
-
 fn refuse(message: String) -> LakeError {
     LakeError::Directory(message)
 }
@@ -124,14 +120,8 @@ pub async fn backup(
     backup: &Path,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Report> {
-    let format_path = data_dir.join("format");
-    let format = std::fs::read_to_string(&format_path).map_err(io(&format_path))?;
-    if format.trim() != FORMAT_VERSION {
-        return Err(refuse(format!(
-            "{} holds data of format '{}'; this program reads '{FORMAT_VERSION}'",
-            data_dir.display(),
-            format.trim()
-        )));
+    if let Some(fault) = crate::directory::format_fault(data_dir)? {
+        return Err(refuse(format!("{}: {fault}", data_dir.display())));
     }
     let earlier = list(backup)?;
     let folder = backups_folder(backup);
@@ -254,7 +244,7 @@ async fn take(
         files,
     };
     let catalog = folder.join(format!("{name}.sqlite"));
-    sync_file(&partial)?;
+    sync_path(&partial)?;
     std::fs::rename(&partial, &catalog).map_err(io(&catalog))?;
     write_durably(&folder.join(format!("{name}.json")), &to_json(&manifest)?)?;
     Ok(Report { manifest, progress })
@@ -312,7 +302,7 @@ pub async fn restore(
     }
     std::fs::rename(&partial, target).map_err(io(target))?;
     if let Some(parent) = target.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        sync_file(parent)?;
+        sync_path(parent)?;
     }
     Ok(Report { manifest, progress })
 }
@@ -392,6 +382,7 @@ fn is_below_content_folder(path: &str) -> bool {
 fn content_files(data_dir: &Path) -> Result<Vec<(String, u64, u64)>> {
     let mut files = Vec::new();
     for folder in CONTENT_FOLDERS {
+        let aside = data_dir.join(folder).join("quarantine");
         let mut folders = vec![data_dir.join(folder)];
         while let Some(folder) = folders.pop() {
             let entries = match std::fs::read_dir(&folder) {
@@ -403,7 +394,9 @@ fn content_files(data_dir: &Path) -> Result<Vec<(String, u64, u64)>> {
                 let entry = entry.map_err(io(&folder))?;
                 let Ok(meta) = entry.metadata() else { continue };
                 if meta.is_dir() {
-                    folders.push(entry.path());
+                    if entry.path() != aside {
+                        folders.push(entry.path());
+                    }
                     continue;
                 }
                 let modified = meta
@@ -433,7 +426,7 @@ fn keep_content(from: &Path, backup: &Path) -> Result<Option<(String, u64)>> {
     let sha256 = digest(&partial)?;
     let to = objects.join(&sha256);
     std::fs::rename(&partial, &to).map_err(io(&to))?;
-    sync_file(&objects)?;
+    sync_path(&objects)?;
     Ok(Some((sha256, bytes)))
 }
 
@@ -448,35 +441,6 @@ fn digest(path: &Path) -> Result<String> {
         }
         hasher.update(&buffer[..read]);
     }
-}
-
-/// Copies a file so that the copy appears whole or not at all, and lasts.
-fn copy_durably(from: &Path, to: &Path) -> std::io::Result<u64> {
-    let mut source = File::open(from)?;
-    let folder = to.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let mut partial = to.as_os_str().to_os_string();
-    partial.push(".copying");
-    let mut file = File::create(&partial)?;
-    let bytes = std::io::copy(&mut source, &mut file)?;
-    file.sync_all()?;
-    std::fs::rename(&partial, to)?;
-    File::open(folder)?.sync_all()?;
-    Ok(bytes)
-}
-
-fn write_durably(to: &Path, content: &[u8]) -> Result<()> {
-    let mut partial = to.as_os_str().to_os_string();
-    partial.push(".writing");
-    let partial = PathBuf::from(partial);
-    let mut file = File::create(&partial).map_err(io(&partial))?;
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(io(&partial))?;
-    std::fs::rename(&partial, to).map_err(io(to))?;
-    sync_file(to.parent().unwrap_or(Path::new(".")))
-}
-
-fn sync_file(path: &Path) -> Result<()> {
-    File::open(path).and_then(|file| file.sync_all()).map_err(io(path))
 }
 
 fn remove_if_there(path: &Path) -> Result<()> {

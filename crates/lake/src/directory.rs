@@ -4,11 +4,52 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use crate::durable::{io, write_durably};
 use crate::error::{LakeError, Result};
 
 /// Version of the layout, kept in the file `format`.
 pub(crate) const FORMAT_VERSION: &str = "frazil 1";
 pub(crate) const FOLDERS: [&str; 5] = ["data", "temp", "stages", "results", "models"];
+
+/// What is wrong with a data directory's file `format`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormatFault {
+    /// There is a catalog, so there was a version: the file was lost, or its content was.
+    #[error(
+        "the file 'format' is {}, which a power loss may leave; `frazil doctor --repair` writes it \
+         anew where the catalog is whole",
+        if *empty { "empty" } else { "missing" }
+    )]
+    Lost { empty: bool },
+    /// Of a program that this one knows nothing of.
+    #[error(
+        "the file 'format' says '{0}', and this program reads '{FORMAT_VERSION}' alone; open the \
+         directory with the version of Frazil that made it, or restore a backup of this version"
+    )]
+    Unknown(String),
+}
+
+/// Looks at the file `format` of a data directory. A directory without a catalog has no fault: it
+/// is made at its first opening.
+pub fn format_fault(path: &Path) -> Result<Option<FormatFault>> {
+    let format_path = path.join("format");
+    let found = match std::fs::read(&format_path) {
+        Ok(found) => Some(found),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(source) => return Err(io(&format_path)(source)),
+    };
+    // Some file systems leave zeros where content was lost.
+    let text = found.as_deref().map(|found| String::from_utf8_lossy(found));
+    let text =
+        text.as_deref().map(|text| text.trim_matches(|c: char| c == '\0' || c.is_whitespace()));
+    match text {
+        Some(FORMAT_VERSION) => Ok(None),
+        None | Some("") if !path.join("catalog.sqlite").exists() => Ok(None),
+        None => Ok(Some(FormatFault::Lost { empty: false })),
+        Some("") => Ok(Some(FormatFault::Lost { empty: true })),
+        Some(other) => Ok(Some(FormatFault::Unknown(other.to_string()))),
+    }
+}
 
 /// An open data directory. The lock is held until it is dropped.
 #[derive(Debug)]
@@ -22,12 +63,24 @@ impl DataDirectory {
     ///
     /// Fails when another process holds the lock or when the layout is of another version.
     pub fn open(path: &Path) -> Result<DataDirectory> {
-        let io = |at: &Path| {
-            let path = at.display().to_string();
-            move |source| LakeError::Io { path, source }
-        };
         std::fs::create_dir_all(path).map_err(io(path))?;
         let path = path.canonicalize().map_err(io(path))?;
+        let lock = DataDirectory::lock(&path)?;
+        if let Some(fault) = format_fault(&path)? {
+            return Err(LakeError::Directory(format!("{}: {fault}", path.display())));
+        }
+        let format_path = path.join("format");
+        if !std::fs::read(&format_path).is_ok_and(|found| !found.is_empty()) {
+            write_durably(&format_path, format!("{FORMAT_VERSION}\n").as_bytes())?;
+        }
+        for folder in FOLDERS {
+            let folder = path.join(folder);
+            std::fs::create_dir_all(&folder).map_err(io(&folder))?;
+        }
+        Ok(DataDirectory { path, _lock: lock })
+    }
+
+    fn lock(path: &Path) -> Result<File> {
         let lock_path = path.join("lock");
         let mut lock = OpenOptions::new()
             .create(true)
@@ -54,27 +107,22 @@ impl DataDirectory {
         }
         lock.set_len(0).map_err(io(&lock_path))?;
         lock.write_all(std::process::id().to_string().as_bytes()).map_err(io(&lock_path))?;
-        let format_path = path.join("format");
-        match std::fs::read_to_string(&format_path) {
-            Ok(found) if found.trim() == FORMAT_VERSION => {}
-            Ok(found) => {
-                return Err(LakeError::Directory(format!(
-                    "{} holds data of format '{}'; this server reads '{FORMAT_VERSION}'",
-                    path.display(),
-                    found.trim()
-                )));
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                std::fs::write(&format_path, format!("{FORMAT_VERSION}\n"))
-                    .map_err(io(&format_path))?;
-            }
-            Err(source) => return Err(io(&format_path)(source)),
+        Ok(lock)
+    }
+
+    /// Writes the file `format` anew where it was lost. Whoever calls this has seen that the
+    /// directory's catalog is one of this version.
+    ///
+    /// # Errors
+    /// Another process has the directory open, or the disk fails.
+    pub fn repair_format(path: &Path) -> Result<bool> {
+        let path = path.canonicalize().map_err(io(path))?;
+        let _lock = DataDirectory::lock(&path)?;
+        let lost = matches!(format_fault(&path)?, Some(FormatFault::Lost { .. }));
+        if lost {
+            write_durably(&path.join("format"), format!("{FORMAT_VERSION}\n").as_bytes())?;
         }
-        for folder in FOLDERS {
-            let folder = path.join(folder);
-            std::fs::create_dir_all(&folder).map_err(io(&folder))?;
-        }
-        Ok(DataDirectory { path, _lock: lock })
+        Ok(lost)
     }
 
     /// Whether a process holds the directory's lock.
@@ -120,5 +168,54 @@ impl DataDirectory {
     /// Artifacts of model versions.
     pub fn models_path(&self) -> PathBuf {
         self.path.join("models")
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_format_is_told_and_repaired_and_an_unknown_one_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path();
+        let format = path.join("format");
+        // A directory whose first opening was broken off opens.
+        std::fs::write(&format, "").unwrap();
+        drop(DataDirectory::open(path).unwrap());
+        assert_eq!(std::fs::read_to_string(&format).unwrap(), "frazil 1\n");
+        assert!(!path.join("format.writing").exists());
+
+        std::fs::write(path.join("catalog.sqlite"), "x").unwrap();
+        for content in [Some(""), Some("\0\0\0\0"), None] {
+            match content {
+                Some(content) => std::fs::write(&format, content).unwrap(),
+                None => std::fs::remove_file(&format).unwrap(),
+            }
+            let error = DataDirectory::open(path).unwrap_err().to_string();
+            let what = if content.is_some() { "is empty" } else { "is missing" };
+            assert!(error.contains(what) && error.contains("doctor --repair"), "{error}");
+            assert!(DataDirectory::repair_format(path).unwrap());
+            assert!(!DataDirectory::repair_format(path).unwrap());
+            drop(DataDirectory::open(path).unwrap());
+        }
+
+        std::fs::write(&format, "frazil 9\n").unwrap();
+        assert!(!DataDirectory::repair_format(path).unwrap());
+        let error = DataDirectory::open(path).unwrap_err().to_string();
+        assert!(error.contains("'frazil 9'") && error.contains("'frazil 1'"), "{error}");
+        assert_eq!(std::fs::read_to_string(&format).unwrap(), "frazil 9\n");
+    }
+
+    #[test]
+    fn a_directory_in_use_is_not_repaired() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = DataDirectory::open(dir.path()).unwrap();
+        assert!(DataDirectory::is_in_use(dir.path()).unwrap());
+        let error = DataDirectory::repair_format(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("in use"), "{error}");
+        drop(open);
+        assert!(!DataDirectory::is_in_use(dir.path()).unwrap());
     }
 }

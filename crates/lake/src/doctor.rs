@@ -1,11 +1,9 @@
-//! Checks that catalog and files agree, and removes files nobody names.
+//! Checks that catalog and files agree.
 
 use std::collections::HashSet;
 use std::time::SystemTime;
 
-use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore};
 
 use crate::Lake;
 use crate::error::Result;
@@ -15,8 +13,10 @@ use crate::error::Result;
 pub struct DoctorReport {
     /// Contradictions in the catalog database.
     pub catalog_faults: Vec<String>,
-    /// Files the catalog names that are not there.
+    /// Files the catalog names that are not there,
     pub missing_files: Vec<String>,
+    /// and those of them that lie in quarantine.
+    pub recoverable_files: Vec<String>,
     /// Files whose size is not what the catalog says.
     pub wrong_sizes: Vec<String>,
     /// Files that no snapshot names; of a broken transaction, or of one that is still open.
@@ -28,6 +28,7 @@ impl DoctorReport {
     pub fn is_healthy(&self) -> bool {
         self.catalog_faults.is_empty()
             && self.missing_files.is_empty()
+            && self.recoverable_files.is_empty()
             && self.wrong_sizes.is_empty()
     }
 }
@@ -64,6 +65,13 @@ impl Lake {
             let named: HashSet<String> =
                 self.catalog().file_paths().await?.into_iter().map(|(name, _)| name).collect();
             report.missing_files.retain(|name| named.contains(name));
+            let kept = self.quarantined().await?;
+            for name in std::mem::take(&mut report.missing_files) {
+                match kept.contains_key(&self.store().locate(&name)?) {
+                    true => report.recoverable_files.push(name),
+                    false => report.missing_files.push(name),
+                }
+            }
         }
         for meta in self.data_files().await? {
             let young = limit.is_some_and(|limit| meta.last_modified >= limit);
@@ -72,29 +80,5 @@ impl Lake {
             }
         }
         Ok(report)
-    }
-
-    /// Removes files that no snapshot names and that were last written before `older_than`;
-    /// gives their number. `older_than` must be before every open transaction's start.
-    pub async fn cleanup_orphans(&self, older_than: SystemTime) -> Result<usize> {
-        let files = self.data_files().await?;
-        let mut known: HashSet<Path> = HashSet::new();
-        for (name, _) in self.catalog().file_paths().await? {
-            known.insert(self.store().locate(&name)?);
-        }
-        let limit = chrono::DateTime::<chrono::Utc>::from(older_than);
-        let orphans: Vec<Path> = files
-            .into_iter()
-            .filter(|meta| meta.last_modified < limit && !known.contains(&meta.location))
-            .map(|meta| meta.location)
-            .collect();
-        self.store().remove(&orphans).await;
-        Ok(orphans.len() + self.store().reap_unfinished(older_than).await?)
-    }
-
-    async fn data_files(&self) -> Result<Vec<ObjectMeta>> {
-        let root = self.store().data_path().display().to_string();
-        let prefix = self.store().locate(&root)?;
-        Ok(self.store().object_store().list(Some(&prefix)).try_collect().await?)
     }
 }

@@ -3,7 +3,7 @@
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
 use datafusion::parquet::errors::ParquetError;
-use frazil_catalog::CatalogError;
+use frazil_catalog::{CatalogError, TableInfo};
 use frazil_common::{Code, UserError};
 
 /// An error of the lake.
@@ -36,6 +36,17 @@ pub enum LakeError {
     /// The data directory or backup is in use, of another version, or not what was asked for.
     #[error("{0}")]
     Directory(String),
+    /// The catalog names a file that is not there.
+    #[error(
+        "Data of table {table} is missing: file {file} is not there. Run `frazil doctor` on the data \
+         directory."
+    )]
+    MissingFile {
+        /// The table's name as SQL text.
+        table: String,
+        /// The file's id and name.
+        file: String,
+    },
     /// Files and catalog contradict each other.
     #[error("data is damaged: {0}")]
     Damaged(String),
@@ -43,6 +54,18 @@ pub enum LakeError {
 
 /// Result of lake calls.
 pub type Result<T, E = LakeError> = std::result::Result<T, E>;
+
+impl LakeError {
+    /// The same; where an object was not found, that it is this file of this table.
+    pub(crate) fn of_file(self, table: &TableInfo, file: String) -> LakeError {
+        match self {
+            LakeError::Store(object_store::Error::NotFound { .. }) => {
+                LakeError::MissingFile { table: table.name.to_string(), file }
+            }
+            other => other,
+        }
+    }
+}
 
 impl From<UserError> for LakeError {
     fn from(error: UserError) -> Self {
@@ -86,6 +109,9 @@ impl From<LakeError> for DataFusionError {
         match error {
             LakeError::Query(error) => error,
             LakeError::User(user) => DataFusionError::External(Box::new(user)),
+            missing @ LakeError::MissingFile { .. } => {
+                DataFusionError::External(Box::new(UserError::from(missing)))
+            }
             other => DataFusionError::External(Box::new(other)),
         }
     }
@@ -100,6 +126,9 @@ impl From<LakeError> for UserError {
                 format!("Transaction was aborted: concurrent change of {object} ({reason})."),
             ),
             LakeError::Catalog(error) => error.into(),
+            missing @ LakeError::MissingFile { .. } => {
+                UserError::new(Code::Internal, missing.to_string())
+            }
             LakeError::Directory(message) => UserError::new(Code::InvalidArgument, message),
             other => UserError::internal(other),
         }

@@ -10,6 +10,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
+use crate::durable::sync_path;
 use crate::error::{LakeError, Result};
 
 /// An object store, and what it takes to make its objects last. All bytes of the lake go through
@@ -210,12 +211,6 @@ async fn blocking<T: Send + 'static>(
         Ok(done) => done,
         Err(error) => Err(LakeError::Damaged(format!("file work was broken off: {error}"))),
     }
-}
-
-fn sync_path(path: &FsPath) -> Result<()> {
-    std::fs::File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(|source| LakeError::Io { path: path.display().to_string(), source })
 }
 
 #[cfg(test)]

@@ -7,9 +7,11 @@ pub mod backup;
 mod changes;
 mod directory;
 mod doctor;
+mod durable;
 mod error;
 mod files;
 mod maintenance;
+mod quarantine;
 mod scan;
 mod settings;
 mod temporary;
@@ -19,26 +21,29 @@ mod write;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use datafusion::catalog::TableProvider;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use frazil_catalog::files::{DeleteFileEntry, FileSet, VisibleFile};
 use frazil_catalog::{Catalog, CatalogView, TableInfo, TableKind};
 use frazil_common::{QualifiedName, SnapshotId, UserError};
 use parking_lot::Mutex;
 
 pub use changes::{CHANGE_ACTION, CHANGE_IS_UPDATE, ChangeRange};
-pub use directory::DataDirectory;
+pub use directory::{DataDirectory, FormatFault, format_fault};
 pub use doctor::DoctorReport;
 pub use error::{LakeError, Result};
 pub use files::{DurableStore, FileStore};
 pub use frazil_catalog::{AccountEffects, CommitMeta};
-pub use maintenance::MaintenanceReport;
+pub use maintenance::{ClusteringInformation, MaintenanceReport};
+pub use quarantine::{Quarantined, batch_name, batch_time};
 pub use scan::{FILE_COLUMN, HIDDEN_COLUMNS, LakeTable, ROW_ID, ROW_NUMBER_COLUMN, hidden_fields};
 pub use settings::{Compression, LakeSettings};
 pub use transaction::{
-    DeleteOutcome, LakeTransaction, MergeOutcome, NewClone, NewTable, NewView, UpdateOutcome,
+    Clustering, DeleteOutcome, LakeTransaction, MergeOutcome, NewClone, NewTable, NewView,
+    UpdateOutcome,
 };
 pub use version::{DataFile, FileKey, RowChunk, StagedChunk, TableVersion};
 
@@ -73,6 +78,8 @@ struct Inner {
     /// Open transactions by number.
     active: Mutex<HashMap<u64, Active>>,
     begun: AtomicU64,
+    /// Memory and spill space for rows that are sorted.
+    runtime: OnceLock<Arc<RuntimeEnv>>,
 }
 
 /// An open transaction.
@@ -129,6 +136,7 @@ impl Lake {
                 claims: Mutex::default(),
                 active: Mutex::default(),
                 begun: AtomicU64::new(0),
+                runtime: OnceLock::new(),
             }),
         }
     }
@@ -165,6 +173,17 @@ impl Lake {
 
     pub(crate) fn next_number(&self) -> u64 {
         self.inner.begun.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Sets whose memory and spill space is used where rows are sorted; the first call counts.
+    pub fn use_runtime(&self, runtime: Arc<RuntimeEnv>) {
+        if self.inner.runtime.set(runtime).is_err() {
+            tracing::debug!("the lake has a runtime already");
+        }
+    }
+
+    pub(crate) fn runtime(&self) -> Arc<RuntimeEnv> {
+        Arc::clone(self.inner.runtime.get_or_init(Arc::default))
     }
 
     pub(crate) fn temporaries(&self) -> &Temporaries {
@@ -276,7 +295,10 @@ impl Lake {
                 Some(later) => later,
                 None => {
                     let read = write::delete_file::later_rows(&self.inner.store, &path, snapshot);
-                    remember(&self.inner.later_rows, key, Arc::new(read.await?))
+                    let read = read.await.map_err(|error| {
+                        error.of_file(table, version::described(file.file_id, &file.path))
+                    })?;
+                    remember(&self.inner.later_rows, key, Arc::new(read))
                 }
             };
             deleted = union(&deleted, &later);
@@ -309,7 +331,9 @@ impl Lake {
             return Ok(rows);
         }
         let path = self.inner.store.locate(&place(table, &entry.path))?;
-        let read = write::delete_file::read(&self.inner.store, &path).await?;
+        let read = write::delete_file::read(&self.inner.store, &path).await.map_err(|error| {
+            error.of_file(table, version::described(entry.delete_file_id, &entry.path))
+        })?;
         Ok(remember(&self.inner.deletes, entry.delete_file_id, Arc::new(read)))
     }
 

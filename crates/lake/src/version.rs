@@ -21,6 +21,15 @@ pub enum FileKey {
     Staged(uuid::Uuid),
 }
 
+/// A file of the catalog by id and name, for messages.
+pub fn described(id: i64, name: &str) -> String {
+    format!("{id} ('{}')", file_name(name))
+}
+
+fn file_name(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
 /// A data file of a table version.
 #[derive(Debug, Clone)]
 pub struct DataFile {
@@ -45,6 +54,14 @@ pub struct DataFile {
 }
 
 impl DataFile {
+    /// Id and name, for messages: where the file lies is nobody's business but the doctor's.
+    pub fn described(&self) -> String {
+        match self.key {
+            FileKey::Committed(id) => described(id, &self.name),
+            FileKey::Staged(_) => format!("'{}' of an open transaction", file_name(&self.name)),
+        }
+    }
+
     /// Rows that are left.
     pub fn live_rows(&self) -> u64 {
         self.rows.saturating_sub(self.deleted.len() as u64)

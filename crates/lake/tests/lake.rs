@@ -354,7 +354,8 @@ async fn what_was_committed_is_there_after_reopening() {
     assert_eq!(ids(current(&lake).await).await, (0..105).collect::<Vec<_>>());
     assert_eq!(lake.doctor().await.unwrap().orphan_files.len(), 1);
     let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
-    assert_eq!(lake.cleanup_orphans(later).await.unwrap(), 1);
+    let repaired = lake.quarantine_orphans(later).await.unwrap();
+    assert_eq!((repaired.set_aside, repaired.put_back), (1, 0));
     let report = lake.doctor().await.unwrap();
     assert!(report.is_healthy() && report.orphan_files.is_empty(), "{report:?}");
 }

@@ -10,6 +10,9 @@ use sha2::{Digest, Sha256};
 
 use crate::{ModelsError, Result};
 
+/// Folder in the root for files set aside: `quarantine/<batch>/<file name>`.
+const QUARANTINE: &str = "quarantine";
+
 /// A folder of model files. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ModelFiles {
@@ -81,13 +84,58 @@ impl ModelFiles {
         .await
     }
 
-    /// Paths of all files, unfinished ones too, sorted.
+    /// Moves a file into quarantine.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub async fn set_aside(&self, path: &str, batch: &str) -> Result<()> {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let from = self.root.join(path);
+        let to = self.root.join(QUARANTINE).join(batch).join(name);
+        self.blocking(path.to_string(), move || move_durably(&from, &to)).await
+    }
+
+    /// Moves a file of that name from quarantine to where it was.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub async fn put_back(&self, batch: &str, name: &str) -> Result<()> {
+        let from = self.root.join(QUARANTINE).join(batch).join(name);
+        let to = self.root.join(name.get(..2).unwrap_or(name)).join(name);
+        self.blocking(name.to_string(), move || move_durably(&from, &to)).await
+    }
+
+    /// Batch and name of every file in quarantine.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub async fn quarantined(&self) -> Result<Vec<(String, String)>> {
+        let folder = self.root.join(QUARANTINE);
+        let paths = self.blocking(String::new(), move || list(&folder)).await?;
+        let split = |path: &String| {
+            path.split_once('/').map(|(batch, name)| (batch.to_string(), name.to_string()))
+        };
+        Ok(paths.iter().filter_map(split).collect())
+    }
+
+    /// Removes a batch from quarantine.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub async fn purge(&self, batch: &str) -> Result<()> {
+        let folder = self.root.join(QUARANTINE).join(batch);
+        self.blocking(batch.to_string(), move || fs::remove_dir_all(folder)).await
+    }
+
+    /// Paths of all files, unfinished ones too, but for those in quarantine, sorted.
     ///
     /// # Errors
     /// The file system refuses.
     pub async fn list(&self) -> Result<Vec<String>> {
         let root = Arc::clone(&self.root);
-        self.blocking(String::new(), move || list(&root)).await
+        let mut paths = self.blocking(String::new(), move || list(&root)).await?;
+        paths.retain(|path| !path.starts_with(QUARANTINE));
+        Ok(paths)
     }
 
     async fn blocking<T: Send + 'static>(
@@ -118,6 +166,16 @@ fn write_durably(target: &Path, bytes: &[u8]) -> io::Result<()> {
     drop(file);
     fs::rename(&unfinished, target)?;
     for folder in folder.ancestors().take(2) {
+        fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn move_durably(from: &Path, to: &Path) -> io::Result<()> {
+    let folder = to.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    fs::create_dir_all(folder)?;
+    fs::rename(from, to)?;
+    for folder in folder.ancestors().take(3).chain(from.parent()) {
         fs::File::open(folder)?.sync_all()?;
     }
     Ok(())

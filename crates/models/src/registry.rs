@@ -382,6 +382,45 @@ impl Registry {
         Ok(files)
     }
 
+    /// Puts back files in quarantine that a version uses and that are not there, and sets aside
+    /// those that no version uses; gives the numbers of both.
+    ///
+    /// # Errors
+    /// The file system or the catalog refuses.
+    pub async fn quarantine_unused(&self, batch: &str) -> Result<(usize, usize)> {
+        let _filing = self.inner.filing.lock().await;
+        let files = &self.inner.files;
+        let used: HashSet<String> = self.inner.account.model_digests().await?.into_iter().collect();
+        let there = files.list().await?;
+        let mut put_back = 0;
+        for (from, name) in files.quarantined().await? {
+            let lost = !there.iter().any(|path| path.ends_with(&format!("/{name}")));
+            if lost && used.contains(name.split('.').next().unwrap_or(&name)) {
+                files.put_back(&from, &name).await?;
+                put_back += 1;
+            }
+        }
+        let unused = self.unused_files().await?;
+        for path in &unused {
+            files.set_aside(path, batch).await?;
+        }
+        Ok((put_back, unused.len()))
+    }
+
+    /// Removes the batches of files set aside that are chosen; gives the number of files.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub async fn purge_quarantine(&self, chosen: impl Fn(&str) -> bool) -> Result<usize> {
+        let mut files = self.inner.files.quarantined().await?;
+        files.retain(|(batch, _)| chosen(batch));
+        let batches: HashSet<&String> = files.iter().map(|(batch, _)| batch).collect();
+        for batch in batches {
+            self.inner.files.purge(batch).await?;
+        }
+        Ok(files.len())
+    }
+
     async fn remove_unused(&self) -> Result<()> {
         for path in self.unused_files().await? {
             self.inner.files.delete(&path).await?;

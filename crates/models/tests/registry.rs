@@ -228,6 +228,32 @@ async fn files_are_shared_checked_and_removed() {
 }
 
 #[tokio::test]
+async fn unused_files_are_set_aside_and_missed_ones_put_back() {
+    let f = fixture().await;
+    f.create(3).await;
+    let model = f.registry.model(2, "LATE").await.unwrap().unwrap();
+    let version = f.registry.versions(model.id).await.unwrap().remove(0);
+    let path = f.folder.path().join("models").join(&version.body.file_path);
+    let aside =
+        |batch: &str, name: &str| f.folder.path().join("models/quarantine").join(batch).join(name);
+    std::fs::write(path.with_file_name("orphan.ubj"), b"x").unwrap();
+    assert_eq!(f.registry.quarantine_unused("b1").await.unwrap(), (0, 1));
+    assert_eq!(std::fs::read(aside("b1", "orphan.ubj")).unwrap(), b"x");
+    assert!(f.registry.unused_files().await.unwrap().is_empty());
+
+    // The catalog lost the version when its file was set aside, and has it again.
+    let name = path.file_name().unwrap().to_str().unwrap();
+    std::fs::rename(&path, aside("b1", name)).unwrap();
+    assert_eq!(f.registry.quarantine_unused("b2").await.unwrap(), (1, 0));
+    assert!(path.exists());
+    f.registry.file(&version).await.unwrap();
+
+    assert_eq!(f.registry.purge_quarantine(|batch| batch < "b1").await.unwrap(), 0);
+    assert_eq!(f.registry.purge_quarantine(|batch| batch < "b2").await.unwrap(), 1);
+    assert!(!aside("b1", "orphan.ubj").exists() && path.exists());
+}
+
+#[tokio::test]
 async fn replacing_drops_the_old_versions() {
     let f = fixture().await;
     let old = f.create(3).await;

@@ -221,6 +221,10 @@ impl CatalogStore for FaultyCatalog {
         self.write(self.inner.expire(before_micros, keep)).await
     }
 
+    async fn expire_rows(&self, tables: &[(i64, i64)], keep: &[SnapshotId]) -> Result<u64> {
+        self.write(self.inner.expire_rows(tables, keep)).await
+    }
+
     async fn scheduled_files(&self, before_micros: i64) -> Result<Vec<String>> {
         self.read().await?;
         self.inner.scheduled_files(before_micros).await

@@ -202,8 +202,10 @@ impl ObjectStore for SimulatedDisk {
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        let _ = (from, to, options);
-        Err(failure("the lake copies no objects"))
+        self.read_judged().await?;
+        let bytes = self.inner.get(from).await?.bytes().await?;
+        let _ = options;
+        self.put_judged(to, bytes.into(), PutOptions::default()).await.map(|_| ())
     }
 }
 

@@ -148,7 +148,8 @@ pub async fn run(seed: u64) -> Result<Outcome, String> {
         return Err(format!("{report:?}\n  {log}"));
     }
     let later = SystemTime::now() + Duration::from_secs(60);
-    machine.lake.cleanup_orphans(later).await.map_err(text)?;
+    machine.lake.quarantine_orphans(later).await.map_err(text)?;
+    machine.lake.purge_quarantine(later).await.map_err(text)?;
     // Files scheduled for removal have no size in the list, and may be gone already.
     machine.lake.expire(&[]).await.map_err(text)?;
     let mut named = BTreeSet::new();

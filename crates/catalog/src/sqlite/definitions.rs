@@ -6,6 +6,8 @@ use std::sync::Arc;
 use frazil_common::{Column, QualifiedName, SnapshotId, SqlType};
 use sqlx::{Row, SqlitePool};
 
+use super::constraints;
+use super::layout::{self, StoredSort};
 use super::snapshots::parse_time;
 use crate::error::Result;
 use crate::objects::{
@@ -50,9 +52,11 @@ pub async fn load(pool: &SqlitePool, snapshot: SnapshotId) -> Result<Definitions
 async fn load_tags(pool: &SqlitePool, snapshot: SnapshotId) -> Result<HashMap<i64, Tags>> {
     let mut tags: HashMap<i64, Tags> = HashMap::new();
     let rows: Vec<(i64, String, Option<String>)> = sqlx::query_as(
-        // What counts of change tracking is since when it is on.
+        // What counts of change tracking is since when it is on; the text of CLUSTER BY holds
+        // while the sort keys of the same commit do.
         "SELECT object_id, \"key\", CASE \"key\" WHEN 'frazil.change_tracking' \
-         THEN CAST(begin_snapshot AS TEXT) ELSE \"value\" END FROM (SELECT * FROM ducklake_tag \
+         THEN CAST(begin_snapshot AS TEXT) WHEN 'frazil.cluster_by' \
+         THEN begin_snapshot || ':' || \"value\" ELSE \"value\" END FROM (SELECT * FROM ducklake_tag \
          UNION ALL SELECT * FROM frazil_tag) \
          WHERE begin_snapshot <= ?1 AND (end_snapshot IS NULL OR end_snapshot > ?1)",
     )
@@ -212,6 +216,7 @@ async fn load_tables(
             column_tags.entry((table, column)).or_default().insert(key, value);
         }
     }
+    let mut sorted = layout::load(pool, snapshot).await?;
     let rows = sqlx::query(
         "SELECT t.table_id, t.table_uuid, t.begin_snapshot, t.schema_id, t.table_name, t.path, \
          t.path_is_relative, (SELECT snapshot_time FROM ducklake_snapshot x WHERE x.snapshot_id = \
@@ -234,23 +239,30 @@ async fn load_tables(
         let created: Option<String> = row.try_get(7)?;
         let begin: i64 = row.try_get(2)?;
         let (last_field_id, columns_changed) = last_field.get(&table_id).copied().unwrap_or((0, 0));
+        let columns =
+            build_columns(columns.remove(&table_id).unwrap_or_default(), table_id, &column_tags);
+        let sort = sorted.remove(&table_id);
+        let text = tag("frazil.cluster_by").and_then(|text| {
+            let (begin, text) = text.split_once(':')?;
+            let begin: SnapshotId = begin.parse().ok()?;
+            sort.as_ref().is_some_and(|sort| sort.begin == begin).then(|| text.to_string())
+        });
         let table = TableInfo {
             table_id,
             schema_id,
             name: QualifiedName::new(&schema.database, &schema.name, row.try_get::<String, _>(4)?),
             uuid: row.try_get::<Option<String>, _>(1)?.unwrap_or_default(),
             path: if relative { format!("{}{own_path}", schema.path) } else { own_path },
-            columns: build_columns(
-                columns.remove(&table_id).unwrap_or_default(),
-                table_id,
-                &column_tags,
-            ),
+            sort_keys: sort.as_ref().map(|sort| sort.keys(&columns)).unwrap_or_default(),
+            cluster_by: text.or_else(|| sort.as_ref().map(StoredSort::text)),
+            recluster_suspended: tag("frazil.recluster_suspended").is_some(),
+            constraints: constraints::read(tag("frazil.constraints"))?,
+            columns,
             kind: match tag("frazil.kind").as_deref() {
                 Some("TRANSIENT") => TableKind::Transient,
                 _ => TableKind::Permanent,
             },
             comment: tag("comment"),
-            cluster_by: tag("frazil.cluster_by"),
             retention_days: retention(own),
             change_tracking: tag("frazil.change_tracking").and_then(|since| since.parse().ok()),
             created_micros: parse_time(created.as_deref().unwrap_or_default()),

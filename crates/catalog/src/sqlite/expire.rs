@@ -1,5 +1,7 @@
 //! Takes out of the catalog what no snapshot shows: expiry, and the list of files to remove.
 
+use std::collections::HashSet;
+
 use frazil_common::SnapshotId;
 use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, SqlitePool, Transaction};
 
@@ -28,7 +30,8 @@ pub async fn remove_files(new: &mut NewSnapshot<'_>, condition: &str, value: i64
     schedule(new.tx, condition, Some(value), &time).await.map(|_| ())
 }
 
-async fn schedule(
+/// Schedules and forgets data files with their delete files; gives the number of both.
+pub(super) async fn schedule(
     tx: &mut Transaction<'static, Sqlite>,
     condition: &str,
     value: Option<i64>,
@@ -51,7 +54,8 @@ async fn schedule(
     Ok(count)
 }
 
-async fn schedule_rows(
+/// As [`schedule`], of one of the two tables.
+pub(super) async fn schedule_rows(
     tx: &mut Transaction<'static, Sqlite>,
     table: &str,
     id: &str,
@@ -173,7 +177,10 @@ async fn drop_table(tx: &mut Transaction<'static, Sqlite>, table_id: i64) -> Res
         "ducklake_table_stats",
         "ducklake_table_column_stats",
         "ducklake_schema_versions",
+        "ducklake_sort_info",
+        "ducklake_sort_expression",
         "frazil_layout",
+        "frazil_expired_rows",
     ] {
         sqlx::query(AssertSqlSafe(format!("DELETE FROM {table} WHERE table_id = ?")))
             .bind(table_id)
@@ -209,9 +216,13 @@ async fn forget_rows(tx: &mut Transaction<'static, Sqlite>) -> Result<()> {
     Ok(())
 }
 
-/// Files scheduled for removal before a time: (schedule row's path, whether it is below the data
-/// folder). Those that a snapshot of any table still names are left out.
-pub async fn scheduled(pool: &SqlitePool, before_micros: i64) -> Result<Vec<String>> {
+/// Paths scheduled for removal before a time. Those that a snapshot of any table still names are
+/// left out: a table names its own files below the data folder, a clone names them from the root.
+pub async fn scheduled(
+    pool: &SqlitePool,
+    before_micros: i64,
+    data_path: &str,
+) -> Result<Vec<String>> {
     let rows: Vec<(String, Option<String>)> =
         sqlx::query_as("SELECT path, schedule_start FROM ducklake_files_scheduled_for_deletion")
             .fetch_all(pool)
@@ -223,9 +234,13 @@ pub async fn scheduled(pool: &SqlitePool, before_micros: i64) -> Result<Vec<Stri
     if paths.is_empty() {
         return Ok(paths);
     }
-    let named: std::collections::HashSet<String> =
-        super::files::named_paths(pool).await?.into_iter().map(|(path, _)| path).collect();
-    Ok(paths.into_iter().filter(|path| !named.contains(path)).collect())
+    let absolute = |path: &str| match path.starts_with('/') {
+        true => path.to_string(),
+        false => format!("{data_path}{path}"),
+    };
+    let named = super::files::named_paths(pool).await?;
+    let named: HashSet<String> = named.iter().map(|(path, _)| absolute(path)).collect();
+    Ok(paths.into_iter().filter(|path| !named.contains(&absolute(path))).collect())
 }
 
 /// Takes removed files off the schedule; with those that a snapshot names again.

@@ -8,6 +8,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool};
 
 use super::expire::FOLDERS;
+use super::expire_rows;
 use super::inlined;
 
 use crate::changes::ColumnStatistics;
@@ -35,19 +36,27 @@ async fn load_in(
     snapshot: SnapshotId,
     known: Option<(SnapshotId, &FileSet)>,
 ) -> Result<FileSet> {
-    let (layout, exists): (i64, bool) = sqlx::query_as(
+    let (layout, exists, known_exists): (i64, bool, bool) = sqlx::query_as(
         "SELECT COALESCE((SELECT snapshot_id FROM frazil_layout WHERE table_id = ?), 0), \
+         EXISTS (SELECT 1 FROM ducklake_snapshot WHERE snapshot_id = ?), \
          EXISTS (SELECT 1 FROM ducklake_snapshot WHERE snapshot_id = ?)",
     )
     .bind(table_id)
     .bind(snapshot)
+    .bind(known.map_or(-1, |(at, _)| at))
     .fetch_one(&mut *pool)
     .await?;
     if !exists {
         // Expired since it was looked up: its files may be gone from the lists.
         return Err(crate::no_travel(snapshot));
     }
-    let known = known.filter(|(_, known)| known.layout == layout);
+    let past = expire_rows::past(pool, table_id).await?.unwrap_or_default();
+    if !past.is_whole_at(snapshot) {
+        return Err(crate::no_travel(snapshot));
+    }
+    // What ended since and was forgotten would seem to go on.
+    let whole = |at: SnapshotId| known_exists && past.is_whole_at(at);
+    let known = known.filter(|(at, known)| known.layout == layout && whole(*at));
     let since = known.map_or(-1, |(at, _)| at);
     let mut gone: HashSet<i64> = HashSet::new();
     let mut delete_files: HashMap<i64, Arc<DeleteFileEntry>> = HashMap::new();

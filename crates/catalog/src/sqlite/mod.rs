@@ -3,14 +3,17 @@
 mod bounds;
 mod clones;
 mod commit;
+mod constraints;
 mod copy;
 mod definitions;
 mod effects;
 mod expire;
+mod expire_rows;
 mod files;
 mod group;
 mod inlined;
 mod inlined_values;
+mod layout;
 mod loads;
 mod relocate;
 mod rows;
@@ -364,8 +367,15 @@ impl CatalogStore for SqliteStore {
         Ok(expired)
     }
 
+    async fn expire_rows(&self, tables: &[(i64, i64)], keep: &[SnapshotId]) -> Result<u64> {
+        let mut tx = self.begin_write().await?;
+        let files = expire_rows::expire(&mut tx, tables, keep).await?;
+        tx.commit().await?;
+        Ok(files)
+    }
+
     async fn scheduled_files(&self, before_micros: i64) -> Result<Vec<String>> {
-        expire::scheduled(&self.readers, before_micros).await
+        expire::scheduled(&self.readers, before_micros, &self.data_path).await
     }
 
     async fn unschedule_files(&self, paths: &[String]) -> Result<()> {

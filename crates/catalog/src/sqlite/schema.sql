@@ -56,5 +56,7 @@ CREATE INDEX IF NOT EXISTS frazil_load_file ON frazil_load(table_id, location);
 CREATE INDEX IF NOT EXISTS frazil_load_time ON frazil_load(loaded_on);
 -- The last rewrite of a table's layout: rows moved between files and the catalog, none changed.
 CREATE TABLE IF NOT EXISTS frazil_layout(table_id INTEGER PRIMARY KEY, snapshot_id INTEGER NOT NULL);
+-- Tables of which rows that ended before a snapshot are gone, but for those that the kept snapshots show.
+CREATE TABLE IF NOT EXISTS frazil_expired_rows(table_id INTEGER PRIMARY KEY, before_snapshot INTEGER NOT NULL, kept TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS frazil_inlined_data_tables ON ducklake_inlined_data_tables(table_id);
 CREATE INDEX IF NOT EXISTS frazil_schema_versions ON ducklake_schema_versions(table_id);

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use frazil_common::SnapshotId;
 
 use super::commit::{NewSnapshot, conflict};
-use super::{clones, inlined, undrop};
+use super::{clones, constraints, inlined, layout, undrop};
 use crate::changes::CatalogChange;
 use crate::error::{CatalogError, Result};
 use crate::objects::{ColumnInfo, DatabaseInfo, SchemaInfo, TableInfo, TableKind, ViewInfo};
@@ -388,6 +388,7 @@ async fn end_table(new: &mut NewSnapshot<'_>, id: i64, name: &str) -> Result<()>
     ] {
         sqlx::query(sql).bind(new.snapshot).bind(id).execute(&mut **new.tx).await?;
     }
+    layout::end(new, id).await?;
     end_tags(new, id).await
 }
 
@@ -612,6 +613,13 @@ pub(super) async fn set_table_tags(
         after.cluster_by.as_deref(),
     )
     .await?;
+    layout::set_sort_keys(new, id, before, after).await?;
+    let former = before.map(|table| constraints::text(new, table)).transpose()?.flatten();
+    let wanted = constraints::text(new, after)?;
+    set_tag(new, id, "frazil.constraints", former.as_deref(), wanted.as_deref()).await?;
+    let suspended = |table: &TableInfo| table.recluster_suspended.then_some("true");
+    set_tag(new, id, "frazil.recluster_suspended", before.and_then(suspended), suspended(after))
+        .await?;
     set_retention(new, id, before.and_then(|t| t.retention_days), after.retention_days).await?;
     // The tag's own snapshot says since when changes are tracked.
     let tracked = |table: &TableInfo| table.change_tracking.map(|_| "true");

@@ -8,9 +8,9 @@ use frazil_common::SnapshotId;
 use sqlx::SqlitePool;
 
 use super::commit::{NewSnapshot, conflict};
-use super::inlined;
 use super::snapshots::parse_time;
 use super::tables::{check_name_free, check_schema_live, insert_database, quoted, record_version};
+use super::{expire_rows, inlined, layout};
 use crate::error::Result;
 use crate::objects::{DatabaseInfo, SchemaInfo, TableInfo, ViewInfo};
 use crate::store::{DropKind, DropRow};
@@ -106,6 +106,10 @@ async fn restore_table(
     table_id: i64,
     dropped_at: SnapshotId,
 ) -> Result<()> {
+    let past = expire_rows::past(new.tx, table_id).await?.unwrap_or_default();
+    if past.since >= dropped_at {
+        return Err(conflict("the dropped table", "its rows are gone for good"));
+    }
     let restored = sqlx::query(
         "INSERT INTO ducklake_table SELECT table_id, table_uuid, ?1, NULL, schema_id, table_name, \
          path, path_is_relative FROM ducklake_table WHERE table_id = ?2 AND end_snapshot = ?3 \
@@ -129,6 +133,7 @@ async fn restore_table(
     ] {
         sqlx::query(sql).bind(table_id).bind(dropped_at).execute(&mut **new.tx).await?;
     }
+    layout::restore(new, table_id, dropped_at).await?;
     restore_tags(new, table_id, dropped_at).await?;
     record_version(new, table_id).await
 }

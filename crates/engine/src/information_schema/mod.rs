@@ -1,5 +1,6 @@
 //! INFORMATION_SCHEMA: a database's objects as tables, and history as table functions.
 
+mod constraints;
 mod history;
 mod loads;
 mod models;
@@ -136,8 +137,8 @@ pub(crate) async fn relation(
         "TABLES" => relations::tables(&scope, work).await?,
         "VIEWS" => relations::views(&scope),
         "COLUMNS" => relations::columns(&scope),
-        "TABLE_CONSTRAINTS" => relations::table_constraints(),
-        "REFERENTIAL_CONSTRAINTS" => relations::referential_constraints(),
+        "TABLE_CONSTRAINTS" => constraints::table_constraints(&scope),
+        "REFERENTIAL_CONSTRAINTS" => constraints::referential_constraints(&scope),
         "STAGES" => schema_objects::stages(&scope).await?,
         "FILE_FORMATS" => schema_objects::file_formats(&scope).await?,
         "SEQUENCES" => schema_objects::sequences(&scope).await?,

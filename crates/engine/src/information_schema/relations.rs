@@ -1,4 +1,4 @@
-//! TABLES, VIEWS, COLUMNS and constraints.
+//! TABLES, VIEWS and COLUMNS.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::statements::context::Work;
 use crate::statements::lookup::{of_table, of_view};
 use crate::statements::outcome::Cell;
 
-fn visible_tables(scope: &Scope<'_>) -> Vec<Arc<TableInfo>> {
+pub(super) fn visible_tables(scope: &Scope<'_>) -> Vec<Arc<TableInfo>> {
     scope
         .view
         .tables()
@@ -106,6 +106,7 @@ pub(super) async fn tables(scope: &Scope<'_>, work: &mut Work) -> Result<Rows, U
                 measure(size.rows),
                 measure(size.bytes),
                 Cell::Number(scope.retention.table(&scope.view, &table).into()),
+                yes_no(!table.sort_keys.is_empty() && !table.recluster_suspended),
             ],
             true,
             (table.created_micros, defined),
@@ -119,7 +120,7 @@ pub(super) async fn tables(scope: &Scope<'_>, work: &mut Work) -> Result<Rows, U
             &view.name,
             owner,
             "VIEW",
-            &[Cell::Null, Cell::Null, Cell::Null, Cell::Null, Cell::Null],
+            &[Cell::Null, Cell::Null, Cell::Null, Cell::Null, Cell::Null, yes_no(false)],
             false,
             (view.created_micros, view.created_micros),
             view.comment.clone(),
@@ -134,7 +135,7 @@ fn table_row(
     name: &QualifiedName,
     owner: Cell,
     kind: &str,
-    storage: &[Cell; 5],
+    storage: &[Cell; 6],
     insertable: bool,
     (created, altered): (i64, i64),
     comment: Option<String>,
@@ -147,6 +148,7 @@ fn table_row(
         owner,
         Cell::from(kind),
     ];
+    let (clustered, storage) = (storage[5].clone(), &storage[..5]);
     row.extend_from_slice(storage);
     row.extend([
         Cell::Null,
@@ -161,7 +163,7 @@ fn table_row(
         Cell::Instant(altered),
         Cell::Instant(altered),
         Cell::Null,
-        yes_no(false),
+        clustered,
         Cell::from(comment),
         yes_no(temporary),
         yes_no(false),
@@ -353,49 +355,6 @@ pub(super) fn columns(scope: &Scope<'_>) -> Rows {
         }
     }
     rows
-}
-
-/// No key is kept: none is enforced.
-pub(super) fn table_constraints() -> Rows {
-    Rows::empty(
-        "TABLE_CONSTRAINTS",
-        &[
-            "CONSTRAINT_CATALOG",
-            "CONSTRAINT_SCHEMA",
-            "CONSTRAINT_NAME",
-            "TABLE_CATALOG",
-            "TABLE_SCHEMA",
-            "TABLE_NAME",
-            "CONSTRAINT_TYPE",
-            "IS_DEFERRABLE",
-            "INITIALLY_DEFERRED",
-            "ENFORCED",
-            "COMMENT",
-            "CREATED",
-            "LAST_ALTERED",
-            "RELY",
-        ],
-    )
-}
-
-pub(super) fn referential_constraints() -> Rows {
-    Rows::empty(
-        "REFERENTIAL_CONSTRAINTS",
-        &[
-            "CONSTRAINT_CATALOG",
-            "CONSTRAINT_SCHEMA",
-            "CONSTRAINT_NAME",
-            "UNIQUE_CONSTRAINT_CATALOG",
-            "UNIQUE_CONSTRAINT_SCHEMA",
-            "UNIQUE_CONSTRAINT_NAME",
-            "MATCH_OPTION",
-            "UPDATE_RULE",
-            "DELETE_RULE",
-            "COMMENT",
-            "CREATED",
-            "LAST_ALTERED",
-        ],
-    )
 }
 
 #[cfg(test)]

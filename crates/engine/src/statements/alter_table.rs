@@ -8,8 +8,8 @@ use frazil_common::{
     Code, ObjectKind, Privilege, QualifiedName, SqlType, UserError, quote_identifier,
 };
 use frazil_dialect::{
-    AlterColumn, AlterColumnAction, AlterTable, AlterTableAction, ColumnDefinition, ObjectWord,
-    Options,
+    AlterColumn, AlterColumnAction, AlterTable, AlterTableAction, ColumnDefinition, ConstraintKind,
+    ObjectWord, Options,
 };
 use frazil_functions::cast::{CastMode, cast};
 use frazil_functions::evaluate_constant;
@@ -17,6 +17,8 @@ use frazil_planner::{Resolved, plan_expression, sql_type};
 
 use crate::run::execute::run_to_spool;
 use crate::statements::alter_object::complete;
+use crate::statements::clustering::clustering;
+use crate::statements::constraints;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::create_table::{authorize_create, definition};
 use crate::statements::defaults;
@@ -115,18 +117,47 @@ pub(crate) async fn run(
             }
         }
         AlterTableAction::ClusterBy(keys) => {
-            let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
-            cluster_by(context, work, name, Some(format!("LINEAR({})", keys.join(", "))))?;
+            let keys = clustering(keys, &table.columns)?;
+            if !context.describe_only {
+                work.lake()?.cluster_table(name, keys)?;
+            }
         }
-        AlterTableAction::DropClusteringKey => cluster_by(context, work, name, None)?,
-        AlterTableAction::AddConstraint(_) => {
-            return Err(UserError::unsupported("ALTER TABLE … ADD of a key or constraint"));
+        AlterTableAction::DropClusteringKey => {
+            if !context.describe_only {
+                work.lake()?.cluster_table(name, None)?;
+            }
         }
-        AlterTableAction::DropConstraint(_) => {
-            return Err(UserError::unsupported("ALTER TABLE … DROP of a key or constraint"));
+        AlterTableAction::AddConstraint(constraint) => {
+            if let ConstraintKind::PrimaryKey(columns) = &constraint.kind {
+                for column in columns {
+                    if expect_column(&table, column)?.nullable {
+                        refuse_nulls(context, work, name, column).await?;
+                    }
+                }
+            }
+            if !context.describe_only {
+                constraints::add(context, work, name, &[], std::slice::from_ref(constraint))?;
+            }
+        }
+        AlterTableAction::DropConstraint(constraint) => {
+            if !context.describe_only {
+                constraints::drop(work, &table, constraint)?;
+            }
         }
         AlterTableAction::SuspendRecluster | AlterTableAction::ResumeRecluster => {
-            return Err(UserError::unsupported("ALTER TABLE … RECLUSTER"));
+            if table.sort_keys.is_empty() {
+                return Err(UserError::new(
+                    Code::InvalidStatement,
+                    format!("Table {} is not clustered.", quote_identifier(&name.name)),
+                ));
+            }
+            let suspended = alter.action == AlterTableAction::SuspendRecluster;
+            if !context.describe_only {
+                work.lake()?.alter_table(name, |table| {
+                    table.recluster_suspended = suspended;
+                    Ok(())
+                })?;
+            }
         }
     }
     if context.describe_only { described_status() } else { Outcome::status(DONE) }
@@ -161,21 +192,6 @@ async fn refuse_governing(
             ),
         )),
     }
-}
-
-fn cluster_by(
-    context: &StatementContext,
-    work: &mut Work,
-    name: &QualifiedName,
-    keys: Option<String>,
-) -> Result<(), UserError> {
-    if !context.describe_only {
-        work.lake()?.alter_table(name, |table| {
-            table.cluster_by = keys;
-            Ok(())
-        })?;
-    }
-    Ok(())
 }
 
 fn set(
@@ -226,9 +242,6 @@ async fn add_columns(
                 format!("column '{}' already exists", quote_identifier(&column.name)),
             ));
         }
-        if column.unique || column.primary_key || column.references.is_some() {
-            return Err(UserError::unsupported("ADD COLUMN with a key or constraint"));
-        }
         let tagged = std::iter::once((&column.name, column.tags.as_slice()));
         let tags = DefinedTags::find(context, work, &[], tagged).await?;
         let info = definition(context, column).await?;
@@ -259,6 +272,7 @@ async fn add_columns(
             if let Some(changed) = lake.view().table(&table.name).cloned() {
                 tags.record_table(lake, &changed);
             }
+            constraints::add(context, work, &table.name, std::slice::from_ref(column), &[])?;
         }
     }
     Ok(())

@@ -13,13 +13,14 @@ use frazil_common::{
 };
 use frazil_dialect::{CreateTable, NamespaceClone, TimeTravelPoint};
 use frazil_governance::Requirement;
-use frazil_lake::{LakeTransaction, NewClone, NewTable, NewView, TableVersion};
+use frazil_lake::{Clustering, LakeTransaction, NewClone, NewTable, NewView, TableVersion};
 use frazil_planner::{Resolved, TimeTravel, time_travel};
 
 use crate::resolve::objects::{database_object, parents_of, schema_object, table_object};
 use crate::resolve::relation::{snapshot_of, unreachable_state, version_at, within_reach};
 use crate::resolve::tags::{effective, levels};
 use crate::run::execute::run_to_stream;
+use crate::statements::constraints;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::create_table::copied;
 use crate::statements::lookup::schema_name;
@@ -170,13 +171,25 @@ pub(crate) async fn table(
         columns: from.columns.iter().cloned().map(copied).collect(),
         kind,
         comment: create.comment.clone().or_else(|| from.comment.clone()),
-        cluster_by: from.cluster_by.clone(),
+        cluster_by: kept_clustering(&from),
         retention_days: options.retention_days.or_else(|| kept_retention(&from, kind)),
         change_tracking: options.change_tracking.unwrap_or(from.change_tracking.is_some()),
     };
-    let table = lake.create_table(new).await?;
+    lake.create_table(new).await?;
+    constraints::copy(work, &from, name)?;
+    let lake = work.lake()?;
+    let table = lake.table(name)?;
     lake.append(&table, rows).await?;
     Ok(table)
+}
+
+/// The clustering keys go along, as far as they are columns.
+fn kept_clustering(from: &TableInfo) -> Option<Clustering> {
+    let columns = from.sorted_columns().into_iter();
+    Some(Clustering {
+        text: from.cluster_by.clone()?,
+        columns: columns.map(|(place, _)| from.columns[place].name.clone()).collect(),
+    })
 }
 
 /// An own retention goes along, as far as the new kind allows it.

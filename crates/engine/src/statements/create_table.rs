@@ -18,6 +18,8 @@ use crate::resolve::objects::{
 use crate::resolve::relation::target_table;
 use crate::run::execute::run_to_stream;
 use crate::statements::clone;
+use crate::statements::clustering::clustering;
+use crate::statements::constraints;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::defaults;
 use crate::statements::outcome::{Changes, Outcome};
@@ -120,14 +122,12 @@ pub(crate) async fn run(
         return Outcome::status(format!("{} already exists, statement succeeded.", name.name));
     }
     let mut cloned = None;
+    let mut like = None;
     let (columns, query) = match &create.source {
-        CreateTableSource::Columns { columns, constraints } => {
-            // Keys are kept by nobody yet; they are not enforced in Snowflake either.
-            let _ = constraints;
+        CreateTableSource::Columns { columns, constraints: _ } => {
             (definitions(context, columns).await?, None)
         }
-        CreateTableSource::AsSelect { columns, constraints, query } => {
-            let _ = constraints;
+        CreateTableSource::AsSelect { columns, constraints: _, query } => {
             let planned = plan(context, work, query, &context.text).await?;
             let (columns, planned) = as_select(context, columns, planned).await?;
             (columns, Some(planned))
@@ -135,7 +135,9 @@ pub(crate) async fn run(
         CreateTableSource::Like(source) => {
             let source = target_table(context, work, source)?;
             authorize_read(context, work, &source)?;
-            (source.columns.iter().cloned().map(copied).collect(), None)
+            let columns = source.columns.iter().cloned().map(copied).collect();
+            like = Some(source);
+            (columns, None)
         }
         CreateTableSource::Clone { source, point } => {
             cloned = Some(clone::table_source(context, work, source, point.as_ref(), kind).await?);
@@ -143,6 +145,10 @@ pub(crate) async fn run(
         }
     };
     check_columns(&columns)?;
+    let cluster_by = match &cloned {
+        None => clustering(&create.cluster_by, &columns)?,
+        Some(_) => None,
+    };
     let rows = match &query {
         Some(planned) => Some(operators(context, work, planned).await?),
         None => None,
@@ -174,10 +180,6 @@ pub(crate) async fn run(
             _ => drop(work.lake()?.drop_table(&name)?),
         }
     }
-    let cluster_by = (!create.cluster_by.is_empty()).then(|| {
-        let keys: Vec<String> = create.cluster_by.iter().map(ToString::to_string).collect();
-        format!("LINEAR({})", keys.join(", "))
-    });
     if let Some(source) = cloned {
         let source_id = source.table_id();
         let table = clone::table(context, work, source, &name, kind, create, &options).await?;
@@ -185,8 +187,7 @@ pub(crate) async fn run(
         tags.record_table(work.lake()?, &table);
         return Outcome::status(done);
     }
-    let table = work
-        .lake()?
+    work.lake()?
         .create_table(NewTable {
             name: name.clone(),
             columns,
@@ -197,6 +198,15 @@ pub(crate) async fn run(
             change_tracking: options.change_tracking == Some(true),
         })
         .await?;
+    match (&create.source, &like) {
+        (CreateTableSource::Columns { columns, constraints }, _)
+        | (CreateTableSource::AsSelect { columns, constraints, .. }, _) => {
+            constraints::add(context, work, &name, columns, constraints)?;
+        }
+        (_, Some(source)) => constraints::copy(work, source, &name)?,
+        (_, None) => {}
+    }
+    let table = work.lake()?.table(&name)?;
     record_owner(context, work.lake()?, &table, create, &occupied, None);
     tags.record_table(work.lake()?, &table);
     if let Some(planned) = &query {

@@ -3,10 +3,13 @@
 use std::fmt::Write as _;
 
 use frazil_catalog::account::PolicyRule;
-use frazil_catalog::{ColumnInfo, TableInfo, TableKind, ViewInfo};
+use frazil_catalog::{
+    CatalogView, ColumnInfo, ConstraintInfo, ConstraintKind, TableInfo, TableKind, ViewInfo,
+};
 use frazil_common::{Code, UserError, quote_identifier};
 use frazil_dialect::ObjectWord;
 
+use crate::statements::constraints::{MADE_UP, column_names, references};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::lookup::{Found, Target, absent, find};
 
@@ -41,12 +44,17 @@ pub(crate) async fn definition(
     }
     let found = found.ok_or_else(|| absent(context, words[0], &name))?;
     let called = if full { found.object.name.clone() } else { quote_identifier(&name.name) };
-    text(context, &found, &called)
+    text(context, &view, &found, &called)
 }
 
-fn text(context: &StatementContext, found: &Found, name: &str) -> Result<String, UserError> {
+fn text(
+    context: &StatementContext,
+    view: &CatalogView,
+    found: &Found,
+    name: &str,
+) -> Result<String, UserError> {
     Ok(match &found.target {
-        Target::Table(table) => table_text(table, name),
+        Target::Table(table) => table_text(view, table, name),
         Target::View(view) => {
             if view.secure && !found.is_owned(context) {
                 return Err(UserError::new(
@@ -112,14 +120,42 @@ fn column_text(column: &ColumnInfo) -> String {
     text
 }
 
-fn table_text(table: &TableInfo, name: &str) -> String {
+/// The keys, without names that were made up.
+fn constraint_texts(view: &CatalogView, table: &TableInfo) -> Vec<String> {
+    let list = |names: Vec<String>| {
+        let names: Vec<String> = names.iter().map(|name| quote_identifier(name)).collect();
+        format!("({})", names.join(", "))
+    };
+    let references = references(view, table);
+    let text = |constraint: &ConstraintInfo| {
+        let own = list(column_names(table, &constraint.columns));
+        let keys = match &constraint.kind {
+            ConstraintKind::PrimaryKey => format!("primary key {own}"),
+            ConstraintKind::Unique => format!("unique {own}"),
+            ConstraintKind::ForeignKey { columns, .. } => {
+                let found = references.iter().find(|other| other.own.name == constraint.name)?;
+                let theirs = list(column_names(&found.table, columns));
+                format!("foreign key {own} references {}{theirs}", found.table.name)
+            }
+        };
+        let name = match constraint.name.starts_with(MADE_UP) {
+            true => String::new(),
+            false => format!("constraint {} ", quote_identifier(&constraint.name)),
+        };
+        Some(format!("\t{name}{keys}"))
+    };
+    table.constraints.iter().filter_map(text).collect()
+}
+
+fn table_text(view: &CatalogView, table: &TableInfo, name: &str) -> String {
     let kind = match table.kind {
         TableKind::Permanent => "TABLE",
         TableKind::Transient => "TRANSIENT TABLE",
         TableKind::Temporary => "TEMPORARY TABLE",
     };
-    let columns: Vec<String> =
+    let mut columns: Vec<String> =
         table.columns.iter().map(|column| format!("\t{}", column_text(column))).collect();
+    columns.extend(constraint_texts(view, table));
     let cluster = table.cluster_by.as_ref().map(|keys| format!(" cluster by {keys}"));
     format!(
         "create or replace {kind} {name}{} (\n{}\n){};",

@@ -1,7 +1,7 @@
 //! DESCRIBE of objects and of results.
 
 use frazil_catalog::account::{Endpoint, Model, Object, PolicyRule, Stage, User};
-use frazil_catalog::{CatalogView, Relation as CatalogRelation, SchemaInfo};
+use frazil_catalog::{CatalogView, ConstraintKind, Relation as CatalogRelation, SchemaInfo};
 use frazil_common::{Code, Column, SqlType, UserError, quote_identifier};
 use frazil_dialect::{Describe, DescribeResult, ObjectWord};
 use serde_json::Value;
@@ -129,7 +129,14 @@ async fn described(
                     )),
                     None => column.default.clone(),
                 };
-                column_row(&column.to_column(), default, column.comment.clone())
+                let in_key = |kind: ConstraintKind| {
+                    let mut keys = table.constraints.iter().filter(|key| key.kind == kind);
+                    keys.any(|key| key.columns.contains(&column.field_id))
+                };
+                let mut row = column_row(&column.to_column(), default, column.comment.clone());
+                row[PRIMARY_KEY] = yes_or_no(in_key(ConstraintKind::PrimaryKey));
+                row[UNIQUE_KEY] = yes_or_no(in_key(ConstraintKind::Unique));
+                row
             });
             (COLUMNS.to_vec(), rows.collect())
         }
@@ -194,6 +201,14 @@ async fn described(
             return Err(UserError::unsupported(format!("DESCRIBE {kind}")));
         }
     })
+}
+
+/// Places of the key columns in a column's row.
+const PRIMARY_KEY: usize = 5;
+const UNIQUE_KEY: usize = 6;
+
+fn yes_or_no(value: bool) -> Cell {
+    Cell::from(if value { "Y" } else { "N" })
 }
 
 fn column_row(column: &Column, default: Option<String>, comment: Option<String>) -> Vec<Cell> {

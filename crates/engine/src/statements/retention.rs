@@ -1,6 +1,6 @@
 //! DATA_RETENTION_TIME_IN_DAYS: what is set where, what is inherited, and what it allows.
 
-use frazil_catalog::account::ParameterLevel;
+use frazil_catalog::account::{AccountStore, ParameterLevel};
 use frazil_catalog::{CatalogView, DatabaseInfo, SchemaInfo, TableInfo, TableKind};
 use frazil_common::{Code, UserError};
 use frazil_dialect::OptionValue;
@@ -26,7 +26,12 @@ pub(crate) struct Retention {
 impl Retention {
     /// Reads what the account sets.
     pub async fn load(context: &StatementContext) -> Result<Retention, UserError> {
-        let set = context.shared.accounts.parameters(ParameterLevel::Account).await?;
+        Retention::of(&context.shared.accounts).await
+    }
+
+    /// The same, outside a statement.
+    pub async fn of(accounts: &AccountStore) -> Result<Retention, UserError> {
+        let set = accounts.parameters(ParameterLevel::Account).await?;
         let days = set.get(RETENTION).and_then(|value| match value {
             serde_json::Value::String(text) => text.parse().ok(),
             other => other.as_u64().and_then(|days| u16::try_from(days).ok()),

@@ -3,6 +3,7 @@
 mod absent;
 mod account;
 mod database_roles;
+mod keys;
 mod models;
 mod namespaces;
 mod policies;
@@ -14,7 +15,7 @@ mod transactions;
 
 use std::sync::Arc;
 
-use frazil_catalog::{CatalogView, Relation as CatalogRelation, SchemaInfo};
+use frazil_catalog::{CatalogView, ConstraintKind, Relation as CatalogRelation, SchemaInfo};
 use frazil_common::{ObjectName, ObjectRef, QualifiedName, SqlType, TimeZoneKind, UserError};
 use frazil_dialect::{ObjectWord, Show, ShowObject, ShowScope};
 
@@ -369,6 +370,10 @@ pub(crate) async fn run(
         O::Views => relations::views(&lister).await?,
         O::Objects => relations::objects(&lister, work).await?,
         O::Columns => relations::columns(&lister).await?,
+        O::PrimaryKeys => keys::keys(&lister, &ConstraintKind::PrimaryKey).await?,
+        O::UniqueKeys => keys::keys(&lister, &ConstraintKind::Unique).await?,
+        O::ImportedKeys => keys::foreign_keys(&lister, false).await?,
+        O::ExportedKeys => keys::foreign_keys(&lister, true).await?,
         O::Stages => schema_objects::stages(&lister).await?,
         O::FileFormats => schema_objects::file_formats(&lister).await?,
         O::Sequences => schema_objects::sequences(&lister).await?,

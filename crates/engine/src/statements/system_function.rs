@@ -1,5 +1,6 @@
 //! System functions that act on the server or ask its catalog: cancelling statements, ending
-//! sessions and transactions, the value of a tag, definitions. They are carried out once, before the query around them is planned, and stand in
+//! sessions and transactions, the value of a tag, definitions, clustering. They are carried
+//! out once, before the query around them is planned, and stand in
 //! it as their answer.
 
 use std::ops::ControlFlow;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 use crate::resolve::tags::{effective, levels};
 use crate::run::execute::run_to_spool;
 use crate::session::Session;
+use crate::statements::clustering;
 use crate::statements::context::{StatementContext, Work, cancelled};
 use crate::statements::ddl::definition;
 use crate::statements::lookup::{absent, find_reached};
@@ -34,6 +36,7 @@ enum Action {
     Wait,
     GetTag,
     GetDdl,
+    ClusteringInformation,
 }
 
 const ACTIONS: &[(&str, Action)] = &[
@@ -44,6 +47,7 @@ const ACTIONS: &[(&str, Action)] = &[
     ("SYSTEM$WAIT", Action::Wait),
     ("SYSTEM$GET_TAG", Action::GetTag),
     ("GET_DDL", Action::GetDdl),
+    ("SYSTEM$CLUSTERING_INFORMATION", Action::ClusteringInformation),
 ];
 
 fn action_of(function: &Function) -> Option<(&'static str, Action)> {
@@ -87,6 +91,12 @@ pub(crate) async fn carried_out(
             (Action::GetDdl, [kind, object, full]) => {
                 let full = full.eq_ignore_ascii_case("true");
                 Some(definition(context, work, kind, object, full).await?)
+            }
+            (Action::ClusteringInformation, [table]) => {
+                Some(clustering::information(context, work, table, None).await?)
+            }
+            (Action::ClusteringInformation, [table, keys]) => {
+                Some(clustering::information(context, work, table, Some(keys)).await?)
             }
             (action, [id]) => Some(act(context, *action, id).await?),
             _ => return Err(wrong_arguments(name)),
@@ -267,6 +277,7 @@ async fn act(
         Action::Wait => Err(wrong_arguments("SYSTEM$WAIT")),
         Action::GetTag => Err(wrong_arguments("SYSTEM$GET_TAG")),
         Action::GetDdl => Err(wrong_arguments("GET_DDL")),
+        Action::ClusteringInformation => Err(wrong_arguments("SYSTEM$CLUSTERING_INFORMATION")),
     }
 }
 

@@ -311,3 +311,22 @@ pub fn clones() -> Vec<Case> {
         ),
     ]
 }
+
+pub fn keys() -> Vec<Case> {
+    const KEYS: &[&str] = &[
+        "CREATE TABLE d.s.{o}t (a INT PRIMARY KEY, b VARCHAR) CLUSTER BY (a)",
+        "CREATE TABLE d.s.{o}u (a INT UNIQUE)",
+    ];
+    let own = |action| needs(KEYS, action, &[&["OWNERSHIP ON TABLE d.s.{o}t"]]);
+    vec![
+        needs(
+            KEYS,
+            "ALTER TABLE d.s.{o}t ADD FOREIGN KEY (a) REFERENCES d.s.{o}u (a)",
+            &[&["OWNERSHIP ON TABLE d.s.{o}t", "REFERENCES ON TABLE d.s.{o}u"]],
+        ),
+        own("ALTER TABLE d.s.{o}t DROP PRIMARY KEY"),
+        own("ALTER TABLE d.s.{o}t ADD UNIQUE (b)"),
+        own("ALTER TABLE d.s.{o}t SUSPEND RECLUSTER"),
+        own("ALTER TABLE d.s.{o}t RESUME RECLUSTER"),
+    ]
+}

@@ -1,7 +1,7 @@
 //! What each kind of statement takes, from Snowflake's tables of required privileges; Frazil's own
 //! statements (models, endpoints) from docs/.
 
-use crate::access_cases::{clones, files, grants, lookups};
+use crate::access_cases::{clones, files, grants, keys, lookups};
 use crate::tag_cases::tags;
 
 /// What a statement does once it is allowed.
@@ -172,6 +172,7 @@ pub fn cases() -> Vec<Case> {
         changes(),
         creates(),
         clones(),
+        keys(),
         alters(),
         policies(),
         tags(),
@@ -529,10 +530,6 @@ fn alters() -> Vec<Case> {
             &[&["OWNERSHIP ON TABLE d.s.{o}t", "OWNERSHIP ON TABLE d.s.{o}u"]],
         ),
         quiet(TABLE, "ALTER TABLE IF EXISTS d.s.{o}t RENAME TO d.s.{c}t"),
-        unsupported(TABLE, "ALTER TABLE d.s.{o}t ADD PRIMARY KEY (a)"),
-        unsupported(TABLE, "ALTER TABLE d.s.{o}t DROP PRIMARY KEY"),
-        unsupported(TABLE, "ALTER TABLE d.s.{o}t SUSPEND RECLUSTER"),
-        unsupported(TABLE, "ALTER TABLE d.s.{o}t RESUME RECLUSTER"),
         needs(VIEW, "ALTER VIEW d.s.{o}v RENAME TO d.s.{c}v", OWN_VIEW),
         needs(VIEW, "ALTER VIEW d.s.{o}v SET SECURE", OWN_VIEW),
         needs(VIEW, "ALTER VIEW d.s.{o}v SET COMMENT = 'c'", OWN_VIEW),

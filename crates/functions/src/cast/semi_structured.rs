@@ -94,7 +94,10 @@ fn as_moment(value: &Value) -> Result<(Moment, Option<i32>), UserError> {
         Value::Timestamp { moment, instant, .. } => Ok((*moment, instant.then_some(0))),
         Value::Date(days) => Ok((Moment::from_days(*days as i64), None)),
         Value::Text(text) => parse::auto(text)
-            .map(|p| (p.moment, if p.epoch { Some(0) } else { p.offset }))
+            .map(|p| {
+                let offset = p.offset.map(|minutes| minutes * 60);
+                (p.moment, if p.epoch { Some(0) } else { offset })
+            })
             .ok_or_else(|| timestamp_error(text)),
         Value::Number { value: v, scale: 0 } => i64::try_from(*v)
             .map(|v| (parse::epoch_moment(v), Some(0)))

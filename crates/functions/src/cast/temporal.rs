@@ -30,7 +30,7 @@ pub(crate) struct Clocks<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     pub wall: Moment,
-    /// Minutes east of UTC.
+    /// Seconds east of UTC: before standard time, zones were not off by whole minutes.
     pub offset: i32,
 }
 
@@ -80,34 +80,39 @@ impl Clocks<'_> {
             DataType::Timestamp(_, Some(_)) => {
                 let instant = Moment::from_units(self.units(array, row), self.nanos);
                 let offset = offset_at(zone, instant.seconds);
-                Clock { wall: instant.plus_seconds(offset), offset: (offset / 60) as i32 }
+                Clock { wall: instant.plus_seconds(offset), offset: offset as i32 }
             }
             DataType::Struct(_) => {
                 let columns = array.as_struct();
                 let instant =
                     Moment::from_units(self.units(columns.column(0).as_ref(), row), self.nanos);
-                let offset = columns.column(1).as_primitive::<Int32Type>().value(row);
-                Clock { wall: instant.plus_seconds(offset as i64 * 60), offset }
+                let offset = columns.column(1).as_primitive::<Int32Type>().value(row) * 60;
+                Clock { wall: instant.plus_seconds(offset as i64), offset }
             }
             _ => Clock { wall: Moment::from_units(self.units(array, row), self.nanos), offset: 0 },
         })
     }
 }
 
-/// Builds a timestamp column of any of the three kinds, in the unit of its type.
+/// Builds a timestamp column of any of the three kinds, in the unit of its type, from wall clocks
+/// and their offsets in seconds; none takes the zone's.
 pub(crate) fn build_timestamps(
     rows: &Rows,
     zone: Tz,
     mut value: impl FnMut(usize) -> KernelResult<Option<(Moment, Option<i32>)>>,
 ) -> KernelResult {
     let nanos = counts_nanos(&rows.out);
-    // The wall clock's instant, and the offset to keep.
+    // The wall clock's instant.
     let instant = |wall: Moment, offset: Option<i32>| match offset {
-        Some(minutes) => (wall.plus_seconds(-(minutes as i64) * 60), minutes),
-        None => {
-            let utc = local_to_utc(zone, wall.seconds);
-            (Moment { seconds: utc, nanos: wall.nanos }, ((wall.seconds - utc) / 60) as i32)
-        }
+        Some(offset) => wall.plus_seconds(-(offset as i64)),
+        None => Moment { seconds: local_to_utc(zone, wall.seconds), nanos: wall.nanos },
+    };
+    // The same, and the minutes to keep: an instant that is known stays, else the wall clock does.
+    let kept = |wall: Moment, offset: Option<i32>| {
+        let moment = instant(wall, offset);
+        let minutes = (wall.seconds - moment.seconds) / 60;
+        let moment = if offset.is_some() { moment } else { wall.plus_seconds(-minutes * 60) };
+        (moment, minutes as i32)
     };
     let units = |moment: Moment| moment.to_units(nanos).ok_or_else(|| out_of_range("Timestamp"));
     let fill = |data_type: &DataType, values: Vec<Option<i64>>| -> ArrayRef {
@@ -131,7 +136,7 @@ pub(crate) fn build_timestamps(
             for row in 0..rows.rows {
                 match value(row)? {
                     Some((wall, offset)) => {
-                        let (moment, minutes) = instant(wall, offset);
+                        let (moment, minutes) = kept(wall, offset);
                         values.push(Some(units(moment)?));
                         offsets.append_value(minutes);
                         nulls.append_non_null();
@@ -153,7 +158,7 @@ pub(crate) fn build_timestamps(
         DataType::Timestamp(_, kind) => {
             for row in 0..rows.rows {
                 values.push(match value(row)? {
-                    Some((wall, offset)) if kind.is_some() => Some(units(instant(wall, offset).0)?),
+                    Some((wall, offset)) if kind.is_some() => Some(units(instant(wall, offset))?),
                     // NTZ keeps the clock as written and drops the offset.
                     Some((wall, _)) => Some(units(wall)?),
                     None => None,
@@ -259,7 +264,7 @@ pub(crate) fn text_to_timestamp_kernel(rows: &Rows) -> KernelResult {
         let Some(text) = values.get(row) else { return Ok(None) };
         let pattern = format.as_ref().and_then(|f| f.get(row));
         let parsed = formats.read(text, pattern).map(|p| {
-            let offset = if p.epoch { Some(0) } else { p.offset };
+            let offset = if p.epoch { Some(0) } else { p.offset.map(|minutes| minutes * 60) };
             (p.moment, offset)
         });
         attempt(lenient, parsed.ok_or_else(|| timestamp_error(text)))
@@ -319,7 +324,7 @@ pub(crate) fn temporal_to_text(rows: &Rows) -> KernelResult {
     let mut formats = Formats::default();
     rows.build_texts(|row| match (values.get(row, zone), format.get(row)) {
         (Some(clock), Some(format)) => {
-            Ok(Some(write(clock.wall, clock.offset, formats.split(format))))
+            Ok(Some(write(clock.wall, clock.offset / 60, formats.split(format))))
         }
         _ => Ok(None),
     })

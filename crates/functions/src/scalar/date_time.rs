@@ -542,9 +542,9 @@ fn convert_tz(rows: &Rows) -> KernelResult {
         let (Some(target), Some(clock)) = (targets.get(row), values.get(row, utc)) else {
             return Ok(None);
         };
-        let instant = clock.wall.plus_seconds(-(clock.offset as i64) * 60);
+        let instant = clock.wall.plus_seconds(-(clock.offset as i64));
         let offset = offset_at(temporal::zone(target)?, instant.seconds);
-        Ok(Some((instant.plus_seconds(offset), Some((offset / 60) as i32))))
+        Ok(Some((instant.plus_seconds(offset), Some(offset as i32))))
     })
 }
 

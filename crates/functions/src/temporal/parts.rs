@@ -164,12 +164,12 @@ fn stored_nanos(moment: Moment) -> i128 {
     moment.seconds as i128 * NANOS_PER_SECOND as i128 + moment.nanos as i128
 }
 
-/// The value of a part; `offset` is minutes east of UTC.
+/// The value of a part; `offset` is seconds east of UTC.
 pub fn extract(part: Part, wall: Moment, offset: i32, week_rules: u8) -> i64 {
     let days = wall.days();
     let (year, month, day) = civil_from_days(days);
     let second = wall.second_of_day();
-    let instant = wall.plus_seconds(-(offset as i64) * 60);
+    let instant = wall.plus_seconds(-(offset as i64));
     // With WEEK_START 0 Sunday is 0.
     match part {
         Part::Year => year,
@@ -196,8 +196,8 @@ pub fn extract(part: Part, wall: Moment, offset: i32, week_rules: u8) -> i64 {
         Part::EpochNanosecond => {
             instant.seconds.saturating_mul(NANOS_PER_SECOND).saturating_add(instant.nanos as i64)
         }
-        Part::ZoneHour => offset as i64 / 60,
-        Part::ZoneMinute => offset as i64 % 60,
+        Part::ZoneHour => offset as i64 / 3600,
+        Part::ZoneMinute => offset as i64 / 60 % 60,
     }
 }
 

@@ -1,15 +1,17 @@
 //! Upkeep of tables: inlined rows go to files, small files are merged, old snapshots expire, and
 //! files that nobody names are removed. None of it changes a row at any snapshot that remains.
 
+mod cluster;
 mod relocate;
 mod retention;
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
-use frazil_catalog::TableKind;
+use frazil_catalog::{CatalogView, TableInfo, TableKind};
 use frazil_common::SnapshotId;
 
+pub use cluster::ClusteringInformation;
 use relocate::Work;
 
 use crate::Lake;
@@ -17,6 +19,11 @@ use crate::error::{LakeError, Result};
 
 /// With so many times the rows that are due, tables are flushed even if transactions change them.
 const OVERDUE: u64 = 4;
+
+const DAY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
+
+/// Crowded places of one table that a full round sorts anew.
+const RECLUSTERINGS_MAX: usize = 16;
 
 /// What a round of upkeep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -93,7 +100,9 @@ impl Lake {
         let tables: Vec<i64> =
             self.written().lock().files.drain().map(|(table, ())| table).collect();
         for table in tables {
-            report.merged_tables += usize::from(self.undisturbed(self.merge(table).await)?);
+            let merged = self.undisturbed(self.merge(table).await)?;
+            let sorted = self.undisturbed(self.recluster(table, None).await)?;
+            report.merged_tables += usize::from(merged || sorted);
         }
         Ok(report)
     }
@@ -107,7 +116,16 @@ impl Lake {
         let view = self.view().await?;
         for table in view.tables() {
             let merged = self.merge_from(table.table_id, 2).await;
-            report.merged_tables += usize::from(self.undisturbed(merged)?);
+            let mut changed = self.undisturbed(merged)?;
+            let most = table.sorted_columns().len().min(1) * RECLUSTERINGS_MAX;
+            for _ in 0..most {
+                let sorted = self.recluster(table.table_id, Some(2)).await;
+                changed |= self.undisturbed(sorted)?;
+                if self.written().lock().files.remove(&table.table_id).is_none() {
+                    break;
+                }
+            }
+            report.merged_tables += usize::from(changed);
         }
         Ok(report)
     }
@@ -181,6 +199,67 @@ impl Lake {
         self.relocate(&table, sources, work).await
     }
 
+    /// Sorts files of a clustered table anew, together, where many overlap, as one snapshot that
+    /// changes no row. False where few do.
+    async fn recluster(&self, table_id: i64, files_min: Option<usize>) -> Result<bool> {
+        let view = self.view().await?;
+        let Some(table) = view.table_by_id(table_id).cloned() else { return Ok(false) };
+        let left_alone = table.sort_keys.is_empty() || table.recluster_suspended;
+        if left_alone || table.kind == TableKind::Temporary || self.is_claimed(table_id) {
+            return Ok(false);
+        }
+        let set = self.catalog().files(table_id, view.snapshot).await?;
+        let Some(files) = self.crowded(&table, &set.files, files_min) else { return Ok(false) };
+        let crowded = cluster::overlaps(&table, &set.files);
+        let sources = self.sources_of(&table, &files, view.snapshot).await?;
+        let replaced = sources.files();
+        let work = Work { base: view.snapshot, flushed: Vec::new(), replaced, patient: true };
+        let sorted = self.relocate(&table, sources, work).await?;
+        let view = self.view().await?;
+        let set = self.catalog().files(table_id, view.snapshot).await?;
+        if sorted && cluster::overlaps(&table, &set.files) < crowded {
+            // There may be another crowded place. Where sorting changed nothing, more of it will
+            // not either: keys that are alike, or longer than their bounds.
+            self.written().lock().files(table_id);
+        }
+        Ok(sorted)
+    }
+
+    /// Forgets the past of tables that keep it for less long than the account keeps snapshots:
+    /// `days` tells for how long a table does, in the catalog as it is or, for a dropped one, as it
+    /// was last. What snapshots in `pinned` and open transactions show stays; gives the number of
+    /// files that are not needed any more.
+    pub async fn expire_tables(
+        &self,
+        pinned: &[SnapshotId],
+        days: impl Fn(&CatalogView, &TableInfo) -> u16,
+    ) -> Result<u64> {
+        let longest = self.catalog().longest_retention_days().await?;
+        let now = chrono::Utc::now().timestamp_micros();
+        let least = i64::try_from(self.settings().retention.as_micros()).unwrap_or(i64::MAX);
+        let before = |days: u16| now.saturating_sub(least.max(i64::from(days) * DAY_MICROS));
+        let view = self.view().await?;
+        let mut tables = Vec::new();
+        for table in view.tables() {
+            let days = days(&view, table);
+            if days < longest {
+                tables.push((table.table_id, before(days)));
+            }
+        }
+        for gone in self.catalog().dropped_tables(0, |_| true).await? {
+            let days = days(&gone.view, &gone.object);
+            if days < longest {
+                tables.push((gone.object.table_id, before(days)));
+            }
+        }
+        if tables.is_empty() {
+            return Ok(0);
+        }
+        let mut keep = pinned.to_vec();
+        keep.extend(self.active().lock().values().map(|active| active.snapshot));
+        Ok(self.catalog().expire_rows(&tables, &keep).await?)
+    }
+
     /// Forgets snapshots older than the retention time, but for those in `pinned` and those that
     /// open transactions read, and removes files that nobody names any more.
     pub async fn expire(&self, pinned: &[SnapshotId]) -> Result<MaintenanceReport> {
@@ -192,10 +271,15 @@ impl Lake {
         // What is set for any object holds for all: snapshots are of the whole account.
         let days = u64::from(self.catalog().longest_retention_days().await?);
         let set = std::time::Duration::from_secs(days * 24 * 60 * 60);
-        let before = now.saturating_sub(micros(self.settings().retention.max(set)));
+        let kept = self.settings().retention.max(set);
+        let before = now.saturating_sub(micros(kept));
         let expired = self.catalog().expire(before, &keep).await?;
         let now = chrono::Utc::now().timestamp_micros();
-        let removed = self.remove_scheduled(now - micros(self.settings().removal_delay)).await?;
+        let mut removed =
+            self.remove_scheduled(now - micros(self.settings().removal_delay)).await?;
+        if let Some(before) = SystemTime::now().checked_sub(kept) {
+            removed += self.purge_quarantine(before).await?;
+        }
         Ok(MaintenanceReport {
             expired_snapshots: expired.snapshots,
             removed_files: removed,

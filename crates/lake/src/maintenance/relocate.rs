@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{AsArray, Int64Array};
-use datafusion::arrow::datatypes::Int64Type;
+use datafusion::arrow::array::{AsArray, Int64Array, RecordBatch};
+use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use datafusion::catalog::TableProvider;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SessionContext;
 use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionConfig;
 use frazil_catalog::changes::{NewDataFile, NewDeleteFile, RelocatedFile, Relocation};
 use frazil_catalog::files::{InlinedHistory, InlinedPart, VisibleFile};
@@ -18,13 +20,17 @@ use object_store::path::Path;
 
 use crate::Lake;
 use crate::error::{LakeError, Result};
-use crate::scan::{HIDDEN_COLUMNS, LakeTable};
+use crate::scan::{HIDDEN_COLUMNS, LakeTable, ROW_ID};
 use crate::version::{DataFile, RowChunk, TableVersion};
 use crate::write::schema::SystemColumns;
-use crate::write::{TableWriter, delete_file};
+use crate::write::{TableWriter, delete_file, sorted};
 
 /// Rows that one relocation moves at most: what is kept of each in memory is small.
-const ROWS_MAX: u64 = 4_000_000;
+pub(super) const ROWS_MAX: u64 = 4_000_000;
+
+/// Columns of described rows.
+const BEGIN: &str = "METADATA$BEGIN_SNAPSHOT";
+const END: &str = "METADATA$END_SNAPSHOT";
 
 /// When the rows of a source began.
 enum Begins {
@@ -136,11 +142,21 @@ impl Lake {
         if small.len() < files_min.max(2) {
             return Ok(None);
         }
-        let mut sources = Vec::with_capacity(small.len());
-        for visible in small {
+        self.sources_of(table, &small, snapshot).await.map(Some)
+    }
+
+    /// All rows of some files.
+    pub(super) async fn sources_of(
+        &self,
+        table: &Arc<TableInfo>,
+        files: &[&VisibleFile],
+        snapshot: SnapshotId,
+    ) -> Result<Sources> {
+        let mut sources = Vec::with_capacity(files.len());
+        for visible in files {
             sources.push(self.file_source(table, visible, snapshot).await?);
         }
-        Ok(Some(Sources(sources)))
+        Ok(Sources(sources))
     }
 
     async fn file_source(
@@ -156,7 +172,11 @@ impl Lake {
         file.deleted = Arc::default();
         let begins = match visible.file.partial_max {
             None => Begins::Same(visible.file.begin_snapshot),
-            Some(_) => Begins::Each(delete_file::row_snapshots(self.store(), &file.path).await?),
+            Some(_) => Begins::Each(
+                delete_file::row_snapshots(self.store(), &file.path)
+                    .await
+                    .map_err(|error| error.of_file(table, file.described()))?,
+            ),
         };
         let history = self.catalog().delete_history(table.table_id, id, snapshot).await?;
         let mut ends: HashMap<i64, SnapshotId> = HashMap::new();
@@ -263,14 +283,21 @@ impl Lake {
             Arc::clone(&table),
             table.path.clone(),
             SystemColumns::RowIdsAndSnapshots,
-        )?;
+        )?
+        .in_order();
         let inlined = sources.iter().all(|source| source.chunk.is_some());
         let mut moved = Moved { inlined, ..Moved::default() };
+        let mut parts = Vec::with_capacity(sources.len());
         for source in sources {
-            if let Err(error) = self.move_source(source, &mut writer, &mut moved).await {
-                writer.abort().await;
-                return Err(error);
-            }
+            parts.push(self.described_rows(source).await?);
+        }
+        let Some(schema) = parts.first().map(|rows| rows.schema()) else { return Ok(Vec::new()) };
+        let rows = futures::stream::iter(parts).flatten();
+        let rows = Box::pin(RecordBatchStreamAdapter::new(schema, rows));
+        let rows = sorted::stream(&table, rows, self.runtime())?;
+        if let Err(error) = moved.write(rows, table.columns.len(), &mut writer).await {
+            writer.abort().await;
+            return Err(error);
         }
         let files = writer.finish().await?;
         paths.extend(files.iter().map(|file| file.path.clone()));
@@ -285,36 +312,38 @@ impl Lake {
         Ok(added)
     }
 
-    async fn move_source(
-        &self,
-        source: Source,
-        writer: &mut TableWriter,
-        moved: &mut Moved,
-    ) -> Result<()> {
+    /// All rows of a source: the visible columns, the row's id, the snapshot it began at, and the
+    /// one it ended at.
+    async fn described_rows(&self, source: Source) -> Result<SendableRecordBatchStream> {
         let visible = source.table.columns.len();
+        let Source { table, file, chunk, begins, ends } = source;
         let version = Arc::new(TableVersion {
-            table: Arc::clone(&source.table),
+            table,
             snapshot: 0,
-            files: source.file.into_iter().map(|(_, file)| file).collect(),
-            chunks: source.chunk.into_iter().collect(),
+            files: file.into_iter().map(|(_, file)| file).collect(),
+            chunks: chunk.into_iter().collect(),
         });
         // One partition: rows stay in their order.
         let config = SessionConfig::new().with_target_partitions(1);
         let context = SessionContext::new_with_config(config);
         let provider = LakeTable::new(self.store().clone(), version);
+        let mut fields: Vec<_> = provider.schema().fields().iter().take(visible).cloned().collect();
+        for (name, nullable) in [(ROW_ID, false), (BEGIN, false), (END, true)] {
+            fields.push(Arc::new(Field::new(name, DataType::Int64, nullable)));
+        }
+        let schema = Arc::new(Schema::new(fields));
         let plan = provider.scan(&context.state(), None, &[], None).await?;
-        let mut stream = execute_stream(plan, context.task_ctx())?;
-        while let Some(batch) = stream.next().await {
+        let shape = Arc::clone(&schema);
+        let rows = execute_stream(plan, context.task_ctx())?.map(move |batch| {
             let batch = batch?;
             if batch.num_columns() != visible + HIDDEN_COLUMNS {
-                return Err(LakeError::Damaged("columns are missing from a scan".into()));
+                return Err(LakeError::Damaged("columns are missing from a scan".into()).into());
             }
             let positions = batch.column(visible + 1).as_primitive::<Int64Type>();
-            let row_ids = batch.column(visible + 2).as_primitive::<Int64Type>();
-            let begins: Int64Array = positions
+            let began: Int64Array = positions
                 .values()
                 .iter()
-                .map(|position| match &source.begins {
+                .map(|position| match &begins {
                     Begins::Same(at) => Ok(*at),
                     Begins::Each(all) => usize::try_from(*position)
                         .ok()
@@ -323,17 +352,15 @@ impl Lake {
                 })
                 .collect::<Result<Vec<_>>>()?
                 .into();
-            for (row, position) in positions.values().iter().enumerate() {
-                if let Some(end) = source.ends.get(position) {
-                    moved.ends.push((moved.row_ids.len() + row, *end));
-                }
-            }
-            moved.row_ids.extend_from_slice(row_ids.values());
-            moved.begins.extend_from_slice(begins.values());
-            let values = batch.project(&(0..visible).collect::<Vec<_>>())?;
-            writer.write(&values, &[row_ids, &begins]).await?;
-        }
-        Ok(())
+            let ended: Int64Array =
+                positions.values().iter().map(|position| ends.get(position).copied()).collect();
+            let mut columns = batch.columns()[..visible].to_vec();
+            columns.push(Arc::clone(batch.column(visible + 2)));
+            columns.push(Arc::new(began));
+            columns.push(Arc::new(ended));
+            Ok(RecordBatch::try_new(Arc::clone(&shape), columns)?)
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }
 
     /// Writes the delete file of a new file whose rows begin at `first` of the whole.
@@ -370,6 +397,30 @@ impl Lake {
 }
 
 impl Moved {
+    /// Writes described rows, and keeps what is known of them.
+    async fn write(
+        &mut self,
+        mut rows: SendableRecordBatchStream,
+        visible: usize,
+        writer: &mut TableWriter,
+    ) -> Result<()> {
+        while let Some(batch) = rows.next().await {
+            let batch = batch?;
+            let column = |offset: usize| batch.column(visible + offset).as_primitive::<Int64Type>();
+            let (row_ids, begins, ends) = (column(0), column(1), column(2));
+            for (row, end) in ends.iter().enumerate() {
+                if let Some(end) = end {
+                    self.ends.push((self.row_ids.len() + row, end));
+                }
+            }
+            self.row_ids.extend_from_slice(row_ids.values());
+            self.begins.extend_from_slice(begins.values());
+            let values = batch.project(&(0..visible).collect::<Vec<_>>())?;
+            writer.write(&values, &[row_ids, begins]).await?;
+        }
+        Ok(())
+    }
+
     /// The catalog's facts of a file that holds `rows` rows from `first` on.
     fn describe(
         &self,

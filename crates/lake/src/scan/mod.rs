@@ -3,6 +3,7 @@
 mod adapter;
 pub(crate) mod inlined;
 mod pruning;
+mod reader;
 
 use std::sync::Arc;
 
@@ -42,6 +43,7 @@ use crate::files::FileStore;
 use crate::version::{DataFile, TableVersion};
 use crate::write::schema::ROW_ID_COLUMN;
 use adapter::FieldIdAdapterFactory;
+use reader::TableFiles;
 
 /// Hidden column: place of the row's file in `TableVersion::files` (Int32).
 pub const FILE_COLUMN: &str = "METADATA$FILE";
@@ -179,9 +181,13 @@ impl LakeTable {
                 global: state.config_options().execution.parquet.clone(),
                 ..TableParquetOptions::default()
             })
-            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(
-                Arc::clone(self.store.object_store()),
-                state.runtime_env().cache_manager.get_file_metadata_cache(),
+            .with_parquet_file_reader_factory(Arc::new(TableFiles::new(
+                CachedParquetFileReaderFactory::new(
+                    Arc::clone(self.store.object_store()),
+                    state.runtime_env().cache_manager.get_file_metadata_cache(),
+                ),
+                &self.store,
+                &self.version,
             )));
         // Hidden columns are made by the reader or above it, so filters on them stay above.
         let stored = filters.iter().filter(|filter| {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::Int64Type;
 use frazil_catalog::{
-    CatalogChange, ClonedFile, DatabaseInfo, Dropped, SchemaInfo, TableClone, TableInfo, TableKind,
-    ViewInfo,
+    CatalogChange, ClonedFile, ConstraintKind, DatabaseInfo, Dropped, SchemaInfo, TableClone,
+    TableInfo, TableKind, ViewInfo,
 };
 use frazil_common::{QualifiedName, UserError};
 
@@ -62,8 +62,19 @@ impl LakeTransaction {
                 .then_some(0),
             created_micros: now_micros(),
             defined_at: 0,
+            // As in Snowflake: the keys come along, the background work does not.
+            recluster_suspended: !from.sort_keys.is_empty(),
             ..TableInfo::clone(&from)
         };
+        let own = info.table_id;
+        for constraint in &mut info.constraints {
+            // A table that refers to itself has a clone that refers to itself.
+            if let ConstraintKind::ForeignKey { table_id, .. } = &mut constraint.kind
+                && *table_id == from.table_id
+            {
+                *table_id = own;
+            }
+        }
         for column in &mut info.columns {
             if let Some(counter) = &mut column.autoincrement {
                 let catalog = self.lake.catalog();

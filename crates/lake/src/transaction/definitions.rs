@@ -5,13 +5,23 @@ use std::sync::Arc;
 use datafusion::scalar::ScalarValue;
 use frazil_catalog::objects::EXTERNAL_DATABASE;
 use frazil_catalog::{
-    CatalogChange, ColumnInfo, DatabaseInfo, SchemaInfo, TableInfo, TableKind, ViewInfo,
+    CatalogChange, ColumnInfo, DatabaseInfo, SchemaInfo, SortBy, SortKey, TableInfo, TableKind,
+    ViewInfo,
 };
 use frazil_common::{Code, Column, QualifiedName, SqlType, UserError};
 
 use super::LakeTransaction;
 use crate::error::{LakeError, Result};
 use crate::temporary::TemporaryRows;
+
+/// CLUSTER BY.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clustering {
+    /// As SQL text.
+    pub text: String,
+    /// The columns whose order the keys keep, by name; the first key's first.
+    pub columns: Vec<String>,
+}
 
 /// A table to create.
 #[derive(Debug, Clone)]
@@ -20,8 +30,7 @@ pub struct NewTable {
     pub columns: Vec<ColumnInfo>,
     pub kind: TableKind,
     pub comment: Option<String>,
-    /// CLUSTER BY as SQL text.
-    pub cluster_by: Option<String>,
+    pub cluster_by: Option<Clustering>,
     /// Own DATA_RETENTION_TIME_IN_DAYS.
     pub retention_days: Option<u16>,
     pub change_tracking: bool,
@@ -206,7 +215,10 @@ impl LakeTransaction {
             columns,
             kind: table.kind,
             comment: table.comment,
-            cluster_by: table.cluster_by,
+            cluster_by: None,
+            sort_keys: Vec::new(),
+            recluster_suspended: false,
+            constraints: Vec::new(),
             retention_days: table.retention_days,
             change_tracking: table.change_tracking.then_some(0),
             created_micros: now_micros(),
@@ -214,6 +226,7 @@ impl LakeTransaction {
             defined_at: 0,
         };
         info.assign_field_ids();
+        cluster(&mut info, table.cluster_by)?;
         let info = Arc::new(info);
         if temporary {
             if self.temporary.tables.contains_key(&info.name) {
@@ -333,10 +346,37 @@ impl LakeTransaction {
         Ok(())
     }
 
+    /// Sets or removes a table's clustering keys.
+    pub fn cluster_table(
+        &mut self,
+        name: &QualifiedName,
+        clustering: Option<Clustering>,
+    ) -> Result<Arc<TableInfo>> {
+        self.alter_table(name, |table| {
+            table.recluster_suspended = false;
+            cluster(table, clustering)
+        })
+    }
+
     /// Drops a column.
     pub fn drop_column(&mut self, name: &QualifiedName, column: &str) -> Result<()> {
         self.alter_table(name, |table| {
+            let sorted = table.sorted_columns();
+            if sorted.iter().any(|(place, _)| table.columns[*place].name == column) {
+                return Err(LakeError::User(UserError::new(
+                    Code::InvalidStatement,
+                    format!(
+                        "Cannot drop column '{column}' of table {name}: it is in the clustering \
+                         key. Drop or change the key first."
+                    ),
+                )));
+            }
+            refuse_foreign_sort(table, "dropping")?;
             let before = table.columns.len();
+            if let Some(id) = table.column(column).map(|column| column.field_id) {
+                // A key goes with any of its columns.
+                table.constraints.retain(|constraint| !constraint.columns.contains(&id));
+            }
             table.columns.retain(|c| c.name != column);
             if table.columns.len() == before {
                 return Err(UserError::invalid_identifier(column).into());
@@ -354,6 +394,8 @@ impl LakeTransaction {
 
     /// Renames a column.
     pub fn rename_column(&mut self, name: &QualifiedName, from: &str, to: &str) -> Result<()> {
+        let table = self.table(name)?;
+        refuse_foreign_sort(&table, "renaming")?;
         self.alter_column(name, from, |column| column.name = to.to_string())
     }
 
@@ -449,6 +491,36 @@ impl LakeTransaction {
 
     fn forget_rows(&mut self, gone: impl Fn(&TableInfo) -> bool) {
         self.rows.retain(|_, staged| !gone(&staged.table));
+    }
+}
+
+/// Sets a table's clustering keys.
+fn cluster(table: &mut TableInfo, clustering: Option<Clustering>) -> Result<()> {
+    let (text, columns) = match clustering {
+        Some(clustering) => (Some(clustering.text), clustering.columns),
+        None => (None, Vec::new()),
+    };
+    let mut keys: Vec<SortKey> = Vec::with_capacity(columns.len());
+    for name in columns {
+        let column = table.column(&name).ok_or_else(|| UserError::invalid_identifier(&name))?;
+        let by = SortBy::Column(column.field_id);
+        // A second key on the same column sorts nothing.
+        if keys.iter().all(|key| key.by != by) {
+            keys.push(SortKey { by, descending: false, nulls_first: false });
+        }
+    }
+    table.cluster_by = text;
+    table.sort_keys = keys;
+    Ok(())
+}
+
+/// Another client's sort expression may name any column.
+fn refuse_foreign_sort(table: &TableInfo, what: &str) -> Result<()> {
+    match table.sort_keys.iter().any(|key| matches!(key.by, SortBy::Expression { .. })) {
+        true => Err(LakeError::User(UserError::unsupported(format!(
+            "{what} a column of a table that another client sorts by an expression"
+        )))),
+        false => Ok(()),
     }
 }
 

@@ -18,7 +18,7 @@ use frazil_common::{QualifiedName, SnapshotId, UserError};
 use object_store::path::Path;
 
 pub use clones::NewClone;
-pub use definitions::{NewTable, NewView};
+pub use definitions::{Clustering, NewTable, NewView};
 pub use rows::{DeleteOutcome, MergeOutcome, UpdateOutcome};
 
 use crate::error::{LakeError, Result};

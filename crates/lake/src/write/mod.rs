@@ -4,6 +4,7 @@ pub mod delete_file;
 mod encoder;
 pub mod schema;
 pub mod sink;
+pub mod sorted;
 pub mod statistics;
 
 use std::collections::HashSet;
@@ -27,6 +28,7 @@ use crate::settings::{Compression, LakeSettings};
 use crate::version::{DataFile, FileKey};
 use encoder::Encoder;
 use schema::{FileSchema, SystemColumns, file_schema};
+use sorted::SortRun;
 use statistics::Bounds;
 
 /// Rows looked at to choose encodings.
@@ -53,6 +55,9 @@ pub struct TableWriter {
     folder: String,
     schema: FileSchema,
     system: SystemColumns,
+    /// Rows of a table with sort keys wait here until they are a run to sort; none where they
+    /// come in their order.
+    run: Option<SortRun>,
     open: Option<OpenFile>,
     finished: Vec<DataFile>,
 }
@@ -68,6 +73,7 @@ impl TableWriter {
         system: SystemColumns,
     ) -> Result<TableWriter> {
         let schema = file_schema(&table, system)?;
+        let run = SortRun::of(&table);
         Ok(TableWriter {
             store,
             settings,
@@ -75,9 +81,15 @@ impl TableWriter {
             folder,
             schema,
             system,
+            run,
             open: None,
             finished: Vec::new(),
         })
+    }
+
+    /// For rows that come in the order they shall have.
+    pub fn in_order(self) -> TableWriter {
+        TableWriter { run: None, ..self }
     }
 
     /// Writes a batch of the visible columns in table order, with the system columns.
@@ -91,10 +103,21 @@ impl TableWriter {
         if columns.len() != self.schema.arrow.fields().len() {
             return Err(LakeError::Damaged("row ids are missing".into()));
         }
+        match &mut self.run {
+            None => self.write_columns(columns).await,
+            Some(run) => match run.add(columns)? {
+                Some(sorted) => self.write_columns(sorted).await,
+                None => Ok(()),
+            },
+        }
+    }
+
+    async fn write_columns(&mut self, columns: Vec<ArrayRef>) -> Result<()> {
+        let count = columns.first().map_or(0, |column| column.len());
         let rows = self.settings.row_group_rows.max(1);
         let mut offset = 0;
-        while offset < batch.num_rows() {
-            let take = rows.min(batch.num_rows() - offset);
+        while offset < count {
+            let take = rows.min(count - offset);
             let part: Vec<ArrayRef> = columns.iter().map(|c| c.slice(offset, take)).collect();
             self.write_part(part).await?;
             offset += take;
@@ -205,6 +228,9 @@ impl TableWriter {
 
     /// Ends the last file and gives all; they are durable.
     pub async fn finish(mut self) -> Result<Vec<DataFile>> {
+        if let Some(rest) = self.run.as_mut().map(SortRun::take).transpose()?.flatten() {
+            self.write_columns(rest).await?;
+        }
         self.close_file().await?;
         self.store.sync(self.finished.iter().map(|f| f.path.clone()).collect()).await?;
         Ok(self.finished)

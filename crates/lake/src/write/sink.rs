@@ -38,6 +38,8 @@ pub struct RowSink {
     settings: LakeSettings,
     table: Arc<TableInfo>,
     row_ids: bool,
+    /// The rows come sorted by the table's keys.
+    in_order: bool,
     /// None once the rows go to files.
     buffer: Option<Buffer>,
     writer: Option<TableWriter>,
@@ -58,7 +60,12 @@ impl RowSink {
             rows: 0,
             bytes: 0,
         });
-        RowSink { store, settings, table, row_ids, buffer, writer: None }
+        RowSink { store, settings, table, row_ids, in_order: false, buffer, writer: None }
+    }
+
+    /// For rows that come sorted by the table's keys.
+    pub fn in_order(self) -> RowSink {
+        RowSink { in_order: true, ..self }
     }
 
     /// Takes a batch of the visible columns in table order.
@@ -89,13 +96,14 @@ impl RowSink {
 
     fn writer(&mut self) -> Result<&mut TableWriter> {
         if self.writer.is_none() {
-            self.writer = Some(TableWriter::new(
+            let writer = TableWriter::new(
                 self.store.clone(),
                 self.settings.clone(),
                 Arc::clone(&self.table),
                 self.table.path.clone(),
                 if self.row_ids { SystemColumns::RowIds } else { SystemColumns::None },
-            )?);
+            )?;
+            self.writer = Some(if self.in_order { writer.in_order() } else { writer });
         }
         self.writer.as_mut().ok_or_else(|| LakeError::Damaged("no writer".into()))
     }

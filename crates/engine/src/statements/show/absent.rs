@@ -7,36 +7,6 @@ use super::account::function_columns;
 use super::{INSTANT, Listing, TEXT};
 use crate::statements::outcome::COUNT;
 
-const KEYS: &[&str] = &[
-    "created_on",
-    "database_name",
-    "schema_name",
-    "table_name",
-    "column_name",
-    "key_sequence",
-    "constraint_name",
-    "rely",
-    "comment",
-];
-const FOREIGN_KEYS: &[&str] = &[
-    "created_on",
-    "pk_database_name",
-    "pk_schema_name",
-    "pk_table_name",
-    "pk_column_name",
-    "fk_database_name",
-    "fk_schema_name",
-    "fk_table_name",
-    "fk_column_name",
-    "key_sequence",
-    "update_rule",
-    "delete_rule",
-    "fk_name",
-    "pk_name",
-    "deferrability",
-    "rely",
-    "comment",
-];
 const STREAMS: &[&str] = &[
     "created_on",
     "name",
@@ -267,8 +237,6 @@ const STREAMLITS: &[&str] = &[
 pub(super) fn listing(object: ShowObject) -> Result<Listing, UserError> {
     use ShowObject as O;
     let names = match object {
-        O::PrimaryKeys | O::UniqueKeys => KEYS,
-        O::ImportedKeys | O::ExportedKeys => FOREIGN_KEYS,
         O::Streams => STREAMS,
         O::Tasks => TASKS,
         O::Pipes => PIPES,

@@ -40,7 +40,7 @@ async fn sizes(
     Ok(sizes)
 }
 
-fn visible_tables(lister: &Lister<'_>, area: &Area) -> Vec<Arc<TableInfo>> {
+pub(super) fn visible_tables(lister: &Lister<'_>, area: &Area) -> Vec<Arc<TableInfo>> {
     lister
         .view
         .tables()
@@ -159,8 +159,9 @@ fn table_row(
         table_owner(lister, table),
     ];
     row.extend(lister.lifetime(lister.retention.table(view, table), dropped));
+    let clusters = !table.sort_keys.is_empty() && !table.recluster_suspended;
     row.extend([
-        Cell::from("OFF"),
+        Cell::from(if clusters { "ON" } else { "OFF" }),
         Cell::from(if table.change_tracking.is_some() { "ON" } else { "OFF" }),
         Cell::from("OFF"),
         Cell::Null,
