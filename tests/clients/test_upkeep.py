@@ -104,3 +104,24 @@ def test_a_missing_file_is_an_error_that_names_the_table(tmp_path):
     assert "frazil doctor" in failed.stderr and str(directory) not in failed.stderr, failed.stderr
     found = frazil("doctor", "--data-dir", directory)
     assert found.returncode != 0 and "missing file" in found.stdout, found.stdout
+
+
+def test_a_clone_keeps_defaults_of_columns_younger_than_its_files(tmp_path):
+    directory = tmp_path / "data"
+
+    def sql(text):
+        done = frazil("sql", "--data-dir", directory, "--format", "csv", "-c", text)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()[1:]
+
+    files = "; ".join(f"INSERT INTO d.public.t SELECT {i}, PARSE_JSON('[{i}]')" for i in range(4))
+    sql(
+        f"CREATE DATABASE d; CREATE TABLE d.public.t (a NUMBER, b VARIANT); {files}; "
+        "ALTER TABLE d.public.t ADD COLUMN c NUMBER DEFAULT 7; CREATE TABLE d.public.u CLONE d.public.t; "
+        "DROP TABLE d.public.t"
+    )
+    before = sql("SELECT a, c FROM d.public.u ORDER BY a")
+    assert before == [f"{i},7" for i in range(4)]
+    done = frazil("maintain", "--data-dir", directory)
+    assert done.returncode == 0 and "1 merged" in done.stdout, done.stdout + done.stderr
+    assert sql("SELECT a, c FROM d.public.u ORDER BY a") == before

@@ -262,9 +262,9 @@ pub async fn columns_at(
     table_id: i64,
     snapshot: SnapshotId,
 ) -> Result<Vec<ColumnInfo>> {
-    let rows: Vec<(i64, String, String, Option<i64>)> = sqlx::query_as(
-        "SELECT column_id, column_name, column_type, parent_column FROM ducklake_column \
-         WHERE table_id = ?1 AND begin_snapshot <= ?2 \
+    let rows: Vec<(i64, String, String, Option<i64>, Option<String>)> = sqlx::query_as(
+        "SELECT column_id, column_name, column_type, parent_column, initial_default \
+         FROM ducklake_column WHERE table_id = ?1 AND begin_snapshot <= ?2 \
          AND (end_snapshot IS NULL OR end_snapshot > ?2) ORDER BY column_order, column_id",
     )
     .bind(table_id)
@@ -281,7 +281,13 @@ pub async fn columns_at(
         .collect()
     };
     let columns = rows.iter().filter(|row| row.3.is_none());
-    Ok(columns.map(|row| stored_column(row.0, &row.1, &row.2, children(row.0))).collect())
+    // A clone's files may be older than its columns, and lack values that the default stands for.
+    Ok(columns
+        .map(|row| ColumnInfo {
+            initial_default: row.4.clone(),
+            ..stored_column(row.0, &row.1, &row.2, children(row.0))
+        })
+        .collect())
 }
 
 /// A column by its storage alone.
