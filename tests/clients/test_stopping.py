@@ -30,8 +30,6 @@ ENDLESS = {
     "FROM STOPPING A JOIN STOPPING B ON A.N = B.N + 1, TABLE(GENERATOR(ROWCOUNT => 1000)))",
     "recursion": "WITH RECURSIVE C AS (SELECT 0 AS N UNION ALL SELECT N + 1 FROM C WHERE N < 1e12) "
     "SELECT COUNT(*) FROM C",
-    "regular expression": "SELECT COUNT_IF(REGEXP_LIKE(REPEAT('ab', 100000) || SEQ8(), '(a|b)*c')) "
-    f"FROM {FAR}",
 }
 
 
