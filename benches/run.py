@@ -22,7 +22,7 @@ import tpch
 from harness import PASSWORD, ROOT, THREADS, Page, Server
 
 SCALE = float(os.environ.get("FRAZIL_BENCH_SCALE", "1"))
-ROWS = int(os.environ.get("FRAZIL_BENCH_ROWS", "FRAZIL_BENCH_CHANGED_ROWS", "1000000"))
+ROWS = int(os.environ.get("FRAZIL_BENCH_ROWS", "1000000"))
 REPEATS = int(os.environ.get("FRAZIL_BENCH_REPEATS", "3"))
 PARTS = ("tables", "tpch", "changes", "commits", "models")
 
@@ -32,7 +32,8 @@ def main():
     unknown = [part for part in wanted if part not in PARTS]
     if unknown:
         sys.exit(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    settings = ("FRAZIL_BENCH_SCALE", "FRAZIL_BENCH_ROWS", "FRAZIL_BENCH_CHANGED_ROWS", "FRAZIL_BENCH_REPEATS", "FRAZIL_BENCH_QUERIES")
+    names = ("SCALE", "ROWS", "CHANGED_ROWS", "REPEATS", "QUERIES")
+    settings = [f"FRAZIL_BENCH_{name}" for name in names]
     whole = set(wanted) == set(PARTS) and not any(name in os.environ for name in settings)
     page = Page()
     # FRAZIL_BENCH_DATA keeps the generated files between runs.
