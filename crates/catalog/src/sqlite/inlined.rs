@@ -262,7 +262,8 @@ pub async fn columns_at(
     table_id: i64,
     snapshot: SnapshotId,
 ) -> Result<Vec<ColumnInfo>> {
-    let rows: Vec<(i64, String, String, Option<i64>, Option<String>)> = sqlx::query_as(
+    type Stored = (i64, String, String, Option<i64>, Option<String>);
+    let rows: Vec<Stored> = sqlx::query_as(
         "SELECT column_id, column_name, column_type, parent_column, initial_default \
          FROM ducklake_column WHERE table_id = ?1 AND begin_snapshot <= ?2 \
          AND (end_snapshot IS NULL OR end_snapshot > ?2) ORDER BY column_order, column_id",
