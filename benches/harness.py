@@ -17,12 +17,12 @@ THREADS = os.cpu_count() or 1
 class Server:
     """A Frazil server on its own data directory."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, **variables):
         self.process = subprocess.Popen(
             [os.environ["FRAZIL_BIN"], "serve", "--data-dir", str(directory), "--listen", "127.0.0.1:0"],
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "FRAZIL_BOOTSTRAP_PASSWORD": PASSWORD},
+            env={**os.environ, "FRAZIL_BOOTSTRAP_PASSWORD": PASSWORD, **variables},
         )
         self.url = None
         for line in self.process.stdout:

@@ -64,7 +64,7 @@ def main():
             if "changes" in wanted:
                 changes.run(page, server, cursor, temporary)
             if "commits" in wanted:
-                commits.run(page, server, cursor, PASSWORD)
+                commits.run(page, server, cursor, PASSWORD, temporary)
             if "models" in wanted:
                 models.run(page, server, cursor, temporary, ROWS, REPEATS)
             connection.close()

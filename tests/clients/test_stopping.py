@@ -30,6 +30,18 @@ ENDLESS = {
     "FROM STOPPING A JOIN STOPPING B ON A.N = B.N + 1, TABLE(GENERATOR(ROWCOUNT => 1000)))",
     "recursion": "WITH RECURSIVE C AS (SELECT 0 AS N UNION ALL SELECT N + 1 FROM C WHERE N < 1e12) "
     "SELECT COUNT(*) FROM C",
+    "flatten": "SELECT SUM(F.VALUE::NUMBER + R.N) FROM "
+    f"(SELECT SEQ8() AS N, ARRAY_GENERATE_RANGE(0, 1000) AS A FROM {FAR}) R, "
+    "LATERAL FLATTEN(INPUT => R.A) F",
+    "insert": f"INSERT INTO STOPPING SELECT SEQ8() + 2000000, 0, 8 FROM {FAR}",
+    "create table as select": f"CREATE TABLE NEVER_MADE AS SELECT SEQ8() AS N FROM {FAR}",
+    "update": "UPDATE STOPPING SET S = 9 WHERE NOT EXISTS "
+    "(SELECT 1 FROM STOPPING B WHERE STOPPING.S + B.S > 7)",
+    "delete": "DELETE FROM STOPPING WHERE NOT EXISTS "
+    "(SELECT 1 FROM STOPPING B WHERE STOPPING.S + B.S > 7)",
+    "merge": "MERGE INTO STOPPING USING (SELECT A.N FROM STOPPING A JOIN STOPPING B "
+    "ON A.S + B.S > 7) FAR ON STOPPING.N = FAR.N WHEN NOT MATCHED THEN INSERT VALUES (0, 0, 9)",
+    "unload": f"COPY INTO @STOPPED FROM (SELECT SEQ8() FROM {FAR})",
 }
 
 
@@ -41,6 +53,7 @@ def tables(server, database):
             "CREATE OR REPLACE TABLE STOPPING AS SELECT SEQ4() AS N, MOD(SEQ4(), 3) AS M, "
             f"SIN(SEQ4()) AS S FROM {ROWS}"
         )
+        cursor.execute("CREATE OR REPLACE STAGE STOPPED")
 
 
 @pytest.mark.parametrize("work", ENDLESS)
@@ -53,6 +66,13 @@ def test_an_aborted_statement_stops(server, connect, work):
     query_id = cursor.sfqid
     server.computes(since)
     assert server.aborts(connection, query_id, CANCELLED) < STOPS_WITHIN_CPU_SECONDS
+
+
+def test_nothing_is_left_of_what_was_aborted(cursor):
+    cursor.execute("SELECT COUNT(*), SUM(N), MAX(S) < 8 FROM STOPPING")
+    assert cursor.fetchone() == (1_000_000, 499_999_500_000, True)
+    assert cursor.execute("SHOW TABLES LIKE 'NEVER_MADE'").fetchall() == []
+    assert cursor.execute("LIST @STOPPED").fetchall() == []
 
 
 def test_a_statement_past_its_time_stops(server, cursor):

@@ -1,5 +1,8 @@
 //! What the session tells the functions at bind time.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use chrono_tz::Tz;
 
 /// Output formats of the session, in Snowflake's format elements.
@@ -46,8 +49,8 @@ pub struct Facts {
     pub warehouse: Option<String>,
     pub session_id: i64,
     pub query_id: String,
-    /// Oldest first.
-    pub last_query_ids: Vec<String>,
+    /// Oldest first. Shared: there are many, and every statement has them.
+    pub last_query_ids: Arc<VecDeque<String>>,
     pub server_version: String,
     /// WEEK_START: 0 as ISO, else 1 (Monday) to 7 (Sunday).
     pub week_start: u8,
@@ -82,7 +85,7 @@ impl Default for Facts {
             warehouse: None,
             session_id: 1,
             query_id: "00000000-0000-0000-0000-000000000000".into(),
-            last_query_ids: Vec::new(),
+            last_query_ids: Arc::default(),
             server_version: env!("CARGO_PKG_VERSION").into(),
             week_start: 0,
             week_of_year_policy: 0,

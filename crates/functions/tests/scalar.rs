@@ -402,7 +402,7 @@ fn semi_structured() {
 fn session_facts() {
     let facts = Facts {
         database: Some("DB".into()),
-        last_query_ids: vec!["first".into(), "last".into()],
+        last_query_ids: std::sync::Arc::new(["first".to_string(), "last".to_string()].into()),
         ..Facts::default()
     };
     let bind = |name: &str, args| shown(frazil_functions::scalar(name).unwrap().bind(args, &facts));

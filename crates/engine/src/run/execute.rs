@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::error::DataFusionError;
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
@@ -16,7 +16,7 @@ use frazil_governance::Governed;
 use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
-use crate::run::optimize::optimize;
+use crate::run::optimize::{is_constant, optimize};
 use crate::run::runtime::QueryRuntime;
 use crate::run::spool::{Spool, SpoolWriter};
 use crate::statements::context::cancelled;
@@ -102,8 +102,9 @@ pub(crate) async fn physical_plan(
     plan: Governed<LogicalPlan>,
     cancel: &CancellationToken,
 ) -> Result<Arc<dyn ExecutionPlan>, UserError> {
-    let mut state = runtime.state().clone();
     let plan = plan.into_inner();
+    let state = if is_constant(&plan) { runtime.plain_state() } else { runtime.state() };
+    let mut state = state.clone();
     let cancel = cancel.clone();
     let stop = StatementStop::when(move || cancel.is_cancelled());
     state.config_mut().options_mut().extensions.insert(stop);
@@ -149,7 +150,7 @@ pub(crate) async fn run_to_spool(
     bytes_max: Option<u64>,
     cancel: &CancellationToken,
 ) -> Result<Spool, UserError> {
-    let context = Arc::new(TaskContext::from(runtime.state()));
+    let context = runtime.task_context();
     let mut writer = SpoolWriter::new(schema.clone(), directory, name, bytes_max);
     let work = on_query_threads(runtime, async move {
         let mut stream = execute_stream(plan, context).map_err(user_error)?;
@@ -187,7 +188,7 @@ pub(crate) fn run_to_stream(
     plan: Arc<dyn ExecutionPlan>,
     cancel: &CancellationToken,
 ) -> Result<SendableRecordBatchStream, UserError> {
-    let context = Arc::new(TaskContext::from(runtime.state()));
+    let context = runtime.task_context();
     let schema = plan.schema();
     let (sender, receiver) = tokio::sync::mpsc::channel(STREAM_DEPTH);
     let cancel = cancel.clone();

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use datafusion::execution::TaskContext;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -27,6 +28,8 @@ pub struct QueryRuntime {
     threads: Option<tokio::runtime::Runtime>,
     handle: tokio::runtime::Handle,
     state: SessionState,
+    plain_state: SessionState,
+    task_context: Arc<TaskContext>,
     pub thread_count: usize,
     /// Bytes that operators may reserve together.
     pub memory_limit: usize,
@@ -71,15 +74,27 @@ impl QueryRuntime {
             .enable_all()
             .build()
             .map_err(UserError::internal)?;
+        // No functions by name: plans hold theirs, and every statement copies the state.
         let state = SessionStateBuilder::new()
             .with_config(session_config(thread_count))
             .with_runtime_env(Arc::new(environment))
-            .with_default_features()
             .with_physical_optimizer_rules(physical_rules())
             .with_query_planner(Arc::new(crate::run::asof::OwnNodes))
             .build();
         let handle = threads.handle().clone();
-        Ok(QueryRuntime { threads: Some(threads), handle, state, thread_count, memory_limit })
+        let plain_state = SessionStateBuilder::new_from_existing(state.clone())
+            .with_physical_optimizer_rules(Vec::new())
+            .build();
+        let task_context = Arc::new(TaskContext::from(&state));
+        Ok(QueryRuntime {
+            threads: Some(threads),
+            handle,
+            state,
+            plain_state,
+            task_context,
+            thread_count,
+            memory_limit,
+        })
     }
 
     /// Where statements compute, apart from the threads that talk to clients.
@@ -90,6 +105,16 @@ impl QueryRuntime {
     /// State to optimise and run plans with.
     pub fn state(&self) -> &SessionState {
         &self.state
+    }
+
+    /// The same without rules on operators: constant plans have none that a rule would change.
+    pub fn plain_state(&self) -> &SessionState {
+        &self.plain_state
+    }
+
+    /// What operators are run with; the same for all plans.
+    pub fn task_context(&self) -> Arc<TaskContext> {
+        self.task_context.clone()
     }
 }
 

@@ -428,7 +428,7 @@ impl Session {
             warehouse: state.warehouse.clone(),
             session_id: self.id,
             query_id: query_id.to_string(),
-            last_query_ids: state.query_ids.iter().cloned().collect(),
+            last_query_ids: state.query_ids.clone(),
             server_version: env!("CARGO_PKG_VERSION").to_string(),
             week_start: parameters.get_number("WEEK_START") as u8,
             week_of_year_policy: parameters.get_number("WEEK_OF_YEAR_POLICY") as u8,

@@ -41,7 +41,8 @@ pub(crate) struct SessionState {
     pub secondary_roles: SecondaryRoles,
     pub parameters: Parameters,
     pub variables: HashMap<String, TypedExpr>,
-    pub query_ids: VecDeque<String>,
+    /// Oldest first; shared with the statements that run.
+    pub query_ids: Arc<VecDeque<String>>,
 }
 
 /// A transaction opened by BEGIN, or by DML where AUTOCOMMIT is off.
@@ -186,6 +187,11 @@ impl Session {
         Ok(())
     }
 
+    /// A session parameter's value in force, as text.
+    pub fn parameter(&self, name: &str) -> String {
+        self.state.lock().parameters.get(name).to_string()
+    }
+
     /// All session parameters with typed values.
     pub fn parameters(&self) -> Vec<(String, serde_json::Value)> {
         self.state.lock().parameters.to_json()
@@ -214,9 +220,10 @@ impl SessionState {
     }
 
     pub fn remember_query(&mut self, query_id: String) {
-        if self.query_ids.len() >= QUERY_IDS_KEPT {
-            self.query_ids.pop_front();
+        let ids = Arc::make_mut(&mut self.query_ids);
+        if ids.len() >= QUERY_IDS_KEPT {
+            ids.pop_front();
         }
-        self.query_ids.push_back(query_id);
+        ids.push_back(query_id);
     }
 }

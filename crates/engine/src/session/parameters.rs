@@ -114,13 +114,13 @@ pub const PARAMETERS: &[ParameterDefinition] = &[
         "ARROW",
         "Result format for Python: ARROW or JSON.",
     ),
-    parameter("QUERY_RESULT_FORMAT", Text, "ARROW", "Result format where no other is set."),
     parameter(
         "QUERY_CONTEXT_CACHE_SIZE",
         Number { min: 0, max: 100 },
         "5",
         "Client cache entries.",
     ),
+    parameter("QUERY_RESULT_FORMAT", Text, "ARROW", "Result format where no other is set."),
     parameter("QUERY_TAG", Text, "", "Tag kept with each statement in the history."),
     parameter(
         "QUOTED_IDENTIFIERS_IGNORE_CASE",
@@ -200,7 +200,8 @@ const ONLY_DEFAULT: &[&str] = &[
 
 /// The definition of a parameter, by upper-case name.
 pub fn definition(name: &str) -> Option<&'static ParameterDefinition> {
-    PARAMETERS.iter().find(|definition| definition.name == name)
+    let place = PARAMETERS.binary_search_by(|definition| definition.name.cmp(name)).ok()?;
+    PARAMETERS.get(place)
 }
 
 /// A session's settings above the defaults.
@@ -319,10 +320,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_unique_and_defaults_valid() {
+    fn names_are_sorted_and_defaults_valid() {
+        assert!(PARAMETERS.windows(2).all(|pair| pair[0].name < pair[1].name));
         let mut parameters = Parameters::default();
         for definition in PARAMETERS {
-            assert_eq!(PARAMETERS.iter().filter(|d| d.name == definition.name).count(), 1);
             parameters.set(definition.name, definition.default).unwrap();
         }
     }

@@ -12,7 +12,10 @@ use frazil_common::{Code, SqlType, UserError};
 
 use crate::kernel::{KernelResult, Rows, udf};
 use crate::operators::{parse_path, walk};
-use crate::variant::{Value, VariantBuilder};
+use crate::variant::{Repeated, Value, VariantBuilder};
+
+/// Rows made until the next look whether the statement goes on.
+const ROWS_UNCHECKED: usize = 1024;
 
 /// Columns of one output row: KEY, PATH, INDEX, VALUE, THIS.
 pub(super) fn fields() -> Fields {
@@ -35,7 +38,8 @@ pub fn flatten_udf() -> Arc<ScalarUDF> {
 }
 
 /// Collects output rows.
-struct Output {
+struct Output<'a> {
+    input: &'a Rows,
     keys: StringViewBuilder,
     paths: StringViewBuilder,
     indexes: Int64Builder,
@@ -58,37 +62,46 @@ fn is_plain(name: &str) -> bool {
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '$')
 }
 
-impl Output {
+impl Output<'_> {
     fn push(
         &mut self,
         key: Option<&str>,
         path: &str,
         index: Option<i64>,
         value: &Value,
-        this: &Value,
-    ) {
+        this: &Repeated,
+    ) -> KernelResult<()> {
+        if self.rows.is_multiple_of(ROWS_UNCHECKED) {
+            self.input.check()?;
+        }
         self.keys.append_option(key);
         self.paths.append_value(path);
         self.indexes.append_option(index);
         self.values.append(Some(value));
-        self.containers.append(Some(this));
+        // Each element has the whole container beside it.
+        self.containers.append_repeated(this)?;
         self.rows += 1;
+        Ok(())
     }
 
-    fn expand(&mut self, value: &Value, path: &str, options: Options) {
+    fn expand(&mut self, value: &Value, path: &str, options: Options) -> KernelResult<()> {
         match value {
             Value::List(items) => {
+                let rows = if options.arrays { items.len() } else { 0 };
+                let this = self.containers.repeated(value, rows);
                 for (index, item) in items.iter().enumerate() {
                     let inner = format!("{path}[{index}]");
                     if options.arrays {
-                        self.push(None, &inner, Some(index as i64), item, value);
+                        self.push(None, &inner, Some(index as i64), item, &this)?;
                     }
                     if options.recursive {
-                        self.expand(item, &inner, options);
+                        self.expand(item, &inner, options)?;
                     }
                 }
             }
             Value::Object(fields) => {
+                let rows = if options.objects { fields.len() } else { 0 };
+                let this = self.containers.repeated(value, rows);
                 for (name, item) in fields {
                     let inner = if !is_plain(name) {
                         format!("{path}['{name}']")
@@ -98,15 +111,16 @@ impl Output {
                         format!("{path}.{name}")
                     };
                     if options.objects {
-                        self.push(Some(name), &inner, None, item, value);
+                        self.push(Some(name), &inner, None, item, &this)?;
                     }
                     if options.recursive {
-                        self.expand(item, &inner, options);
+                        self.expand(item, &inner, options)?;
                     }
                 }
             }
             _ => {}
         }
+        Ok(())
     }
 }
 
@@ -117,6 +131,7 @@ fn flatten(rows: &Rows) -> KernelResult {
     let recursive = rows.booleans(3)?;
     let modes = rows.texts(4)?;
     let mut out = Output {
+        input: rows,
         keys: StringViewBuilder::new(),
         paths: StringViewBuilder::new(),
         indexes: Int64Builder::new(),
@@ -146,7 +161,7 @@ fn flatten(rows: &Rows) -> KernelResult {
             None => None,
         };
         if let Some(value) = &start {
-            out.expand(value, path, options);
+            out.expand(value, path, options)?;
         }
         if out.rows == before && outer.get(row).unwrap_or(false) {
             out.keys.append_null();

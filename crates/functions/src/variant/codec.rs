@@ -5,17 +5,22 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryViewArray, BinaryViewBuilder, NullBufferBuilder, StructArray,
 };
+use arrow::buffer::Buffer;
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type,
     Time64MicrosecondType, Time64NanosecondType, TimeUnit, TimestampMicrosecondType,
     TimestampNanosecondType,
 };
+use arrow::error::ArrowError;
 use frazil_common::{SqlType, UserError};
 use parquet_variant::Variant;
 
 use super::value::Value;
 use crate::kernel::{KernelResult, Rows};
 use crate::temporal::Moment;
+
+/// Bytes from which on copies of a repeated value share one place.
+const SHARED_BYTES: usize = 4096;
 
 /// A column of variants, read by row.
 #[derive(Debug)]
@@ -48,6 +53,19 @@ impl<'a> VariantColumn<'a> {
     pub fn value(&self, row: usize) -> Option<Value> {
         self.get(row).map(|v| Value::decode(&v))
     }
+}
+
+/// A value that several rows of a column have; the bytes of a large one lie there once.
+#[derive(Debug)]
+pub struct Repeated {
+    metadata: Part,
+    value: Part,
+}
+
+#[derive(Debug)]
+enum Part {
+    Copied(Vec<u8>),
+    Shared { block: u32, length: u32 },
 }
 
 /// Builds a variant column.
@@ -84,6 +102,42 @@ impl VariantBuilder {
             }
             None => self.append_null(),
         }
+    }
+
+    /// A value for [`VariantBuilder::append_repeated`], which will be called so many times.
+    pub fn repeated(&mut self, value: &Value, times: usize) -> Repeated {
+        let (metadata, value) = value.encode();
+        let part = |column: &mut BinaryViewBuilder, bytes: Vec<u8>| {
+            let copies = bytes.len().saturating_mul(times);
+            match u32::try_from(bytes.len()) {
+                // A place of its own is only worth it for many bytes: it splits the column.
+                Ok(length) if copies >= SHARED_BYTES && times > 1 => {
+                    Part::Shared { block: column.append_block(Buffer::from_vec(bytes)), length }
+                }
+                _ => Part::Copied(bytes),
+            }
+        };
+        Repeated {
+            metadata: part(&mut self.metadata, metadata),
+            value: part(&mut self.value, value),
+        }
+    }
+
+    /// Appends a value that several rows have.
+    ///
+    /// # Errors
+    /// The value was made by another builder.
+    pub fn append_repeated(&mut self, repeated: &Repeated) -> Result<(), ArrowError> {
+        let columns =
+            [(&mut self.metadata, &repeated.metadata), (&mut self.value, &repeated.value)];
+        for (column, part) in columns {
+            match part {
+                Part::Copied(bytes) => column.append_value(bytes),
+                Part::Shared { block, length } => column.try_append_view(*block, 0, *length)?,
+            }
+        }
+        self.nulls.append_non_null();
+        Ok(())
     }
 
     /// Copies a stored variant, sharing its dictionary of names where it is a container.

@@ -1,13 +1,14 @@
 //! What statements refer to.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::*;
 use frazil_common::ObjectName;
 use frazil_functions::Facts;
 
 fn found(sql: &str) -> Vec<Reference> {
-    let facts = Facts { last_query_ids: vec!["abc".into()], ..Facts::default() };
+    let facts = Facts { last_query_ids: Arc::new(["abc".to_string()].into()), ..Facts::default() };
     let (resolved, variables) = (Resolved::default(), HashMap::new());
     let ctx = PlanContext::new(&facts, &resolved, &[], &variables);
     let query = frazil_dialect::parse_query(sql).unwrap();

@@ -51,9 +51,8 @@ fn format(session: &Session, result: &StoredResult, json_requested: bool) -> For
         "JDBC" => "JDBC_QUERY_RESULT_FORMAT",
         _ => "PYTHON_CONNECTOR_QUERY_RESULT_FORMAT",
     };
-    let set = session.parameters().into_iter().any(|(name, value)| {
-        (name == own_parameter || name == "QUERY_RESULT_FORMAT") && is_json(&value)
-    });
+    let asks = |name: &str| session.parameter(name).eq_ignore_ascii_case("JSON");
+    let set = asks(own_parameter) || asks("QUERY_RESULT_FORMAT");
     if set || json_requested || result.prefers_json { Format::Json } else { Format::Arrow }
 }
 

@@ -2,6 +2,7 @@
 
 mod aggregate_keys;
 mod cardinality;
+mod constant;
 mod join_order;
 #[cfg(test)]
 mod tests;
@@ -15,8 +16,13 @@ use datafusion::optimizer::Optimizer;
 use datafusion::optimizer::optimize_projections::OptimizeProjections;
 use datafusion::optimizer::push_down_filter::PushDownFilter;
 
+pub(crate) use constant::is_constant;
+
 /// The plan that is run.
 pub(crate) fn optimize(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
+    if is_constant(plan) {
+        return constant::simplify(state, plan);
+    }
     let plan = state.optimize(plan)?;
     // DataFusion's rules keep joins as they are written, so the order is chosen after them.
     let (plan, keys) = aggregate_keys::push_down(plan)?;
