@@ -25,6 +25,7 @@ pub struct CreateTable {
     pub cluster_by: Vec<Expr>,
     pub comment: Option<String>,
     pub copy_grants: bool,
+    pub copy_tags: bool,
     pub tags: Vec<TagValue>,
     /// DATA_RETENTION_TIME_IN_DAYS, MAX_DATA_EXTENSION_TIME_IN_DAYS, CHANGE_TRACKING,
     /// DEFAULT_DDL_COLLATION, ENABLE_SCHEMA_EVOLUTION.
@@ -131,6 +132,7 @@ pub(super) fn parse(tokens: &mut Tokens<'_>, head: CreateHead) -> Result<Stateme
         cluster_by: Vec::new(),
         comment: None,
         copy_grants: false,
+        copy_tags: false,
         tags: Vec::new(),
         options: Options::default(),
     };
@@ -189,11 +191,12 @@ fn properties(tokens: &mut Tokens<'_>, create: &mut CreateTable) -> Result<(), U
             create.comment = comment(tokens)?;
         } else if !create.copy_grants && tokens.words("COPY GRANTS") {
             create.copy_grants = true;
+        } else if !create.copy_tags && tokens.words("COPY TAGS") {
+            create.copy_tags = true;
         } else if PROPERTIES.iter().any(|key| tokens.peek_words(key)) {
             create.options.parse_known(tokens, PROPERTIES)?;
         } else {
-            for words in ["STAGE_FILE_FORMAT", "STAGE_COPY_OPTIONS", "USING TEMPLATE", "COPY TAGS"]
-            {
+            for words in ["STAGE_FILE_FORMAT", "STAGE_COPY_OPTIONS", "USING TEMPLATE"] {
                 if tokens.peek_words(words) {
                     return Err(tokens.unsupported(words));
                 }

@@ -3,8 +3,10 @@
 mod access_history;
 mod activity;
 mod metering;
+mod names;
 mod objects;
 mod principals;
+mod tags;
 
 use std::sync::Arc;
 
@@ -93,6 +95,8 @@ const VIEWS: &[(&str, Fill)] = &[
     view!("ROLES", principals::roles),
     view!("SCHEMATA", objects::schemata),
     view!("TABLES", objects::tables),
+    view!("TAGS", tags::tags),
+    view!("TAG_REFERENCES", tags::tag_references),
     view!("USERS", principals::users),
     view!("VIEWS", objects::views),
     view!("WAREHOUSE_EVENTS_HISTORY", metering::warehouse_events_history),

@@ -26,7 +26,7 @@ use crate::statements::outcome::{Changes, Outcome};
 use crate::statements::ownership::{Made, gone, grants_copied, made};
 use crate::statements::query::{operators, plan};
 use crate::statements::table_options::TableOptions;
-use crate::statements::tag::DefinedTags;
+use crate::statements::tag::{DefinedTags, copy_tags};
 
 /// Checks that the role may create such an object in a schema that exists.
 pub(crate) fn authorize_create(
@@ -170,6 +170,12 @@ pub(crate) async fn run(
     if context.describe_only {
         return Outcome::status(done);
     }
+    let replaced = match &occupied {
+        Occupied::Replace(object) => work.lake()?.view().table_by_id(object.id).cloned(),
+        _ => None,
+    };
+    let replaced = replaced.filter(|_| create.copy_tags && kind != TableKind::Temporary);
+    let account = context.shared.accounts.view().await?;
     if let Occupied::Replace(object) = &occupied {
         match object.kind {
             ObjectKind::View => {
@@ -185,6 +191,9 @@ pub(crate) async fn run(
         let table = clone::table(context, work, source, &name, kind, create, &options).await?;
         record_owner(context, work.lake()?, &table, create, &occupied, Some(source_id));
         tags.record_table(work.lake()?, &table);
+        if let Some(replaced) = &replaced {
+            copy_tags(&account, work.lake()?, replaced, &table);
+        }
         return Outcome::status(done);
     }
     work.lake()?
@@ -208,7 +217,13 @@ pub(crate) async fn run(
     }
     let table = work.lake()?.table(&name)?;
     record_owner(context, work.lake()?, &table, create, &occupied, None);
+    if let Some(source) = like.as_ref().filter(|_| kind != TableKind::Temporary) {
+        copy_tags(&account, work.lake()?, source, &table);
+    }
     tags.record_table(work.lake()?, &table);
+    if let Some(replaced) = &replaced {
+        copy_tags(&account, work.lake()?, replaced, &table);
+    }
     if let Some(planned) = &query {
         note_created(context, &table, planned);
     }

@@ -279,6 +279,48 @@ pub const MORE: &[Case] = &[
         &["SELECT SYSTEM$GET_TAG('tag', 'k.a', 'column')"],
     ),
     used(
+        &["CREATE SCHEMA d.{n}_t", "CREATE TAG d.{n}_t.tag"],
+        "CREATE SCHEMA d.{n}_k",
+        "CREATE SCHEMA d.{n}_k WITH TAG (d.{n}_t.tag = 'v')",
+        &["SELECT SYSTEM$GET_TAG('d.{n}_t.tag', 'd.{n}_k', 'schema')"],
+    ),
+    used(
+        &["CREATE SCHEMA d.{n}_t", "CREATE TAG d.{n}_t.tag"],
+        "CREATE DATABASE {n}_k",
+        "CREATE DATABASE {n}_k WITH TAG (d.{n}_t.tag = 'v')",
+        &["SELECT SYSTEM$GET_TAG('d.{n}_t.tag', '{n}_k', 'database')"],
+    ),
+    used(
+        &["CREATE TAG tag"],
+        "CREATE STAGE k",
+        "CREATE STAGE k WITH TAG (tag = 'v')",
+        &["SELECT SYSTEM$GET_TAG('tag', 'k', 'stage')"],
+    ),
+    used(
+        &["CREATE TAG tag"],
+        "CREATE WAREHOUSE {n}_k",
+        "CREATE WAREHOUSE {n}_k WITH TAG (tag = 'v')",
+        &["SELECT SYSTEM$GET_TAG('tag', '{n}_k', 'warehouse')"],
+    ),
+    used(
+        &["CREATE TAG tag"],
+        "CREATE ROLE {n}_k",
+        "CREATE ROLE {n}_k WITH TAG (tag = 'v')",
+        &["SELECT SYSTEM$GET_TAG('tag', '{n}_k', 'role')"],
+    ),
+    used(
+        &["CREATE TAG tag"],
+        "CREATE USER {n}_k",
+        "CREATE USER {n}_k WITH TAG (tag = 'v')",
+        &["SELECT SYSTEM$GET_TAG('tag', '{n}_k', 'user')"],
+    ),
+    used(
+        &["CREATE TAG tag", "CREATE TABLE k (a INT) TAG (tag = 'v')"],
+        "CREATE OR REPLACE TABLE k (a INT)",
+        "CREATE OR REPLACE TABLE k (a INT) COPY TAGS",
+        &["SELECT SYSTEM$GET_TAG('tag', 'k', 'table')"],
+    ),
+    used(
         &["CREATE TAG tag"],
         "CREATE VIEW k (a) AS SELECT 1",
         "CREATE VIEW k (a) WITH TAG (tag = 'v') AS SELECT 1",

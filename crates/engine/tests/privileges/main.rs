@@ -333,6 +333,7 @@ const TRIED_APART: &[&str] = &[
     "Undrop.TABLE",
     "Undrop.SCHEMA",
     "Undrop.DATABASE",
+    "Undrop.TAG",
     "AlterObject.ACCOUNT",
     "Statement.CreateResourceMonitor",
 ];
