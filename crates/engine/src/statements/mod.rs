@@ -23,6 +23,7 @@ pub(crate) mod create_view;
 pub(crate) mod create_warehouse;
 pub(crate) mod database_role;
 pub(crate) mod ddl;
+mod ddl_governance;
 pub(crate) mod defaults;
 pub(crate) mod describe;
 pub(crate) mod dml;

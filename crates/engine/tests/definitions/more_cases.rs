@@ -315,6 +315,42 @@ pub const MORE: &[Case] = &[
         &["SELECT SYSTEM$GET_TAG('tag', '{n}_k', 'user')"],
     ),
     used(
+        &["CREATE MASKING POLICY mp AS (v INT) RETURNS INT -> 0"],
+        "CREATE TABLE k (a INT, b INT)",
+        "CREATE TABLE k (a INT WITH MASKING POLICY mp, b INT)",
+        &["SELECT GET_DDL('table', 'k')"],
+    ),
+    used(
+        &["CREATE MASKING POLICY mp AS (v INT, w INT) RETURNS INT -> w"],
+        "CREATE TABLE k (a INT WITH MASKING POLICY mp, b INT)",
+        "CREATE TABLE k (a INT WITH MASKING POLICY mp USING (a, b), b INT)",
+        &[],
+    ),
+    used(
+        &["CREATE ROW ACCESS POLICY rp AS (v INT) RETURNS BOOLEAN -> FALSE"],
+        "CREATE TABLE k AS SELECT 1 AS a",
+        "CREATE TABLE k WITH ROW ACCESS POLICY rp ON (a) AS SELECT 1 AS a",
+        &["SELECT * FROM k"],
+    ),
+    used(
+        &["CREATE ROW ACCESS POLICY rp AS (v INT, w INT) RETURNS BOOLEAN -> FALSE"],
+        "CREATE TABLE k (a INT, b INT) WITH ROW ACCESS POLICY rp ON (a)",
+        "CREATE TABLE k (a INT, b INT) WITH ROW ACCESS POLICY rp ON (a, b)",
+        &[],
+    ),
+    used(
+        &["CREATE MASKING POLICY mp AS (v INT) RETURNS INT -> 0"],
+        "CREATE VIEW k (a) AS SELECT 1::INT",
+        "CREATE VIEW k (a WITH MASKING POLICY mp) AS SELECT 1::INT",
+        &["SELECT * FROM k"],
+    ),
+    used(
+        &["CREATE ROW ACCESS POLICY rp AS (v INT) RETURNS BOOLEAN -> FALSE"],
+        "CREATE VIEW k (a) AS SELECT 1::INT",
+        "CREATE VIEW k (a) WITH ROW ACCESS POLICY rp ON (a) AS SELECT 1::INT",
+        &["SELECT * FROM k"],
+    ),
+    used(
         &["CREATE TAG tag", "CREATE TABLE k (a INT) TAG (tag = 'v')"],
         "CREATE OR REPLACE TABLE k (a INT)",
         "CREATE OR REPLACE TABLE k (a INT) COPY TAGS",

@@ -8,6 +8,7 @@ mod access_cases;
 mod account;
 mod cases;
 mod kinds;
+mod policy_cases;
 mod tag_cases;
 mod undrop;
 
