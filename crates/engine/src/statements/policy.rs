@@ -380,9 +380,9 @@ pub(crate) fn column_id(found: &Found, name: &str) -> Result<i64, UserError> {
 }
 
 /// The columns a masking policy is given: the masked one first.
-fn mask_arguments(column: &String, using: &[String]) -> Result<Vec<String>, UserError> {
-    let named = if using.is_empty() { vec![column.clone()] } else { using.to_vec() };
-    if named.first() != Some(column) {
+fn mask_arguments(column: &str, using: &[String]) -> Result<Vec<String>, UserError> {
+    let named = if using.is_empty() { vec![column.to_string()] } else { using.to_vec() };
+    if named.first().is_none_or(|first| first != column) {
         return Err(UserError::new(
             Code::InvalidStatement,
             "The first column of USING must be the masked column.",
