@@ -3,7 +3,7 @@
 
 use frazil_common::ObjectKind;
 
-use crate::account::TagReference;
+use crate::account::{PolicyReference, TagReference};
 
 /// Changes of the account's records that belong to a commit. Ids below zero are local to the
 /// transaction, as in its changes of definitions.
@@ -15,6 +15,8 @@ pub struct AccountEffects {
     pub copied_objects: Vec<CopiedObjects>,
     /// Tags on what the commit makes.
     pub tags: Vec<TagReference>,
+    /// Policies on what the commit makes.
+    pub policies: Vec<PolicyReference>,
     /// New schemas with managed access.
     pub managed_schemas: Vec<i64>,
     /// Database roles that end with their database, and the role that gets what they own.

@@ -53,7 +53,7 @@ pub use parameters::ParameterLevel;
 pub use policies::PolicyReference;
 pub use roles::{Grantee, Role, RoleGrant};
 pub use sessions::{NewSession, SessionRow, SessionState};
-pub use tags::TagReference;
+pub use tags::{DroppedTag, TagReference};
 pub use tokens::{AccessToken, NewAccessToken};
 pub use users::{NewUser, User, UserProperties};
 pub use view::AccountView;

@@ -101,6 +101,17 @@ pub(super) const TABLES: &[&str] = &[
         column_id BIGINT NOT NULL,
         value TEXT NOT NULL,
         PRIMARY KEY (object_kind, object_id, column_id, tag_id))",
+    // Its owner, its grants and what it is on stay where they were.
+    "CREATE TABLE IF NOT EXISTS frazil_dropped_tag (
+        object_id BIGINT PRIMARY KEY,
+        database_id BIGINT NOT NULL,
+        schema_id BIGINT NOT NULL,
+        name TEXT NOT NULL,
+        comment TEXT,
+        created_on BIGINT NOT NULL,
+        altered_on BIGINT NOT NULL,
+        body TEXT NOT NULL,
+        dropped_on BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS frazil_sequence_value (
         sequence_id BIGINT PRIMARY KEY,
         next_value BIGINT NOT NULL)",

@@ -1,7 +1,7 @@
 //! Writes a commit's effects on the account's tables, in the commit's own transaction.
 
 use super::commit::NewSnapshot;
-use crate::account::{TagReference, Writer};
+use crate::account::{PolicyReference, TagReference, Writer};
 use crate::effects::AccountEffects;
 use crate::error::Result;
 
@@ -32,6 +32,10 @@ pub async fn apply(new: &mut NewSnapshot<'_>, effects: &AccountEffects) -> Resul
     for tag in &effects.tags {
         let (kind, object) = tag.on;
         writer.set_tag(&TagReference { on: (kind, id(object)), ..tag.clone() }).await?;
+    }
+    for policy in &effects.policies {
+        let (kind, object) = policy.on;
+        writer.set_policy(&PolicyReference { on: (kind, id(object)), ..policy.clone() }).await?;
     }
     for schema in &effects.managed_schemas {
         writer.set_managed_access(id(*schema), true).await?;

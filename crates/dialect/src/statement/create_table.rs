@@ -14,6 +14,7 @@ use sqlparser::ast::{DataType, Expr, Query};
 
 use super::common::{CreateMode, Persistence, TimeTravelPoint};
 use super::options::Options;
+use super::policy::{self, ColumnMask, RowFilter};
 use super::tag::{self, TagValue};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +26,9 @@ pub struct CreateTable {
     pub cluster_by: Vec<Expr>,
     pub comment: Option<String>,
     pub copy_grants: bool,
+    pub copy_tags: bool,
     pub tags: Vec<TagValue>,
+    pub row_access: Option<RowFilter>,
     /// DATA_RETENTION_TIME_IN_DAYS, MAX_DATA_EXTENSION_TIME_IN_DAYS, CHANGE_TRACKING,
     /// DEFAULT_DDL_COLLATION, ENABLE_SCHEMA_EVOLUTION.
     pub options: Options,
@@ -66,6 +69,7 @@ pub struct ColumnDefinition {
     pub collation: Option<String>,
     pub comment: Option<String>,
     pub tags: Vec<TagValue>,
+    pub masking: Option<ColumnMask>,
     pub primary_key: bool,
     pub unique: bool,
     /// REFERENCES: kept, not enforced, as in Snowflake.
@@ -131,7 +135,9 @@ pub(super) fn parse(tokens: &mut Tokens<'_>, head: CreateHead) -> Result<Stateme
         cluster_by: Vec::new(),
         comment: None,
         copy_grants: false,
+        copy_tags: false,
         tags: Vec::new(),
+        row_access: None,
         options: Options::default(),
     };
     if tokens.words("LIKE") {
@@ -181,6 +187,9 @@ fn properties(tokens: &mut Tokens<'_>, create: &mut CreateTable) -> Result<(), U
             create.tags = tags;
             continue;
         }
+        if policy::row_filter(tokens, &mut create.row_access)? {
+            continue;
+        }
         refuse_governance(tokens)?;
         if create.cluster_by.is_empty() && tokens.words("CLUSTER BY") {
             let _ = tokens.words("LINEAR");
@@ -189,11 +198,12 @@ fn properties(tokens: &mut Tokens<'_>, create: &mut CreateTable) -> Result<(), U
             create.comment = comment(tokens)?;
         } else if !create.copy_grants && tokens.words("COPY GRANTS") {
             create.copy_grants = true;
+        } else if !create.copy_tags && tokens.words("COPY TAGS") {
+            create.copy_tags = true;
         } else if PROPERTIES.iter().any(|key| tokens.peek_words(key)) {
             create.options.parse_known(tokens, PROPERTIES)?;
         } else {
-            for words in ["STAGE_FILE_FORMAT", "STAGE_COPY_OPTIONS", "USING TEMPLATE", "COPY TAGS"]
-            {
+            for words in ["STAGE_FILE_FORMAT", "STAGE_COPY_OPTIONS", "USING TEMPLATE"] {
                 if tokens.peek_words(words) {
                     return Err(tokens.unsupported(words));
                 }
@@ -291,7 +301,8 @@ fn constraint_properties(tokens: &mut Tokens<'_>) -> Result<(), UserError> {
 /// Reads a column; `typed` demands a data type.
 pub(super) fn column(tokens: &mut Tokens<'_>, typed: bool) -> Result<ColumnDefinition, UserError> {
     let (name, position) = tokens.placed_identifier()?;
-    let ends = matches!(tokens.peek().token, Token::Comma | Token::RParen);
+    let ends = matches!(tokens.peek().token, Token::Comma | Token::RParen)
+        || ["WITH", "TAG", "MASKING POLICY"].iter().any(|words| tokens.peek_words(words));
     let data_type = if ends && !typed { None } else { Some(tokens.data_type()?) };
     let mut column = ColumnDefinition {
         name,
@@ -303,6 +314,7 @@ pub(super) fn column(tokens: &mut Tokens<'_>, typed: bool) -> Result<ColumnDefin
         collation: None,
         comment: None,
         tags: Vec::new(),
+        masking: None,
         primary_key: false,
         unique: false,
         references: None,
@@ -319,6 +331,9 @@ fn column_option(
     let tags = tag::values(tokens, &column.tags)?;
     if !tags.is_empty() {
         column.tags = tags;
+        return Ok(true);
+    }
+    if policy::mask(tokens, &mut column.masking)? {
         return Ok(true);
     }
     refuse_governance(tokens)?;
@@ -504,8 +519,9 @@ mod tests {
         unexpected("CREATE SECURE TABLE t (a INT)", "TABLE");
         unsupported("CREATE TABLE t USING TEMPLATE (SELECT 1)", "USING TEMPLATE");
         unsupported("CREATE TABLE t (a INT CHECK (a > 1))", "CHECK");
-        unsupported("CREATE TABLE t (a INT MASKING POLICY p)", "MASKING POLICY");
-        unsupported("CREATE TABLE t (a INT) WITH ROW ACCESS POLICY p ON (a)", "ROW ACCESS POLICY");
+        unsupported("CREATE TABLE t (a INT PROJECTION POLICY p)", "PROJECTION POLICY");
+        unexpected("CREATE TABLE t (a INT) WITH ROW ACCESS POLICY p", "");
+        unexpected("CREATE TABLE t (a WITH MASKING POLICY p)", "");
         unsupported("CREATE TABLE t (a INT, b INT AS (a + 1))", "computed columns");
         unsupported("CREATE TABLE t (a INT PRIMARY KEY ENFORCED)", "ENFORCED");
         unsupported("CREATE OR ALTER TABLE t (a INT)", "CREATE OR ALTER");

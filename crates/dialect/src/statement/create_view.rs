@@ -13,6 +13,7 @@ use sqlparser::ast::Query;
 
 use super::common::{CreateMode, Persistence};
 use super::options::Options;
+use super::policy::{self, ColumnMask, RowFilter};
 use super::tag::{self, TagValue};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +27,7 @@ pub struct CreateView {
     pub comment: Option<String>,
     pub copy_grants: bool,
     pub tags: Vec<TagValue>,
+    pub row_access: Option<RowFilter>,
     /// CHANGE_TRACKING.
     pub options: Options,
     pub query: Box<Query>,
@@ -38,6 +40,7 @@ pub struct ViewColumn {
     pub name: String,
     pub comment: Option<String>,
     pub tags: Vec<TagValue>,
+    pub masking: Option<ColumnMask>,
 }
 
 pub(super) fn parse(tokens: &mut Tokens<'_>, head: CreateHead) -> Result<Statement, UserError> {
@@ -48,19 +51,33 @@ pub(super) fn parse(tokens: &mut Tokens<'_>, head: CreateHead) -> Result<Stateme
     let columns = if tokens.peek().token == Token::LParen {
         tokens.parenthesized(|tokens| {
             let name = tokens.identifier()?;
-            let tags = tag::values(tokens, &[])?;
-            refuse_governance(tokens)?;
-            Ok(ViewColumn { name, comment: comment(tokens)?, tags })
+            let mut column = ViewColumn { name, comment: None, tags: Vec::new(), masking: None };
+            loop {
+                let tags = tag::values(tokens, &column.tags)?;
+                if !tags.is_empty() {
+                    column.tags = tags;
+                } else if policy::mask(tokens, &mut column.masking)? {
+                    // Read in place.
+                } else if column.comment.is_none() && tokens.peek_words("COMMENT") {
+                    column.comment = comment(tokens)?;
+                } else {
+                    refuse_governance(tokens)?;
+                    return Ok(column);
+                }
+            }
         })?
     } else {
         Vec::new()
     };
     let (mut view_comment, mut copy_grants, mut options) = (None, false, Options::default());
-    let mut tags = Vec::new();
+    let (mut tags, mut row_access) = (Vec::new(), None);
     loop {
         let found = tag::values(tokens, &tags)?;
         if !found.is_empty() {
             tags = found;
+            continue;
+        }
+        if policy::row_filter(tokens, &mut row_access)? {
             continue;
         }
         refuse_governance(tokens)?;
@@ -88,6 +105,7 @@ pub(super) fn parse(tokens: &mut Tokens<'_>, head: CreateHead) -> Result<Stateme
         comment: view_comment,
         copy_grants,
         tags,
+        row_access,
         options,
         query,
         query_text,
@@ -124,10 +142,8 @@ mod tests {
         unexpected("CREATE VIEW v SELECT 1", "SELECT");
         unexpected("CREATE VIEW v AS SELECT 1 FROB 2", "2");
         unexpected("CREATE TRANSIENT VIEW v AS SELECT 1", "VIEW");
-        unsupported(
-            "CREATE VIEW v WITH ROW ACCESS POLICY p ON (a) AS SELECT 1 a",
-            "ROW ACCESS POLICY",
-        );
+        unsupported("CREATE VIEW v WITH AGGREGATION POLICY p AS SELECT 1 a", "AGGREGATION POLICY");
+        unexpected("CREATE VIEW v ROW ACCESS POLICY p AS SELECT 1 a", "AS");
         unsupported("CREATE MATERIALIZED VIEW v AS SELECT 1", "MATERIALIZED VIEW");
     }
 }

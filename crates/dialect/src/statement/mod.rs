@@ -73,8 +73,8 @@ pub use multi_insert::{BranchWhen, InsertBranch, MultiInsert};
 pub use namespace::{CreateDatabase, CreateSchema, NamespaceClone};
 pub use options::{OptionValue, Options};
 pub use policy::{
-    AlterPolicy, AlterPolicyAction, CreatePolicy, PolicyArgument, PolicyBody, SetPolicy,
-    SetPolicyAction,
+    AlterPolicy, AlterPolicyAction, ColumnMask, CreatePolicy, PolicyArgument, PolicyBody,
+    RowFilter, SetPolicy, SetPolicyAction,
 };
 pub use principals::{CreateDatabaseRole, CreateRole, CreateUser};
 pub use procedure::{Call, ExecuteImmediate};

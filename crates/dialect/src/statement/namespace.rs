@@ -12,6 +12,7 @@ use frazil_common::ObjectName;
 
 use super::common::{CreateMode, Persistence, TimeTravelPoint};
 use super::options::Options;
+use super::tag::{self, TagValue};
 
 /// `CLONE source [AT | BEFORE (…)]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +29,7 @@ pub struct CreateDatabase {
     pub name: String,
     pub clone: Option<NamespaceClone>,
     pub comment: Option<String>,
+    pub tags: Vec<TagValue>,
     /// DATA_RETENTION_TIME_IN_DAYS and the like.
     pub options: Options,
 }
@@ -42,6 +44,7 @@ pub struct CreateSchema {
     pub managed_access: bool,
     pub clone: Option<NamespaceClone>,
     pub comment: Option<String>,
+    pub tags: Vec<TagValue>,
     pub options: Options,
 }
 
@@ -75,8 +78,13 @@ pub(super) fn parse_database(
         }
     }
     let clone = clone(tokens)?;
-    let (mut text, mut options) = (None, Options::default());
+    let (mut text, mut tags, mut options) = (None, Vec::new(), Options::default());
     loop {
+        let found = tag::values(tokens, &tags)?;
+        if !found.is_empty() {
+            tags = found;
+            continue;
+        }
         refuse_governance(tokens)?;
         if text.is_none() && tokens.peek_words("COMMENT") {
             text = comment(tokens)?;
@@ -92,6 +100,7 @@ pub(super) fn parse_database(
         name,
         clone,
         comment: text,
+        tags,
         options,
     }))
 }
@@ -106,7 +115,13 @@ pub(super) fn parse_schema(
     mode.if_not_exists(tokens);
     let clone = clone(tokens)?;
     let (mut text, mut options, mut managed_access) = (None, Options::default(), false);
+    let mut tags = Vec::new();
     loop {
+        let found = tag::values(tokens, &tags)?;
+        if !found.is_empty() {
+            tags = found;
+            continue;
+        }
         refuse_governance(tokens)?;
         if !managed_access && tokens.words("WITH MANAGED ACCESS") {
             managed_access = true;
@@ -125,6 +140,7 @@ pub(super) fn parse_schema(
         managed_access,
         clone,
         comment: text,
+        tags,
         options,
     }))
 }
@@ -169,7 +185,7 @@ mod tests {
         unexpected("CREATE DATABASE d FROB = 1", "FROB");
         unexpected("CREATE TEMP SCHEMA s", "SCHEMA");
         unsupported("CREATE DATABASE d FROM SHARE a.b", "FROM SHARE");
-        unsupported("CREATE SCHEMA s WITH TAG (a = 'b')", "TAG");
+        unsupported("CREATE SCHEMA s WITH ROW ACCESS POLICY p ON (a)", "ROW ACCESS POLICY");
         assert!(error("CREATE SCHEMA a.b.c").message.contains("two parts"));
     }
 }

@@ -171,7 +171,11 @@ impl Options {
         Ok(options)
     }
 
-    fn parse_one(&mut self, tokens: &mut Tokens<'_>, depth: usize) -> Result<(), UserError> {
+    pub(super) fn parse_one(
+        &mut self,
+        tokens: &mut Tokens<'_>,
+        depth: usize,
+    ) -> Result<(), UserError> {
         let position = tokens.position();
         let key = tokens.identifier()?;
         if !tokens.token(&Token::Eq) {

@@ -84,6 +84,67 @@ pub enum SetPolicyAction {
     DropAllRowAccess,
 }
 
+/// `[WITH] MASKING POLICY p [USING (c, d, …)]` in a column's definition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ColumnMask {
+    pub policy: ObjectName,
+    /// The columns of its arguments; empty: the column alone.
+    pub using: Vec<String>,
+}
+
+/// `[WITH] ROW ACCESS POLICY p ON (c, d, …)` in the definition of a table or view.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowFilter {
+    pub policy: ObjectName,
+    pub on: Vec<String>,
+}
+
+/// Reads the words, with or without WITH, if they come next.
+fn clause(tokens: &mut Tokens<'_>, words: &str) -> bool {
+    tokens.words(words) || tokens.words(&format!("WITH {words}"))
+}
+
+/// Reads a column's masking policy, if one comes next and none was there before.
+pub(super) fn mask(
+    tokens: &mut Tokens<'_>,
+    before: &mut Option<ColumnMask>,
+) -> Result<bool, UserError> {
+    const WORDS: &str = "MASKING POLICY";
+    if before.is_some() || !clause(tokens, WORDS) {
+        return Ok(false);
+    }
+    let policy = tokens.name()?;
+    *before = Some(ColumnMask { policy, using: using(tokens)? });
+    Ok(true)
+}
+
+/// Reads the policy on the rows of a table or view, if one comes next and none was there before.
+pub(super) fn row_filter(
+    tokens: &mut Tokens<'_>,
+    before: &mut Option<RowFilter>,
+) -> Result<bool, UserError> {
+    const WORDS: &str = "ROW ACCESS POLICY";
+    if before.is_some() || !clause(tokens, WORDS) {
+        return Ok(false);
+    }
+    let policy = tokens.name()?;
+    *before = Some(RowFilter { policy, on: on(tokens)? });
+    Ok(true)
+}
+
+fn using(tokens: &mut Tokens<'_>) -> Result<Vec<String>, UserError> {
+    if tokens.words("USING") {
+        tokens.parenthesized(|tokens| tokens.identifier())
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+fn on(tokens: &mut Tokens<'_>) -> Result<Vec<String>, UserError> {
+    tokens.expect_words("ON")?;
+    tokens.parenthesized(|tokens| tokens.identifier())
+}
+
 fn body(tokens: &mut Tokens<'_>) -> Result<PolicyBody, UserError> {
     tokens.expect(&Token::Arrow)?;
     let start = tokens.offset();
@@ -158,10 +219,6 @@ pub(super) fn parse_alter(
 
 /// What follows the name in ALTER TABLE or ALTER VIEW, where it is about a policy.
 pub(super) fn parse_set(tokens: &mut Tokens<'_>) -> Result<Option<SetPolicyAction>, UserError> {
-    let on = |tokens: &mut Tokens<'_>| {
-        tokens.expect_words("ON")?;
-        tokens.parenthesized(|tokens| tokens.identifier())
-    };
     if tokens.words("ADD ROW ACCESS POLICY") {
         let policy = tokens.name()?;
         return Ok(Some(SetPolicyAction::AddRowAccess { policy, on: on(tokens)? }));
@@ -199,11 +256,7 @@ pub(super) fn parse_set(tokens: &mut Tokens<'_>) -> Result<Option<SetPolicyActio
     }
     tokens.expect_words("SET MASKING POLICY")?;
     let policy = tokens.name()?;
-    let using = if tokens.words("USING") {
-        tokens.parenthesized(|tokens| tokens.identifier())?
-    } else {
-        Vec::new()
-    };
+    let using = using(tokens)?;
     let force = tokens.words("FORCE");
     Ok(Some(SetPolicyAction::SetMasking { column, policy, using, force }))
 }
@@ -263,6 +316,37 @@ mod tests {
             "DROP MASKING POLICY p",
             "DESCRIBE ROW ACCESS POLICY p",
         ]);
+    }
+
+    #[test]
+    fn policies_come_with_definitions() {
+        let Statement::CreateTable(table) = statement(
+            "CREATE TABLE t (a INT NOT NULL WITH MASKING POLICY s.p USING (a, b) COMMENT 'c', \
+             b INT MASKING POLICY q) WITH ROW ACCESS POLICY r ON (a, b) COMMENT = 'c'",
+        ) else {
+            panic!()
+        };
+        assert_eq!(
+            table.row_access,
+            Some(RowFilter { policy: ObjectName::bare("R"), on: vec!["A".into(), "B".into()] })
+        );
+        let super::super::create_table::CreateTableSource::Columns { columns, .. } = table.source
+        else {
+            panic!()
+        };
+        assert_eq!(columns[0].masking.as_ref().map(|mask| mask.using.len()), Some(2));
+        assert_eq!(columns[1].masking.as_ref().map(|mask| mask.using.len()), Some(0));
+        let Statement::CreateView(view) = statement(
+            "CREATE VIEW v (a COMMENT 'c' MASKING POLICY p, b) ROW ACCESS POLICY r ON (a) AS SELECT 1, 2",
+        ) else {
+            panic!()
+        };
+        assert!(view.row_access.is_some() && view.columns[0].masking.is_some());
+        all_parse(&[
+            "CREATE TABLE t (a WITH MASKING POLICY p, b) AS SELECT 1, 2",
+            "ALTER TABLE t ADD COLUMN a INT WITH MASKING POLICY p USING (a, b) TAG (x = '1')",
+        ]);
+        unexpected("CREATE TABLE t (a INT MASKING POLICY)", ")");
     }
 
     #[test]

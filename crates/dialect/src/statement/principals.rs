@@ -3,18 +3,20 @@
 use frazil_common::{ObjectName, UserError};
 
 use super::Statement;
-use super::common::{comment, refuse_governance};
+use super::common::comment;
 use super::create::CreateHead;
 use crate::tokens::Tokens;
 
 use super::common::CreateMode;
 use super::options::Options;
+use super::tag::{self, TagValue};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct CreateRole {
     pub mode: CreateMode,
     pub name: String,
     pub comment: Option<String>,
+    pub tags: Vec<TagValue>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +34,7 @@ pub struct CreateUser {
     /// PASSWORD, LOGIN_NAME, DISPLAY_NAME, EMAIL, DEFAULT_ROLE, DEFAULT_WAREHOUSE,
     /// DEFAULT_NAMESPACE, MUST_CHANGE_PASSWORD, DISABLED, TYPE, COMMENT, session parameters.
     pub options: Options,
+    pub tags: Vec<TagValue>,
 }
 
 pub(super) fn parse_role(
@@ -41,9 +44,17 @@ pub(super) fn parse_role(
     let mut mode = head.mode;
     mode.if_not_exists(tokens);
     let name = tokens.identifier()?;
-    refuse_governance(tokens)?;
-    let comment = comment(tokens)?;
-    Ok(Statement::CreateRole(CreateRole { mode, name, comment }))
+    let (mut text, mut tags) = (None, Vec::new());
+    loop {
+        let found = tag::values(tokens, &tags)?;
+        if !found.is_empty() {
+            tags = found;
+        } else if text.is_none() && tokens.peek_words("COMMENT") {
+            text = comment(tokens)?;
+        } else {
+            return Ok(Statement::CreateRole(CreateRole { mode, name, comment: text, tags }));
+        }
+    }
 }
 
 pub(super) fn parse_database_role(
@@ -64,9 +75,8 @@ pub(super) fn parse_user(
     let mut mode = head.mode;
     mode.if_not_exists(tokens);
     let name = tokens.identifier()?;
-    refuse_governance(tokens)?;
-    let options = Options::parse_to_end(tokens, false)?;
-    Ok(Statement::CreateUser(CreateUser { mode, name, options }))
+    let (options, tags) = tag::options_and_values(tokens, false)?;
+    Ok(Statement::CreateUser(CreateUser { mode, name, options, tags }))
 }
 
 #[cfg(test)]
@@ -83,6 +93,7 @@ mod tests {
                 mode: CreateMode { or_replace: false, if_not_exists: true },
                 name: "R".into(),
                 comment: Some("x".into()),
+                tags: Vec::new(),
             })
         );
         let Statement::CreateUser(create) = statement(

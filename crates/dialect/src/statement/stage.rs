@@ -13,6 +13,7 @@ use frazil_common::ObjectName;
 
 use super::common::{CreateMode, Persistence};
 use super::options::Options;
+use super::tag::{self, TagValue};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct CreateStage {
@@ -29,6 +30,7 @@ pub struct CreateStage {
     pub encryption: Options,
     pub copy_options: Options,
     pub comment: Option<String>,
+    pub tags: Vec<TagValue>,
     /// STORAGE_INTEGRATION, CREDENTIALS, … of external stages.
     pub options: Options,
 }
@@ -65,6 +67,7 @@ pub(super) fn parse_stage(
         encryption: Options::default(),
         copy_options: Options::default(),
         comment: None,
+        tags: Vec::new(),
         options: Options::default(),
     };
     let parenthesized = |tokens: &mut Tokens<'_>| {
@@ -72,6 +75,11 @@ pub(super) fn parse_stage(
         Options::parse_parenthesized(tokens)
     };
     loop {
+        let tags = tag::values(tokens, &stage.tags)?;
+        if !tags.is_empty() {
+            stage.tags = tags;
+            continue;
+        }
         refuse_governance(tokens)?;
         if stage.url.is_none() && tokens.words("URL") {
             tokens.expect(&Token::Eq)?;

@@ -6,6 +6,7 @@ use sqlparser::tokenizer::Token;
 use super::Statement;
 use super::common::{CreateMode, ObjectWord, comment};
 use super::create::CreateHead;
+use super::options::Options;
 use crate::tokens::Tokens;
 
 /// `CREATE [OR REPLACE] TAG [IF NOT EXISTS] <name> [ALLOWED_VALUES 'a', …] [COMMENT = '…']`.
@@ -94,6 +95,27 @@ pub(super) fn values(
     let _ = tokens.words("WITH");
     tokens.expect_words("TAG")?;
     tokens.parenthesized(value)
+}
+
+/// `KEY = value …` up to the statement's end, and the tags, which may stand anywhere among them. At
+/// least one of the two where `required`.
+pub(super) fn options_and_values(
+    tokens: &mut Tokens<'_>,
+    mut required: bool,
+) -> Result<(Options, Vec<TagValue>), UserError> {
+    let (mut options, mut tags) = (Options::default(), Vec::new());
+    loop {
+        let found = values(tokens, &tags)?;
+        if !found.is_empty() {
+            tags = found;
+            required = false;
+        } else if tokens.at_end() && !required {
+            return Ok((options, tags));
+        } else {
+            options.parse_one(tokens, 0)?;
+            required = tokens.token(&Token::Comma);
+        }
+    }
 }
 
 pub(super) fn parse_create(
@@ -287,6 +309,18 @@ mod tests {
             panic!()
         };
         assert_eq!((view.tags.len(), view.columns[0].tags.len()), (1, 1));
+        for sql in [
+            "CREATE DATABASE d COMMENT = 'c' WITH TAG (x = '1')",
+            "CREATE SCHEMA d.s TAG (x = '1') WITH MANAGED ACCESS",
+            "CREATE STAGE st WITH TAG (x = '1') COMMENT = 'c'",
+            "CREATE WAREHOUSE w WITH TAG (x = '1') WAREHOUSE_SIZE = 'SMALL'",
+            "CREATE WAREHOUSE w WITH WAREHOUSE_SIZE = 'SMALL' WITH TAG (x = '1')",
+            "CREATE ROLE r TAG (x = '1') COMMENT = 'c'",
+            "CREATE USER u PASSWORD = 'p', COMMENT = 'c' TAG (x = '1')",
+            "CREATE OR REPLACE TABLE t LIKE u COPY TAGS WITH TAG (x = '1')",
+        ] {
+            assert!(format!("{:?}", statement(sql)).contains("TagValue"), "{sql}");
+        }
     }
 
     #[test]
@@ -295,6 +329,8 @@ mod tests {
         unexpected("ALTER TAG t FROB", "FROB");
         unexpected("ALTER TABLE t SET TAG x", "");
         unexpected("CREATE TABLE t (a INT) TAG (x = '1') TAG (y = '2')", "TAG (y");
+        unexpected("CREATE USER u TAG (x = '1'), COMMENT = 'c'", ",");
+        unexpected("CREATE ROLE r TAG (x = '1') TAG (y = '2')", "TAG (y");
         unsupported("CREATE TAG t PROPAGATE = ON_DEPENDENCY", "PROPAGATE");
     }
 }

@@ -10,6 +10,7 @@ use crate::tokens::Tokens;
 
 use super::common::CreateMode;
 use super::options::Options;
+use super::tag::{self, TagValue};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct CreateWarehouse {
@@ -17,6 +18,7 @@ pub struct CreateWarehouse {
     pub name: String,
     /// WAREHOUSE_SIZE, AUTO_SUSPEND, AUTO_RESUME, INITIALLY_SUSPENDED, COMMENT, …
     pub options: Options,
+    pub tags: Vec<TagValue>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -45,10 +47,9 @@ pub(super) fn parse_create(
     mode.if_not_exists(tokens);
     let name = tokens.identifier()?;
     mode.if_not_exists(tokens);
-    refuse_governance(tokens)?;
-    let with = tokens.words("WITH");
-    let options = Options::parse_to_end(tokens, with)?;
-    Ok(Statement::CreateWarehouse(CreateWarehouse { mode, name, options }))
+    let with = !tokens.peek_words("WITH TAG") && tokens.words("WITH");
+    let (options, tags) = tag::options_and_values(tokens, with)?;
+    Ok(Statement::CreateWarehouse(CreateWarehouse { mode, name, options, tags }))
 }
 
 pub(super) fn parse_alter(tokens: &mut Tokens<'_>) -> Result<Statement, UserError> {

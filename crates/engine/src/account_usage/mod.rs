@@ -3,8 +3,11 @@
 mod access_history;
 mod activity;
 mod metering;
+mod names;
 mod objects;
+mod policies;
 mod principals;
+mod tags;
 
 use std::sync::Arc;
 
@@ -88,11 +91,16 @@ const VIEWS: &[(&str, Fill)] = &[
     view!("GRANTS_TO_ROLES", principals::grants_to_roles),
     view!("GRANTS_TO_USERS", principals::grants_to_users),
     view!("LOGIN_HISTORY", activity::login_history),
+    view!("MASKING_POLICIES", policies::masking_policies),
     view!("METERING_DAILY_HISTORY", metering::metering_daily_history),
+    view!("POLICY_REFERENCES", policies::policy_references),
     view!("QUERY_HISTORY", activity::query_history),
     view!("ROLES", principals::roles),
+    view!("ROW_ACCESS_POLICIES", policies::row_access_policies),
     view!("SCHEMATA", objects::schemata),
     view!("TABLES", objects::tables),
+    view!("TAGS", tags::tags),
+    view!("TAG_REFERENCES", tags::tag_references),
     view!("USERS", principals::users),
     view!("VIEWS", objects::views),
     view!("WAREHOUSE_EVENTS_HISTORY", metering::warehouse_events_history),

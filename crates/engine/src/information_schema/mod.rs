@@ -6,6 +6,7 @@ mod loads;
 mod models;
 mod namespaces;
 mod operators;
+pub(crate) mod policies;
 mod privileges;
 mod relations;
 mod schema_objects;
@@ -170,6 +171,7 @@ pub(crate) async fn function(
     let rows = match own.as_str() {
         "VALIDATE" => Some(loads::validate(context, arguments).await?),
         "GET_QUERY_OPERATOR_STATS" => Some(operators::operators(context, arguments).await?),
+        policies::FUNCTION => Some(policies::function(context, &own, arguments).await?),
         "COPY_HISTORY" => Some(loads::copy_history(context, arguments).await?),
         _ => match tags::function(context, &own, arguments).await? {
             Some(rows) => Some(rows),

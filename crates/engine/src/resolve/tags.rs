@@ -60,6 +60,61 @@ pub(crate) async fn tag_named(
     Ok(found.map(|tag| tag.id))
 }
 
+/// The arguments of the policies looked up so far, by the policies' ids.
+#[derive(Default)]
+pub(crate) struct MaskRules(HashMap<i64, Vec<(String, SqlType)>>);
+
+/// A column of a table or view, and where that is.
+pub(crate) struct ColumnAt<'a> {
+    pub object: &'a ObjectRef,
+    pub parents: &'a [ObjectRef],
+    pub id: i64,
+    pub name: &'a str,
+}
+
+/// The masking policy that a column's tags, its own and inherited, bring for its type.
+///
+/// # Errors
+/// Two tags with different policies for the type.
+pub(crate) async fn mask_of_column(
+    context: &StatementContext,
+    account: &AccountView,
+    rules: &mut MaskRules,
+    column: &ColumnAt<'_>,
+    sql_type: &SqlType,
+) -> Result<Option<GrantTarget>, UserError> {
+    let mut found: Option<GrantTarget> = None;
+    for tag in effective(account, &levels(column.object, column.parents, Some(column.id))) {
+        for on in account.policies_on(ObjectKind::Tag, tag.tag) {
+            if let Entry::Vacant(place) = rules.0.entry(on.policy.1) {
+                let policy = context
+                    .shared
+                    .accounts
+                    .object_by_id::<MaskingPolicy>(on.policy.1)
+                    .await?
+                    .ok_or_else(|| UserError::internal("a tag's policy is gone"))?;
+                place.insert(policy.body.rule.arguments);
+            }
+            let arguments = &rules.0[&on.policy.1];
+            let fits = arguments.first().is_some_and(|(_, first)| alike(first, sql_type));
+            if !fits || found == Some(on.policy) {
+                continue;
+            }
+            if found.is_some() {
+                return Err(UserError::new(
+                    Code::InvalidStatement,
+                    format!(
+                        "Column {} of {} has several tags with a masking policy for its type.",
+                        column.name, column.object.name
+                    ),
+                ));
+            }
+            found = Some(on.policy);
+        }
+    }
+    Ok(found)
+}
+
 /// The masking policies that tags put on columns of a relation which have none of their own. `own`
 /// are the policies on the relation itself, `ids` its columns.
 ///
@@ -78,46 +133,18 @@ pub(crate) async fn masks_of_tags(
     if !account.has_tag_policies() {
         return Ok(added);
     }
-    let mut rules: HashMap<i64, Vec<(String, SqlType)>> = HashMap::new();
+    let mut rules = MaskRules::default();
     for (id, column) in ids.iter().zip(&relation.columns) {
         let masked =
             |on: &PolicyReference| on.policy.0 == ObjectKind::MaskingPolicy && on.column == *id;
         if own.iter().any(masked) {
             continue;
         }
-        let mut found: Option<GrantTarget> = None;
-        for tag in effective(account, &levels(object, parents, Some(*id))) {
-            for on in account.policies_on(ObjectKind::Tag, tag.tag) {
-                if let Entry::Vacant(place) = rules.entry(on.policy.1) {
-                    let policy = context
-                        .shared
-                        .accounts
-                        .object_by_id::<MaskingPolicy>(on.policy.1)
-                        .await?
-                        .ok_or_else(|| UserError::internal("a tag's policy is gone"))?;
-                    place.insert(policy.body.rule.arguments);
-                }
-                let arguments = &rules[&on.policy.1];
-                let fits =
-                    arguments.first().is_some_and(|(_, first)| alike(first, &column.sql_type));
-                if !fits || found == Some(on.policy) {
-                    continue;
-                }
-                if found.is_some() {
-                    return Err(UserError::new(
-                        Code::InvalidStatement,
-                        format!(
-                            "Column {} of {} has several tags with a masking policy for its type.",
-                            column.name, object.name
-                        ),
-                    ));
-                }
-                found = Some(on.policy);
-            }
-        }
+        let at = ColumnAt { object, parents, id: *id, name: &column.name };
+        let found = mask_of_column(context, account, &mut rules, &at, &column.sql_type).await?;
         let Some(policy) = found else { continue };
         let mut arguments = vec![*id];
-        for (name, sql_type) in rules[&policy.1].iter().skip(1) {
+        for (name, sql_type) in rules.0[&policy.1].iter().skip(1) {
             let place = relation
                 .columns
                 .iter()

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
@@ -189,8 +191,38 @@ pub(crate) fn physical_lines(plan: Arc<dyn ExecutionPlan>) -> Result<Vec<String>
         Ok(Transformed::new(sealed as _, true, TreeNodeRecursion::Jump))
     })?;
     let text = datafusion::physical_plan::displayable(emptied.data.as_ref()).indent(true);
-    Ok(closed(&text.to_string(), NAME))
+    Ok(without_paths(&emptied.data, closed(&text.to_string(), NAME)))
 }
+
+/// How many files a scan reads in the place of their paths, which are the server's own matter.
+fn without_paths(plan: &Arc<dyn ExecutionPlan>, lines: Vec<String>) -> Vec<String> {
+    let mut counts = Vec::new();
+    let counted = plan.apply(|node| {
+        let source = node.downcast_ref::<DataSourceExec>();
+        let scan = source.and_then(|node| node.data_source().downcast_ref::<FileScanConfig>());
+        if let Some(scan) = scan {
+            counts.push(scan.file_groups.iter().map(|group| group.len()).sum::<usize>());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    let mut counts = counted.map(|_| counts).unwrap_or_default().into_iter();
+    let shown = |line: String| match line.split_once(FILES) {
+        Some((before, after)) if before.trim() == SCAN => {
+            let rest = AFTER_FILES.iter().filter_map(|next| after.find(next)).min();
+            let rest = rest.map_or("", |at| &after[at + 1..]);
+            let count = counts.next().map_or_else(String::new, |count| count.to_string());
+            format!("{before}files={count}{rest}")
+        }
+        _ => line,
+    };
+    lines.into_iter().map(shown).collect()
+}
+
+/// How the line of a scan of files begins, and what follows its list of files.
+const SCAN: &str = "DataSourceExec:";
+const FILES: &str = "file_groups={";
+const AFTER_FILES: [&str; 5] =
+    ["}, projection=", "}, limit=", "}, output_ordering", "}, statistics=", "}, file_type="];
 
 /// The lines of a plan without those that stand for what is sealed.
 fn closed(text: &str, name: &str) -> Vec<String> {

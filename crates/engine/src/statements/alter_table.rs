@@ -24,6 +24,7 @@ use crate::statements::create_table::{authorize_create, definition};
 use crate::statements::defaults;
 use crate::statements::lookup::{Target, absent, described_status, expect, find};
 use crate::statements::outcome::{Outcome, schema_of};
+use crate::statements::policy::DefinedPolicies;
 use crate::statements::query::{operators, plan, plan_context};
 use crate::statements::retention::RETENTION;
 use crate::statements::table_options::{TableOptions, check_unset};
@@ -245,6 +246,18 @@ async fn add_columns(
         let tagged = std::iter::once((&column.name, column.tags.as_slice()));
         let tags = DefinedTags::find(context, work, &[], tagged).await?;
         let info = definition(context, column).await?;
+        let there = work.lake()?.view().table(&table.name).cloned();
+        let mut known: Vec<_> = there
+            .iter()
+            .flat_map(|table| &table.columns)
+            .map(|column| (column.name.as_str(), &column.sql_type))
+            .collect();
+        known.push((&column.name, &info.sql_type));
+        let masks = std::iter::once((&column.name, column.masking.as_ref()));
+        let policies = DefinedPolicies::find(context, work, None, masks, &known).await?;
+        if !policies.is_empty() && table.kind == TableKind::Temporary {
+            return Err(UserError::unsupported("policies on a temporary table"));
+        }
         let drawn = info.default.as_deref().map(defaults::draws).transpose()?.unwrap_or(false);
         if (info.autoincrement.is_some() || drawn) && rows > 0 {
             return Err(UserError::new(
@@ -271,6 +284,7 @@ async fn add_columns(
             lake.add_column(&table.name, info, initial).await?;
             if let Some(changed) = lake.view().table(&table.name).cloned() {
                 tags.record_table(lake, &changed);
+                policies.record_table(lake, &changed)?;
             }
             constraints::add(context, work, &table.name, std::slice::from_ref(column), &[])?;
         }

@@ -12,6 +12,7 @@ use crate::statements::in_use::{Container, refuse_used_outside};
 use crate::statements::outcome::Outcome;
 use crate::statements::ownership::{Made, made};
 use crate::statements::table_options::TableOptions;
+use crate::statements::tag::DefinedTags;
 
 /// Name of the schema every database starts with.
 const PUBLIC: &str = "PUBLIC";
@@ -46,6 +47,7 @@ pub(crate) async fn database(
         Some(source) => Some(clone::database_source(context, work, source, transient).await?),
         None => None,
     };
+    let tags = DefinedTags::find(context, work, &create.tags, std::iter::empty()).await?;
     if context.describe_only {
         return Outcome::status(done);
     }
@@ -57,6 +59,7 @@ pub(crate) async fn database(
         lake.create_database(name, transient, create.comment.clone(), options.retention_days)?;
     let named = QualifiedName::new(name, "", "");
     made(context, lake, Made { kind: ObjectKind::Database, id: database.database_id, name: named });
+    tags.record_container(lake, (ObjectKind::Database, database.database_id));
     match &source {
         Some(source) => clone::database(context, work, source, &database).await?,
         None => {
@@ -115,6 +118,7 @@ pub(crate) async fn schema(
         Some(source) => Some(clone::schema_source(context, work, source, transient).await?),
         None => None,
     };
+    let tags = DefinedTags::find(context, work, &create.tags, std::iter::empty()).await?;
     if context.describe_only {
         return Outcome::status(done);
     }
@@ -131,6 +135,7 @@ pub(crate) async fn schema(
     )?;
     let named = QualifiedName::new(&database, name, "");
     made(context, lake, Made { kind: ObjectKind::Schema, id: schema.schema_id, name: named });
+    tags.record_container(lake, (ObjectKind::Schema, schema.schema_id));
     if create.managed_access {
         lake.account().managed_schemas.push(schema.schema_id);
     }

@@ -12,6 +12,7 @@ use crate::stages::file_format;
 use crate::statements::account_change::AccountChange;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::outcome::Outcome;
+use crate::statements::tag::DefinedTags;
 
 /// What was found under the wanted name, after all checks.
 pub(crate) struct Site<B> {
@@ -74,6 +75,16 @@ pub(crate) async fn make<B: ObjectBody>(
     comment: Option<String>,
     body: B,
 ) -> Result<Object<B>, UserError> {
+    make_tagged(context, site, comment, body, &DefinedTags::default()).await
+}
+
+async fn make_tagged<B: ObjectBody>(
+    context: &StatementContext,
+    site: Site<B>,
+    comment: Option<String>,
+    body: B,
+    tags: &DefinedTags,
+) -> Result<Object<B>, UserError> {
     let mut transaction = AccountChange::begin(context).await?;
     let mut writer = transaction.writer();
     if let Some(existing) = &site.existing {
@@ -88,6 +99,7 @@ pub(crate) async fn make<B: ObjectBody>(
             body,
         })
         .await?;
+    tags.write(&mut writer, (B::KIND, object.id)).await?;
     transaction.commit().await?;
     if B::KIND == ObjectKind::Stage
         && let Some(existing) = &site.existing
@@ -122,6 +134,10 @@ pub(crate) async fn stage(
         site::<Stage>(context, work, &create.name, create.mode, temporary, Privilege::CreateStage)
             .await?;
     let Some(site) = found else { return kept(&create.name) };
+    let tags = DefinedTags::find(context, work, &create.tags, std::iter::empty()).await?;
+    if temporary && !tags.is_empty() {
+        return Err(UserError::unsupported("tags on a temporary stage"));
+    }
     let done = format!("Stage area {} successfully created.", create.name.name);
     if !context.describe_only {
         let directory = create.directory.get("ENABLE").and_then(|value| value.as_boolean());
@@ -130,7 +146,7 @@ pub(crate) async fn stage(
             copy_options: file_format::to_json(&create.copy_options),
             directory: directory.unwrap_or_default(),
         };
-        make(context, site, create.comment.clone(), body).await?;
+        make_tagged(context, site, create.comment.clone(), body, &tags).await?;
     }
     Outcome::status(done)
 }

@@ -24,9 +24,10 @@ use crate::statements::context::{StatementContext, Work};
 use crate::statements::defaults;
 use crate::statements::outcome::{Changes, Outcome};
 use crate::statements::ownership::{Made, gone, grants_copied, made};
+use crate::statements::policy::DefinedPolicies;
 use crate::statements::query::{operators, plan};
 use crate::statements::table_options::TableOptions;
-use crate::statements::tag::DefinedTags;
+use crate::statements::tag::{DefinedTags, copy_tags};
 
 /// Checks that the role may create such an object in a schema that exists.
 pub(crate) fn authorize_create(
@@ -163,13 +164,23 @@ pub(crate) async fn run(
             DefinedTags::find(context, work, &create.tags, std::iter::empty()).await?
         }
     };
+    let policies = defined_policies(context, work, create, &columns).await?;
     if kind == TableKind::Temporary && !tags.is_empty() {
         return Err(UserError::unsupported("tags on a temporary table"));
+    }
+    if kind == TableKind::Temporary && !policies.is_empty() {
+        return Err(UserError::unsupported("policies on a temporary table"));
     }
     let done = format!("Table {} successfully created.", name.name);
     if context.describe_only {
         return Outcome::status(done);
     }
+    let replaced = match &occupied {
+        Occupied::Replace(object) => work.lake()?.view().table_by_id(object.id).cloned(),
+        _ => None,
+    };
+    let replaced = replaced.filter(|_| create.copy_tags && kind != TableKind::Temporary);
+    let account = context.shared.accounts.view().await?;
     if let Occupied::Replace(object) = &occupied {
         match object.kind {
             ObjectKind::View => {
@@ -185,6 +196,9 @@ pub(crate) async fn run(
         let table = clone::table(context, work, source, &name, kind, create, &options).await?;
         record_owner(context, work.lake()?, &table, create, &occupied, Some(source_id));
         tags.record_table(work.lake()?, &table);
+        if let Some(replaced) = &replaced {
+            copy_tags(&account, work.lake()?, replaced, &table);
+        }
         return Outcome::status(done);
     }
     work.lake()?
@@ -208,7 +222,14 @@ pub(crate) async fn run(
     }
     let table = work.lake()?.table(&name)?;
     record_owner(context, work.lake()?, &table, create, &occupied, None);
+    if let Some(source) = like.as_ref().filter(|_| kind != TableKind::Temporary) {
+        copy_tags(&account, work.lake()?, source, &table);
+    }
     tags.record_table(work.lake()?, &table);
+    policies.record_table(work.lake()?, &table)?;
+    if let Some(replaced) = &replaced {
+        copy_tags(&account, work.lake()?, replaced, &table);
+    }
     if let Some(planned) = &query {
         note_created(context, &table, planned);
     }
@@ -219,6 +240,31 @@ pub(crate) async fn run(
         outcome.changes = Changes { inserted, ..Changes::default() };
     }
     Ok(outcome)
+}
+
+/// The policies that come with the columns and the table.
+async fn defined_policies(
+    context: &StatementContext,
+    work: &mut Work,
+    create: &CreateTable,
+    columns: &[ColumnInfo],
+) -> Result<DefinedPolicies, UserError> {
+    let given = match &create.source {
+        CreateTableSource::Columns { columns, .. }
+        | CreateTableSource::AsSelect { columns, .. } => columns.as_slice(),
+        CreateTableSource::Like(_) | CreateTableSource::Clone { .. } => {
+            if create.row_access.is_some() {
+                return Err(UserError::unsupported(
+                    "ROW ACCESS POLICY in CREATE TABLE … LIKE or CLONE",
+                ));
+            }
+            return Ok(DefinedPolicies::default());
+        }
+    };
+    let known: Vec<_> =
+        columns.iter().map(|column| (column.name.as_str(), &column.sql_type)).collect();
+    let masks = given.iter().map(|column| (&column.name, column.masking.as_ref()));
+    DefinedPolicies::find(context, work, create.row_access.as_ref(), masks, &known).await
 }
 
 /// The new table's owner and, with COPY GRANTS, the grants of the table it replaces, or else of

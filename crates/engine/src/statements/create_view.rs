@@ -8,6 +8,7 @@ use crate::statements::context::{StatementContext, Work};
 use crate::statements::create_table::{Occupied, authorize_create, occupied};
 use crate::statements::outcome::Outcome;
 use crate::statements::ownership::{Made, gone, grants_copied, made};
+use crate::statements::policy::DefinedPolicies;
 use crate::statements::query::{governed, plan};
 use crate::statements::tag::DefinedTags;
 
@@ -76,6 +77,11 @@ pub(crate) async fn run(
         .zip(&columns)
         .map(|(column, found)| (&found.name, column.tags.as_slice()));
     let tags = DefinedTags::find(context, work, &create.tags, of_columns).await?;
+    let known: Vec<_> =
+        columns.iter().map(|column| (column.name.as_str(), &column.sql_type)).collect();
+    let masks = create.columns.iter().map(|column| (&column.name, column.masking.as_ref()));
+    let policies =
+        DefinedPolicies::find(context, work, create.row_access.as_ref(), masks, &known).await?;
     let done = format!("View {} successfully created.", name.name);
     if context.describe_only {
         return Outcome::status(done);
@@ -105,6 +111,7 @@ pub(crate) async fn run(
         gone(lake, ObjectKind::View, object.id);
     }
     tags.record_view(lake, &view);
+    policies.record_view(lake, &view)?;
     made(context, lake, Made { kind: ObjectKind::View, id: view.view_id, name });
     Outcome::status(done)
 }

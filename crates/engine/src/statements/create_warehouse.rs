@@ -10,11 +10,12 @@ use frazil_dialect::{
 use frazil_governance::Requirement;
 
 use crate::statements::account_change::AccountChange;
-use crate::statements::context::StatementContext;
+use crate::statements::context::{StatementContext, Work};
 use crate::statements::lookup::{absent, described_status};
 use crate::statements::option_values::{boolean, integer, json, optional_text, text, unknown};
 use crate::statements::outcome::Outcome;
 use crate::statements::resource_monitor::{self, RESOURCE_MONITOR};
+use crate::statements::tag::DefinedTags;
 use crate::warehouses::{Size, event_of};
 
 const DONE: &str = "Statement executed successfully.";
@@ -133,6 +134,7 @@ fn object_ref(warehouse: &Object<Warehouse>) -> ObjectRef {
 
 pub(crate) async fn create(
     context: &StatementContext,
+    work: &mut Work,
     create: &CreateWarehouse,
 ) -> Result<Outcome, UserError> {
     let mut body = Warehouse::default();
@@ -162,6 +164,7 @@ pub(crate) async fn create(
     if !body.suspended {
         context.shared.warehouses.check_quota(name, body.resource_monitor)?;
     }
+    let tags = DefinedTags::find(context, work, &create.tags, std::iter::empty()).await?;
     if context.describe_only {
         return described_status();
     }
@@ -178,6 +181,7 @@ pub(crate) async fn create(
         body,
     };
     let made = change.writer().create_object(new).await?;
+    tags.write(&mut change.writer(), (ObjectKind::Warehouse, made.id)).await?;
     let event = event_of(&made, "CREATE_WAREHOUSE");
     let event = WarehouseEvent { event_reason: "WAREHOUSE_CREATE".to_string(), ..event };
     change.writer().insert_warehouse_event(&by_user(context, event)).await?;

@@ -166,10 +166,16 @@ async fn apply(context: &StatementContext, work: &mut Work, found: Found) -> Res
             drop_object(context, ObjectKind::Stage, stage.id).await?;
             shared.stages.delete_stage(stage.id).await?;
         }
-        Target::MaskingPolicy(_) | Target::RowAccessPolicy(_) | Target::Tag(_) => {
-            drop_object(context, object.kind, object.id).await?;
+        Target::Tag(tag) => {
+            // Its values stay: UNDROP brings it back with them.
+            let mut change = AccountChange::begin(context).await?;
+            change.writer().drop_tag(tag.id).await?;
+            change.commit().await?;
         }
-        Target::FileFormat(_) | Target::Sequence(_) => {
+        Target::MaskingPolicy(_)
+        | Target::RowAccessPolicy(_)
+        | Target::FileFormat(_)
+        | Target::Sequence(_) => {
             drop_object(context, object.kind, object.id).await?;
         }
         Target::Model(model) => shared.registry.drop_model(&model).await?,

@@ -23,6 +23,7 @@ pub(crate) mod create_view;
 pub(crate) mod create_warehouse;
 pub(crate) mod database_role;
 pub(crate) mod ddl;
+mod ddl_governance;
 pub(crate) mod defaults;
 pub(crate) mod describe;
 pub(crate) mod dml;
@@ -106,17 +107,19 @@ pub(crate) async fn run(
         S::CreateSchema(create) => {
             on_heap(|| create_namespace::schema(context, work, create)).await
         }
-        S::CreateWarehouse(create) => on_heap(|| create_warehouse::create(context, create)).await,
+        S::CreateWarehouse(create) => {
+            on_heap(|| create_warehouse::create(context, work, create)).await
+        }
         S::AlterWarehouse(alter) => on_heap(|| create_warehouse::alter(context, alter)).await,
         S::CreateResourceMonitor(create) => {
             on_heap(|| resource_monitor::create(context, create)).await
         }
         S::AlterResourceMonitor(alter) => on_heap(|| resource_monitor::alter(context, alter)).await,
-        S::CreateRole(create) => on_heap(|| principals::create_role(context, create)).await,
+        S::CreateRole(create) => on_heap(|| principals::create_role(context, work, create)).await,
         S::CreateDatabaseRole(create) => {
             on_heap(|| database_role::create(context, work, create)).await
         }
-        S::CreateUser(create) => on_heap(|| principals::create_user(context, create)).await,
+        S::CreateUser(create) => on_heap(|| principals::create_user(context, work, create)).await,
         S::AlterUserAccessToken(alter) => {
             on_heap(|| principals::access_token(context, alter)).await
         }

@@ -2,16 +2,20 @@
 
 use datafusion::logical_expr::LogicalPlanBuilder;
 use frazil_catalog::account::{
-    MaskingPolicy, Object, ObjectBody, Place, PolicyReference, PolicyRule, RowAccessPolicy,
+    GrantTarget, MaskingPolicy, Object, ObjectBody, Place, PolicyReference, PolicyRule,
+    RowAccessPolicy,
 };
+use frazil_catalog::{TableInfo, ViewInfo};
 use frazil_common::{
     Code, Column, ObjectKind, ObjectName, ObjectRef, Privilege, SqlType, UserError,
     quote_identifier,
 };
 use frazil_dialect::{
-    AlterPolicy, AlterPolicyAction, CreatePolicy, ObjectWord, SetPolicy, SetPolicyAction,
+    AlterPolicy, AlterPolicyAction, ColumnMask, CreatePolicy, ObjectWord, RowFilter, SetPolicy,
+    SetPolicyAction,
 };
 use frazil_governance::Requirement;
+use frazil_lake::LakeTransaction;
 use frazil_planner::{Relation, sql_type};
 
 use crate::resolve::objects::{database_object, schema as expect_schema, schema_object};
@@ -330,8 +334,11 @@ pub(crate) fn columns(found: &Found) -> Vec<(String, i64, SqlType)> {
 }
 
 /// The ids of the columns that a policy's arguments are, after a look at their types.
-fn arguments(found: &Found, named: &[String], rule: &PolicyRule) -> Result<Vec<i64>, UserError> {
-    let columns = columns(found);
+fn arguments(
+    columns: &[(String, i64, SqlType)],
+    named: &[String],
+    rule: &PolicyRule,
+) -> Result<Vec<i64>, UserError> {
     if named.len() != rule.arguments.len() {
         return Err(UserError::new(
             Code::InvalidStatement,
@@ -372,6 +379,117 @@ pub(crate) fn column_id(found: &Found, name: &str) -> Result<i64, UserError> {
         .ok_or_else(|| UserError::invalid_identifier(quote_identifier(name)))
 }
 
+/// The columns a masking policy is given: the masked one first.
+fn mask_arguments(column: &str, using: &[String]) -> Result<Vec<String>, UserError> {
+    let named = if using.is_empty() { vec![column.to_string()] } else { using.to_vec() };
+    if named.first().is_none_or(|first| first != column) {
+        return Err(UserError::new(
+            Code::InvalidStatement,
+            "The first column of USING must be the masked column.",
+        ));
+    }
+    Ok(named)
+}
+
+/// A policy that a definition brings, with the names of the columns it is given.
+#[derive(Debug)]
+struct Defined {
+    policy: GrantTarget,
+    /// None: the policy is one on rows.
+    column: Option<String>,
+    arguments: Vec<String>,
+}
+
+/// The policies a definition brings, for the rows and the columns of a table or view.
+#[derive(Debug, Default)]
+pub(crate) struct DefinedPolicies(Vec<Defined>);
+
+impl DefinedPolicies {
+    /// Looks the policies up, which the role must be able to put on what it makes. `known` are the
+    /// columns there will be.
+    pub async fn find<'a>(
+        context: &StatementContext,
+        work: &mut Work,
+        rows: Option<&RowFilter>,
+        masks: impl Iterator<Item = (&'a String, Option<&'a ColumnMask>)>,
+        known: &[(&str, &SqlType)],
+    ) -> Result<Self, UserError> {
+        let known: Vec<(String, i64, SqlType)> =
+            known.iter().map(|(name, ty)| ((*name).to_string(), 0, (*ty).clone())).collect();
+        let mut all = Vec::new();
+        for (column, mask) in masks.filter_map(|(column, mask)| Some((column, mask?))) {
+            let (kind, word) = (ObjectKind::MaskingPolicy, ObjectWord::MaskingPolicy);
+            let global = Privilege::ApplyMaskingPolicy;
+            let (id, rule) = applicable(context, work, word, &mask.policy, global).await?;
+            let named = mask_arguments(column, &mask.using)?;
+            arguments(&known, &named, &rule)?;
+            let column = Some(column.clone());
+            all.push(Defined { policy: (kind, id), column, arguments: named });
+        }
+        if let Some(rows) = rows {
+            let (kind, word) = (ObjectKind::RowAccessPolicy, ObjectWord::RowAccessPolicy);
+            let global = Privilege::ApplyRowAccessPolicy;
+            let (id, rule) = applicable(context, work, word, &rows.policy, global).await?;
+            arguments(&known, &rows.on, &rule)?;
+            all.push(Defined { policy: (kind, id), column: None, arguments: rows.on.clone() });
+        }
+        Ok(DefinedPolicies(all))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Tells the commit of them.
+    ///
+    /// # Errors
+    /// A column that is not there: what was checked before is what was made.
+    pub fn record_table(
+        &self,
+        lake: &mut LakeTransaction,
+        table: &TableInfo,
+    ) -> Result<(), UserError> {
+        let column = |name: &str| table.column(name).map(|column| column.field_id);
+        self.record(lake, (ObjectKind::Table, table.table_id), column)
+    }
+
+    /// The same of a view.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn record_view(
+        &self,
+        lake: &mut LakeTransaction,
+        view: &ViewInfo,
+    ) -> Result<(), UserError> {
+        let column = |name: &str| {
+            (1..).zip(&view.columns).find(|(_, column)| column.name == name).map(|(id, _)| id)
+        };
+        self.record(lake, (ObjectKind::View, view.view_id), column)
+    }
+
+    fn record(
+        &self,
+        lake: &mut LakeTransaction,
+        on: GrantTarget,
+        column: impl Fn(&str) -> Option<i64>,
+    ) -> Result<(), UserError> {
+        let id = |name: &String| {
+            column(name).ok_or_else(|| UserError::invalid_identifier(quote_identifier(name)))
+        };
+        for defined in &self.0 {
+            let reference = PolicyReference {
+                policy: defined.policy,
+                on,
+                column: defined.column.as_ref().map(id).transpose()?.unwrap_or(0),
+                arguments: defined.arguments.iter().map(id).collect::<Result<_, _>>()?,
+            };
+            lake.account().policies.push(reference);
+        }
+        Ok(())
+    }
+}
+
 fn taken(kind: &str, found: &Found) -> UserError {
     UserError::new(
         Code::InvalidStatement,
@@ -410,14 +528,8 @@ pub(crate) async fn set(
     match &set.action {
         SetPolicyAction::SetMasking { column, policy, using, force } => {
             let (id, rule) = applicable(context, work, word, policy, global).await?;
-            let named = if using.is_empty() { vec![column.clone()] } else { using.clone() };
-            if named.first() != Some(column) {
-                return Err(UserError::new(
-                    Code::InvalidStatement,
-                    "The first column of USING must be the masked column.",
-                ));
-            }
-            let arguments = arguments(&found, &named, &rule)?;
+            let named = mask_arguments(column, using)?;
+            let arguments = arguments(&columns(&found), &named, &rule)?;
             let column = column_id(&found, column)?;
             if let Some(replaced) = present(column) {
                 if !force {
@@ -440,7 +552,7 @@ pub(crate) async fn set(
             if present(0).is_some() {
                 return Err(taken("row access policy", &found));
             }
-            let arguments = arguments(&found, named, &rule)?;
+            let arguments = arguments(&columns(&found), named, &rule)?;
             added = Some(PolicyReference { policy: (kind, id), on, column: 0, arguments });
         }
         SetPolicyAction::DropRowAccess { policy, then } => {
@@ -454,7 +566,7 @@ pub(crate) async fn set(
             unset = Some(0);
             if let Some((policy, named)) = then {
                 let (id, rule) = applicable(context, work, word, policy, global).await?;
-                let arguments = arguments(&found, named, &rule)?;
+                let arguments = arguments(&columns(&found), named, &rule)?;
                 added = Some(PolicyReference { policy: (kind, id), on, column: 0, arguments });
             }
         }

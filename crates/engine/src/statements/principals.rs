@@ -1,7 +1,7 @@
 //! CREATE ROLE, CREATE USER and the properties of users.
 
 use frazil_catalog::account::{NewUser, ParameterLevel, User, UserProperties, Writer, now_micros};
-use frazil_common::{Code, ObjectName, Privilege, UserError, quote_identifier};
+use frazil_common::{Code, ObjectKind, ObjectName, Privilege, UserError, quote_identifier};
 use frazil_dialect::{CreateRole, CreateUser, ObjectWord, OptionValue, Options};
 use frazil_governance::Requirement;
 use frazil_governance::system;
@@ -11,17 +11,19 @@ use crate::session::key_pair;
 use crate::session::parameters::{Parameters, definition};
 use crate::session::secrets::hash_password;
 use crate::statements::account_change::AccountChange;
-use crate::statements::context::StatementContext;
+use crate::statements::context::{StatementContext, Work};
 use crate::statements::database_role;
 use crate::statements::lookup::{described_status, of_role, of_user};
 use crate::statements::option_values::{boolean, integer, name, optional_text, text, unknown};
 use crate::statements::outcome::Outcome;
 use crate::statements::session::parameter_text;
+use crate::statements::tag::DefinedTags;
 
 pub(crate) use crate::statements::access_token::run as access_token;
 
 pub(crate) async fn create_role(
     context: &StatementContext,
+    work: &mut Work,
     create: &CreateRole,
 ) -> Result<Outcome, UserError> {
     context.authorize(&[Requirement::global(Privilege::CreateRole)])?;
@@ -38,6 +40,7 @@ pub(crate) async fn create_role(
         }
         of_role(existing.clone()).require(context, &[Privilege::Ownership])?;
     }
+    let tags = DefinedTags::find(context, work, &create.tags, std::iter::empty()).await?;
     if context.describe_only {
         return described_status();
     }
@@ -45,7 +48,9 @@ pub(crate) async fn create_role(
     if let Some(existing) = &existing {
         change.writer().drop_role(existing.id, context.role()).await?;
     }
-    change.writer().create_role(name, create.comment.as_deref(), context.role()).await?;
+    let mut writer = change.writer();
+    let made = writer.create_role(name, create.comment.as_deref(), context.role()).await?;
+    tags.write(&mut writer, (ObjectKind::Role, made.id)).await?;
     change.commit().await?;
     Outcome::status(format!("Role {name} successfully created."))
 }
@@ -296,6 +301,7 @@ impl UserOptions {
 
 pub(crate) async fn create_user(
     context: &StatementContext,
+    work: &mut Work,
     create: &CreateUser,
 ) -> Result<Outcome, UserError> {
     let options = UserOptions::read(&create.options)?;
@@ -318,6 +324,7 @@ pub(crate) async fn create_user(
         }
         of_user(existing.clone()).require(context, &[Privilege::Ownership])?;
     }
+    let tags = DefinedTags::find(context, work, &create.tags, std::iter::empty()).await?;
     if context.describe_only {
         return described_status();
     }
@@ -353,6 +360,7 @@ pub(crate) async fn create_user(
         })
         .await?;
     options.save_beside(&mut change.writer(), made.id, &login_name).await?;
+    tags.write(&mut change.writer(), (ObjectKind::User, made.id)).await?;
     change.commit().await?;
     Outcome::status(format!("User {name} successfully created."))
 }

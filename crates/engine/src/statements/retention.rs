@@ -39,6 +39,11 @@ impl Retention {
         Ok(Retention { account: days.unwrap_or(DAYS_DEFAULT) })
     }
 
+    /// What the account sets, for what is in no database any more.
+    pub fn account(self) -> u16 {
+        self.account
+    }
+
     pub fn database(self, database: &DatabaseInfo) -> u16 {
         limited(database.retention_days.unwrap_or(self.account), database.transient)
     }

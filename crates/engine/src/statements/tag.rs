@@ -1,7 +1,8 @@
 //! Tags: CREATE, ALTER, and setting them on objects, alone or with the objects' definition.
 
 use frazil_catalog::account::{
-    MaskingPolicy, Object, Place, PolicyReference, PolicyRule, Tag, TagReference,
+    AccountView, GrantTarget, MaskingPolicy, Object, Place, PolicyReference, PolicyRule, Tag,
+    TagReference, Writer,
 };
 use frazil_catalog::{CatalogView, Relation, TableInfo, ViewInfo};
 use frazil_common::{
@@ -15,6 +16,7 @@ use frazil_lake::LakeTransaction;
 
 use crate::resolve::objects::schema as expect_schema;
 use crate::resolve::policies::alike;
+use crate::resolve::tags::{ColumnAt, MaskRules, mask_of_column};
 use crate::statements::account_change::AccountChange;
 use crate::statements::alter_object::complete;
 use crate::statements::context::{StatementContext, Work};
@@ -375,6 +377,20 @@ impl DefinedTags {
         self.record(lake, (ObjectKind::View, view.view_id), column);
     }
 
+    /// The same of a schema or database.
+    pub fn record_container(&self, lake: &mut LakeTransaction, on: GrantTarget) {
+        self.record(lake, on, |_| None);
+    }
+
+    /// Writes them with an object of the account, which has no columns.
+    pub async fn write(&self, writer: &mut Writer<'_>, on: GrantTarget) -> Result<(), UserError> {
+        for (tag, value) in &self.object {
+            let reference = TagReference { tag: *tag, on, column: 0, value: value.clone() };
+            writer.set_tag(&reference).await?;
+        }
+        Ok(())
+    }
+
     fn record(
         &self,
         lake: &mut LakeTransaction,
@@ -387,6 +403,29 @@ impl DefinedTags {
                 let reference = TagReference { tag: *tag, on, column, value: value.clone() };
                 lake.account().tags.push(reference);
             }
+        }
+    }
+}
+
+/// The tags on a table and its columns are on another too, by the columns' names: CREATE TABLE …
+/// LIKE, and COPY TAGS.
+pub(crate) fn copy_tags(
+    account: &AccountView,
+    lake: &mut LakeTransaction,
+    from: &TableInfo,
+    to: &TableInfo,
+) {
+    let on = (ObjectKind::Table, to.table_id);
+    for reference in account.tags_on(ObjectKind::Table, from.table_id) {
+        let column = match reference.column {
+            0 => Some(0),
+            id => {
+                let name = from.columns.iter().find(|column| column.field_id == id);
+                name.and_then(|old| to.column(&old.name)).map(|column| column.field_id)
+            }
+        };
+        if let Some(column) = column {
+            lake.account().tags.push(TagReference { on, column, ..reference.clone() });
         }
     }
 }
@@ -412,9 +451,9 @@ pub(crate) async fn set(
     }
     let view = work.lake()?.view().clone();
     let everywhere = applies_everywhere(context);
-    let (on, column) = if kind == ObjectWord::Account {
+    let (on, column, relation) = if kind == ObjectWord::Account {
         context.authorize(&[Requirement::global(Privilege::ApplyTag)])?;
-        (account_object(), 0)
+        (account_object(), 0, None)
     } else {
         let name = match &set.name {
             Some(name) => name.clone(),
@@ -442,7 +481,7 @@ pub(crate) async fn set(
             Some(column) => policy::column_id(&found, column)?,
             None => 0,
         };
-        (found.object, column)
+        (found.object.clone(), column, Some(found))
     };
     let on = (on.kind, on.id);
     let (mut added, mut removed) = (Vec::new(), Vec::new());
@@ -455,6 +494,9 @@ pub(crate) async fn set(
             });
             if stay.count() + added.len() > TAGS_MAX {
                 return Err(too_many());
+            }
+            if let Some(found) = &relation {
+                refuse_two_masks(context, &account, found, column, &added).await?;
             }
         }
         SetTagsAction::Unset(names) => {
@@ -476,6 +518,38 @@ pub(crate) async fn set(
     }
     change.commit().await?;
     Outcome::status(DONE)
+}
+
+/// Refuses tags by which, with those that are there, a column of the table or view would have two
+/// policies. Where the tags come from a schema, a database or the account, reading tells of it.
+async fn refuse_two_masks(
+    context: &StatementContext,
+    account: &AccountView,
+    found: &Found,
+    column: i64,
+    added: &[(i64, String)],
+) -> Result<(), UserError> {
+    let masks = |tag: i64| !account.policies_on(ObjectKind::Tag, tag).is_empty();
+    if !added.iter().any(|(tag, _)| masks(*tag)) {
+        return Ok(());
+    }
+    let on = (found.object.kind, found.object.id);
+    let mut then = account.clone();
+    let tags = then.tags.entry(on).or_default();
+    for (tag, value) in added {
+        tags.retain(|old| (old.tag, old.column) != (*tag, column));
+        tags.push(TagReference { tag: *tag, on, column, value: value.clone() });
+    }
+    let mut rules = MaskRules::default();
+    for (name, id, sql_type) in policy::columns(found) {
+        let own = account.policies_on(on.0, on.1);
+        if own.iter().any(|own| own.policy.0 == ObjectKind::MaskingPolicy && own.column == id) {
+            continue;
+        }
+        let at = ColumnAt { object: &found.object, parents: &found.parents, id, name: &name };
+        mask_of_column(context, &then, &mut rules, &at, &sql_type).await?;
+    }
+    Ok(())
 }
 
 /// Something that is asked for its tags.

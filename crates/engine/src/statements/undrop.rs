@@ -1,9 +1,9 @@
-//! UNDROP of tables, schemas and databases, and what becomes of what can not come back.
+//! UNDROP of tables, schemas, databases and tags, and what becomes of what can not come back.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
-use frazil_catalog::account::{ObjectHeader, Stage, now_micros};
+use frazil_catalog::account::{ObjectHeader, Stage, Tag, now_micros};
 use frazil_common::{
     Code, ObjectKind, ObjectName, ObjectRef, Privilege, UserError, quote_identifier,
 };
@@ -31,6 +31,7 @@ pub(crate) async fn run(
         ObjectWord::Table => table(context, work, &undrop.name).await?,
         ObjectWord::Schema => schema(context, work, &undrop.name).await?,
         ObjectWord::Database => database(context, work, &undrop.name).await?,
+        ObjectWord::Tag => tag(context, work, &undrop.name).await?,
         other => return Err(UserError::unsupported(format!("UNDROP {other}"))),
     };
     if context.describe_only {
@@ -179,6 +180,64 @@ async fn database(
     Ok(name)
 }
 
+/// The last dropped tag of a name comes back with what it was on.
+async fn tag(
+    context: &StatementContext,
+    work: &mut Work,
+    name: &ObjectName,
+) -> Result<String, UserError> {
+    let name = context.qualify(name)?;
+    let view = work.lake()?.view().clone();
+    let schema = expect_schema(&view, &name.database, &name.schema)?;
+    let accounts = &context.shared.accounts;
+    let days = Retention::load(context).await?.schema(&view, &schema);
+    let since = reaches_back(context.facts.now_micros, days);
+    let dropped = accounts
+        .dropped_tags()
+        .await?
+        .into_iter()
+        .find(|gone| gone.tag.place.schema_id == schema.schema_id && gone.tag.name == name.name)
+        .filter(|gone| gone.dropped_on >= since)
+        .ok_or_else(|| purged("Tag", &name.name))?;
+    let id = dropped.tag.id;
+    let object = ObjectRef { kind: ObjectKind::Tag, id, name: name.to_string() };
+    own(context, object, parents_of(&view, &name), purged("Tag", &name.name)).await?;
+    if accounts.object::<Tag>(schema.schema_id, &name.name, 0).await?.is_some() {
+        return Err(UserError::exists(quote_identifier(&name.name)));
+    }
+    if !context.describe_only {
+        let mut change = AccountChange::begin(context).await?;
+        if !change.writer().undrop_tag(id, &name.name).await? {
+            return Err(purged("Tag", &name.name));
+        }
+        change.commit().await?;
+    }
+    Ok(name.name)
+}
+
+/// Ends dropped tags that are out of reach.
+async fn purge_tags(
+    context: &StatementContext,
+    retention: Retention,
+    now: i64,
+) -> Result<(), UserError> {
+    let dropped = context.shared.accounts.dropped_tags().await?;
+    if dropped.is_empty() {
+        return Ok(());
+    }
+    let view = context.shared.catalog.head_view().await?;
+    let mut change = AccountChange::begin(context).await?;
+    for gone in dropped {
+        let id = gone.tag.place.schema_id;
+        let schema = view.schemas().find(|schema| schema.schema_id == id);
+        let days = schema.map_or(retention.account(), |schema| retention.schema(&view, schema));
+        if gone.dropped_on < reaches_back(now, days) {
+            change.writer().purge_tag(gone.tag.id).await?;
+        }
+    }
+    change.commit().await
+}
+
 /// How much longer the account keeps what is out of reach: an UNDROP or clone that began while it
 /// was within reach must still find its policies when it commits.
 const PURGE_GRACE_MICROS: i64 = 3_600_000_000;
@@ -197,6 +256,7 @@ pub(crate) async fn purge(context: &StatementContext) -> Result<(), UserError> {
     shared.purged.store(now, Ordering::Relaxed);
     let now = now - PURGE_GRACE_MICROS;
     let retention = Retention::load(context).await?;
+    purge_tags(context, retention, now).await?;
     let kept = shared.accounts.kept_for_dropped().await?;
     if kept.is_empty() {
         return Ok(());

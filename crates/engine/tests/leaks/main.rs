@@ -1,7 +1,7 @@
 //! No role learns a secret that Snowflake's rules keep from it, whichever way it asks.
 //!
 //! Seeded random accounts: roles, grants, masking and row access policies, tags that mask, views
-//! plain and secure, clones. Every value of the secret columns is unlike any other text of the
+//! plain and secure, clones of tables and schemas, secondary roles. Every value of the secret columns is unlike any other text of the
 //! account. As every role, every path is tried on every relation; a secret that comes back in a
 //! cell, a name or an error and that the model (`world.rs`) does not allow is a failure, and so is
 //! one that the model allows and SELECT does not show.
@@ -55,6 +55,10 @@ struct Trial<'a> {
     world: &'a World,
     worker: &'a Client,
     role: usize,
+    /// The one secondary role of the session.
+    secondary: Option<usize>,
+    /// By table: a time at which it was there and had no rows.
+    since: &'a [String],
     faults: Vec<String>,
 }
 
@@ -78,27 +82,57 @@ impl Trial<'_> {
 
     fn fault(&mut self, sql: &str, what: &str) {
         self.faults.push(format!(
-            "seed {} as {}: {sql}\n  {what}",
+            "seed {} as {} with {:?}: {sql}\n  {what}",
             self.world.seed,
-            role(self.role)
+            role(self.role),
+            self.secondary
         ));
     }
 
     /// Everything that can be asked of one relation.
     async fn relation(&mut self, relation: &Relation) {
         let name = format!("d.s.{}", relation.name);
-        let (allowed, rows, fails) = match self.world.seen(self.role, relation) {
-            Seen::Nothing => {
+        let mut paths = paths(&name, self.role);
+        let since = &self.since[relation.table];
+        for information in ["DEFAULT", "APPEND_ONLY"] {
+            paths.push(format!(
+                "SELECT * FROM {name} CHANGES (INFORMATION => {information}) AT (TIMESTAMP => \
+                 '{since}'::TIMESTAMP_LTZ)"
+            ));
+        }
+        match self.whole(relation, "d.s").await {
+            None => {
                 let none = BTreeSet::new();
-                for sql in paths(&name, self.role) {
+                for sql in paths {
                     let answer = self.ask(&sql, &none).await;
                     if answer.is_ok() && reads(&sql) {
                         self.fault(&sql, "is allowed without SELECT");
                     }
                 }
-                return;
             }
-            Seen::Rows { secrets, rows, fails } => (secrets, rows, fails),
+            Some((allowed, fails)) => {
+                for sql in paths {
+                    let _ = self.ask(&sql, &allowed).await;
+                }
+                self.conditions(relation, &name, &allowed, fails).await;
+            }
+        }
+    }
+
+    /// All rows of a relation, or of its clone in another schema; none where SELECT is missing.
+    async fn whole(
+        &mut self,
+        relation: &Relation,
+        schema: &str,
+    ) -> Option<(BTreeSet<String>, [bool; 2])> {
+        let name = format!("{schema}.{}", relation.name);
+        let seen = self.world.seen(self.role, self.secondary, relation);
+        let Seen::Rows { secrets: allowed, rows, fails } = seen else {
+            let sql = format!("SELECT * FROM {name}");
+            if self.ask(&sql, &BTreeSet::new()).await.is_ok() {
+                self.fault(&sql, "is allowed without SELECT");
+            }
+            return None;
         };
         let sql = format!("SELECT * FROM {name}");
         let answer = self.ask(&sql, &allowed).await;
@@ -112,10 +146,47 @@ impl Trial<'_> {
             (Err(error), true) if error.message == "Error in secure object" => {}
             (answer, _) => self.fault(&sql, &format!("fails: {fails:?}, but {answer:?}")),
         }
-        for sql in paths(&name, self.role) {
-            let _ = self.ask(&sql, &allowed).await;
+        Some((allowed, fails))
+    }
+
+    /// A clone of the schema, made by the role itself: its tables and views keep their owners,
+    /// grants and policies, also when it was dropped meanwhile.
+    async fn cloned_schema(&mut self) {
+        let none = BTreeSet::new();
+        let schema = format!("d.copy_{}", self.role);
+        let made = format!("CREATE SCHEMA {schema} CLONE d.s");
+        if let Err(error) = self.ask(&made, &none).await {
+            self.fault(&made, &format!("fails: {error}"));
+            return;
         }
-        self.conditions(relation, &name, &allowed, fails).await;
+        for dropped in [false, true] {
+            if dropped {
+                for sql in [format!("DROP SCHEMA {schema}"), format!("UNDROP SCHEMA {schema}")] {
+                    if let Err(error) = self.ask(&sql, &none).await {
+                        self.fault(&sql, &format!("fails: {error}"));
+                    }
+                }
+            }
+            for relation in &self.world.relations {
+                let _ = self.whole(relation, &schema).await;
+            }
+        }
+        for relation in self.world.relations.iter().filter(|relation| relation.view.is_none()) {
+            let name = format!("{schema}.{}", relation.name);
+            let own = role(self.role);
+            for sql in [
+                format!("GRANT SELECT ON TABLE {name} TO ROLE {own}"),
+                format!("GRANT OWNERSHIP ON TABLE {name} TO ROLE {own}"),
+                format!("ALTER TABLE {name} DROP ALL ROW ACCESS POLICIES"),
+                format!("ALTER TABLE {name} ALTER COLUMN secret UNSET MASKING POLICY"),
+            ] {
+                let _ = self.ask(&sql, &none).await;
+            }
+            let _ = self.whole(relation, &schema).await;
+        }
+        let ddl = format!("SELECT GET_DDL('schema', '{schema}')");
+        let _ = self.ask(&ddl, &none).await;
+        let _ = self.ask(&format!("DROP SCHEMA {schema}"), &none).await;
     }
 
     /// Conditions on single values: counts and errors tell whether one is there.
@@ -183,6 +254,13 @@ impl Trial<'_> {
             "DESCRIBE MODEL d.s.served",
             "SELECT GET_DDL('view', 'd.s.s0')",
             "SELECT GET_DDL('policy', 'd.s.m00')",
+            "SELECT GET_DDL('schema', 'd.s', TRUE)",
+            "SELECT GET_DDL('database', 'd')",
+            "SELECT * FROM TABLE(d.information_schema.policy_references(policy_name => 'd.s.m00'))",
+            "SELECT * FROM TABLE(d.information_schema.policy_references(policy_name => 'd.s.p0'))",
+            "SELECT * FROM snowflake.account_usage.masking_policies",
+            "SELECT * FROM snowflake.account_usage.row_access_policies",
+            "SELECT * FROM snowflake.account_usage.policy_references",
             "SHOW GRANTS TO ROLE PUBLIC",
             "SELECT * FROM d.information_schema.tables",
             "SELECT * FROM d.information_schema.views",
@@ -215,10 +293,13 @@ impl Trial<'_> {
 
     /// The owner of a clone does not get at what the policies on it hide.
     async fn clones(&mut self, relation: &Relation) {
-        let Seen::Rows { secrets: allowed, .. } = self.world.seen(self.role, relation) else {
+        let seen = self.world.seen(self.role, self.secondary, relation);
+        let Seen::Rows { secrets: allowed, .. } = seen else {
             return;
         };
         let own = format!("d.s.own_{}_{}", relation.name, self.role);
+        // Rows of others must not become the role's own.
+        let region = role(self.role);
         for sql in [
             format!("CREATE OR REPLACE TABLE {own} CLONE d.s.{}", relation.name),
             format!("SELECT * FROM {own}"),
@@ -227,6 +308,13 @@ impl Trial<'_> {
             format!("ALTER TABLE {own} DROP ALL ROW ACCESS POLICIES"),
             format!("SELECT secret FROM {own}"),
             format!("SELECT note FROM {own}"),
+            format!("UPDATE {own} SET region = '{region}'"),
+            format!("SELECT * FROM {own}"),
+            format!("DROP TABLE {own}"),
+            format!("UNDROP TABLE {own}"),
+            format!("SELECT * FROM {own}"),
+            format!("ALTER TABLE {own} DROP ALL ROW ACCESS POLICIES"),
+            format!("SELECT * FROM {own}"),
             format!("UPDATE {own} SET region = secret"),
             format!("UPDATE {own} SET num = TO_NUMBER(note)"),
             format!("SELECT region FROM {own}"),
@@ -268,6 +356,8 @@ fn paths(name: &str, number: usize) -> Vec<String> {
         "SELECT * FROM {r} SAMPLE (100)",
         "EXPLAIN SELECT secret FROM {r} WHERE note = 'x' AND id < 3",
         "DESCRIBE TABLE {r}",
+        "SELECT GET_DDL('table', '{r}')",
+        "SELECT * FROM TABLE(d.information_schema.policy_references(ref_entity_name => '{r}', ref_entity_domain => 'table'))",
         "CREATE OR REPLACE TABLE d.s.kept_{n} AS SELECT * FROM {r}",
         "SELECT * FROM d.s.kept_{n}",
         "CREATE OR REPLACE TABLE d.s.kept_{n} AS SELECT TO_NUMBER(secret) AS a FROM {r}",
@@ -326,9 +416,24 @@ async fn try_seed(seed: u64) -> Vec<String> {
     for text in ["CREATE DATABASE d", "CREATE USER worker", "CREATE USER other"] {
         admin.run(text).await;
     }
+    let mut since = Vec::new();
     for text in world.statements() {
+        if text.starts_with("INSERT") {
+            let now = admin.run("SELECT CURRENT_TIMESTAMP()::VARCHAR").await;
+            since.push(now[0][0].clone().unwrap());
+        }
         admin.run(&text).await;
     }
+    // The path is one: who sees all is shown all.
+    let changed = format!(
+        "SELECT COUNT(*) > 0 FROM d.s.t0 CHANGES (INFORMATION => DEFAULT) AT (TIMESTAMP => \
+         '{}'::TIMESTAMP_LTZ)",
+        since[0]
+    );
+    assert_eq!(
+        admin.run(&changed).await[0][0].as_deref().map(str::to_uppercase),
+        Some("TRUE".into())
+    );
     let worker = account.login("worker").await;
     let other = account.login("other").await;
     let mut faults = endpoint(&account, &admin).await;
@@ -337,13 +442,33 @@ async fn try_seed(seed: u64) -> Vec<String> {
             client.run("USE SECONDARY ROLES NONE").await;
             client.run(&format!("USE ROLE {}", role(number))).await;
         }
-        let mut trial = Trial { world: &world, worker: &worker, role: number, faults: Vec::new() };
+        let mut trial = Trial {
+            world: &world,
+            worker: &worker,
+            role: number,
+            secondary: None,
+            since: &since,
+            faults: Vec::new(),
+        };
         trial.definitions().await;
         for relation in &world.relations {
             trial.relation(relation).await;
             if relation.view.is_none() {
                 trial.clones(relation).await;
             }
+        }
+        trial.cloned_schema().await;
+        // A secondary role brings its grants, and not what policies show it.
+        let secondary = (number + 1) % ROLES;
+        worker.run(&format!("USE SECONDARY ROLES {}", role(secondary))).await;
+        trial.secondary = Some(secondary);
+        for relation in &world.relations {
+            let _ = trial.whole(relation, "d.s").await;
+        }
+        worker.run("USE SECONDARY ROLES NONE").await;
+        trial.secondary = None;
+        for relation in &world.relations {
+            let _ = trial.whole(relation, "d.s").await;
         }
         // A result is its user's alone, whatever the roles.
         worker.run("SELECT 'zq' || 'resultqz' AS a").await;
@@ -361,12 +486,21 @@ async fn try_seed(seed: u64) -> Vec<String> {
     faults
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_role_learns_what_is_kept_from_it() {
+/// As the server's threads have: a statement's frames are large in this build.
+const STACK_BYTES: usize = 16 << 20;
+
+#[test]
+fn no_role_learns_what_is_kept_from_it() {
     let seeds = std::env::var("FRAZIL_LEAK_SEEDS").ok().and_then(|text| text.parse().ok());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_stack_size(STACK_BYTES)
+        .enable_all()
+        .build()
+        .unwrap();
     let mut faults = Vec::new();
     for seed in 1..=seeds.unwrap_or(SEEDS) {
-        faults.extend(try_seed(seed).await);
+        faults.extend(runtime.block_on(async { tokio::spawn(try_seed(seed)).await.unwrap() }));
     }
     assert!(faults.is_empty(), "{} leaks:\n{}", faults.len(), faults.join("\n"));
 }

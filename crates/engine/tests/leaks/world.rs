@@ -193,10 +193,11 @@ impl World {
         }
     }
 
-    /// Snowflake's rules: SELECT on the relation by the role or one it inherits; policies of the
-    /// table by the session's role, also below views.
-    pub fn seen(&self, role: usize, relation: &Relation) -> Seen {
-        if self.held(role).is_disjoint(&relation.granted) {
+    /// Snowflake's rules: SELECT on the relation by the role, a secondary role or one that these
+    /// inherit; policies of the table by the session's primary role, also below views.
+    pub fn seen(&self, role: usize, secondary: Option<usize>, relation: &Relation) -> Seen {
+        let also = secondary.map(|secondary| self.held(secondary)).unwrap_or_default();
+        if self.held(role).is_disjoint(&relation.granted) && also.is_disjoint(&relation.granted) {
             return Seen::Nothing;
         }
         let table = &self.tables[relation.table];
@@ -242,7 +243,7 @@ impl World {
         for (lower, upper) in &self.inherits {
             all.push(format!("GRANT ROLE {} TO ROLE {}", role(*lower), role(*upper)));
         }
-        all.push("GRANT USAGE ON DATABASE d TO ROLE PUBLIC".to_string());
+        all.push("GRANT USAGE, CREATE SCHEMA ON DATABASE d TO ROLE PUBLIC".to_string());
         all.push(
             "GRANT USAGE, CREATE TABLE, CREATE VIEW, CREATE MODEL, CREATE MASKING POLICY, \
              CREATE ROW ACCESS POLICY ON SCHEMA d.s TO ROLE PUBLIC"
@@ -281,7 +282,8 @@ impl World {
         let table = &self.tables[number];
         let name = &table.name;
         all.push(format!(
-            "CREATE TABLE d.s.{name} (id INT, region VARCHAR, secret VARCHAR, note VARCHAR, num FLOAT)"
+            "CREATE TABLE d.s.{name} (id INT, region VARCHAR, secret VARCHAR, note VARCHAR, num \
+             FLOAT) CHANGE_TRACKING = TRUE"
         ));
         let rows: Vec<String> = (0..ROWS)
             .map(|row| {

@@ -2,6 +2,7 @@
 //! statements (models, endpoints) from docs/.
 
 use crate::access_cases::{clones, files, grants, keys, lookups};
+use crate::policy_cases::policies_in_definitions;
 use crate::tag_cases::tags;
 
 /// What a statement does once it is allowed.
@@ -176,6 +177,7 @@ pub fn cases() -> Vec<Case> {
         alters(),
         policies(),
         tags(),
+        policies_in_definitions(),
         drops(),
         grants(),
         lookups(),

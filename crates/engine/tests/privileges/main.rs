@@ -8,6 +8,7 @@ mod access_cases;
 mod account;
 mod cases;
 mod kinds;
+mod policy_cases;
 mod tag_cases;
 mod undrop;
 
@@ -333,6 +334,7 @@ const TRIED_APART: &[&str] = &[
     "Undrop.TABLE",
     "Undrop.SCHEMA",
     "Undrop.DATABASE",
+    "Undrop.TAG",
     "AlterObject.ACCOUNT",
     "Statement.CreateResourceMonitor",
 ];

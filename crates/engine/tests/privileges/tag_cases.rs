@@ -48,6 +48,42 @@ pub fn tags() -> Vec<Case> {
             "CREATE TABLE d.s.{c}t (a INT) WITH TAG (d.s.{o}tag = 'x')",
             &[&["CREATE TABLE ON SCHEMA d.s", "APPLY ON TAG d.s.{o}tag"]],
         ),
+        needs(
+            &["CREATE TAG d.s.{o}tag"],
+            "CREATE SCHEMA d.{c}s WITH TAG (d.s.{o}tag = 'x')",
+            &[&["CREATE SCHEMA ON DATABASE d", "APPLY ON TAG d.s.{o}tag"]],
+        ),
+        needs(
+            &["CREATE TAG d.s.{o}tag"],
+            "CREATE DATABASE {c}db WITH TAG (d.s.{o}tag = 'x')",
+            &[&["CREATE DATABASE ON ACCOUNT", "APPLY ON TAG d.s.{o}tag"]],
+        ),
+        needs(
+            &["CREATE TAG d.s.{o}tag"],
+            "CREATE STAGE d.s.{c}st WITH TAG (d.s.{o}tag = 'x')",
+            &[&["CREATE STAGE ON SCHEMA d.s", "APPLY ON TAG d.s.{o}tag"]],
+        ),
+        needs(
+            &["CREATE TAG d.s.{o}tag"],
+            "CREATE WAREHOUSE {c}wh WITH TAG (d.s.{o}tag = 'x')",
+            &[&["CREATE WAREHOUSE ON ACCOUNT", "APPLY ON TAG d.s.{o}tag"]],
+        ),
+        needs(
+            &["CREATE TAG d.s.{o}tag"],
+            "CREATE ROLE {c}role WITH TAG (d.s.{o}tag = 'x')",
+            &[&["CREATE ROLE ON ACCOUNT", "APPLY ON TAG d.s.{o}tag"]],
+        ),
+        needs(
+            &["CREATE TAG d.s.{o}tag"],
+            "CREATE USER {c}user WITH TAG (d.s.{o}tag = 'x')",
+            &[&["CREATE USER ON ACCOUNT", "APPLY ON TAG d.s.{o}tag"]],
+        ),
+        // The tags of the source go along whoever makes the table.
+        needs(
+            &["CREATE TAG d.s.{c}tag", "CREATE TABLE d.s.{o}t (a INT) TAG (d.s.{c}tag = 'x')"],
+            "CREATE TABLE d.s.{c}t LIKE d.s.{o}t",
+            &[&["CREATE TABLE ON SCHEMA d.s", "SELECT ON TABLE d.s.{o}t"]],
+        ),
         lists(TAG, "SHOW TAGS IN ACCOUNT", &[&["APPLY ON TAG d.s.{o}tag"]]),
         needs(
             TAG,
