@@ -16,7 +16,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use frazil_catalog::{Catalog, CatalogFile};
+use frazil_catalog::{CATALOG_FILE, Catalog, CatalogFile};
 use frazil_common::SnapshotId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -164,7 +164,7 @@ async fn take(
     let folder = backups_folder(backup);
     let partial = folder.join("partial.sqlite");
     remove_if_there(&partial)?;
-    let source = CatalogFile::open(&data_dir.join("catalog.sqlite")).await?;
+    let source = CatalogFile::open(&data_dir.join(CATALOG_FILE)).await?;
     let taken_micros = chrono::Utc::now().timestamp_micros();
     let copied = source.copy_to(&partial).await;
     source.close().await;
@@ -318,7 +318,7 @@ async fn fill(
         std::fs::create_dir_all(&folder).map_err(io(&folder))?;
     }
     let saved = backups_folder(backup).join(format!("{}.sqlite", manifest.name));
-    let catalog_path = target.join("catalog.sqlite");
+    let catalog_path = target.join(CATALOG_FILE);
     copy_durably(&saved, &catalog_path).map_err(io(&saved))?;
     let copy = CatalogFile::open(&catalog_path).await?;
     let named = copy.file_paths().await?;
