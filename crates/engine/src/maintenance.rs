@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use frazil_catalog::{CATALOG_FILE, Catalog};
 use frazil_catalog::account::AccountStore;
+use frazil_catalog::{CATALOG_FILE, Catalog};
 use frazil_common::{Code, UserError};
 use frazil_lake::{DataDirectory, DoctorReport, FormatFault, Lake, MaintenanceReport};
 use frazil_models::Registry;
@@ -155,7 +155,8 @@ pub async fn inspect(data_dir: &Path) -> Result<Vec<String>, UserError> {
     let mut findings = findings(lake.examine(before).await?);
     findings.extend(fault.map(|fault| format!("format: {fault}")));
     if !served {
-        let models = Registry::new(AccountStore::inspect(catalog.clone()), data_dir.join("models"));
+        let models =
+            Registry::new(AccountStore::inspect(catalog.clone()), lake.store().folder("models")?);
         let unused = models.unused_files().await?;
         findings.extend(unused.into_iter().map(|file| format!("orphan model file: {file}")));
     }

@@ -404,6 +404,9 @@ fn content_files(data_dir: &Path) -> Result<Vec<(String, u64, u64)>> {
                     .ok()
                     .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
                     .map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
+                if crate::local_disk::is_unfinished(&entry.file_name().to_string_lossy()) {
+                    continue;
+                }
                 let path = entry.path();
                 let relative = path.strip_prefix(data_dir).unwrap_or(&path);
                 files.push((relative.display().to_string(), meta.len(), modified));

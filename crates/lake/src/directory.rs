@@ -157,19 +157,9 @@ impl DataDirectory {
         self.path.join(CATALOG_FILE)
     }
 
-    /// Bytes of stages, by stage id.
-    pub fn stages_path(&self) -> PathBuf {
-        self.path.join("stages")
-    }
-
     /// Spooled results.
     pub fn results_path(&self) -> PathBuf {
         self.path.join("results")
-    }
-
-    /// Artifacts of model versions.
-    pub fn models_path(&self) -> PathBuf {
-        self.path.join("models")
     }
 }
 

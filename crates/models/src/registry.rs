@@ -1,7 +1,6 @@
 //! The registry: models, versions and aliases, with the files behind them.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,6 +9,7 @@ use frazil_catalog::account::{
     NewObject, Object, ObjectFilter, Place, Writer,
 };
 use frazil_common::{Code, ObjectKind, Principal, SqlType, UserError};
+use frazil_lake::ObjectFolder;
 use frazil_ml::{Algorithm, MlError};
 use parking_lot::Mutex;
 
@@ -68,7 +68,7 @@ struct Loaded {
 
 impl Registry {
     /// `folder` holds the model files.
-    pub fn new(account: AccountStore, folder: impl Into<PathBuf>) -> Self {
+    pub fn new(account: AccountStore, folder: ObjectFolder) -> Self {
         Registry {
             inner: Arc::new(Inner {
                 account,
@@ -366,6 +366,15 @@ impl Registry {
     pub async fn clean(&self) -> Result<()> {
         let _filing = self.inner.filing.lock().await;
         self.remove_unused().await
+    }
+
+    /// Removes what writes that a crash broke off left; gives the number of files.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub async fn reap_unfinished(&self) -> Result<usize> {
+        let _filing = self.inner.filing.lock().await;
+        self.inner.files.reap_unfinished().await
     }
 
     /// Paths of files that no version uses.

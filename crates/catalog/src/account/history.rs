@@ -254,7 +254,13 @@ impl AccountStore {
             query.push(" LIMIT ").push_bind(limit);
             query.push(" OFFSET ").push_bind(filter.offset);
         }
-        query.build().fetch_all(&mut *self.reader().await?).await?.iter().map(QueryRecord::from_row).collect()
+        query
+            .build()
+            .fetch_all(&mut *self.reader().await?)
+            .await?
+            .iter()
+            .map(QueryRecord::from_row)
+            .collect()
     }
 
     /// The operators of a finished query; none where it has none or is not known.

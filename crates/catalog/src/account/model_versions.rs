@@ -172,8 +172,9 @@ impl AccountStore {
 
     /// The snapshots that training queries of kept versions read.
     pub async fn model_snapshots(&self) -> Result<Vec<SnapshotId>> {
-        let rows: Vec<(String,)> =
-            sqlx::query_as("SELECT body FROM frazil_model_version").fetch_all(&mut *self.reader().await?).await?;
+        let rows: Vec<(String,)> = sqlx::query_as("SELECT body FROM frazil_model_version")
+            .fetch_all(&mut *self.reader().await?)
+            .await?;
         let mut snapshots = Vec::new();
         for (body,) in rows {
             let body: ModelVersionBody = from_json(&body)?;
