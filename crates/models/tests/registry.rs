@@ -34,7 +34,8 @@ async fn fixture() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let catalog = Catalog::open(&folder.path().join("catalog.sqlite")).await.unwrap();
     let account = AccountStore::open(catalog).await.unwrap();
-    let registry = Registry::new(account, ObjectFolder::local(&folder.path().join("models")).unwrap());
+    let registry =
+        Registry::new(account, ObjectFolder::local(&folder.path().join("models")).unwrap());
     let actor = Principal { user: "ANN".to_string(), role: "SYSADMIN".to_string() };
     Fixture { folder, registry, actor }
 }
