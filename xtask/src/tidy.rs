@@ -1,4 +1,5 @@
-//! House rules that no compiler checks: crate edges, file lengths, text that must not appear.
+//! House rules that no compiler checks: crate edges, doors to state, file lengths, text that must not
+//! appear.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,13 +10,49 @@ use crate::process::{output, root};
 /// Longest source file, in lines.
 const LINES_MAX: usize = 800;
 
+/// Words of the database's driver, and the folder that may know which it is.
+const DATABASE: [&str; 3] = ["sqlx", "rusqlite", "SqlitePool"];
+const DATABASE_ROOM: &str = "crates/catalog/";
+
+/// Words for files of the machine. State goes through `CatalogStore` and `DurableStore` instead.
+const LOCAL_FILES: [&str; 3] = ["std::fs", "tokio::fs", "LocalFileSystem"];
+/// Who may use them all the same, and why: whole files, or folders where the name ends with a slash.
+const LOCAL_FILES_ALLOWED: [(&str, &str); 19] = [
+    ("crates/lake/src/local_disk.rs", "the local disk behind DurableStore"),
+    ("crates/lake/src/durable.rs", "writes that last, for the data directory and backups"),
+    ("crates/lake/src/directory.rs", "the files lock and format, the folders' making"),
+    ("crates/lake/src/backup.rs", "copies from and to a backup's folder, without a server"),
+    ("crates/engine/src/run/spool.rs", "results on their way out; they end with the process"),
+    ("crates/engine/src/run/results.rs", "the same"),
+    ("crates/engine/src/run/runtime.rs", "spilling; it ends with the statement"),
+    ("crates/engine/src/local_transfer.rs", "PUT and GET: the client's own files"),
+    ("crates/engine/src/engine.rs", "the machine's memory, from /proc"),
+    ("crates/server/src/metrics.rs", "the process's memory, from /proc"),
+    ("crates/frazil/", "the command line's own files"),
+    ("crates/testkit/", "test files"),
+    ("crates/planner/src/tests/", "reads the parser's source"),
+    ("crates/catalog/src/account/tests.rs", "temporary folders of tests"),
+    ("crates/catalog/tests/", "temporary folders of tests"),
+    ("crates/lake/tests/", "tests damage files"),
+    ("crates/models/tests/", "tests damage files"),
+    ("tests/", "tests"),
+    ("xtask/", "this tool"),
+];
+
 pub fn run() -> Result<(), String> {
     let mut faults = Vec::new();
     edges(&mut faults)?;
+    let mut excused = BTreeSet::new();
     for path in tracked_files()? {
         if path.ends_with(".rs") || path.ends_with(".py") {
             file_rules(&path, &mut faults)?;
         }
+        if path.ends_with(".rs") {
+            doors(&path, &mut excused, &mut faults)?;
+        }
+    }
+    for (place, _) in LOCAL_FILES_ALLOWED.iter().filter(|(place, _)| !excused.contains(place)) {
+        faults.push(format!("{place} uses no local files: take it off the table in xtask's tidy"));
     }
     if faults.is_empty() {
         println!("tidy: ok");
@@ -45,6 +82,33 @@ fn file_rules(path: &str, faults: &mut Vec<String>) -> Result<(), String> {
     let stem = Path::new(path).file_stem().and_then(|s| s.to_str()).unwrap_or_default();
     if ["util", "utils", "helpers", "misc", "common_utils"].contains(&stem) {
         faults.push(format!("{path}: the name does not say the file's job"));
+    }
+    Ok(())
+}
+
+/// The database's driver and local files are used behind their doors alone.
+fn doors(
+    path: &str,
+    excused: &mut BTreeSet<&'static str>,
+    faults: &mut Vec<String>,
+) -> Result<(), String> {
+    let text = fs::read_to_string(root().join(path)).map_err(|e| format!("{path}: {e}"))?;
+    let named = |words: [&'static str; 3]| words.into_iter().find(|word| text.contains(word));
+    let door = path.starts_with(DATABASE_ROOM) || path == "xtask/src/tidy.rs";
+    if let Some(word) = named(DATABASE).filter(|_| !door) {
+        faults.push(format!("{path}: names {word}; the database is behind CatalogStore"));
+    }
+    let Some(word) = named(LOCAL_FILES).filter(|_| !path.contains("/examples/")) else {
+        return Ok(());
+    };
+    let allowed = LOCAL_FILES_ALLOWED
+        .iter()
+        .find(|(place, _)| path == *place || place.ends_with('/') && path.starts_with(place));
+    match allowed {
+        Some((place, _)) => {
+            excused.insert(*place);
+        }
+        None => faults.push(format!("{path}: names {word}; bytes go through DurableStore")),
     }
     Ok(())
 }

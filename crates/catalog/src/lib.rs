@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod changes;
+mod connections;
 pub mod effects;
 mod error;
 pub mod files;
@@ -22,9 +23,9 @@ use std::sync::Arc;
 
 use frazil_common::{Code, SnapshotId, UserError};
 use parking_lot::Mutex;
-use sqlx::{Sqlite, SqlitePool, Transaction};
 
 pub use changes::{CatalogChange, CommitMeta, CommitOutcome, CommitRequest};
+pub use connections::{CommitGate, ReadConnection, WriteTransaction};
 pub use effects::{AccountEffects, CopiedGrants, CopiedObjects, CopiedPolicies, NewOwner};
 pub use error::{CatalogError, Result};
 pub use files::FileSet;
@@ -41,8 +42,8 @@ pub use sqlx::Error as DatabaseError;
 pub use store::{CatalogStore, DropKind, DropRow};
 pub use view::{CatalogView, Definitions, Dropped, Relation};
 
-/// A write transaction on the catalog database; dropping it rolls back.
-pub type WriteTransaction = Transaction<'static, Sqlite>;
+/// The catalog's file in a data directory.
+pub const CATALOG_FILE: &str = "catalog.sqlite";
 
 const DEFINITIONS_CACHED_MAX: usize = 64;
 const FILE_SETS_CACHED_MAX: usize = 4096;
@@ -55,10 +56,8 @@ pub struct Catalog {
 
 #[derive(Debug)]
 struct Inner {
-    /// The lake's definitions and files.
+    /// The database: the lake's tables and Frazil's own.
     store: Arc<dyn CatalogStore>,
-    /// The database Frazil's own tables are in.
-    database: SqliteStore,
     /// By schema version: equal versions have equal definitions.
     definitions: Mutex<HashMap<i64, Arc<Definitions>>>,
     /// Newest known file set of each table.
@@ -74,24 +73,21 @@ impl Catalog {
     ///
     /// Fails when the file is of a version this build does not read.
     pub async fn open(path: &Path) -> Result<Catalog> {
-        let database = SqliteStore::open(path).await?;
-        Ok(Catalog::over(Arc::new(database.clone()), database))
+        Ok(Catalog::over(Arc::new(SqliteStore::open(path).await?)))
     }
 
     /// Opens a catalog file to look at it; another process may be writing it.
     ///
     /// Fails when the file is absent or of a version this build does not read.
     pub async fn inspect(path: &Path) -> Result<Catalog> {
-        let database = SqliteStore::inspect(path).await?;
-        Ok(Catalog::over(Arc::new(database.clone()), database))
+        Ok(Catalog::over(Arc::new(SqliteStore::inspect(path).await?)))
     }
 
-    /// A catalog whose lake tables are reached through `store`, for one that fails on purpose.
-    pub fn over(store: Arc<dyn CatalogStore>, database: SqliteStore) -> Catalog {
+    /// A catalog in any database, such as one that fails on purpose.
+    pub fn over(store: Arc<dyn CatalogStore>) -> Catalog {
         Catalog {
             inner: Arc::new(Inner {
                 store,
-                database,
                 definitions: Mutex::default(),
                 files: Mutex::default(),
                 relocated: Mutex::default(),
@@ -100,19 +96,19 @@ impl Catalog {
         }
     }
 
-    /// Connections for reading Frazil's own tables.
-    pub fn read_pool(&self) -> &SqlitePool {
-        self.inner.database.read_pool()
+    /// A connection to read Frazil's own tables.
+    pub async fn reader(&self) -> Result<ReadConnection> {
+        self.inner.store.reader().await
     }
 
-    /// The one write transaction (`BEGIN IMMEDIATE`); waits for its turn. Dropping rolls back.
+    /// The one write transaction on Frazil's own tables; waits for its turn. Dropping rolls back.
     pub async fn begin_write(&self) -> Result<WriteTransaction> {
-        self.inner.database.begin_write().await
+        self.inner.store.begin_write().await
     }
 
     /// Ends all connections.
     pub async fn close(&self) {
-        self.inner.database.close().await;
+        self.inner.store.close().await;
     }
 
     /// Number of the newest snapshot.

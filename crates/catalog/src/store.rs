@@ -1,9 +1,10 @@
-//! What a database must do to hold the catalog. SQL dialects live behind this.
+//! What a database must do to hold the catalog: the one door to it. SQL dialects live behind this.
 
 use async_trait::async_trait;
 use frazil_common::SnapshotId;
 
 use crate::changes::{CommitOutcome, CommitRequest, Expired};
+use crate::connections::{ReadConnection, WriteTransaction};
 use crate::error::Result;
 use crate::files::{DeleteHistory, FileSet, InlinedHistory};
 use crate::loads::{CommittedLoad, LoadError};
@@ -32,7 +33,8 @@ pub struct DropRow {
     pub dropped_micros: i64,
 }
 
-/// The metadata database.
+/// The metadata database: DuckLake's tables, by calls, and Frazil's own, by connections that
+/// [`crate::account`] alone puts statements on.
 #[async_trait]
 pub trait CatalogStore: Send + Sync + std::fmt::Debug {
     /// The newest snapshot.
@@ -104,4 +106,10 @@ pub trait CatalogStore: Send + Sync + std::fmt::Debug {
     /// Commits everything or nothing, as one snapshot. Commits that wait together share one
     /// transaction of the database; each is answered when that is durable.
     async fn commit(&self, request: CommitRequest) -> Result<CommitOutcome>;
+    /// A connection to read Frazil's own tables.
+    async fn reader(&self) -> Result<ReadConnection>;
+    /// The one write transaction on Frazil's own tables; waits for its turn.
+    async fn begin_write(&self) -> Result<WriteTransaction>;
+    /// Ends all connections.
+    async fn close(&self);
 }

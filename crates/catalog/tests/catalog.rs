@@ -279,7 +279,7 @@ async fn files_of_a_snapshot_stay_the_same() {
     let bounds: (String, String) = sqlx::query_as(
         "SELECT min_value, max_value FROM ducklake_table_column_stats WHERE column_id = 1",
     )
-    .fetch_one(catalog.read_pool())
+    .fetch_one(&mut *catalog.reader().await.unwrap())
     .await
     .unwrap();
     assert_eq!(bounds, ("9".to_string(), "200".to_string()));

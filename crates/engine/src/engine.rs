@@ -22,7 +22,7 @@ use crate::run::results::Results;
 use crate::run::runtime::QueryRuntime;
 use crate::session::Session;
 use crate::session::transactions::Transactions;
-use crate::stage_files::LocalStages;
+use crate::stage_files::StageFiles;
 use crate::statements::account_change::AccountChange;
 use crate::warehouses::{Keeper, Warehouses};
 
@@ -41,7 +41,7 @@ pub(crate) struct Shared {
     pub registry: Registry,
     pub runtime: Arc<QueryRuntime>,
     pub warehouses: Arc<Warehouses>,
-    pub stages: Arc<LocalStages>,
+    pub stages: Arc<StageFiles>,
     pub results: Results,
     pub history: History,
     pub sessions: RwLock<HashMap<i64, Arc<Session>>>,
@@ -130,8 +130,8 @@ impl Engine {
         let runtime = QueryRuntime::new(threads, memory, limits.spill_bytes, &spill)?;
         let runtime = Arc::new(runtime);
         lake.use_runtime(runtime.state().runtime_env().clone());
-        let registry = Registry::new(accounts.clone(), directory.models_path());
-        let stages = Arc::new(LocalStages::open(&directory.stages_path(), limits.upload_bytes)?);
+        let registry = Registry::new(accounts.clone(), lake.store().folder("models")?);
+        let stages = Arc::new(StageFiles::new(lake.store().folder("stages")?, limits.upload_bytes));
         let results = Results::open(&directory.results_path())?;
         let warehouses = Warehouses::open(accounts.clone(), runtime.clone(), limits).await?;
         let shared = Arc::new(Shared {
@@ -245,6 +245,9 @@ impl Engine {
         // is missed goes back before anything is purged.
         let (models_back, models_aside) = registry.quarantine_unused(&batch).await?;
         let files = lake.quarantine_orphans(now).await?;
+        let unfinished = files.unfinished
+            + registry.reap_unfinished().await?
+            + self.shared.stages.reap_unfinished(now).await?;
         let mut purged = 0;
         if purge {
             // The newest batch has the second this repair began in.
@@ -255,7 +258,7 @@ impl Engine {
         }
         Ok(Repair {
             set_aside: files.set_aside + models_aside,
-            unfinished: files.unfinished,
+            unfinished,
             put_back: files.put_back + models_back,
             purged,
             findings: findings(lake.doctor().await?),

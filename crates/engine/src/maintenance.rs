@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use frazil_catalog::Catalog;
 use frazil_catalog::account::AccountStore;
+use frazil_catalog::{CATALOG_FILE, Catalog};
 use frazil_common::{Code, UserError};
 use frazil_lake::{DataDirectory, DoctorReport, FormatFault, Lake, MaintenanceReport};
 use frazil_models::Registry;
@@ -125,7 +125,7 @@ pub async fn repair_format(data_dir: &Path) -> Result<bool, UserError> {
     if !matches!(frazil_lake::format_fault(data_dir)?, Some(FormatFault::Lost { .. })) {
         return Ok(false);
     }
-    let catalog = Catalog::inspect(&data_dir.join("catalog.sqlite")).await?;
+    let catalog = Catalog::inspect(&data_dir.join(CATALOG_FILE)).await?;
     let faults = catalog.integrity().await?;
     catalog.close().await;
     match faults.first() {
@@ -143,7 +143,7 @@ pub async fn repair_format(data_dir: &Path) -> Result<bool, UserError> {
 /// # Errors
 /// The directory holds no catalog, or one of another version.
 pub async fn inspect(data_dir: &Path) -> Result<Vec<String>, UserError> {
-    let catalog_path = data_dir.join("catalog.sqlite");
+    let catalog_path = data_dir.join(CATALOG_FILE);
     let fault = frazil_lake::format_fault(data_dir)?;
     if let Some(fault @ FormatFault::Unknown(_)) = fault {
         return Ok(vec![format!("format: {fault}")]);
@@ -155,7 +155,8 @@ pub async fn inspect(data_dir: &Path) -> Result<Vec<String>, UserError> {
     let mut findings = findings(lake.examine(before).await?);
     findings.extend(fault.map(|fault| format!("format: {fault}")));
     if !served {
-        let models = Registry::new(AccountStore::inspect(catalog.clone()), data_dir.join("models"));
+        let models =
+            Registry::new(AccountStore::inspect(catalog.clone()), lake.store().folder("models")?);
         let unused = models.unused_files().await?;
         findings.extend(unused.into_iter().map(|file| format!("orphan model file: {file}")));
     }

@@ -1,15 +1,15 @@
 //! Bytes of internal stages: `stages/<stage id>/<path>`, by id and never by name.
 
-use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use frazil_common::{Code, UserError};
+use frazil_lake::{LakeError, NewObject, ObjectFolder};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::api::{StageBytes, StageFile};
 
@@ -18,9 +18,9 @@ const PART_BYTES: usize = 8 * 1024 * 1024;
 
 /// Stage files in the data directory.
 #[derive(Debug)]
-pub struct LocalStages {
-    store: Arc<LocalFileSystem>,
-    root: PathBuf,
+pub struct StageFiles {
+    folder: ObjectFolder,
+    store: Arc<dyn ObjectStore>,
     /// Largest file taken, in bytes.
     file_bytes_max: u64,
 }
@@ -29,21 +29,17 @@ fn failed(action: &str, path: &str, error: impl std::fmt::Display) -> UserError 
     UserError::new(Code::Internal, format!("Stage file '{path}' could not be {action}: {error}"))
 }
 
-impl LocalStages {
-    pub fn open(root: &FilePath, file_bytes_max: u64) -> Result<Self, UserError> {
-        std::fs::create_dir_all(root)
-            .map_err(|e| failed("opened", &root.display().to_string(), e))?;
-        let store = LocalFileSystem::new_with_prefix(root)
-            .map_err(|e| failed("opened", &root.display().to_string(), e))?;
-        Ok(LocalStages { store: Arc::new(store), root: root.to_path_buf(), file_bytes_max })
+impl StageFiles {
+    pub fn new(folder: ObjectFolder, file_bytes_max: u64) -> Self {
+        StageFiles { store: folder.objects(), folder, file_bytes_max }
     }
 
     /// The store all stage files lie in; a stage's files are below its id.
     pub fn object_store(&self) -> Arc<dyn ObjectStore> {
-        self.store.clone()
+        Arc::clone(&self.store)
     }
 
-    /// Where a stage's file lies in [`LocalStages::object_store`]. Refuses paths that climb out.
+    /// Where a stage's file lies in [`StageFiles::object_store`]. Refuses paths that climb out.
     pub fn location(stage_id: i64, path: &str) -> Result<Path, UserError> {
         let bad = |why: String| {
             UserError::new(
@@ -61,30 +57,19 @@ impl LocalStages {
 
     /// Removes everything below a stage.
     pub async fn delete_stage(&self, stage_id: i64) -> Result<(), UserError> {
-        for file in self.list(stage_id, "").await? {
-            self.delete(stage_id, &file.path).await?;
-        }
-        Ok(())
+        let stage = stage_id.to_string();
+        let below = Path::from(stage.as_str());
+        self.folder.clear(&below).await.map_err(|e| failed("removed", &stage, e))
     }
 
-    fn sync(&self, location: &Path) -> std::io::Result<()> {
-        let path = self.root.join(location.as_ref());
-        std::fs::File::open(&path)?.sync_all()?;
-        // The directories' entries, up to the root that was there before.
-        let mut folder = path.parent();
-        while let Some(directory) = folder {
-            std::fs::File::open(directory)?.sync_all()?;
-            if directory == self.root {
-                break;
-            }
-            folder = directory.parent();
-        }
-        Ok(())
+    /// Removes what uploads that a crash broke off left; gives the number of files.
+    pub async fn reap_unfinished(&self, older_than: SystemTime) -> Result<usize, UserError> {
+        Ok(self.folder.reap_unfinished(older_than).await?)
     }
 
     async fn write(
         &self,
-        upload: &mut Box<dyn MultipartUpload>,
+        upload: &mut dyn NewObject,
         path: &str,
         mut body: BoxStream<'static, Result<Bytes, std::io::Error>>,
     ) -> Result<u64, UserError> {
@@ -106,20 +91,16 @@ impl LocalStages {
             part.extend_from_slice(&bytes);
             if part.len() >= PART_BYTES {
                 let full = std::mem::take(&mut part);
-                upload
-                    .put_part(PutPayload::from(full))
-                    .await
-                    .map_err(|e| failed("written", path, e))?;
+                upload.write(full.into()).await.map_err(|e| failed("written", path, e))?;
             }
         }
-        upload.put_part(PutPayload::from(part)).await.map_err(|e| failed("written", path, e))?;
-        upload.complete().await.map_err(|e| failed("written", path, e))?;
+        upload.write(part.into()).await.map_err(|e| failed("written", path, e))?;
         Ok(total)
     }
 }
 
 #[async_trait::async_trait]
-impl StageBytes for LocalStages {
+impl StageBytes for StageFiles {
     async fn put(
         &self,
         stage_id: i64,
@@ -127,19 +108,12 @@ impl StageBytes for LocalStages {
         body: BoxStream<'static, Result<Bytes, std::io::Error>>,
     ) -> Result<u64, UserError> {
         let location = Self::location(stage_id, path)?;
-        let mut upload =
-            self.store.put_multipart(&location).await.map_err(|e| failed("written", path, e))?;
-        match self.write(&mut upload, path, body).await {
-            Ok(total) => {
-                self.sync(&location).map_err(|e| failed("written", path, e))?;
-                Ok(total)
-            }
-            Err(error) => {
-                // The first error is the one to tell; the half-written part is removed.
-                let _ = upload.abort().await;
-                Err(error)
-            }
-        }
+        let refused = |error: LakeError| failed("written", path, error);
+        // Where it fails, what was written is given up with it.
+        let mut upload = self.folder.create(&location).await.map_err(refused)?;
+        let total = self.write(upload.as_mut(), path, body).await?;
+        upload.finish().await.map_err(refused)?;
+        Ok(total)
     }
 
     async fn get(
@@ -169,21 +143,17 @@ impl StageBytes for LocalStages {
 
     async fn list(&self, stage_id: i64, prefix: &str) -> Result<Vec<StageFile>, UserError> {
         let folder = Path::from(stage_id.to_string());
-        let mut files: Vec<StageFile> = self
-            .store
-            .list(Some(&folder))
-            .map_ok(|meta| describe(stage_id, &meta))
-            .try_filter(|file| futures::future::ready(file.path.starts_with(prefix)))
-            .try_collect()
-            .await
-            .map_err(|e| failed("listed", prefix, e))?;
+        let found =
+            self.folder.list(Some(&folder)).await.map_err(|e| failed("listed", prefix, e))?;
+        let mut files: Vec<StageFile> = found.iter().map(|meta| describe(stage_id, meta)).collect();
+        files.retain(|file| file.path.starts_with(prefix));
         files.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(files)
     }
 
     async fn delete(&self, stage_id: i64, path: &str) -> Result<(), UserError> {
         let location = Self::location(stage_id, path)?;
-        self.store.delete(&location).await.map_err(|e| failed("removed", path, e))
+        self.folder.delete(&location).await.map_err(|e| failed("removed", path, e))
     }
 }
 
@@ -210,7 +180,7 @@ mod tests {
     #[tokio::test]
     async fn files_are_kept_by_stage_and_path() {
         let directory = tempfile::tempdir().unwrap();
-        let stages = LocalStages::open(directory.path(), 10).unwrap();
+        let stages = StageFiles::new(ObjectFolder::local(directory.path()).unwrap(), 10);
         stages.put(7, "a/b.csv", body("1,2")).await.unwrap();
         stages.put(8, "a/b.csv", body("other")).await.unwrap();
         let listed = stages.list(7, "a/").await.unwrap();

@@ -16,7 +16,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use frazil_catalog::{Catalog, CatalogFile};
+use frazil_catalog::{CATALOG_FILE, Catalog, CatalogFile};
 use frazil_common::SnapshotId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -164,7 +164,7 @@ async fn take(
     let folder = backups_folder(backup);
     let partial = folder.join("partial.sqlite");
     remove_if_there(&partial)?;
-    let source = CatalogFile::open(&data_dir.join("catalog.sqlite")).await?;
+    let source = CatalogFile::open(&data_dir.join(CATALOG_FILE)).await?;
     let taken_micros = chrono::Utc::now().timestamp_micros();
     let copied = source.copy_to(&partial).await;
     source.close().await;
@@ -318,7 +318,7 @@ async fn fill(
         std::fs::create_dir_all(&folder).map_err(io(&folder))?;
     }
     let saved = backups_folder(backup).join(format!("{}.sqlite", manifest.name));
-    let catalog_path = target.join("catalog.sqlite");
+    let catalog_path = target.join(CATALOG_FILE);
     copy_durably(&saved, &catalog_path).map_err(io(&saved))?;
     let copy = CatalogFile::open(&catalog_path).await?;
     let named = copy.file_paths().await?;
@@ -404,6 +404,9 @@ fn content_files(data_dir: &Path) -> Result<Vec<(String, u64, u64)>> {
                     .ok()
                     .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
                     .map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
+                if crate::local_disk::is_unfinished(&entry.file_name().to_string_lossy()) {
+                    continue;
+                }
                 let path = entry.path();
                 let relative = path.strip_prefix(data_dir).unwrap_or(&path);
                 files.push((relative.display().to_string(), meta.len(), modified));

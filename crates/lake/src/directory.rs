@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use frazil_catalog::CATALOG_FILE;
+
 use crate::durable::{io, write_durably};
 use crate::error::{LakeError, Result};
 
@@ -44,7 +46,7 @@ pub fn format_fault(path: &Path) -> Result<Option<FormatFault>> {
         text.as_deref().map(|text| text.trim_matches(|c: char| c == '\0' || c.is_whitespace()));
     match text {
         Some(FORMAT_VERSION) => Ok(None),
-        None | Some("") if !path.join("catalog.sqlite").exists() => Ok(None),
+        None | Some("") if !path.join(CATALOG_FILE).exists() => Ok(None),
         None => Ok(Some(FormatFault::Lost { empty: false })),
         Some("") => Ok(Some(FormatFault::Lost { empty: true })),
         Some(other) => Ok(Some(FormatFault::Unknown(other.to_string()))),
@@ -150,24 +152,14 @@ impl DataDirectory {
         &self.path
     }
 
-    /// The catalog's SQLite file.
+    /// The catalog's file.
     pub fn catalog_path(&self) -> PathBuf {
-        self.path.join("catalog.sqlite")
-    }
-
-    /// Bytes of stages, by stage id.
-    pub fn stages_path(&self) -> PathBuf {
-        self.path.join("stages")
+        self.path.join(CATALOG_FILE)
     }
 
     /// Spooled results.
     pub fn results_path(&self) -> PathBuf {
         self.path.join("results")
-    }
-
-    /// Artifacts of model versions.
-    pub fn models_path(&self) -> PathBuf {
-        self.path.join("models")
     }
 }
 
@@ -187,7 +179,7 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&format).unwrap(), "frazil 1\n");
         assert!(!path.join("format.writing").exists());
 
-        std::fs::write(path.join("catalog.sqlite"), "x").unwrap();
+        std::fs::write(path.join(CATALOG_FILE), "x").unwrap();
         for content in [Some(""), Some("\0\0\0\0"), None] {
             match content {
                 Some(content) => std::fs::write(&format, content).unwrap(),

@@ -10,6 +10,8 @@ mod doctor;
 mod durable;
 mod error;
 mod files;
+mod folder;
+mod local_disk;
 mod maintenance;
 mod quarantine;
 mod scan;
@@ -35,7 +37,8 @@ pub use changes::{CHANGE_ACTION, CHANGE_IS_UPDATE, ChangeRange};
 pub use directory::{DataDirectory, FormatFault, format_fault};
 pub use doctor::DoctorReport;
 pub use error::{LakeError, Result};
-pub use files::{DurableStore, FileStore};
+pub use files::{DurableStore, FileStore, NewObject};
+pub use folder::ObjectFolder;
 pub use frazil_catalog::{AccountEffects, CommitMeta};
 pub use maintenance::{ClusteringInformation, MaintenanceReport};
 pub use quarantine::{Quarantined, batch_name, batch_time};
@@ -105,11 +108,7 @@ impl Lake {
         store: FileStore,
         settings: LakeSettings,
     ) -> Result<Lake> {
-        let io = |source| LakeError::Io { path: store.data_path().display().to_string(), source };
-        for folder in [store.data_path(), store.temporary_path()] {
-            std::fs::create_dir_all(folder).map_err(io)?;
-        }
-        temporary::reap(store.temporary_path());
+        store.clear_sessions().await?;
         let lake = Lake::on(catalog, store, settings);
         lake.find_inlined().await?;
         Ok(lake)
@@ -232,11 +231,8 @@ impl Lake {
     /// Forgets a session's temporary tables and removes their files.
     pub async fn drop_session(&self, session_id: i64) {
         self.inner.temporaries.remove(session_id);
-        let path = self.inner.store.session_path(session_id);
-        if let Err(error) = tokio::fs::remove_dir_all(&path).await
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(path = %path.display(), %error, "temporary files stay until the next start");
+        if let Err(error) = self.inner.store.clear_session(session_id).await {
+            tracing::warn!(session_id, %error, "temporary files stay until the next start");
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore};
 
 use crate::Lake;
 use crate::error::Result;
@@ -51,7 +51,7 @@ impl Lake {
         let there: HashSet<&Path> = files.iter().map(|meta| &meta.location).collect();
         for (path, kept) in self.quarantined().await? {
             if known.contains(&path) && !there.contains(&path) {
-                self.move_durably(&kept, &path).await?;
+                self.store().move_durably(&kept, &path).await?;
                 done.put_back += 1;
             }
         }
@@ -62,7 +62,7 @@ impl Lake {
             if meta.last_modified < limit && !known.contains(&meta.location) {
                 let mut aside = root.clone().join(FOLDER).join(batch.as_str());
                 aside.extend(meta.location.prefix_match(&root).into_iter().flatten());
-                self.move_durably(&meta.location, &aside).await?;
+                self.store().move_durably(&meta.location, &aside).await?;
                 done.set_aside += 1;
             }
         }
@@ -117,10 +117,5 @@ impl Lake {
 
     fn data_root(&self) -> Result<Path> {
         self.store().locate(&self.store().data_path().display().to_string())
-    }
-
-    async fn move_durably(&self, from: &Path, to: &Path) -> Result<()> {
-        self.store().object_store().rename(from, to).await?;
-        self.store().sync(vec![to.clone()]).await
     }
 }

@@ -1,7 +1,6 @@
 //! Temporary tables: metadata in memory, per session; files below `temp/<session>/`.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -56,15 +55,5 @@ impl Temporaries {
     /// An id no other temporary table has had.
     pub fn new_id(&self) -> i64 {
         FIRST_ID - self.taken.fetch_add(1, Ordering::Relaxed)
-    }
-}
-
-/// Removes what sessions of an earlier run left.
-pub fn reap(folder: &Path) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        if let Err(error) = std::fs::remove_dir_all(entry.path()) {
-            tracing::warn!(path = %entry.path().display(), %error, "could not remove temporary files");
-        }
     }
 }

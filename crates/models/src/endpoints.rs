@@ -99,7 +99,7 @@ impl Registry {
                 body: Endpoint { model_id: model.id, version, suspended: false },
             })
             .await?;
-        transaction.commit().await.map_err(frazil_catalog::CatalogError::from)?;
+        transaction.commit().await?;
         self.invalidate();
         Ok(endpoint)
     }
@@ -139,7 +139,7 @@ impl Registry {
             .ok_or_else(|| UserError::not_found("Endpoint", name))?;
         change(&mut endpoint);
         writer.update_object(&endpoint).await?;
-        transaction.commit().await.map_err(frazil_catalog::CatalogError::from)?;
+        transaction.commit().await?;
         self.invalidate();
         Ok(())
     }
@@ -155,7 +155,7 @@ impl Registry {
             return Ok(false);
         };
         writer.drop_object(ObjectKind::Endpoint, endpoint.id).await?;
-        transaction.commit().await.map_err(frazil_catalog::CatalogError::from)?;
+        transaction.commit().await?;
         self.invalidate();
         Ok(true)
     }

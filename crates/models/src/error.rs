@@ -2,6 +2,7 @@
 
 use frazil_catalog::CatalogError;
 use frazil_common::{Code, UserError};
+use frazil_lake::LakeError;
 use frazil_ml::MlError;
 
 /// An error of the registry, of a model file, or of a model.
@@ -16,7 +17,7 @@ pub enum ModelsError {
     Model(#[from] MlError),
     /// The model file can't be read or written.
     #[error("model file {path}: {source}")]
-    File { path: String, source: std::io::Error },
+    File { path: String, source: Box<LakeError> },
     /// The model file is not the one that was registered.
     #[error("model file {path} is damaged: its SHA-256 is {found}, registered was {registered}")]
     Digest { path: String, registered: String, found: String },

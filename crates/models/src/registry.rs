@@ -1,7 +1,6 @@
 //! The registry: models, versions and aliases, with the files behind them.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,6 +9,7 @@ use frazil_catalog::account::{
     NewObject, Object, ObjectFilter, Place, Writer,
 };
 use frazil_common::{Code, ObjectKind, Principal, SqlType, UserError};
+use frazil_lake::ObjectFolder;
 use frazil_ml::{Algorithm, MlError};
 use parking_lot::Mutex;
 
@@ -68,7 +68,7 @@ struct Loaded {
 
 impl Registry {
     /// `folder` holds the model files.
-    pub fn new(account: AccountStore, folder: impl Into<PathBuf>) -> Self {
+    pub fn new(account: AccountStore, folder: ObjectFolder) -> Self {
         Registry {
             inner: Arc::new(Inner {
                 account,
@@ -172,7 +172,7 @@ impl Registry {
         body.created_by = actor.user.clone();
         let version =
             add(&mut writer, &mut model, version.name, version.comment, file, body, actor).await?;
-        transaction.commit().await.map_err(frazil_catalog::CatalogError::from)?;
+        transaction.commit().await?;
         self.invalidate();
         if replaced {
             self.remove_unused().await?;
@@ -199,7 +199,7 @@ impl Registry {
         let mut model = writer.model(model_id).await?;
         let added =
             add(&mut writer, &mut model, version.name, version.comment, file, body, actor).await?;
-        transaction.commit().await.map_err(frazil_catalog::CatalogError::from)?;
+        transaction.commit().await?;
         self.invalidate();
         Ok(added)
     }
@@ -229,7 +229,7 @@ impl Registry {
                 ..change
             })
             .await?;
-        transaction.commit().await.map_err(frazil_catalog::CatalogError::from)?;
+        transaction.commit().await?;
         self.invalidate();
         Ok(())
     }
@@ -268,7 +268,7 @@ impl Registry {
                 ..change(model_id, what, actor)
             })
             .await?;
-        transaction.commit().await.map_err(frazil_catalog::CatalogError::from)?;
+        transaction.commit().await?;
         self.invalidate();
         Ok(())
     }
@@ -290,7 +290,7 @@ impl Registry {
         let mut version = find_version(&model, &versions, Some(version))?.clone();
         version.comment = comment;
         writer.update_model_version(&version).await?;
-        transaction.commit().await.map_err(frazil_catalog::CatalogError::from)?;
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -304,7 +304,7 @@ impl Registry {
         // The body is moved by this registry alone: keep what it is now.
         let now = writer.model(model.id).await?;
         writer.update_object(&Object { body: now.body, ..model.clone() }).await?;
-        transaction.commit().await.map_err(frazil_catalog::CatalogError::from)?;
+        transaction.commit().await?;
         self.invalidate();
         Ok(())
     }
@@ -339,7 +339,7 @@ impl Registry {
                 ..change(model_id, "VERSION DROPPED", actor)
             })
             .await?;
-        transaction.commit().await.map_err(frazil_catalog::CatalogError::from)?;
+        transaction.commit().await?;
         self.invalidate();
         self.remove_unused().await
     }
@@ -353,7 +353,7 @@ impl Registry {
         self.refuse_served(model, None).await?;
         let mut transaction = self.inner.account.begin().await?;
         Writer::on(&mut transaction).drop_object(ObjectKind::Model, model.id).await?;
-        transaction.commit().await.map_err(frazil_catalog::CatalogError::from)?;
+        transaction.commit().await?;
         self.invalidate();
         self.remove_unused().await
     }
@@ -366,6 +366,15 @@ impl Registry {
     pub async fn clean(&self) -> Result<()> {
         let _filing = self.inner.filing.lock().await;
         self.remove_unused().await
+    }
+
+    /// Removes what writes that a crash broke off left; gives the number of files.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub async fn reap_unfinished(&self) -> Result<usize> {
+        let _filing = self.inner.filing.lock().await;
+        self.inner.files.reap_unfinished().await
     }
 
     /// Paths of files that no version uses.

@@ -15,6 +15,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 use frazil_catalog::Catalog;
 use frazil_catalog::account::{AccountStore, Model, ModelVersionBody, Object, Place};
 use frazil_common::{Code, Principal, SqlType, UserError};
+use frazil_lake::ObjectFolder;
 use frazil_ml::{Algorithm, OptionValue, Rows, Stop, TrainSpec};
 use frazil_models::{
     Baseline, LoadedModel, Method, ModelsError, NewModel, NewVersion, PREDICTION, Registry, drift,
@@ -33,7 +34,8 @@ async fn fixture() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let catalog = Catalog::open(&folder.path().join("catalog.sqlite")).await.unwrap();
     let account = AccountStore::open(catalog).await.unwrap();
-    let registry = Registry::new(account, folder.path().join("models"));
+    let registry =
+        Registry::new(account, ObjectFolder::local(&folder.path().join("models")).unwrap());
     let actor = Principal { user: "ANN".to_string(), role: "SYSADMIN".to_string() };
     Fixture { folder, registry, actor }
 }
@@ -218,8 +220,14 @@ async fn files_are_shared_checked_and_removed() {
     std::fs::write(&path, bytes).unwrap();
     assert!(matches!(f.registry.file(&versions[0]).await.unwrap_err(), ModelsError::Digest { .. }));
 
-    std::fs::write(path.with_file_name("unfinished-1-1"), b"x").unwrap();
+    // The same bytes heal the file.
+    f.registry.add_version(model.id, version(gbt(3)), &f.actor).await.unwrap();
+    f.registry.file(&versions[0]).await.unwrap();
+
+    std::fs::write(path.with_file_name("unused.ubj"), b"x").unwrap();
+    std::fs::write(path.with_file_name("broken-off.ubj#1"), b"x").unwrap();
     assert_eq!(f.registry.unused_files().await.unwrap().len(), 1);
+    assert_eq!(f.registry.reap_unfinished().await.unwrap(), 1);
     f.registry.clean().await.unwrap();
     assert!(f.registry.unused_files().await.unwrap().is_empty() && path.exists());
     f.registry.drop_model(&model).await.unwrap();

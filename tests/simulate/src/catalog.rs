@@ -7,10 +7,12 @@ use async_trait::async_trait;
 use frazil_catalog::changes::Expired;
 use frazil_catalog::files::{DeleteHistory, FileSet, InlinedHistory};
 use frazil_catalog::{
-    CatalogError, CatalogStore, ColumnInfo, CommitOutcome, CommitRequest, CommittedLoad,
-    Definitions, DropKind, DropRow, Head, LoadError, SnapshotInfo, SqliteStore, TableSize,
+    CATALOG_FILE, CatalogError, CatalogStore, ColumnInfo, CommitGate, CommitOutcome, CommitRequest,
+    CommittedLoad, DatabaseError, Definitions, DropKind, DropRow, Head, LoadError, ReadConnection,
+    SnapshotInfo, SqliteStore, TableSize, WriteTransaction,
 };
 use frazil_common::SnapshotId;
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 
 use crate::faults::{Call, Faults, Verdict};
@@ -29,17 +31,19 @@ struct LogMark {
 #[derive(Debug)]
 pub struct FaultyCatalog {
     inner: SqliteStore,
+    gate: Arc<Gate>,
+}
+
+/// What every durable change passes, those of the account's own tables too.
+#[derive(Debug)]
+struct Gate {
     faults: Arc<Faults>,
     file: PathBuf,
     acknowledged: Mutex<LogMark>,
 }
 
 fn broken(what: &str) -> CatalogError {
-    CatalogError::Database(sqlx_error(what))
-}
-
-fn sqlx_error(what: &str) -> frazil_catalog::DatabaseError {
-    frazil_catalog::DatabaseError::Protocol(what.to_string())
+    CatalogError::Database(DatabaseError::Protocol(what.to_string()))
 }
 
 fn log_path(file: &Path) -> PathBuf {
@@ -57,32 +61,47 @@ impl FaultyCatalog {
     /// Faults over the database in `file`.
     pub fn new(inner: SqliteStore, faults: Arc<Faults>, file: &Path) -> FaultyCatalog {
         let acknowledged = Mutex::new(mark(file));
-        FaultyCatalog { inner, faults, file: file.to_path_buf(), acknowledged }
+        let gate = Gate { faults, file: file.to_path_buf(), acknowledged };
+        FaultyCatalog { inner, gate: Arc::new(gate) }
     }
 
     /// Copies what a crash leaves of the database into the folder `to`: all that was
     /// acknowledged, and any part of what was written since.
     pub fn after_crash(&self, to: &Path) -> std::io::Result<()> {
-        let copy = to.join("catalog.sqlite");
-        std::fs::copy(&self.file, &copy)?;
-        let mut log = std::fs::read(log_path(&self.file)).unwrap_or_default();
-        let before = self.acknowledged.lock().clone();
-        let now = mark(&self.file);
+        let gate = &self.gate;
+        let copy = to.join(CATALOG_FILE);
+        std::fs::copy(&gate.file, &copy)?;
+        let mut log = std::fs::read(log_path(&gate.file)).unwrap_or_default();
+        let before = gate.acknowledged.lock().clone();
+        let now = mark(&gate.file);
         if now.salt == before.salt && now.length > before.length {
             let fresh = usize::try_from(now.length - before.length).unwrap_or(0);
-            log.truncate(log.len() - self.faults.below(fresh + 1));
+            log.truncate(log.len() - gate.faults.below(fresh + 1));
         }
         std::fs::write(log_path(&copy), log)
     }
 
     async fn read(&self) -> Result<()> {
-        match self.faults.judge(Call::CatalogRead).await {
+        match self.gate.faults.judge(Call::CatalogRead).await {
             Verdict::Work => Ok(()),
             Verdict::Fail | Verdict::WorkAndFail => Err(broken("input/output error")),
             _ => Err(broken("the process has died")),
         }
     }
 
+    async fn write<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.gate.write(work).await
+    }
+}
+
+#[async_trait]
+impl CommitGate for Gate {
+    async fn pass(&self, commit: BoxFuture<'static, Result<()>>) -> Result<()> {
+        self.write(commit).await
+    }
+}
+
+impl Gate {
     async fn write<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let verdict = self.faults.judge(Call::CatalogWrite).await;
         match verdict {
@@ -244,5 +263,20 @@ impl CatalogStore for FaultyCatalog {
 
     async fn commit(&self, request: CommitRequest) -> Result<CommitOutcome> {
         self.write(self.inner.commit(request)).await
+    }
+
+    async fn reader(&self) -> Result<ReadConnection> {
+        self.read().await?;
+        self.inner.reader().await
+    }
+
+    async fn begin_write(&self) -> Result<WriteTransaction> {
+        self.read().await?;
+        let gate = Arc::clone(&self.gate) as Arc<dyn CommitGate>;
+        Ok(self.inner.begin_write().await?.through(gate))
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
     }
 }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use frazil_lake::{DurableStore, LakeError};
+use frazil_lake::{DurableStore, LakeError, NewObject};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::memory::InMemory;
@@ -34,6 +34,9 @@ struct Lasting {
     synced: BTreeSet<Path>,
     /// Deleted objects that were synced: a crash may bring them back.
     deleted: BTreeMap<Path, Bytes>,
+    /// Whole objects whose place was taken without an answer: what was there before, which a crash
+    /// may bring back.
+    replaced: BTreeMap<Path, Option<Bytes>>,
 }
 
 fn failure(what: &str) -> Error {
@@ -58,7 +61,13 @@ impl SimulatedDisk {
         for meta in objects {
             let bytes = self.inner.get(&meta.location).await?.bytes().await?;
             let synced = self.lasting.lock().synced.contains(&meta.location);
+            let before = self.lasting.lock().replaced.get(&meta.location).cloned();
             let kept = match self.faults.below(3) {
+                0 if before.is_some() => match before.flatten() {
+                    Some(bytes) => bytes,
+                    None => continue,
+                },
+                _ if before.is_some() => bytes,
                 _ if synced => bytes,
                 0 => continue,
                 1 => bytes.slice(0..self.faults.below(bytes.len())),
@@ -113,6 +122,32 @@ impl SimulatedDisk {
         }
     }
 
+    /// Puts a whole object in its place; without an answer nobody knows whether that lasts.
+    async fn finish_judged(&self, location: &Path, bytes: Bytes) -> Result<(), LakeError> {
+        let verdict = self.faults.judge(Call::Write).await;
+        match verdict {
+            Verdict::Fail => return Err(failure("no space left on device").into()),
+            Verdict::Die | Verdict::Dead => return Err(dead().into()),
+            _ => {}
+        }
+        let before = match self.inner.get(location).await {
+            Ok(found) => Some(found.bytes().await?),
+            Err(_) => None,
+        };
+        self.inner.put(location, bytes.into()).await?;
+        let mut lasting = self.lasting.lock();
+        if verdict == Verdict::Work {
+            lasting.replaced.remove(location);
+            lasting.synced.insert(location.clone());
+            return Ok(());
+        }
+        lasting.replaced.entry(location.clone()).or_insert(before);
+        match verdict {
+            Verdict::WorkAndFail => Err(failure("the answer was lost").into()),
+            _ => Err(dead().into()),
+        }
+    }
+
     async fn delete_judged(&self, location: Path) -> Result<Path> {
         let verdict = self.faults.judge(Call::Delete).await;
         match verdict {
@@ -124,6 +159,7 @@ impl SimulatedDisk {
             let bytes = self.inner.get(&location).await?.bytes().await?;
             let mut lasting = self.lasting.lock();
             lasting.synced.remove(&location);
+            lasting.replaced.remove(&location);
             lasting.deleted.insert(location.clone(), bytes);
         }
         self.inner.delete(&location).await?;
@@ -242,6 +278,31 @@ impl MultipartUpload for Upload {
     }
 }
 
+/// A whole object in the making.
+struct Whole {
+    disk: SimulatedDisk,
+    location: Path,
+    bytes: Vec<u8>,
+}
+
+#[async_trait]
+impl NewObject for Whole {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), LakeError> {
+        match self.disk.faults.judge(Call::Write).await {
+            Verdict::Work => {
+                self.bytes.extend_from_slice(&bytes);
+                Ok(())
+            }
+            Verdict::Fail | Verdict::WorkAndFail => Err(failure("no space left on device").into()),
+            _ => Err(dead().into()),
+        }
+    }
+
+    async fn finish(self: Box<Self>) -> Result<(), LakeError> {
+        self.disk.finish_judged(&self.location, self.bytes.into()).await
+    }
+}
+
 #[async_trait]
 impl DurableStore for SimulatedDisk {
     fn objects(&self) -> Arc<dyn ObjectStore> {
@@ -257,7 +318,9 @@ impl DurableStore for SimulatedDisk {
         };
         for path in &paths[..reached] {
             self.inner.head(path).await?;
-            self.lasting.lock().synced.insert(path.clone());
+            let mut lasting = self.lasting.lock();
+            lasting.replaced.remove(path);
+            lasting.synced.insert(path.clone());
         }
         match verdict {
             Verdict::Work => Ok(()),
@@ -266,6 +329,19 @@ impl DurableStore for SimulatedDisk {
             }
             _ => Err(dead().into()),
         }
+    }
+
+    async fn create(&self, _: &Path, path: &Path) -> Result<Box<dyn NewObject>, LakeError> {
+        let (disk, location) = (self.clone(), path.clone());
+        Ok(Box::new(Whole { disk, location, bytes: Vec::new() }))
+    }
+
+    async fn clear(&self, folder: &Path) -> Result<(), LakeError> {
+        let found: Vec<ObjectMeta> = self.list(Some(folder)).try_collect().await?;
+        for meta in found {
+            self.delete_judged(meta.location).await?;
+        }
+        Ok(())
     }
 
     async fn reap_unfinished(&self, _: &Path, _: SystemTime) -> Result<usize, LakeError> {

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use frazil_catalog::{Catalog, SqliteStore};
+use frazil_catalog::{CATALOG_FILE, Catalog, CatalogStore, SqliteStore};
 use frazil_lake::{FileStore, Lake, LakeSettings};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -44,7 +44,6 @@ pub struct Outcome {
 struct Machine {
     lake: Lake,
     disk: SimulatedDisk,
-    database: SqliteStore,
     catalog: Arc<FaultyCatalog>,
 }
 
@@ -58,9 +57,9 @@ async fn start(
     faults: &Arc<Faults>,
 ) -> Result<Machine, String> {
     let folder = folder.canonicalize().map_err(text)?;
-    let file = folder.join("catalog.sqlite");
+    let file = folder.join(CATALOG_FILE);
     let database = SqliteStore::open(&file).await.map_err(text)?;
-    let catalog = Arc::new(FaultyCatalog::new(database.clone(), Arc::clone(faults), &file));
+    let catalog = Arc::new(FaultyCatalog::new(database, Arc::clone(faults), &file));
     let store = FileStore::over(Arc::new(disk.clone()), &folder);
     // Small limits, so that short histories meet every way rows are kept.
     let settings = LakeSettings {
@@ -71,17 +70,9 @@ async fn start(
         removal_delay: Duration::ZERO,
         ..LakeSettings::default()
     };
-    let lake = Lake::open_on(
-        Catalog::over(
-            Arc::clone(&catalog) as Arc<dyn frazil_catalog::CatalogStore>,
-            database.clone(),
-        ),
-        store,
-        settings,
-    )
-    .await
-    .map_err(text)?;
-    Ok(Machine { lake, disk, database, catalog })
+    let over = Catalog::over(Arc::clone(&catalog) as Arc<dyn CatalogStore>);
+    let lake = Lake::open_on(over, store, settings).await.map_err(text)?;
+    Ok(Machine { lake, disk, catalog })
 }
 
 /// Runs one seed.
@@ -123,7 +114,7 @@ pub async fn run(seed: u64) -> Result<Outcome, String> {
     faults.pause(true);
     std::fs::create_dir(&aside).map_err(text)?;
     machine.catalog.after_crash(&aside).map_err(text)?;
-    machine.database.close().await;
+    machine.catalog.close().await;
     let disk = machine.disk.after_crash(Arc::clone(&faults)).await.map_err(text)?;
     std::fs::remove_dir_all(&folder).map_err(text)?;
     std::fs::rename(&aside, &folder).map_err(text)?;
@@ -177,6 +168,6 @@ pub async fn run(seed: u64) -> Result<Outcome, String> {
         history.step().await?;
     }
     drop(history);
-    machine.database.close().await;
+    machine.catalog.close().await;
     Ok(outcome)
 }

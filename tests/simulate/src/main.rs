@@ -1,9 +1,14 @@
-//! `frazil-simulate [--seeds N] [--first S]`: many seeds, one for each core at a time, and a summary.
+//! `frazil-simulate [--seeds N] [--first S]`: many seeds, one for each core at a time, what they found
+//! as they find it, progress, and a summary.
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use frazil_simulate::{Outcome, run};
 use futures::StreamExt;
+
+/// Time between two lines of progress.
+const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
 fn argument(name: &str, default: u64) -> Result<u64, String> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -14,6 +19,12 @@ fn argument(name: &str, default: u64) -> Result<u64, String> {
             .and_then(|value| value.parse().ok())
             .ok_or_else(|| format!("{name} needs a number")),
     }
+}
+
+/// A broken promise, and how to see it again alone.
+fn tell(seed: u64, fault: &str) {
+    println!("seed {seed}: {fault}");
+    println!("  again: cargo run --release -p frazil-simulate -- --first {seed} --seeds 1");
 }
 
 #[tokio::main]
@@ -31,6 +42,8 @@ async fn main() -> ExitCode {
         .buffer_unordered(parallel);
     let (mut broken, mut done, mut died, mut in_doubt) = (0_u64, 0_u64, 0_u64, 0_u64);
     let (mut calls, mut commits) = (0_u64, 0_u64);
+    let began = Instant::now();
+    let mut told = began;
     while let Some((seed, result)) = runs.next().await {
         done += 1;
         match result {
@@ -42,15 +55,20 @@ async fn main() -> ExitCode {
             }
             Ok(Err(fault)) => {
                 broken += 1;
-                println!("seed {seed}: {fault}");
+                tell(seed, &fault);
             }
             Err(error) => {
                 broken += 1;
-                println!("seed {seed}: {error}");
+                tell(seed, &error.to_string());
             }
         }
-        if done % 1000 == 0 {
-            eprintln!("{done} of {seeds} seeds, {broken} broken");
+        if told.elapsed() >= PROGRESS_EVERY {
+            told = Instant::now();
+            let rate = done as f64 / began.elapsed().as_secs_f64();
+            let left = (seeds - done) as f64 / rate;
+            eprintln!(
+                "{done} of {seeds} seeds, {broken} broken; {rate:.0} a second, {left:.0} s to go"
+            );
         }
     }
     println!(

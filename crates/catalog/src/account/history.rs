@@ -254,7 +254,13 @@ impl AccountStore {
             query.push(" LIMIT ").push_bind(limit);
             query.push(" OFFSET ").push_bind(filter.offset);
         }
-        query.build().fetch_all(self.pool()).await?.iter().map(QueryRecord::from_row).collect()
+        query
+            .build()
+            .fetch_all(&mut *self.reader().await?)
+            .await?
+            .iter()
+            .map(QueryRecord::from_row)
+            .collect()
     }
 
     /// The operators of a finished query; none where it has none or is not known.
@@ -262,7 +268,7 @@ impl AccountStore {
         let found: Option<(Option<String>,)> =
             sqlx::query_as("SELECT operators FROM frazil_query_detail WHERE query_id = $1")
                 .bind(query_id)
-                .fetch_optional(self.pool())
+                .fetch_optional(&mut *self.reader().await?)
                 .await?;
         found.and_then(|(operators,)| operators).map(|text| from_json(&text)).transpose()
     }
@@ -275,7 +281,7 @@ impl AccountStore {
         )
         .bind(from.unwrap_or(i64::MIN))
         .bind(limit)
-        .fetch_all(self.pool())
+        .fetch_all(&mut *self.reader().await?)
         .await?
         .iter()
         .map(|row| {
@@ -302,7 +308,7 @@ impl AccountStore {
         )
         .bind(from.unwrap_or(i64::MIN))
         .bind(limit)
-        .fetch_all(self.pool())
+        .fetch_all(&mut *self.reader().await?)
         .await?
         .iter()
         .map(|row| {

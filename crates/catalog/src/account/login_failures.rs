@@ -29,7 +29,7 @@ impl AccountStore {
             "SELECT failures, locked_until FROM frazil_login_failure WHERE login_name = $1",
         )
         .bind(login_name)
-        .fetch_optional(self.pool())
+        .fetch_optional(&mut *self.reader().await?)
         .await?;
         Ok(row.map_or_else(LoginFailures::default, |(failures, locked_until)| LoginFailures {
             failures,

@@ -67,7 +67,7 @@ impl AccountStore {
              ORDER BY start_time, warehouse_id",
         )
         .bind(from)
-        .fetch_all(self.pool())
+        .fetch_all(&mut *self.reader().await?)
         .await?
         .iter()
         .map(MeteredTime::from_row)
@@ -81,7 +81,7 @@ impl AccountStore {
              ORDER BY event_time DESC, event_id DESC",
         )
         .bind(from)
-        .fetch_all(self.pool())
+        .fetch_all(&mut *self.reader().await?)
         .await?
         .iter()
         .map(|row| {

@@ -29,9 +29,9 @@ mod view;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use sqlx::sqlite::SqliteConnection;
 
-use crate::{Catalog, Result, WriteTransaction};
+use crate::{Catalog, ReadConnection, Result, WriteTransaction};
 
 pub use future::FutureGrant;
 pub use grants::{Grant, GrantTarget};
@@ -98,8 +98,8 @@ impl AccountStore {
         self.catalog.begin_write().await
     }
 
-    fn pool(&self) -> &SqlitePool {
-        self.catalog.read_pool()
+    async fn reader(&self) -> Result<ReadConnection> {
+        self.catalog.reader().await
     }
 }
 

@@ -145,14 +145,14 @@ async fn versions(connection: &mut SqliteConnection, model_id: i64) -> Result<Ve
 impl AccountStore {
     /// A model's versions, oldest first, with their aliases.
     pub async fn model_versions(&self, model_id: i64) -> Result<Vec<ModelVersion>> {
-        versions(&mut *self.pool().acquire().await?, model_id).await
+        versions(&mut *self.reader().await?, model_id).await
     }
 
     /// The history of a model's names, oldest first.
     pub async fn model_changes(&self, model_id: i64) -> Result<Vec<ModelChange>> {
         sqlx::query("SELECT * FROM frazil_model_change WHERE model_id = $1 ORDER BY change_id")
             .bind(model_id)
-            .fetch_all(self.pool())
+            .fetch_all(&mut *self.reader().await?)
             .await?
             .iter()
             .map(|row| {
@@ -172,8 +172,9 @@ impl AccountStore {
 
     /// The snapshots that training queries of kept versions read.
     pub async fn model_snapshots(&self) -> Result<Vec<SnapshotId>> {
-        let rows: Vec<(String,)> =
-            sqlx::query_as("SELECT body FROM frazil_model_version").fetch_all(self.pool()).await?;
+        let rows: Vec<(String,)> = sqlx::query_as("SELECT body FROM frazil_model_version")
+            .fetch_all(&mut *self.reader().await?)
+            .await?;
         let mut snapshots = Vec::new();
         for (body,) in rows {
             let body: ModelVersionBody = from_json(&body)?;
@@ -186,7 +187,7 @@ impl AccountStore {
     pub async fn model_digests(&self) -> Result<Vec<String>> {
         let rows: Vec<(String,)> =
             sqlx::query_as("SELECT DISTINCT file_sha256 FROM frazil_model_version")
-                .fetch_all(self.pool())
+                .fetch_all(&mut *self.reader().await?)
                 .await?;
         Ok(rows.into_iter().map(|(digest,)| digest).collect())
     }

@@ -320,13 +320,25 @@ impl AccountStore {
         session_id: i64,
     ) -> Result<Option<Object<B>>> {
         let mut query = by_name::<B>(schema_id, name, session_id);
-        query.build().fetch_optional(self.pool()).await?.as_ref().map(Object::from_row).transpose()
+        query
+            .build()
+            .fetch_optional(&mut *self.reader().await?)
+            .await?
+            .as_ref()
+            .map(Object::from_row)
+            .transpose()
     }
 
     /// The object with this id, or none.
     pub async fn object_by_id<B: ObjectBody>(&self, id: i64) -> Result<Option<Object<B>>> {
         let mut query = by_id::<B>(id);
-        query.build().fetch_optional(self.pool()).await?.as_ref().map(Object::from_row).transpose()
+        query
+            .build()
+            .fetch_optional(&mut *self.reader().await?)
+            .await?
+            .as_ref()
+            .map(Object::from_row)
+            .transpose()
     }
 
     /// Objects of a kind by schema and name.
@@ -341,7 +353,13 @@ impl AccountStore {
             query.push(" AND o.schema_id = ").push_bind(schema);
         }
         query.push(" ORDER BY o.database_id, o.schema_id, o.name, o.session_id");
-        query.build().fetch_all(self.pool()).await?.iter().map(Object::from_row).collect()
+        query
+            .build()
+            .fetch_all(&mut *self.reader().await?)
+            .await?
+            .iter()
+            .map(Object::from_row)
+            .collect()
     }
 }
 

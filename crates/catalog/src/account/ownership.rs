@@ -37,7 +37,7 @@ impl AccountStore {
              OR (object_kind = 'DATABASE' AND object_id NOT IN
                  (SELECT database_id FROM frazil_database WHERE end_snapshot IS NULL))",
         )
-        .fetch_all(self.pool())
+        .fetch_all(&mut *self.reader().await?)
         .await?;
         rows.into_iter().map(|(kind, id)| Ok((parse_word(&kind)?, id))).collect()
     }

@@ -38,7 +38,7 @@ impl AccountStore {
         )
         .bind(level)
         .bind(id)
-        .fetch_all(self.pool())
+        .fetch_all(&mut *self.reader().await?)
         .await?;
         rows.into_iter().map(|(name, value)| Ok((name, from_json(&value)?))).collect()
     }

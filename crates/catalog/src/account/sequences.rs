@@ -50,7 +50,7 @@ impl AccountStore {
         let found: Option<(i64,)> =
             sqlx::query_as("SELECT next_value FROM frazil_sequence_value WHERE sequence_id = $1")
                 .bind(sequence_id)
-                .fetch_optional(self.pool())
+                .fetch_optional(&mut *self.reader().await?)
                 .await?;
         found
             .map(|(value,)| value)

@@ -71,7 +71,7 @@ impl AccountStore {
     pub async fn session_by_token(&self, sha256: &str) -> Result<Option<SessionRow>> {
         sqlx::query("SELECT * FROM frazil_session WHERE session_token_sha256 = $1")
             .bind(sha256)
-            .fetch_optional(self.pool())
+            .fetch_optional(&mut *self.reader().await?)
             .await?
             .as_ref()
             .map(SessionRow::from_row)
@@ -82,7 +82,7 @@ impl AccountStore {
     pub async fn session_by_master_token(&self, sha256: &str) -> Result<Option<SessionRow>> {
         sqlx::query("SELECT * FROM frazil_session WHERE master_token_sha256 = $1")
             .bind(sha256)
-            .fetch_optional(self.pool())
+            .fetch_optional(&mut *self.reader().await?)
             .await?
             .as_ref()
             .map(SessionRow::from_row)
@@ -92,7 +92,7 @@ impl AccountStore {
     /// All sessions, oldest first.
     pub async fn sessions(&self) -> Result<Vec<SessionRow>> {
         sqlx::query("SELECT * FROM frazil_session ORDER BY session_id")
-            .fetch_all(self.pool())
+            .fetch_all(&mut *self.reader().await?)
             .await?
             .iter()
             .map(SessionRow::from_row)

@@ -63,7 +63,7 @@ impl AccountStore {
     pub async fn access_token(&self, secret_sha256: &str) -> Result<Option<AccessToken>> {
         sqlx::query("SELECT * FROM frazil_access_token WHERE secret_sha256 = $1")
             .bind(secret_sha256)
-            .fetch_optional(self.pool())
+            .fetch_optional(&mut *self.reader().await?)
             .await?
             .as_ref()
             .map(AccessToken::from_row)
@@ -74,7 +74,7 @@ impl AccountStore {
     pub async fn access_tokens(&self, user_id: i64) -> Result<Vec<AccessToken>> {
         sqlx::query("SELECT * FROM frazil_access_token WHERE user_id = $1 ORDER BY name")
             .bind(user_id)
-            .fetch_all(self.pool())
+            .fetch_all(&mut *self.reader().await?)
             .await?
             .iter()
             .map(AccessToken::from_row)

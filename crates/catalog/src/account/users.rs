@@ -93,7 +93,7 @@ impl AccountStore {
     pub async fn user_by_login(&self, login_name: &str) -> Result<Option<User>> {
         sqlx::query("SELECT * FROM frazil_user WHERE login_name = $1")
             .bind(login_name.to_uppercase())
-            .fetch_optional(self.pool())
+            .fetch_optional(&mut *self.reader().await?)
             .await?
             .as_ref()
             .map(User::from_row)
@@ -104,7 +104,7 @@ impl AccountStore {
     pub async fn user(&self, name: &str) -> Result<Option<User>> {
         sqlx::query("SELECT * FROM frazil_user WHERE name = $1")
             .bind(name)
-            .fetch_optional(self.pool())
+            .fetch_optional(&mut *self.reader().await?)
             .await?
             .as_ref()
             .map(User::from_row)

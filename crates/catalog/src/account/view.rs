@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use frazil_common::ObjectKind;
+use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 
 use super::{
@@ -86,12 +87,13 @@ impl AccountStore {
     pub async fn view(&self) -> Result<Arc<AccountView>> {
         let known = self.view.lock().clone();
         if let Some(view) = known
-            && view.version == security_version(&mut *self.pool().acquire().await?).await?
+            && view.version == security_version(&mut *self.reader().await?).await?
         {
             return Ok(view);
         }
         // One transaction, so that the parts are of one moment.
-        let mut transaction = self.pool().begin().await?;
+        let mut reader = self.reader().await?;
+        let mut transaction = reader.begin().await?;
         let version = security_version(&mut transaction).await?;
         let users = users::all(&mut transaction).await?;
         let roles = roles::all(&mut transaction).await?;

@@ -31,6 +31,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use crate::changes::{CommitOutcome, CommitRequest, Expired};
+use crate::connections::{ReadConnection, WriteTransaction};
 use crate::error::{CatalogError, Result};
 use crate::files::{DeleteHistory, FileSet, InlinedHistory};
 use crate::loads::{CommittedLoad, LoadError};
@@ -114,24 +115,13 @@ impl SqliteStore {
         Ok(SqliteStore { writer: readers.clone(), readers, data_path, queue: Arc::default() })
     }
 
-    /// Connections that read.
-    pub fn read_pool(&self) -> &SqlitePool {
-        &self.readers
-    }
-
     /// Starts the only write transaction; dropping it rolls back.
-    pub async fn begin_write(&self) -> Result<Transaction<'static, Sqlite>> {
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 
-    /// Ends all connections.
-    pub async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
-    }
-
     async fn bootstrap(&self) -> Result<()> {
-        let mut tx = self.begin_write().await?;
+        let mut tx = self.begin().await?;
         sqlx::raw_sql(include_str!("schema.sql")).execute(&mut *tx).await?;
         let version: Option<String> = sqlx::query_scalar(
             "SELECT value FROM ducklake_metadata WHERE key = 'version' AND scope IS NULL",
@@ -313,14 +303,14 @@ impl CatalogStore for SqliteStore {
     }
 
     async fn next_values(&self, counter: i64, count: u64) -> Result<i64> {
-        let mut tx = self.begin_write().await?;
+        let mut tx = self.begin().await?;
         let first = rows::next_values(&mut tx, counter, count).await?;
         tx.commit().await?;
         Ok(first)
     }
 
     async fn create_counter(&self, start: i64, step: i64) -> Result<i64> {
-        let mut tx = self.begin_write().await?;
+        let mut tx = self.begin().await?;
         let id = sqlx::query("INSERT INTO frazil_number_series(next_value, step) VALUES (?, ?)")
             .bind(start)
             .bind(step)
@@ -361,14 +351,14 @@ impl CatalogStore for SqliteStore {
     }
 
     async fn expire(&self, before_micros: i64, keep: &[SnapshotId]) -> Result<Expired> {
-        let mut tx = self.begin_write().await?;
+        let mut tx = self.begin().await?;
         let expired = expire::expire(&mut tx, before_micros, keep).await?;
         tx.commit().await?;
         Ok(expired)
     }
 
     async fn expire_rows(&self, tables: &[(i64, i64)], keep: &[SnapshotId]) -> Result<u64> {
-        let mut tx = self.begin_write().await?;
+        let mut tx = self.begin().await?;
         let files = expire_rows::expire(&mut tx, tables, keep).await?;
         tx.commit().await?;
         Ok(files)
@@ -379,10 +369,23 @@ impl CatalogStore for SqliteStore {
     }
 
     async fn unschedule_files(&self, paths: &[String]) -> Result<()> {
-        let mut tx = self.begin_write().await?;
+        let mut tx = self.begin().await?;
         expire::unschedule(&mut tx, paths).await?;
         tx.commit().await?;
         Ok(())
+    }
+
+    async fn reader(&self) -> Result<ReadConnection> {
+        Ok(ReadConnection::new(self.readers.acquire().await?))
+    }
+
+    async fn begin_write(&self) -> Result<WriteTransaction> {
+        Ok(WriteTransaction::new(self.begin().await?))
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
     }
 
     fn committed_alone(&self, from: SnapshotId, to: SnapshotId) -> bool {

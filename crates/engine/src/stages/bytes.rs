@@ -6,7 +6,7 @@ use frazil_common::UserError;
 use futures::StreamExt;
 
 use crate::api::StageBytes;
-use crate::stage_files::LocalStages;
+use crate::stage_files::StageFiles;
 use crate::stages::file_format::Compression;
 
 /// A stream of bytes as a blocking reader, a few parts ahead.
@@ -88,7 +88,7 @@ fn by_name(path: &str) -> Result<Compression, UserError> {
 /// # Errors
 /// A file that is not there; a packing that is not supported, by name.
 pub(crate) async fn open(
-    stages: &LocalStages,
+    stages: &StageFiles,
     stage_id: i64,
     path: &str,
     compression: Compression,

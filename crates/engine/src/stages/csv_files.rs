@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, StringViewBuilder};
 use frazil_common::{Code, Column, SqlType, UserError};
 
-use crate::stage_files::LocalStages;
+use crate::stage_files::StageFiles;
 use crate::stages::bytes;
 use crate::stages::csv_reader::{CsvReader, Found, Malformed, Place};
 use crate::stages::file_format::FileFormat;
@@ -46,7 +46,7 @@ pub(crate) type Inspected = (Option<Vec<String>>, Vec<Vec<Option<String>>>);
 
 /// The header and the first well-formed rows of a file.
 pub(crate) async fn inspect(
-    stages: &Arc<LocalStages>,
+    stages: &Arc<StageFiles>,
     stage_id: i64,
     path: &str,
     format: &FileFormat,

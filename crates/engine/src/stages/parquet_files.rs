@@ -21,7 +21,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use crate::api::StageFile;
-use crate::stage_files::LocalStages;
+use crate::stage_files::StageFiles;
 use crate::stages::file_format::FileFormat;
 use crate::stages::json_files::adjusted;
 use crate::stages::scan::{BatchSender, FilePart, Rows, ValueRows, WHOLE_ROW};
@@ -46,7 +46,7 @@ pub(crate) async fn schema(
     let store = context.shared.stages.object_store();
     let mut metas = Vec::with_capacity(files.len());
     for file in files {
-        let location = LocalStages::location(stage_id, &file.path)?;
+        let location = StageFiles::location(stage_id, &file.path)?;
         metas.push(store.head(&location).await.map_err(UserError::internal)?);
     }
     ParquetFormat::default()
@@ -155,7 +155,7 @@ pub(super) async fn read(part: FilePart, sender: BatchSender) -> Result<(), User
     let Rows::Parquet(file_schema) = &scan.rows else {
         return Err(UserError::internal("a Parquet reader was given other files"));
     };
-    let location = LocalStages::location(scan.stage_id, &part.file().path)?;
+    let location = StageFiles::location(scan.stage_id, &part.file().path)?;
     let reader =
         StageReader { store: scan.stages.object_store(), location, bytes: part.file().size };
     let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(not_parquet)?;

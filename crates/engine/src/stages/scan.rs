@@ -23,7 +23,7 @@ use frazil_governance::INTERNAL_SCHEMA;
 use frazil_planner::Relation;
 
 use crate::api::StageFile;
-use crate::stage_files::LocalStages;
+use crate::stage_files::StageFiles;
 use crate::stages::csv_files::CsvColumns;
 use crate::stages::file_format::FileFormat;
 use crate::stages::load_log::LoadLog;
@@ -58,7 +58,7 @@ pub(crate) enum Rows {
 /// Files to read, all of one stage and one format.
 #[derive(Debug)]
 pub(crate) struct StageScan {
-    pub stages: Arc<LocalStages>,
+    pub stages: Arc<StageFiles>,
     pub stage_id: i64,
     /// The stage's name as METADATA$FILENAME shows it; empty for named stages.
     pub files: Vec<StageFile>,
@@ -93,7 +93,7 @@ fn metadata_columns(with_offset: bool) -> Vec<Column> {
 impl StageScan {
     #[allow(clippy::too_many_arguments)]
     pub fn new(
-        stages: Arc<LocalStages>,
+        stages: Arc<StageFiles>,
         stage_id: i64,
         files: Vec<StageFile>,
         format: FileFormat,

@@ -1,6 +1,5 @@
 //! One write transaction on the account's objects: users, roles, grants, warehouses, stages …
 
-use frazil_catalog::CatalogError;
 use frazil_catalog::WriteTransaction;
 use frazil_catalog::account::Writer;
 use frazil_common::UserError;
@@ -30,6 +29,6 @@ impl AccountChange {
     }
 
     pub async fn commit(self) -> Result<(), UserError> {
-        Ok(self.transaction.commit().await.map_err(CatalogError::from)?)
+        Ok(self.transaction.commit().await?)
     }
 }

@@ -15,7 +15,7 @@ use futures::StreamExt;
 
 use crate::api::StageBytes;
 use crate::run::execute::user_error;
-use crate::stage_files::LocalStages;
+use crate::stage_files::StageFiles;
 use crate::stages::file_format::{Compression, FileFormat, FormatType};
 use pack::Drain;
 
@@ -107,7 +107,7 @@ struct OpenFile {
 
 /// Writes a stream of rows into files.
 pub(crate) struct Unloader {
-    pub stages: Arc<LocalStages>,
+    pub stages: Arc<StageFiles>,
     pub target: Target,
     pub format: FileFormat,
     /// The rows' columns, the partition's left out.
@@ -214,7 +214,7 @@ impl Unloader {
     async fn open(&self, partition: Option<&str>, number: usize) -> Result<OpenFile, UserError> {
         let path = self.path(partition, number);
         let stage_id = self.target.stage_id;
-        LocalStages::location(stage_id, &path)?;
+        StageFiles::location(stage_id, &path)?;
         if !self.target.overwrite && self.stages.head(stage_id, &path).await?.is_some() {
             return Err(UserError::new(
                 Code::FilesExist,
