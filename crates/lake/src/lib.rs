@@ -11,6 +11,7 @@ mod durable;
 mod error;
 mod files;
 mod maintenance;
+mod partition;
 mod quarantine;
 mod scan;
 mod settings;
@@ -313,6 +314,7 @@ impl Lake {
             footer_bytes: unsigned(file.footer_bytes),
             row_id_start: file.row_id_start.unwrap_or(0),
             keeps_row_ids: file.row_id_start.is_none(),
+            partition: file.partition.clone(),
             statistics: file.statistics.clone(),
             deleted,
             delete_file: visible.delete_file.as_ref().map(|entry| entry.delete_file_id),
