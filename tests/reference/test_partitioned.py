@@ -56,12 +56,6 @@ def text(value):
     return None if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def files_read_by_us(lake, where):
-    """Files in the plan's scan."""
-    (rows,) = results(lake.directory, [f"EXPLAIN USING TEXT SELECT * FROM t.public.part WHERE {where}"])
-    return "\n".join(str(value) for row in rows for value in row.values())
-
-
 @pytest.fixture
 def lake(tmp_path):
     made = Lake(tmp_path)
@@ -113,7 +107,7 @@ def test_strings_of_all_kinds(lake):
 
 
 KINDS = {
-    # Type, transform, values, what DuckDB calls their partitions.
+    # Type, key, values.
     "ints": ("NUMBER(18)", "v", ["-1", "0", "34", "-999999999999999999", "NULL"]),
     "decimals": ("NUMBER(12,2)", "v", ["14.20", "-0.01", "0", "NULL"]),
     "wide": ("NUMBER(38,0)", "v", ["-99999999999999999999999999999999999999", "7", "NULL"]),
