@@ -1,5 +1,6 @@
 """DuckDB attaches to the catalog, agrees on every snapshot, and writes what we read."""
 
+import functools
 import pathlib
 
 import duckdb
@@ -22,7 +23,9 @@ LIFE = [
 ]
 
 
-def attach(directory):
+@functools.cache
+def duckdb_with_ducklake():
+    """One instance for all tests: to load the extensions costs a second."""
     connection = duckdb.connect()
     for name in ("ducklake", "sqlite_scanner"):
         found = list(pathlib.Path(duckdb.__file__).parent.parent.glob(f"duckdb_extension*{name}*/**/*.duckdb_extension"))
@@ -30,10 +33,30 @@ def attach(directory):
             connection.execute(f"LOAD '{found[0]}'")
         else:
             connection.execute(f"LOAD {name}")
-    connection.execute(
-        f"ATTACH 'ducklake:sqlite:{directory}/catalog.sqlite' AS lake (DATA_PATH '{directory}/data/')"
-    )
     return connection
+
+
+class Attached:
+    """A connection to a data directory, which the instance lets go of when it is closed."""
+
+    def __init__(self, directory):
+        self.cursor = duckdb_with_ducklake().cursor()
+        # One that a failed test left.
+        self.cursor.execute("DETACH DATABASE IF EXISTS lake")
+        self.cursor.execute(
+            f"ATTACH 'ducklake:sqlite:{directory}/catalog.sqlite' AS lake (DATA_PATH '{directory}/data/')"
+        )
+
+    def execute(self, *statement):
+        return self.cursor.execute(*statement)
+
+    def close(self):
+        self.cursor.execute("DETACH lake")
+        self.cursor.close()
+
+
+def attach(directory):
+    return Attached(directory)
 
 
 def test_duckdb_sees_the_same_rows_at_every_snapshot(tmp_path):

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from command_line import query, sql
+from command_line import maintain, query, sql
 from test_duckdb_attach import attach
 
 COLUMNS = "id, name, price"
@@ -134,6 +134,23 @@ def test_old_files_are_read_right_after_every_change_of_columns(tmp_path):
         assert [[None if v == "" else v for v in row] for row in found] == [
             [None if v is None else shown(v) for v in row] for row in rows
         ], snapshot
+
+
+@pytest.mark.parametrize("rows", [2, 300])
+def test_rows_older_than_a_column_are_found_by_its_value(tmp_path, rows):
+    """DuckDB plans with bounds of the whole table: they must not be those of the younger rows alone."""
+    directory = tmp_path / "lake"
+    sql(directory, "CREATE DATABASE t; USE SCHEMA t.public; CREATE TABLE item (id NUMBER(18)); "
+        f"INSERT INTO item SELECT SEQ4() FROM TABLE(GENERATOR(ROWCOUNT => {rows})); "
+        "ALTER TABLE item ADD COLUMN name VARCHAR DEFAULT 'old'; ALTER TABLE item ADD COLUMN price NUMBER(12,2); "
+        "INSERT INTO item VALUES (1000, 'new', 5);")
+    for _ in range(2):
+        connection = attach(directory)
+        for where, count in (("name = 'old'", rows), ("price IS NULL", rows), ("name = 'new' AND price = 5", 1)):
+            found = connection.execute(f'SELECT count(*) FROM lake."T.PUBLIC"."ITEM" WHERE {where}').fetchone()
+            assert found == (count,), where
+        connection.close()
+        maintain(directory)
 
 
 def shown(value):

@@ -8,6 +8,7 @@ use frazil_common::SnapshotId;
 use crate::effects::AccountEffects;
 use crate::loads::TableLoads;
 use crate::objects::{DatabaseInfo, SchemaInfo, TableClone, TableInfo, ViewInfo};
+use crate::partitioning::FilePartition;
 
 /// A change of a definition. Ids below zero are local to the transaction; the commit gives the
 /// lasting ones.
@@ -92,6 +93,8 @@ pub struct NewDataFile {
     pub footer_bytes: i64,
     /// Its rows were moved from other files and bring their row ids.
     pub keeps_row_ids: bool,
+    /// What the rows have in common, in a table with partition keys.
+    pub partition: Option<Arc<FilePartition>>,
     pub statistics: Vec<ColumnStatistics>,
 }
 

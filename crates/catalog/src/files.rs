@@ -7,6 +7,7 @@ use frazil_common::SnapshotId;
 
 use crate::changes::ColumnStatistics;
 use crate::objects::ColumnInfo;
+use crate::partitioning::FilePartition;
 
 /// A visible data file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct FileEntry {
     /// Name mapping of a file that has no field ids.
     pub mapping_id: Option<i64>,
     pub encrypted: bool,
+    /// What the rows have in common, where the table was parted when they were written.
+    pub partition: Option<Arc<FilePartition>>,
     pub statistics: Vec<ColumnStatistics>,
 }
 

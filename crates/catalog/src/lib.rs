@@ -12,6 +12,7 @@ pub mod files;
 mod loads;
 mod migrations;
 pub mod objects;
+pub mod partitioning;
 pub mod physical;
 mod sqlite;
 mod store;
@@ -36,6 +37,7 @@ pub use objects::{
     SchemaInfo, SnapshotInfo, SortBy, SortKey, TableClone, TableInfo, TableKind, TableSize,
     ViewInfo,
 };
+pub use partitioning::{FilePartition, PartitionKey, Partitioning, Transform};
 pub use sqlite::{CatalogFile, SqliteStore};
 /// An error of the database driver.
 pub use sqlx::Error as DatabaseError;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use frazil_common::{Column, QualifiedName, SnapshotId, SqlType};
 use serde::{Deserialize, Serialize};
 
+use crate::partitioning::Partitioning;
+
 /// Database under which DuckLake schemas without a dot in their name appear.
 pub const EXTERNAL_DATABASE: &str = "EXTERNAL";
 
@@ -195,6 +197,8 @@ pub struct TableInfo {
     pub cluster_by: Option<String>,
     /// What `cluster_by` comes to, by which rows are sorted in files; the first key first.
     pub sort_keys: Vec<SortKey>,
+    /// The keys by which another client parts the rows into files.
+    pub partitioning: Option<Arc<Partitioning>>,
     /// SUSPEND RECLUSTER: files that overlap are left as they are.
     pub recluster_suspended: bool,
     pub constraints: Vec<ConstraintInfo>,

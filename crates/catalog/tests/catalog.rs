@@ -67,6 +67,7 @@ fn table(id: i64, schema_id: i64, name: &str) -> Arc<TableInfo> {
         sort_keys: [2, 1]
             .map(|id| SortKey { by: SortBy::Column(id), descending: false, nulls_first: false })
             .into(),
+        partitioning: None,
         recluster_suspended: true,
         constraints: vec![
             ConstraintInfo {
@@ -251,6 +252,7 @@ async fn files_of_a_snapshot_stay_the_same() {
                 bytes: 100,
                 footer_bytes: 10,
                 keeps_row_ids: false,
+                partition: None,
                 statistics: vec![ColumnStatistics {
                     field_id: 1,
                     value_count: 10,

@@ -13,6 +13,7 @@ mod files;
 mod folder;
 mod local_disk;
 mod maintenance;
+mod partition;
 mod quarantine;
 mod scan;
 mod settings;
@@ -309,6 +310,7 @@ impl Lake {
             footer_bytes: unsigned(file.footer_bytes),
             row_id_start: file.row_id_start.unwrap_or(0),
             keeps_row_ids: file.row_id_start.is_none(),
+            partition: file.partition.clone(),
             statistics: file.statistics.clone(),
             deleted,
             delete_file: visible.delete_file.as_ref().map(|entry| entry.delete_file_id),

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::{concat_batches, filter_record_batch};
-use frazil_catalog::TableInfo;
 use frazil_catalog::changes::ColumnStatistics;
 use frazil_catalog::files::InlinedPart;
+use frazil_catalog::{FilePartition, TableInfo};
 use frazil_common::SnapshotId;
 use object_store::path::Path;
 
@@ -44,6 +44,8 @@ pub struct DataFile {
     pub row_id_start: i64,
     /// The rows bring their ids in a column of the file.
     pub keeps_row_ids: bool,
+    /// What the rows have in common, in a table that is partitioned.
+    pub partition: Option<Arc<FilePartition>>,
     pub statistics: Vec<ColumnStatistics>,
     /// Positions deleted from the file, ascending, without repeats.
     pub deleted: Arc<Vec<i64>>,

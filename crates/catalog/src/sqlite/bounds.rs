@@ -35,6 +35,11 @@ pub async fn widen_statistics(
     let mut wanted = stored.clone();
     for statistics in added.iter().copied() {
         let Some(physical) = types.get(&statistics.field_id) else { continue };
+        if !stored.is_empty() && !stored.contains_key(&statistics.field_id) {
+            // The column is younger than other rows, which have its default or NULL: bounds of the
+            // new rows would hide them.
+            continue;
+        }
         let entry = wanted.entry(statistics.field_id).or_insert((
             statistics.field_id,
             Some(0),

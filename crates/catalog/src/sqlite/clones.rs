@@ -4,6 +4,7 @@
 use frazil_common::SnapshotId;
 
 use super::commit::{NewSnapshot, add_inlined_deletes, conflict};
+use super::partitions;
 use super::tables::{
     check_name_free, check_schema_live, insert_column, insert_table_row, quoted, record_version,
     set_column_tags, set_table_tags,
@@ -27,6 +28,7 @@ pub async fn create(new: &mut NewSnapshot<'_>, clone: &TableClone) -> Result<()>
     set_table_tags(new, id, None, table).await?;
     record_version(new, id).await?;
     share_files(new, id, clone).await?;
+    partitions::share(new, id, clone).await?;
     copy_statistics(new, id, clone).await?;
     new.changes_made.push(format!(
         "created_table:{}.{}",
@@ -71,6 +73,9 @@ async fn share_files(new: &mut NewSnapshot<'_>, id: i64, clone: &TableClone) -> 
         true => clone.source_path.clone(),
         false => format!("{}{}", new.data_path, clone.source_path),
     };
+    // What was made of a column's former type cannot be told from the rest in the clone.
+    let keys = clone.table.partitioning.iter().flat_map(|parts| &parts.keys);
+    let settled = keys.map(|key| key.since).max().unwrap_or(0);
     let mut deleted: Vec<(i64, i64, SnapshotId)> = Vec::new();
     for file in &clone.files {
         let file_id = new.next_file_id;
@@ -78,7 +83,8 @@ async fn share_files(new: &mut NewSnapshot<'_>, id: i64, clone: &TableClone) -> 
         let shared = sqlx::query(
             "INSERT INTO ducklake_data_file SELECT ?1, ?2, ?3, NULL, file_order, \
              CASE WHEN path_is_relative = 0 THEN path ELSE ?4 || path END, 0, file_format, \
-             record_count, file_size_bytes, footer_size, row_id_start, NULL, encryption_key, NULL, \
+             record_count, file_size_bytes, footer_size, row_id_start, \
+             CASE WHEN begin_snapshot >= ?7 THEN partition_id END, encryption_key, NULL, \
              NULL FROM ducklake_data_file WHERE data_file_id = ?5 AND table_id = ?6",
         )
         .bind(file_id)
@@ -87,6 +93,7 @@ async fn share_files(new: &mut NewSnapshot<'_>, id: i64, clone: &TableClone) -> 
         .bind(&folder)
         .bind(file.file_id)
         .bind(clone.source_id)
+        .bind(settled)
         .execute(&mut **new.tx)
         .await?;
         if shared.rows_affected() != 1 {
@@ -99,6 +106,10 @@ async fn share_files(new: &mut NewSnapshot<'_>, id: i64, clone: &TableClone) -> 
             "INSERT INTO ducklake_file_variant_stats SELECT ?1, ?2, column_id, variant_path, \
              shredded_type, column_size_bytes, value_count, null_count, min_value, max_value, \
              contains_nan, extra_stats FROM ducklake_file_variant_stats WHERE data_file_id = ?3",
+            "INSERT INTO ducklake_file_partition_value SELECT ?1, ?2, partition_key_index, \
+             partition_value FROM ducklake_file_partition_value WHERE data_file_id = ?3 \
+             AND EXISTS (SELECT 1 FROM ducklake_data_file f WHERE f.data_file_id = ?1 \
+             AND f.partition_id IS NOT NULL)",
         ] {
             sqlx::query(sql)
                 .bind(file_id)

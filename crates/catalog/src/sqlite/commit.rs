@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, Transaction};
 
 use super::snapshots::{format_time, now_micros, parse_time};
-use super::{bounds, effects, inlined, loads, relocate, tables};
+use super::{bounds, effects, inlined, loads, partitions, relocate, tables};
 use crate::changes::{
     ColumnStatistics, CommitOutcome, CommitRequest, DeleteTarget, FileDelete, TableChange,
 };
@@ -30,6 +30,8 @@ pub struct NewSnapshot<'a> {
     pub changes_made: Vec<String>,
     /// Lasting ids of local ones.
     pub ids: HashMap<i64, i64>,
+    /// Ids of clones' partition keys, by the clone and the id the source knows them by.
+    pub partition_ids: HashMap<(i64, i64), i64>,
     /// Absolute data folder with a slash at its end.
     pub data_path: &'a str,
     pub micros: i64,
@@ -87,6 +89,7 @@ async fn write(
         definitions_changed: false,
         changes_made: Vec::new(),
         ids: HashMap::new(),
+        partition_ids: HashMap::new(),
         data_path,
         // Times grow with snapshots even when the clock does not.
         micros: now_micros().max(parse_time(&head_time) + 1),
@@ -222,7 +225,7 @@ async fn add_rows(
         new.next_file_id += 1;
         ids.push(id);
         sqlx::query(
-            "INSERT INTO ducklake_data_file VALUES (?, ?, ?, NULL, NULL, ?, 1, 'parquet', ?, ?, ?, ?, NULL, NULL, NULL, NULL)",
+            "INSERT INTO ducklake_data_file VALUES (?, ?, ?, NULL, NULL, ?, 1, 'parquet', ?, ?, ?, ?, ?, NULL, NULL, NULL)",
         )
         .bind(id)
         .bind(table_id)
@@ -232,8 +235,10 @@ async fn add_rows(
         .bind(file.bytes)
         .bind(file.footer_bytes)
         .bind(next_row)
+        .bind(partitions::id(new, table_id, file.partition.as_deref()))
         .execute(&mut **new.tx)
         .await?;
+        partitions::add_values(new, table_id, id, file.partition.as_deref()).await?;
         add_file_statistics(new, table_id, id, &file.statistics).await?;
         records += file.rows;
         next_row += file.rows;

@@ -8,6 +8,7 @@ use sqlx::{Row, SqlitePool};
 
 use super::constraints;
 use super::layout::{self, StoredSort};
+use super::partitions;
 use super::snapshots::parse_time;
 use crate::error::Result;
 use crate::objects::{
@@ -217,6 +218,7 @@ async fn load_tables(
         }
     }
     let mut sorted = layout::load(pool, snapshot).await?;
+    let mut parted = partitions::load(pool, snapshot).await?;
     let rows = sqlx::query(
         "SELECT t.table_id, t.table_uuid, t.begin_snapshot, t.schema_id, t.table_name, t.path, \
          t.path_is_relative, (SELECT snapshot_time FROM ducklake_snapshot x WHERE x.snapshot_id = \
@@ -255,6 +257,7 @@ async fn load_tables(
             path: if relative { format!("{}{own_path}", schema.path) } else { own_path },
             sort_keys: sort.as_ref().map(|sort| sort.keys(&columns)).unwrap_or_default(),
             cluster_by: text.or_else(|| sort.as_ref().map(StoredSort::text)),
+            partitioning: parted.remove(&table_id).map(Arc::new),
             recluster_suspended: tag("frazil.recluster_suspended").is_some(),
             constraints: constraints::read(tag("frazil.constraints"))?,
             columns,

@@ -179,6 +179,8 @@ async fn drop_table(tx: &mut Transaction<'static, Sqlite>, table_id: i64) -> Res
         "ducklake_schema_versions",
         "ducklake_sort_info",
         "ducklake_sort_expression",
+        "ducklake_partition_info",
+        "ducklake_partition_column",
         "frazil_layout",
         "frazil_expired_rows",
     ] {
@@ -213,7 +215,7 @@ async fn forget_rows(tx: &mut Transaction<'static, Sqlite>) -> Result<()> {
         let sql = format!("DELETE FROM {} AS x WHERE {}", quoted(&table), unseen("x"));
         sqlx::query(AssertSqlSafe(sql)).execute(&mut **tx).await?;
     }
-    Ok(())
+    super::partitions::forget(tx, &unseen("x")).await
 }
 
 /// Paths scheduled for removal before a time. Those that a snapshot of any table still names are

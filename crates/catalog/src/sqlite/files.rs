@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool};
 use super::expire::FOLDERS;
 use super::expire_rows;
 use super::inlined;
+use super::partitions;
 
 use crate::changes::ColumnStatistics;
 use crate::error::Result;
@@ -177,6 +178,7 @@ async fn load_files(
             contains_nan: row.try_get::<Option<i64>, _>(7)?.map(|flag| flag != 0),
         });
     }
+    let mut parts = partitions::of_files(pool, table_id, since, snapshot).await?;
     rows.iter()
         .map(|row| {
             let file_id: i64 = row.try_get(0)?;
@@ -191,6 +193,7 @@ async fn load_files(
                 partial_max: row.try_get(8)?,
                 mapping_id: row.try_get(9)?,
                 encrypted: row.try_get::<Option<String>, _>(10)?.is_some_and(|key| !key.is_empty()),
+                partition: parts.remove(&file_id),
                 statistics: statistics.remove(&file_id).unwrap_or_default(),
             }))
         })

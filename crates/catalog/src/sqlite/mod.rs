@@ -15,6 +15,7 @@ mod inlined;
 mod inlined_values;
 mod layout;
 mod loads;
+mod partitions;
 mod relocate;
 mod rows;
 mod snapshots;

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, SqlitePool};
 
 use super::commit::{NewSnapshot, conflict};
 use super::inlined::{self, quoted};
-use super::{bounds, files};
+use super::{bounds, files, partitions};
 use crate::changes::{NewDeleteFile, RelocatedFile, Relocation};
 use crate::error::Result;
 use crate::files::{DeleteHistory, InlinedHistory};
@@ -233,7 +233,7 @@ async fn add(new: &mut NewSnapshot<'_>, change: &Relocation, file: &RelocatedFil
     let id = new.next_file_id;
     new.next_file_id += 1;
     sqlx::query(
-        "INSERT INTO ducklake_data_file VALUES (?, ?, ?, NULL, NULL, ?, 1, 'parquet', ?, ?, ?, ?, NULL, NULL, NULL, ?)",
+        "INSERT INTO ducklake_data_file VALUES (?, ?, ?, NULL, NULL, ?, 1, 'parquet', ?, ?, ?, ?, ?, NULL, NULL, ?)",
     )
     .bind(id)
     .bind(change.table_id)
@@ -243,9 +243,11 @@ async fn add(new: &mut NewSnapshot<'_>, change: &Relocation, file: &RelocatedFil
     .bind(file.file.bytes)
     .bind(file.file.footer_bytes)
     .bind(file.row_id_start)
+    .bind(partitions::id(new, change.table_id, file.file.partition.as_deref()))
     .bind(file.newest)
     .execute(&mut **new.tx)
     .await?;
+    partitions::add_values(new, change.table_id, id, file.file.partition.as_deref()).await?;
     super::commit::add_file_statistics(new, change.table_id, id, &file.file.statistics).await?;
     let statistics: Vec<_> = file.file.statistics.iter().collect();
     bounds::widen_statistics(new, change.table_id, &statistics).await?;

@@ -33,6 +33,7 @@ CREATE INDEX IF NOT EXISTS frazil_data_file_end ON ducklake_data_file(table_id, 
 CREATE INDEX IF NOT EXISTS frazil_delete_file_begin ON ducklake_delete_file(table_id, begin_snapshot);
 CREATE INDEX IF NOT EXISTS frazil_delete_file_end ON ducklake_delete_file(table_id, end_snapshot);
 CREATE INDEX IF NOT EXISTS frazil_file_column_stats ON ducklake_file_column_stats(data_file_id);
+CREATE INDEX IF NOT EXISTS frazil_file_partition_value ON ducklake_file_partition_value(data_file_id);
 CREATE INDEX IF NOT EXISTS frazil_table_stats ON ducklake_table_stats(table_id);
 CREATE INDEX IF NOT EXISTS frazil_table_column_stats ON ducklake_table_column_stats(table_id);
 CREATE INDEX IF NOT EXISTS frazil_column ON ducklake_column(table_id);

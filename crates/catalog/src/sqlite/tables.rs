@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use frazil_common::SnapshotId;
 
 use super::commit::{NewSnapshot, conflict};
-use super::{clones, constraints, inlined, layout, undrop};
+use super::{clones, constraints, inlined, layout, partitions, undrop};
 use crate::changes::CatalogChange;
 use crate::error::{CatalogError, Result};
 use crate::objects::{ColumnInfo, DatabaseInfo, SchemaInfo, TableInfo, TableKind, ViewInfo};
@@ -389,6 +389,7 @@ async fn end_table(new: &mut NewSnapshot<'_>, id: i64, name: &str) -> Result<()>
         sqlx::query(sql).bind(new.snapshot).bind(id).execute(&mut **new.tx).await?;
     }
     layout::end(new, id).await?;
+    partitions::end(new, id).await?;
     end_tags(new, id).await
 }
 

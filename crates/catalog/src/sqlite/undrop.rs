@@ -10,7 +10,7 @@ use sqlx::SqlitePool;
 use super::commit::{NewSnapshot, conflict};
 use super::snapshots::parse_time;
 use super::tables::{check_name_free, check_schema_live, insert_database, quoted, record_version};
-use super::{expire_rows, inlined, layout};
+use super::{expire_rows, inlined, layout, partitions};
 use crate::error::Result;
 use crate::objects::{DatabaseInfo, SchemaInfo, TableInfo, ViewInfo};
 use crate::store::{DropKind, DropRow};
@@ -134,6 +134,7 @@ async fn restore_table(
         sqlx::query(sql).bind(table_id).bind(dropped_at).execute(&mut **new.tx).await?;
     }
     layout::restore(new, table_id, dropped_at).await?;
+    partitions::restore(new, table_id, dropped_at).await?;
     restore_tags(new, table_id, dropped_at).await?;
     record_version(new, table_id).await
 }

@@ -7,7 +7,7 @@ use frazil_catalog::TableInfo;
 use frazil_catalog::changes::ColumnStatistics;
 use frazil_catalog::files::VisibleFile;
 
-use super::relocate::ROWS_MAX;
+use super::relocate::{ROWS_MAX, by_partition};
 use crate::Lake;
 use crate::error::Result;
 use crate::write::statistics::from_text;
@@ -113,9 +113,13 @@ pub(crate) fn information(files: &[Vec<Range>]) -> ClusteringInformation {
     }
 }
 
-/// Pairs of files that overlap in the first key.
+/// Pairs of files of one partition that overlap in the first key.
 pub(super) fn overlaps(table: &TableInfo, files: &[VisibleFile]) -> usize {
     let Some((place, _)) = table.sorted_columns().first().copied() else { return 0 };
+    by_partition(files).iter().map(|files| overlapping_pairs(table, place, files)).sum()
+}
+
+fn overlapping_pairs(table: &TableInfo, place: usize, files: &[&VisibleFile]) -> usize {
     let mut ranges: Vec<(ScalarValue, ScalarValue)> =
         files.iter().filter_map(|f| range(table, place, &f.file.statistics)).collect();
     ranges.sort_by(|a, b| a.0.partial_cmp(&b.0).unwrap_or(std::cmp::Ordering::Equal));
@@ -150,7 +154,8 @@ impl Lake {
         Ok(information(&files))
     }
 
-    /// Files of a clustered table that overlap most, where they are enough to sort them anew.
+    /// Files of a clustered table that overlap most, within one partition, where they are enough
+    /// to sort them anew.
     pub(super) fn crowded<'a>(
         &self,
         table: &TableInfo,
@@ -158,9 +163,21 @@ impl Lake {
         files_min: Option<usize>,
     ) -> Option<Vec<&'a VisibleFile>> {
         let (place, _) = *table.sorted_columns().first()?;
+        let crowds = by_partition(files).into_iter();
+        let crowds = crowds.filter_map(|files| self.crowd(table, place, files, files_min));
+        crowds.max_by_key(Vec::len)
+    }
+
+    fn crowd<'a>(
+        &self,
+        table: &TableInfo,
+        place: usize,
+        files: Vec<&'a VisibleFile>,
+        files_min: Option<usize>,
+    ) -> Option<Vec<&'a VisibleFile>> {
         // A file of NULLs alone has no bounds, and is as good as it can be.
         let (files, ranges): (Vec<&VisibleFile>, Vec<Range>) = files
-            .iter()
+            .into_iter()
             .map(|f| (f, range(table, place, &f.file.statistics)))
             .filter(|(_, range)| range.is_some())
             .unzip();

@@ -16,6 +16,7 @@ use relocate::Work;
 
 use crate::Lake;
 use crate::error::{LakeError, Result};
+use crate::partition::Partitioner;
 
 /// With so many times the rows that are due, tables are flushed even if transactions change them.
 const OVERDUE: u64 = 4;
@@ -161,8 +162,13 @@ impl Lake {
         if patient && self.is_claimed(table_id) {
             return Ok(false);
         }
+        if let Err(error) = Partitioner::of(&table) {
+            // Another client's partitions: its own upkeep can flush.
+            tracing::debug!(%error, "rows stay in the catalog");
+            return Ok(false);
+        }
         let history = self.catalog().inlined_history(table_id, view.snapshot).await?;
-        let sources = relocate::inlined_sources(&table, history);
+        let sources = relocate::inlined_sources(&table, history)?;
         let flushed = sources.inlined_tables();
         let work = Work { base: view.snapshot, flushed, replaced: Vec::new(), patient };
         let moved = self.relocate(&table, sources, work).await?;

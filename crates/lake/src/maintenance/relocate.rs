@@ -13,17 +13,20 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionConfig;
 use frazil_catalog::changes::{NewDataFile, NewDeleteFile, RelocatedFile, Relocation};
 use frazil_catalog::files::{InlinedHistory, InlinedPart, VisibleFile};
-use frazil_catalog::{CatalogError, ColumnInfo, CommitMeta, CommitRequest, TableInfo};
+use frazil_catalog::{
+    CatalogError, ColumnInfo, CommitMeta, CommitRequest, FilePartition, TableInfo,
+};
 use frazil_common::SnapshotId;
 use futures::StreamExt;
 use object_store::path::Path;
 
 use crate::Lake;
 use crate::error::{LakeError, Result};
+use crate::partition::Partitioner;
 use crate::scan::{HIDDEN_COLUMNS, LakeTable, ROW_ID};
 use crate::version::{DataFile, RowChunk, TableVersion};
 use crate::write::schema::SystemColumns;
-use crate::write::{TableWriter, delete_file, sorted};
+use crate::write::{Parts, TableWriter, delete_file, sorted};
 
 /// Rows that one relocation moves at most: what is kept of each in memory is small.
 pub(super) const ROWS_MAX: u64 = 4_000_000;
@@ -47,6 +50,20 @@ struct Source {
     begins: Begins,
     /// Snapshot at which rows ended, by position.
     ends: HashMap<i64, SnapshotId>,
+    /// Rows of a file stay in its partition.
+    parts: Parts,
+}
+
+impl Source {
+    /// Whether rows of both may lie in one file: it has one set of columns and one partition.
+    fn goes_with(&self, other: &Source) -> bool {
+        self.table.columns == other.table.columns
+            && match (&self.parts, &other.parts) {
+                (Parts::Within(own), Parts::Within(other)) => own == other,
+                (Parts::By(_), Parts::By(_)) => true,
+                _ => false,
+            }
+    }
 }
 
 /// What a relocation moves.
@@ -75,11 +92,14 @@ fn stored_as(table: &TableInfo, columns: Vec<ColumnInfo>) -> Arc<TableInfo> {
 }
 
 /// The rows in a table's inlined tables.
-pub fn inlined_sources(table: &TableInfo, history: Vec<InlinedHistory>) -> Sources {
+pub fn inlined_sources(table: &TableInfo, history: Vec<InlinedHistory>) -> Result<Sources> {
     let sources = history.into_iter().map(|history| {
         let ends = history.ends.iter().enumerate();
-        Source {
-            table: stored_as(table, history.batch.table.columns.clone()),
+        let stored = &history.batch.table.columns;
+        let partitioner = Partitioner::of_stored(table, stored)?;
+        Ok(Source {
+            parts: partitioner.map_or(Parts::Within(None), Parts::By),
+            table: stored_as(table, stored.clone()),
             file: None,
             begins: Begins::Each(history.batch.begins.clone()),
             ends: ends.filter_map(|(at, end)| Some((at as i64, (*end)?))).collect(),
@@ -87,9 +107,9 @@ pub fn inlined_sources(table: &TableInfo, history: Vec<InlinedHistory>) -> Sourc
                 batch: Arc::new(history.batch),
                 deleted: Arc::default(),
             })),
-        }
+        })
     });
-    Sources(sources.collect())
+    Ok(Sources(sources.collect::<Result<_>>()?))
 }
 
 /// What becomes of the places rows are moved from.
@@ -115,8 +135,22 @@ struct Moved {
     inlined: bool,
 }
 
+/// Files by partition, in the order these come.
+pub(super) fn by_partition(files: &[VisibleFile]) -> Vec<Vec<&VisibleFile>> {
+    let mut places: HashMap<&Option<Arc<FilePartition>>, usize> = HashMap::new();
+    let mut groups: Vec<Vec<&VisibleFile>> = Vec::new();
+    for visible in files {
+        let place = *places.entry(&visible.file.partition).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some(group) => group.push(visible),
+            None => groups.push(vec![visible]),
+        }
+    }
+    groups
+}
+
 impl Lake {
-    /// A table's small files, where there are enough to merge.
+    /// A table's small files, where there are enough of one partition to merge.
     pub(super) async fn small_files(
         &self,
         table: &Arc<TableInfo>,
@@ -126,20 +160,29 @@ impl Lake {
         let settings = self.settings();
         let set = self.catalog().files(table.table_id, snapshot).await?;
         let bytes = |visible: &VisibleFile| u64::try_from(visible.file.bytes).unwrap_or(0);
-        let (mut total, mut rows) = (0_u64, 0_u64);
+        let mut rows = 0_u64;
         let mut small: Vec<&VisibleFile> = Vec::new();
-        for visible in &set.files {
-            let count = u64::try_from(visible.file.rows).unwrap_or(0);
-            let fits = bytes(visible) < settings.small_file_bytes
-                && total + bytes(visible) <= settings.target_file_bytes
-                && rows + count <= ROWS_MAX;
-            if fits {
-                total += bytes(visible);
-                rows += count;
-                small.push(visible);
+        for files in by_partition(&set.files) {
+            let mut total = 0_u64;
+            let mut own: Vec<&VisibleFile> = Vec::new();
+            let mut own_rows = 0_u64;
+            for visible in files {
+                let count = u64::try_from(visible.file.rows).unwrap_or(0);
+                let fits = bytes(visible) < settings.small_file_bytes
+                    && total + bytes(visible) <= settings.target_file_bytes
+                    && rows + own_rows + count <= ROWS_MAX;
+                if fits {
+                    total += bytes(visible);
+                    own_rows += count;
+                    own.push(visible);
+                }
+            }
+            if own.len() >= files_min.max(2) {
+                rows += own_rows;
+                small.append(&mut own);
             }
         }
-        if small.len() < files_min.max(2) {
+        if small.is_empty() {
             return Ok(None);
         }
         self.sources_of(table, &small, snapshot).await.map(Some)
@@ -196,6 +239,7 @@ impl Lake {
         }
         Ok(Source {
             table: stored_as(table, columns),
+            parts: Parts::Within(visible.file.partition.clone()),
             file: Some((id, file)),
             chunk: None,
             begins,
@@ -220,11 +264,10 @@ impl Lake {
         let work = async {
             let mut added = Vec::new();
             let mut rest = sources.0;
-            while let Some(first) = rest.first() {
-                // A file has one set of columns.
-                let columns = first.table.columns.clone();
-                let (alike, other): (Vec<_>, Vec<_>) =
-                    rest.into_iter().partition(|source| source.table.columns == columns);
+            while let Some(first) = rest.pop() {
+                let (mut alike, other): (Vec<_>, Vec<_>) =
+                    rest.into_iter().partition(|source| source.goes_with(&first));
+                alike.push(first);
                 rest = other;
                 added.extend(self.write_moved(alike, &mut paths).await?);
             }
@@ -274,27 +317,27 @@ impl Lake {
         sources: Vec<Source>,
         paths: &mut Vec<Path>,
     ) -> Result<Vec<RelocatedFile>> {
-        let Some(table) = sources.first().map(|source| Arc::clone(&source.table)) else {
-            return Ok(Vec::new());
-        };
-        let mut writer = TableWriter::new(
+        let Some(Source { table, parts, .. }) = sources.first() else { return Ok(Vec::new()) };
+        let (table, parts) = (Arc::clone(table), parts.clone());
+        let mut writer = TableWriter::with_parts(
             self.store().clone(),
             self.settings().clone(),
             Arc::clone(&table),
             table.path.clone(),
             SystemColumns::RowIdsAndSnapshots,
+            parts.clone(),
         )?
         .in_order();
         let inlined = sources.iter().all(|source| source.chunk.is_some());
         let mut moved = Moved { inlined, ..Moved::default() };
-        let mut parts = Vec::with_capacity(sources.len());
+        let mut streams = Vec::with_capacity(sources.len());
         for source in sources {
-            parts.push(self.described_rows(source).await?);
+            streams.push(self.described_rows(source).await?);
         }
-        let Some(schema) = parts.first().map(|rows| rows.schema()) else { return Ok(Vec::new()) };
-        let rows = futures::stream::iter(parts).flatten();
+        let Some(schema) = streams.first().map(|rows| rows.schema()) else { return Ok(Vec::new()) };
+        let rows = futures::stream::iter(streams).flatten();
         let rows = Box::pin(RecordBatchStreamAdapter::new(schema, rows));
-        let rows = sorted::stream(&table, rows, self.runtime())?;
+        let rows = sorted::stream(&table, parts.partitioner(), rows, self.runtime())?;
         if let Err(error) = moved.write(rows, table.columns.len(), &mut writer).await {
             writer.abort().await;
             return Err(error);
@@ -316,7 +359,7 @@ impl Lake {
     /// one it ended at.
     async fn described_rows(&self, source: Source) -> Result<SendableRecordBatchStream> {
         let visible = source.table.columns.len();
-        let Source { table, file, chunk, begins, ends } = source;
+        let Source { table, file, chunk, begins, ends, .. } = source;
         let version = Arc::new(TableVersion {
             table,
             snapshot: 0,
@@ -448,6 +491,7 @@ impl Moved {
                 bytes: signed(file.bytes),
                 footer_bytes: signed(file.footer_bytes),
                 keeps_row_ids: true,
+                partition: file.partition,
                 statistics: file.statistics,
             },
         })

@@ -12,6 +12,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use frazil_catalog::{ColumnInfo, TableInfo};
 
+use crate::partition::excludes;
 use crate::version::{DataFile, FileKey, TableVersion};
 use crate::write::statistics::{from_text, is_cut};
 
@@ -95,8 +96,12 @@ impl PruningStatistics for FileBounds<'_> {
         Some(Arc::new(counts.collect::<UInt64Array>()))
     }
 
-    fn contained(&self, _: &Column, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
-        None
+    fn contained(&self, column: &Column, values: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+        let table = &self.version.table;
+        table.partitioning.as_ref()?;
+        let column = table.column(&column.name)?;
+        let files = self.files.iter().map(|i| &self.version.files[*i]);
+        Some(files.map(|file| excludes(table, file, column, values).then_some(false)).collect())
     }
 }
 

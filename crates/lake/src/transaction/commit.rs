@@ -195,6 +195,7 @@ impl LakeTransaction {
                 bytes: signed(file.bytes),
                 footer_bytes: signed(file.footer_bytes),
                 keeps_row_ids: file.keeps_row_ids,
+                partition: file.partition.clone(),
                 statistics: file.statistics.clone(),
             });
         }

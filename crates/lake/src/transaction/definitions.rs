@@ -5,13 +5,14 @@ use std::sync::Arc;
 use datafusion::scalar::ScalarValue;
 use frazil_catalog::objects::EXTERNAL_DATABASE;
 use frazil_catalog::{
-    CatalogChange, ColumnInfo, DatabaseInfo, SchemaInfo, SortBy, SortKey, TableInfo, TableKind,
-    ViewInfo,
+    CatalogChange, ColumnInfo, DatabaseInfo, PartitionKey, SchemaInfo, SortBy, SortKey, TableInfo,
+    TableKind, Transform, ViewInfo,
 };
 use frazil_common::{Code, Column, QualifiedName, SqlType, UserError};
 
 use super::LakeTransaction;
 use crate::error::{LakeError, Result};
+use crate::partition::hashes_differ;
 use crate::temporary::TemporaryRows;
 
 /// CLUSTER BY.
@@ -217,6 +218,7 @@ impl LakeTransaction {
             comment: table.comment,
             cluster_by: None,
             sort_keys: Vec::new(),
+            partitioning: None,
             recluster_suspended: false,
             constraints: Vec::new(),
             retention_days: table.retention_days,
@@ -372,6 +374,12 @@ impl LakeTransaction {
                 )));
             }
             refuse_foreign_sort(table, "dropping")?;
+            if let Some(key) = partition_keys(table, column).next() {
+                return Err(LakeError::User(UserError::unsupported(format!(
+                    "dropping column {column}, by {} of which another client partitions the table",
+                    key.transform
+                ))));
+            }
             let before = table.columns.len();
             if let Some(id) = table.column(column).map(|column| column.field_id) {
                 // A key goes with any of its columns.
@@ -409,10 +417,18 @@ impl LakeTransaction {
         self.alter_table(name, |table| {
             let found = table.columns.iter_mut().find(|c| c.name == column);
             let found = found.ok_or_else(|| UserError::invalid_identifier(column))?;
-            let before = found.sql_type.clone();
+            let (before, stored) = (found.sql_type.clone(), found.physical_type.clone());
             change(found);
             if found.sql_type != before {
                 check_stored_alike(found, &before)?;
+            }
+            let differs = hashes_differ(&stored, &found.physical_type);
+            let mut keys = partition_keys(table, column);
+            if differs && keys.any(|key| matches!(key.transform, Transform::Bucket(_))) {
+                return Err(LakeError::User(UserError::unsupported(format!(
+                    "changing column {column} from type {before} to one that is hashed another \
+                     way: another client partitions the table by its hash"
+                ))));
             }
             check_columns(&table.columns)
         })?;
@@ -512,6 +528,16 @@ fn cluster(table: &mut TableInfo, clustering: Option<Clustering>) -> Result<()> 
     table.cluster_by = text;
     table.sort_keys = keys;
     Ok(())
+}
+
+/// The partition keys on a column.
+fn partition_keys<'a>(
+    table: &'a TableInfo,
+    column: &str,
+) -> impl Iterator<Item = &'a PartitionKey> {
+    let id = table.column(column).map(|column| column.field_id);
+    let keys = table.partitioning.iter().flat_map(|parts| &parts.keys);
+    keys.filter(move |key| Some(key.field_id) == id)
 }
 
 /// Another client's sort expression may name any column.

@@ -15,6 +15,7 @@ use futures::StreamExt;
 
 use super::LakeTransaction;
 use crate::error::{LakeError, Result};
+use crate::partition::Partitioner;
 use crate::version::{FileKey, RowChunk, StagedChunk, TableVersion};
 use crate::write::schema::SystemColumns;
 use crate::write::sink::{RowSink, Written};
@@ -94,9 +95,12 @@ struct Writers {
 const STAGED_STATEMENTS_MAX: usize = 16;
 
 impl LakeTransaction {
-    fn sink(&self, table: &Arc<TableInfo>, row_ids: bool) -> RowSink {
+    fn sink(&self, table: &Arc<TableInfo>, row_ids: bool) -> Result<RowSink> {
+        // Rows for the catalog go to files at some time too.
+        Partitioner::of(table)?;
         let (store, settings) = (self.lake.store().clone(), self.lake.settings().clone());
-        RowSink::new(store, settings, Arc::clone(table), row_ids)
+        let runtime = self.lake.runtime();
+        Ok(RowSink::new(store, settings, Arc::clone(table), row_ids, runtime))
     }
 
     fn check_target(&self, table: &Arc<TableInfo>) -> Result<()> {
@@ -114,8 +118,9 @@ impl LakeTransaction {
     ) -> Result<u64> {
         self.check_target(table)?;
         self.spill_chunks(table).await?;
-        let mut rows = sorted::stream(table, rows, self.lake.runtime())?;
-        let mut writer = self.sink(table, false).in_order();
+        let partitioner = Partitioner::of(table)?;
+        let mut rows = sorted::stream(table, partitioner.as_ref(), rows, self.lake.runtime())?;
+        let mut writer = self.sink(table, false)?.in_order();
         let mut count = 0_u64;
         while let Some(batch) = rows.next().await {
             let written = match batch {
@@ -244,7 +249,7 @@ impl LakeTransaction {
                 if inserts.contains(&true) {
                     let values = values_of(&batch, 4, &version.table)?;
                     let chosen = filter_record_batch(&values, &BooleanArray::from(inserts))?;
-                    writers.fresh(self, &version.table).write(&chosen, None).await?;
+                    writers.fresh(self, &version.table)?.write(&chosen, None).await?;
                 }
                 self.write_moved(&mut writers, version, &batch, 4, &identity, &updates).await
             };
@@ -324,13 +329,13 @@ impl LakeTransaction {
         let values = values_of(batch, first_value, &version.table)?;
         if fresh.contains(&true) {
             let chosen = filter_record_batch(&values, &BooleanArray::from(fresh))?;
-            writers.fresh(self, &version.table).write(&chosen, None).await?;
+            writers.fresh(self, &version.table)?.write(&chosen, None).await?;
         }
         if moved.contains(&true) {
             let mask = BooleanArray::from(moved);
             let chosen = filter_record_batch(&values, &mask)?;
             let ids = filter(&identity.row_ids, &mask)?;
-            let writer = writers.moved(self, &version.table);
+            let writer = writers.moved(self, &version.table)?;
             writer.write(&chosen, Some(ids.as_primitive::<Int64Type>())).await?;
         }
         Ok(())
@@ -478,12 +483,20 @@ fn merge_last(chunks: &mut Vec<StagedChunk>) -> Result<()> {
 }
 
 impl Writers {
-    fn fresh(&mut self, transaction: &LakeTransaction, table: &Arc<TableInfo>) -> &mut RowSink {
-        self.fresh.get_or_insert_with(|| transaction.sink(table, false))
+    fn fresh(
+        &mut self,
+        transaction: &LakeTransaction,
+        table: &Arc<TableInfo>,
+    ) -> Result<&mut RowSink> {
+        open(&mut self.fresh, || transaction.sink(table, false))
     }
 
-    fn moved(&mut self, transaction: &LakeTransaction, table: &Arc<TableInfo>) -> &mut RowSink {
-        self.moved.get_or_insert_with(|| transaction.sink(table, true))
+    fn moved(
+        &mut self,
+        transaction: &LakeTransaction,
+        table: &Arc<TableInfo>,
+    ) -> Result<&mut RowSink> {
+        open(&mut self.moved, || transaction.sink(table, true))
     }
 
     async fn finish(self) -> Result<Vec<Written>> {
@@ -499,6 +512,16 @@ impl Writers {
             sink.abort().await;
         }
     }
+}
+
+fn open(
+    sink: &mut Option<RowSink>,
+    make: impl FnOnce() -> Result<RowSink>,
+) -> Result<&mut RowSink> {
+    Ok(match sink {
+        Some(sink) => sink,
+        none => none.insert(make()?),
+    })
 }
 
 fn values_of(batch: &RecordBatch, first: usize, table: &TableInfo) -> Result<RecordBatch> {

@@ -16,7 +16,7 @@ use datafusion::parquet::arrow::arrow_writer::ArrowWriterOptions;
 use datafusion::parquet::basic::Compression as ParquetCompression;
 use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use datafusion::parquet::schema::types::ColumnPath;
-use frazil_catalog::TableInfo;
+use frazil_catalog::{FilePartition, TableInfo};
 use frazil_common::{Code, UserError};
 use object_store::ObjectStoreExt;
 use object_store::buffered::BufWriter;
@@ -24,6 +24,7 @@ use object_store::path::Path;
 
 use crate::error::{LakeError, Result};
 use crate::files::FileStore;
+use crate::partition::Partitioner;
 use crate::settings::{Compression, LakeSettings};
 use crate::version::{DataFile, FileKey};
 use encoder::Encoder;
@@ -38,7 +39,32 @@ const DICTIONARY_REPEATS_MIN: usize = 8;
 /// Bytes kept before a file is uploaded in parts.
 const UPLOAD_PART_BYTES: usize = 8 << 20;
 
+/// Which partitions rows belong to.
+#[derive(Debug, Clone)]
+pub enum Parts {
+    /// All of them to this one, or to none.
+    Within(Option<Arc<FilePartition>>),
+    /// To those that their values tell.
+    By(Arc<Partitioner>),
+}
+
+impl Parts {
+    /// Of new rows of a table.
+    pub fn of(table: &TableInfo) -> Result<Parts> {
+        Ok(Partitioner::of(table)?.map_or(Parts::Within(None), Parts::By))
+    }
+
+    /// What tells the partition of a row, if anything has to.
+    pub fn partitioner(&self) -> Option<&Arc<Partitioner>> {
+        match self {
+            Parts::Within(_) => None,
+            Parts::By(partitioner) => Some(partitioner),
+        }
+    }
+}
+
 struct OpenFile {
+    partition: Option<Arc<FilePartition>>,
     writer: Encoder,
     key: uuid::Uuid,
     path: Path,
@@ -55,9 +81,11 @@ pub struct TableWriter {
     folder: String,
     schema: FileSchema,
     system: SystemColumns,
-    /// Rows of a table with sort keys wait here until they are a run to sort; none where they
-    /// come in their order.
+    parts: Parts,
+    /// Rows of a table with sort keys or partitions wait here until they are a run to sort; none
+    /// where they come in their order.
     run: Option<SortRun>,
+    /// One at a time: rows of a partition come together.
     open: Option<OpenFile>,
     finished: Vec<DataFile>,
 }
@@ -72,8 +100,21 @@ impl TableWriter {
         folder: String,
         system: SystemColumns,
     ) -> Result<TableWriter> {
+        let parts = Parts::of(&table)?;
+        TableWriter::with_parts(store, settings, table, folder, system, parts)
+    }
+
+    /// A writer of rows that belong to these partitions.
+    pub fn with_parts(
+        store: FileStore,
+        settings: LakeSettings,
+        table: Arc<TableInfo>,
+        folder: String,
+        system: SystemColumns,
+        parts: Parts,
+    ) -> Result<TableWriter> {
         let schema = file_schema(&table, system)?;
-        let run = SortRun::of(&table);
+        let run = SortRun::of(&table, parts.partitioner());
         Ok(TableWriter {
             store,
             settings,
@@ -81,13 +122,14 @@ impl TableWriter {
             folder,
             schema,
             system,
+            parts,
             run,
             open: None,
             finished: Vec::new(),
         })
     }
 
-    /// For rows that come in the order they shall have.
+    /// For rows that come in the order they shall have, those of one partition together.
     pub fn in_order(self) -> TableWriter {
         TableWriter { run: None, ..self }
     }
@@ -114,18 +156,31 @@ impl TableWriter {
 
     async fn write_columns(&mut self, columns: Vec<ArrayRef>) -> Result<()> {
         let count = columns.first().map_or(0, |column| column.len());
+        let runs = match &self.parts {
+            Parts::Within(partition) => vec![(0..count, partition.clone())],
+            Parts::By(partitioner) => {
+                let runs = partitioner.runs(&columns, count)?.into_iter();
+                runs.map(|(run, partition)| (run, Some(partition))).collect()
+            }
+        };
         let rows = self.settings.row_group_rows.max(1);
-        let mut offset = 0;
-        while offset < count {
-            let take = rows.min(count - offset);
-            let part: Vec<ArrayRef> = columns.iter().map(|c| c.slice(offset, take)).collect();
-            self.write_part(part).await?;
-            offset += take;
+        for (run, partition) in runs {
+            let mut offset = run.start;
+            while offset < run.end {
+                let take = rows.min(run.end - offset);
+                let part: Vec<ArrayRef> = columns.iter().map(|c| c.slice(offset, take)).collect();
+                self.write_part(part, partition.as_ref()).await?;
+                offset += take;
+            }
         }
         Ok(())
     }
 
-    async fn write_part(&mut self, columns: Vec<ArrayRef>) -> Result<()> {
+    async fn write_part(
+        &mut self,
+        columns: Vec<ArrayRef>,
+        partition: Option<&Arc<FilePartition>>,
+    ) -> Result<()> {
         let rows = columns.first().map_or(0, |c| c.len());
         let columns: Vec<ArrayRef> = columns
             .into_iter()
@@ -133,8 +188,11 @@ impl TableWriter {
             .map(|(array, field)| schema::reshape(&array, field.data_type()))
             .collect::<Result<_>>()?;
         let batch = RecordBatch::try_new(Arc::clone(&self.schema.arrow), columns)?;
+        if self.open.as_ref().is_some_and(|open| open.partition.as_ref() != partition) {
+            self.close_file().await?;
+        }
         if self.open.is_none() {
-            self.open = Some(self.open_file(&batch)?);
+            self.open = Some(self.open_file(&batch, partition.cloned())?);
         }
         let Some(open) = self.open.as_mut() else { return Ok(()) };
         add_bounds(&mut open.bounds, &self.table, &batch)?;
@@ -146,7 +204,11 @@ impl TableWriter {
         Ok(())
     }
 
-    fn open_file(&self, sample: &RecordBatch) -> Result<OpenFile> {
+    fn open_file(
+        &self,
+        sample: &RecordBatch,
+        partition: Option<Arc<FilePartition>>,
+    ) -> Result<OpenFile> {
         let key = uuid::Uuid::now_v7();
         let name = format!("frazil-{key}.parquet");
         let path = self.store.locate(&format!("{}{name}", self.folder))?;
@@ -175,6 +237,7 @@ impl TableWriter {
             .with_skip_arrow_metadata(true)
             .with_parquet_schema(self.schema.parquet.clone());
         Ok(OpenFile {
+            partition,
             writer: Encoder::try_new(
                 sink,
                 Arc::clone(&self.schema.arrow),
@@ -218,6 +281,7 @@ impl TableWriter {
             footer_bytes,
             row_id_start: 0,
             keeps_row_ids: self.system >= SystemColumns::RowIds,
+            partition: open.partition,
             statistics,
             deleted: Arc::default(),
             delete_file: None,

@@ -7,13 +7,18 @@ use datafusion::arrow::compute::{concat, concat_batches, max, min};
 use datafusion::arrow::datatypes::{
     DataType, Date32Type, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
 };
+use datafusion::execution::runtime_env::RuntimeEnv;
 use frazil_catalog::changes::ColumnStatistics;
 use frazil_catalog::{TableInfo, TableKind};
+use futures::StreamExt;
 
 use super::schema::{SystemColumns, reshape};
+use super::sorted::Sorter;
 use super::{TableWriter, add_bounds, check_rows};
 use crate::error::{LakeError, Result};
 use crate::files::FileStore;
+use crate::partition::Partitioner;
+use crate::scan::ROW_ID;
 use crate::settings::LakeSettings;
 use crate::version::{DataFile, StagedChunk};
 use crate::write::statistics::Bounds;
@@ -38,11 +43,14 @@ pub struct RowSink {
     settings: LakeSettings,
     table: Arc<TableInfo>,
     row_ids: bool,
-    /// The rows come sorted by the table's keys.
+    /// The rows come sorted by the table's partitions and keys.
     in_order: bool,
     /// None once the rows go to files.
     buffer: Option<Buffer>,
+    /// Rows of a partitioned table that come in no order.
+    sorter: Option<Sorter>,
     writer: Option<TableWriter>,
+    runtime: Arc<RuntimeEnv>,
 }
 
 impl RowSink {
@@ -52,6 +60,7 @@ impl RowSink {
         settings: LakeSettings,
         table: Arc<TableInfo>,
         row_ids: bool,
+        runtime: Arc<RuntimeEnv>,
     ) -> RowSink {
         let inline = table.kind != TableKind::Temporary && settings.inlined_rows_max > 0;
         let buffer = inline.then(|| inlined_schema(&table)).flatten().map(|schema| Buffer {
@@ -60,10 +69,20 @@ impl RowSink {
             rows: 0,
             bytes: 0,
         });
-        RowSink { store, settings, table, row_ids, in_order: false, buffer, writer: None }
+        RowSink {
+            store,
+            settings,
+            table,
+            row_ids,
+            in_order: false,
+            buffer,
+            sorter: None,
+            writer: None,
+            runtime,
+        }
     }
 
-    /// For rows that come sorted by the table's keys.
+    /// For rows that come sorted by the table's partitions and keys.
     pub fn in_order(self) -> RowSink {
         RowSink { in_order: true, ..self }
     }
@@ -91,7 +110,54 @@ impl RowSink {
                 false => self.spill().await,
             };
         }
-        self.writer()?.write(batch, row_ids.as_slice()).await
+        self.write_out(batch, row_ids).await
+    }
+
+    /// Takes a batch that goes to files.
+    async fn write_out(&mut self, batch: &RecordBatch, row_ids: Option<&Int64Array>) -> Result<()> {
+        if self.in_order || self.table.partitioning.is_none() {
+            return self.writer()?.write(batch, row_ids.as_slice()).await;
+        }
+        check_rows(&self.table, batch)?;
+        let mut columns = batch.columns().to_vec();
+        columns.extend(row_ids.map(|ids| Arc::new(ids.clone()) as ArrayRef));
+        self.sorter(batch)?.add(columns).await
+    }
+
+    /// Sorts rows that have the types of `batch`.
+    fn sorter(&mut self, batch: &RecordBatch) -> Result<&mut Sorter> {
+        if self.sorter.is_none()
+            && let Some(partitioner) = Partitioner::of(&self.table)?
+        {
+            let mut fields: Vec<Field> = self
+                .table
+                .columns
+                .iter()
+                .zip(batch.columns())
+                .map(|(column, array)| Field::new(&column.name, array.data_type().clone(), true))
+                .collect();
+            if self.row_ids {
+                fields.push(Field::new(ROW_ID, DataType::Int64, true));
+            }
+            let schema = Arc::new(Schema::new(fields));
+            let runtime = Arc::clone(&self.runtime);
+            self.sorter = Some(Sorter::new(&self.table, &partitioner, schema, runtime)?);
+        }
+        self.sorter.as_mut().ok_or_else(|| LakeError::Damaged("no sorter".into()))
+    }
+
+    /// Writes the rows that were sorted.
+    async fn write_sorted(&mut self) -> Result<()> {
+        let Some(sorter) = self.sorter.take() else { return Ok(()) };
+        let mut rows = sorter.finish().await?;
+        let visible: Vec<usize> = (0..self.table.columns.len()).collect();
+        self.in_order = true;
+        while let Some(batch) = rows.next().await {
+            let batch = batch?;
+            let ids = self.row_ids.then(|| batch.column(visible.len()).as_primitive().clone());
+            self.writer()?.write(&batch.project(&visible)?, ids.as_ref().as_slice()).await?;
+        }
+        Ok(())
     }
 
     fn writer(&mut self) -> Result<&mut TableWriter> {
@@ -111,15 +177,18 @@ impl RowSink {
     async fn spill(&mut self) -> Result<()> {
         let Some(buffer) = self.buffer.take() else { return Ok(()) };
         for (batch, ids) in buffer.batches {
-            let ids = ids.as_ref().map(|ids| ids.as_primitive());
-            self.writer()?.write(&batch, ids.as_slice()).await?;
+            self.write_out(&batch, ids.as_ref().map(|ids| ids.as_primitive())).await?;
         }
         Ok(())
     }
 
     /// Ends the sink; its files are durable.
-    pub async fn finish(self) -> Result<Written> {
+    pub async fn finish(mut self) -> Result<Written> {
         let mut written = Written::default();
+        if let Err(error) = self.write_sorted().await {
+            self.abort().await;
+            return Err(error);
+        }
         if let Some(writer) = self.writer {
             written.files = writer.finish().await?;
         }
