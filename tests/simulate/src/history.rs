@@ -12,16 +12,18 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::ident;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionContext;
-use frazil_catalog::{ColumnInfo, TableKind};
-use frazil_common::{QualifiedName, SnapshotId, SqlType};
+use frazil_catalog::{ColumnInfo, CopiedGrants, NewOwner, TableInfo, TableKind};
+use frazil_common::{ObjectKind, QualifiedName, SnapshotId, SqlType};
 use frazil_lake::{
-    CommitMeta, FILE_COLUMN, Lake, LakeError, LakeTransaction, NewTable, ROW_ID, ROW_NUMBER_COLUMN,
-    TableVersion,
+    CommitMeta, FILE_COLUMN, Lake, LakeError, LakeTransaction, NewClone, NewTable, ROW_ID,
+    ROW_NUMBER_COLUMN, TableVersion,
 };
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::account::Accounts;
 use crate::faults::Faults;
+use crate::objects::Objects;
 
 /// A table's rows: id → text.
 pub type Rows = BTreeMap<i64, String>;
@@ -36,7 +38,12 @@ const ID: SqlType = SqlType::Number { precision: 18, scale: 0 };
 #[derive(Debug, Clone)]
 enum Effect {
     Create(String),
-    Drop(String),
+    /// A copy of another table's rows.
+    Clone(String, Rows),
+    /// The table of this id.
+    Drop(String, i64),
+    /// What came back with the table of this id.
+    Undrop(String, Rows),
     Put(String, Rows),
     Change(String, Rows),
     Delete(String, Vec<i64>),
@@ -50,7 +57,7 @@ fn apply(model: &mut Model, effects: &[Effect]) -> Result<(), String> {
         let dropped = |table: &str| {
             effects[index..]
                 .iter()
-                .any(|later| matches!(later, Effect::Drop(gone) if gone == table))
+                .any(|later| matches!(later, Effect::Drop(gone, _) if gone == table))
         };
         match effect {
             Effect::Put(table, _) | Effect::Change(table, _) | Effect::Delete(table, _)
@@ -60,7 +67,12 @@ fn apply(model: &mut Model, effects: &[Effect]) -> Result<(), String> {
                     return Err(format!("table {table} was made twice"));
                 }
             }
-            Effect::Drop(table) => {
+            Effect::Clone(table, rows) | Effect::Undrop(table, rows) => {
+                if model.insert(table.clone(), rows.clone()).is_some() {
+                    return Err(format!("table {table} came twice"));
+                }
+            }
+            Effect::Drop(table, _) => {
                 model.remove(table).ok_or_else(|| format!("table {table} was dropped twice"))?;
             }
             Effect::Put(table, rows) | Effect::Change(table, rows) => match model.get_mut(table) {
@@ -88,6 +100,8 @@ fn apply(model: &mut Model, effects: &[Effect]) -> Result<(), String> {
 struct Open {
     transaction: LakeTransaction,
     effects: Vec<Effect>,
+    /// New tables, their owners, and for clones the source's id.
+    owners: BTreeMap<String, (String, Option<i64>)>,
     query_id: String,
     /// Another transaction has changed rows of a table whose rows this one changed: one of the two
     /// loses at its commit, and what this one reads until then is of no account.
@@ -97,9 +111,11 @@ struct Open {
 impl Open {
     fn is_contested_by(&self, effects: &[Effect]) -> bool {
         effects.iter().any(|effect| match effect {
-            Effect::Create(_) | Effect::Put(_, _) => false,
+            Effect::Create(_) | Effect::Clone(_, _) | Effect::Undrop(_, _) | Effect::Put(_, _) => {
+                false
+            }
             // Its own rows go with a table that is dropped.
-            Effect::Drop(table) => self.effects.iter().any(|own| own.table() == table),
+            Effect::Drop(table, _) => self.effects.iter().any(|own| own.table() == table),
             Effect::Change(table, _) | Effect::Delete(table, _) => {
                 rewritten(&self.effects).any(|own| own == table)
             }
@@ -111,7 +127,9 @@ impl Effect {
     fn table(&self) -> &str {
         match self {
             Effect::Create(table)
-            | Effect::Drop(table)
+            | Effect::Clone(table, _)
+            | Effect::Drop(table, _)
+            | Effect::Undrop(table, _)
             | Effect::Put(table, _)
             | Effect::Change(table, _)
             | Effect::Delete(table, _) => table,
@@ -122,16 +140,18 @@ impl Effect {
 /// Tables whose existing rows the effects touch; new rows get in nobody's way.
 fn rewritten(effects: &[Effect]) -> impl Iterator<Item = &str> {
     effects.iter().filter_map(|effect| match effect {
-        Effect::Drop(table) | Effect::Change(table, _) | Effect::Delete(table, _) => {
+        Effect::Drop(table, _) | Effect::Change(table, _) | Effect::Delete(table, _) => {
             Some(table.as_str())
         }
-        Effect::Create(_) | Effect::Put(_, _) => None,
+        Effect::Create(_) | Effect::Clone(_, _) | Effect::Undrop(_, _) | Effect::Put(_, _) => None,
     })
 }
 
 /// The state of one run.
 pub struct History {
     pub lake: Lake,
+    pub accounts: Accounts,
+    pub objects: Objects,
     faults: Arc<Faults>,
     rng: ChaCha8Rng,
     /// What was acknowledged.
@@ -140,6 +160,8 @@ pub struct History {
     pub in_doubt: Option<Model>,
     /// The tables at acknowledged snapshots.
     pub snapshots: Vec<(SnapshotId, Model)>,
+    /// The rows of tables when they were dropped, by table.
+    pub dropped: BTreeMap<i64, Rows>,
     open: Vec<Open>,
     next_id: i64,
     next_query: u64,
@@ -268,14 +290,23 @@ pub async fn prepare(lake: &Lake) -> Result<(), LakeError> {
 
 impl History {
     /// A history over an open lake whose tables hold `committed`.
-    pub fn new(lake: Lake, faults: Arc<Faults>, rng: ChaCha8Rng) -> History {
+    pub fn new(
+        lake: Lake,
+        accounts: Accounts,
+        objects: Objects,
+        faults: Arc<Faults>,
+        rng: ChaCha8Rng,
+    ) -> History {
         History {
             lake,
+            accounts,
+            objects,
             faults,
             rng,
             committed: Model::new(),
             in_doubt: None,
             snapshots: Vec::new(),
+            dropped: BTreeMap::new(),
             open: Vec::new(),
             next_id: 0,
             next_query: 0,
@@ -294,13 +325,31 @@ impl History {
         if self.rng.random_ratio(6, 100) {
             return self.upkeep().await;
         }
+        match self.rng.random_range(0..100) {
+            0..8 => {
+                let line = self.accounts.step(&mut self.rng).await?;
+                self.log.push(line);
+                return Ok(());
+            }
+            8..15 => {
+                let line = self.objects.step(&mut self.rng).await?;
+                self.log.push(line);
+                return Ok(());
+            }
+            _ => {}
+        }
         let choice = self.rng.random_range(0..100);
         if self.open.is_empty() || (choice < 10 && self.open.len() < OPEN_MAX) {
             self.next_query += 1;
             if let Ok(transaction) = self.lake.begin(1).await {
                 let query_id = format!("query-{}", self.next_query);
-                let effects = Vec::new();
-                self.open.push(Open { transaction, effects, query_id, contested: false });
+                self.open.push(Open {
+                    transaction,
+                    effects: Vec::new(),
+                    owners: BTreeMap::new(),
+                    query_id,
+                    contested: false,
+                });
             }
             return Ok(());
         }
@@ -358,24 +407,22 @@ impl History {
         }
         let table = TABLES[self.rng.random_range(0..TABLES.len())];
         let Ok(info) = open.transaction.table(&name(table)) else {
-            let made = open
-                .transaction
-                .create_table(NewTable {
-                    name: name(table),
-                    columns: columns(),
-                    kind: TableKind::Permanent,
-                    comment: None,
-                    cluster_by: None,
-                    retention_days: None,
-                    change_tracking: false,
-                })
-                .await;
-            open.effects.push(Effect::Create(table.to_string()));
-            return Ok(made.is_ok());
+            return self.make(open, table).await;
         };
+        // CLONE and UNDROP are statements that commit: what they bring is used after that.
+        let came =
+            |e: &Effect| matches!(e, Effect::Clone(t, _) | Effect::Undrop(t, _) if t == table);
+        if open.effects.iter().any(came) {
+            return Ok(true);
+        }
         let choice = self.rng.random_range(0..100);
         if choice < 5 {
-            open.effects.push(Effect::Drop(table.to_string()));
+            open.effects.push(Effect::Drop(table.to_string(), info.table_id));
+            open.owners.remove(table);
+            // Whoever takes back what this transaction made takes back what goes with it.
+            let account = open.transaction.account();
+            account.owners.retain(|owner| owner.id != info.table_id || info.table_id >= 0);
+            account.copied_grants.retain(|copied| copied.to != info.table_id);
             return Ok(open.transaction.drop_table(&name(table)).is_ok());
         }
         if choice < 50 {
@@ -402,6 +449,120 @@ impl History {
             return Ok(true);
         }
         self.rewrite(open, table, &version, chosen, choice < 75).await
+    }
+
+    /// A table that is not there comes: back, as a clone, or new.
+    async fn make(&mut self, open: &mut Open, table: &str) -> Result<bool, String> {
+        let untouched = !open.effects.iter().any(|effect| effect.table() == table);
+        match self.rng.random_range(0..10) {
+            0..4 if untouched => {
+                let gone = self.lake.catalog().dropped_tables(0, |row| row.name == table).await;
+                let Ok(gone) = gone else { return Ok(false) };
+                let last = gone.first();
+                if let Some((last, rows)) =
+                    last.and_then(|last| Some((last, self.dropped.get(&last.object.table_id)?)))
+                {
+                    open.effects.push(Effect::Undrop(table.to_string(), rows.clone()));
+                    return Ok(open.transaction.undrop_table(last).is_ok());
+                }
+            }
+            4..7 => {
+                let from = TABLES[self.rng.random_range(0..TABLES.len())];
+                let snapshot = open.transaction.snapshot();
+                let source = self.lake.table_version_at(&name(from), snapshot).await;
+                if let Ok(source) = source {
+                    return self.make_clone(open, table, from, &source).await;
+                }
+            }
+            _ => {}
+        }
+        let made = open
+            .transaction
+            .create_table(NewTable {
+                name: name(table),
+                columns: columns(),
+                kind: TableKind::Permanent,
+                comment: None,
+                cluster_by: None,
+                retention_days: None,
+                change_tracking: false,
+            })
+            .await;
+        open.effects.push(Effect::Create(table.to_string()));
+        let Ok(made) = made else { return Ok(false) };
+        self.own(open, &made, None);
+        Ok(true)
+    }
+
+    async fn make_clone(
+        &mut self,
+        open: &mut Open,
+        table: &str,
+        from: &str,
+        source: &Arc<TableVersion>,
+    ) -> Result<bool, String> {
+        let Ok(seen) = places(self.lake.scan(source)).await else { return Ok(false) };
+        let rows = rows_of(seen)?;
+        if self.committed.get(from) != Some(&rows) {
+            return Err(format!("{} would clone {from} as {rows:?}", open.query_id));
+        }
+        let clone = NewClone {
+            name: name(table),
+            kind: TableKind::Permanent,
+            comment: None,
+            retention_days: None,
+            change_tracking: None,
+        };
+        open.effects.push(Effect::Clone(table.to_string(), rows));
+        let Ok(made) = open.transaction.clone_table(source, clone).await else {
+            return Ok(false);
+        };
+        let from = source.table.table_id;
+        open.transaction.account().copied_grants.push(CopiedGrants {
+            kind: ObjectKind::Table,
+            from,
+            to: made.table_id,
+            owner: false,
+        });
+        self.own(open, &made, Some(from));
+        Ok(true)
+    }
+
+    /// A new table's owner is part of the commit.
+    fn own(&mut self, open: &mut Open, table: &TableInfo, source: Option<i64>) {
+        let role = self.accounts.any_role(&mut self.rng);
+        open.transaction.account().owners.push(NewOwner {
+            kind: ObjectKind::Table,
+            id: table.table_id,
+            role: role.clone(),
+            containers: None,
+        });
+        open.owners.insert(table.name.name.clone(), (role, source));
+    }
+
+    /// Notes what a commit did to tables: the rows of dropped ones, the owners of new ones.
+    async fn note(
+        &mut self,
+        before: &Model,
+        effects: &[Effect],
+        owners: BTreeMap<String, (String, Option<i64>)>,
+    ) -> Result<(), String> {
+        for effect in effects {
+            if let Effect::Drop(table, id) = effect
+                && let Some(rows) = before.get(table).filter(|_| *id >= 0)
+            {
+                self.dropped.insert(*id, rows.clone());
+            }
+        }
+        let paused = self.faults.pause(true);
+        let view = self.lake.view().await;
+        self.faults.pause(paused);
+        let view = view.map_err(|error| error.to_string())?;
+        for (table, (role, source)) in owners {
+            let made = view.table(&name(&table)).ok_or_else(|| format!("no table {table}"))?;
+            self.accounts.facts.add_table(made.table_id, &role, source);
+        }
+        Ok(())
     }
 
     async fn rewrite(
@@ -448,7 +609,7 @@ impl History {
     }
 
     async fn commit(&mut self, open: Open) -> Result<(), String> {
-        let Open { transaction, effects, query_id, contested: _ } = open;
+        let Open { transaction, effects, owners, query_id, contested: _ } = open;
         let mut after = self.committed.clone();
         let fits = apply(&mut after, &effects);
         self.faults.take_in_doubt();
@@ -465,7 +626,8 @@ impl History {
                 for other in &mut self.open {
                     other.contested |= other.is_contested_by(&effects);
                 }
-                self.committed = after.clone();
+                let before = std::mem::replace(&mut self.committed, after.clone());
+                self.note(&before, &effects, owners).await?;
                 // A transaction without changes names the snapshot it read last.
                 if self.snapshots.last().is_none_or(|(last, _)| *last < snapshot) {
                     self.snapshots.push((snapshot, after));
@@ -491,8 +653,8 @@ impl History {
                 }
                 // The commit worked, its answer was lost, and asking again failed too.
                 if doubt && fits.is_ok() && found == after {
-                    self.committed = after;
-                    return Ok(());
+                    let before = std::mem::replace(&mut self.committed, after);
+                    return self.note(&before, &effects, owners).await;
                 }
                 Err(format!("{query_id} failed ({error}) and left a trace"))
             }

@@ -1,32 +1,39 @@
 //! Seeded crash runs of the lake.
 //!
-//! A seed stands for a history of interleaved transactions and for the faults that meet it: the
-//! process dies between any two calls or halfway through one, unsynced bytes are lost or torn, the
-//! disk is full, the store and the catalog answer errors, late, or not at all. After the restart
-//! every acknowledged commit must be there and no other, the catalog must be sound, and after
-//! clean-up the files must be exactly those the catalog names.
+//! A seed stands for a history of interleaved transactions, of changes to users, roles, grants and
+//! owners, and of objects as stages and models have them; and for the faults that meet it: the process
+//! dies between any two calls or halfway through one, unsynced bytes are lost or torn, the disk is full,
+//! the store and the catalog answer errors, late, or not at all. After the restart every acknowledged
+//! commit must be there and no other, with the owners and grants that belong to it; the catalog must
+//! be sound; objects must be whole; and after clean-up the files must be exactly those the catalog
+//! names.
 
+pub mod account;
 pub mod catalog;
 pub mod disk;
 pub mod faults;
 pub mod history;
+pub mod objects;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use frazil_catalog::account::AccountStore;
 use frazil_catalog::{CATALOG_FILE, Catalog, CatalogStore, SqliteStore};
-use frazil_lake::{FileStore, Lake, LakeSettings};
+use frazil_lake::{FileStore, Lake, LakeSettings, ObjectFolder};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use account::{Accounts, Facts};
 use catalog::FaultyCatalog;
 use disk::SimulatedDisk;
 use faults::Faults;
 use history::History;
+use objects::Objects;
 
-const STEPS: usize = 90;
+const STEPS: usize = 110;
 
 /// What a run did.
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,6 +50,8 @@ pub struct Outcome {
 
 struct Machine {
     lake: Lake,
+    store: AccountStore,
+    objects: ObjectFolder,
     disk: SimulatedDisk,
     catalog: Arc<FaultyCatalog>,
 }
@@ -71,8 +80,24 @@ async fn start(
         ..LakeSettings::default()
     };
     let over = Catalog::over(Arc::clone(&catalog) as Arc<dyn CatalogStore>);
-    let lake = Lake::open_on(over, store, settings).await.map_err(text)?;
-    Ok(Machine { lake, disk, catalog })
+    let lake = Lake::open_on(over.clone(), store, settings).await.map_err(text)?;
+    let objects = lake.store().folder("stages").map_err(text)?;
+    let store = AccountStore::open(over).await.map_err(text)?;
+    Ok(Machine { lake, store, objects, disk, catalog })
+}
+
+/// Every table has an owner, and so has every one that can come back; nothing else has.
+async fn check_owners(lake: &Lake, facts: &Facts) -> Result<(), String> {
+    let view = lake.view().await.map_err(text)?;
+    let gone = lake.catalog().dropped_tables(0, |_| true).await.map_err(text)?;
+    let live = view.tables().map(|table| table.table_id);
+    let tables: BTreeSet<i64> =
+        live.chain(gone.iter().map(|dropped| dropped.object.table_id)).collect();
+    let owned: BTreeSet<i64> = facts.owners.keys().copied().collect();
+    match owned == tables {
+        true => Ok(()),
+        false => Err(format!("owned are {owned:?} of the tables {tables:?}")),
+    }
 }
 
 /// Runs one seed.
@@ -89,8 +114,15 @@ pub async fn run(seed: u64) -> Result<Outcome, String> {
     let machine = start(&folder, SimulatedDisk::new(Arc::clone(&faults)), &faults).await?;
     history::prepare(&machine.lake).await.map_err(text)?;
     faults.pause(false);
-    let mut history =
-        History::new(machine.lake.clone(), Arc::clone(&faults), ChaCha8Rng::seed_from_u64(seed));
+    let accounts = Accounts::new(machine.store.clone(), Arc::clone(&faults), Facts::default(), 0);
+    let objects = Objects::new(machine.objects.clone(), Arc::clone(&faults));
+    let mut history = History::new(
+        machine.lake.clone(),
+        accounts,
+        objects,
+        Arc::clone(&faults),
+        ChaCha8Rng::seed_from_u64(seed),
+    );
     for _ in 0..STEPS {
         if faults.is_dead() {
             break;
@@ -110,6 +142,9 @@ pub async fn run(seed: u64) -> Result<Outcome, String> {
     faults.die();
     let (committed, in_doubt, snapshots) =
         (history.committed.clone(), history.in_doubt.clone(), history.snapshots.clone());
+    let (known, facts_in_doubt) =
+        (history.accounts.facts.clone(), history.accounts.in_doubt.clone());
+    let (objects, dropped) = (history.objects.clone(), history.dropped.clone());
     drop(history);
     faults.pause(true);
     std::fs::create_dir(&aside).map_err(text)?;
@@ -126,6 +161,13 @@ pub async fn run(seed: u64) -> Result<Outcome, String> {
             "after the restart {found:?}, where {committed:?} was acknowledged\n  {log}"
         ));
     }
+    let facts = Facts::read(&machine.store).await?;
+    let told = facts.clone().of_tables(&known);
+    if told != known && facts_in_doubt != Some(told) {
+        return Err(format!("on record is {facts:?}, where {known:?} was acknowledged\n  {log}"));
+    }
+    check_owners(&machine.lake, &facts).await.map_err(|fault| format!("{fault}\n  {log}"))?;
+    objects.check(&machine.objects).await.map_err(|fault| format!("{fault}\n  {log}"))?;
     for (snapshot, expected) in &snapshots {
         let then = history::contents(&machine.lake, Some(*snapshot)).await?;
         if then != *expected {
@@ -147,7 +189,9 @@ pub async fn run(seed: u64) -> Result<Outcome, String> {
     for (path, _) in machine.lake.catalog().file_paths().await.map_err(text)? {
         named.insert(machine.lake.store().locate(&path).map_err(text)?);
     }
-    let there = machine.disk.paths().await.map_err(text)?;
+    let mut there = machine.disk.paths().await.map_err(text)?;
+    let data = machine.lake.store().locate("").map_err(text)?;
+    there.retain(|path| path.prefix_matches(&data));
     if named != there {
         return Err(format!(
             "files without a row: {:?}; rows without a file: {:?}",
@@ -156,12 +200,17 @@ pub async fn run(seed: u64) -> Result<Outcome, String> {
         ));
     }
     // The lake goes on.
+    machine.objects.clear(&object_store::path::Path::default()).await.map_err(text)?;
+    let accounts = Accounts::new(machine.store.clone(), Arc::clone(&faults), facts, 1 << 32);
     let mut history = History::new(
         machine.lake.clone(),
+        accounts,
+        Objects::new(machine.objects.clone(), Arc::clone(&faults)),
         Arc::clone(&faults),
         ChaCha8Rng::seed_from_u64(seed.wrapping_add(1)),
     );
     history.committed = found;
+    history.dropped = dropped;
     history.start_ids_at(1 << 32);
     faults.pause(true);
     for _ in 0..10 {
