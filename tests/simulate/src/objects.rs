@@ -72,8 +72,7 @@ impl Objects {
                     return Ok(format!("{name} stays"));
                 }
                 let done = self.folder.rename(&path, &Path::from(to)).await;
-                let again =
-                    done.as_ref().map(|()| ()).map_err(|e| LakeError::Damaged(e.to_string()));
+                let again = done.as_ref().copied().map_err(|e| LakeError::Damaged(e.to_string()));
                 let line = self.settle(to, Some(content), done, true).await?;
                 Ok(format!("{line}, from {}", self.settle(name, None, again, false).await?))
             }

@@ -334,7 +334,7 @@ impl AccountStore {
         writer.insert_queries(queries).await?;
         writer.insert_details(queries).await?;
         writer.insert_accesses(accesses).await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 }
 

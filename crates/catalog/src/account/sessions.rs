@@ -107,7 +107,7 @@ impl AccountStore {
             .bind(to_json(state)?)
             .execute(&mut *transaction)
             .await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 }
 

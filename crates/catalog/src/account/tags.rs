@@ -70,7 +70,7 @@ impl AccountStore {
              ORDER BY d.dropped_on DESC, d.object_id DESC",
         )
         .bind(ObjectKind::Tag.as_str())
-        .fetch_all(self.pool())
+        .fetch_all(&mut *self.reader().await?)
         .await?;
         rows.iter().map(DroppedTag::from_row).collect()
     }

@@ -310,7 +310,7 @@ impl List<'_> {
         };
         let (masked, arguments) = match of_tag {
             true => (None, None),
-            false => (column(reference.column), argument_names(reference, &column)),
+            false => (column(reference.column), argument_names(reference, column)),
         };
         self.rows.push(vec![
             policy_database,

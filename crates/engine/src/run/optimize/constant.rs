@@ -33,11 +33,16 @@ pub(crate) fn is_constant(plan: &LogicalPlan) -> bool {
 
 fn is_query(expr: &Expr) -> bool {
     use Expr::*;
-    match expr {
-        ScalarSubquery(_) | InSubquery(_) | Exists(_) | SetComparison(_) => true,
-        Unnest(_) | OuterReferenceColumn(..) | Placeholder(_) => true,
-        _ => false,
-    }
+    matches!(
+        expr,
+        ScalarSubquery(_)
+            | InSubquery(_)
+            | Exists(_)
+            | SetComparison(_)
+            | Unnest(_)
+            | OuterReferenceColumn(..)
+            | Placeholder(_)
+    )
 }
 
 /// A constant plan as it is run.
