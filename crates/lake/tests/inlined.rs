@@ -225,13 +225,15 @@ async fn commits_in_a_group_are_all_there_and_lose_alone() {
 
     // One of a group may lose without the others.
     let mut losers = 0;
-    let mut tasks = Vec::new();
+    let mut ready = Vec::new();
     for writer in 0..8_i64 {
-        let lake = lake.clone();
         let mut t = lake.begin(writer).await.unwrap();
         update(&mut t, ident("ID").eq(lit(writer / 2)), "twice").await;
-        tasks.push(tokio::spawn(async move { t.commit(meta("u")).await }));
+        ready.push(t);
     }
+    // Only now: one that begins after another's commit would not lose to it.
+    let commits = ready.into_iter().map(|t| tokio::spawn(async move { t.commit(meta("u")).await }));
+    let tasks: Vec<_> = commits.collect();
     for task in tasks {
         losers += usize::from(task.await.unwrap().is_err());
     }
