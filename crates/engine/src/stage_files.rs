@@ -9,7 +9,7 @@ use frazil_lake::{LakeError, NewObject, ObjectFolder};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use crate::api::{StageBytes, StageFile};
 
@@ -135,7 +135,8 @@ impl StageBytes for StageFiles {
     async fn head(&self, stage_id: i64, path: &str) -> Result<Option<StageFile>, UserError> {
         let location = Self::location(stage_id, path)?;
         match self.store.head(&location).await {
-            Ok(meta) => Ok(Some(describe(stage_id, &meta))),
+            // A store below a folder tells where the file lies in the whole one.
+            Ok(found) => Ok(Some(describe(stage_id, &ObjectMeta { location, ..found }))),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(failed("read", path, error)),
         }
@@ -157,7 +158,7 @@ impl StageBytes for StageFiles {
     }
 }
 
-fn describe(stage_id: i64, meta: &object_store::ObjectMeta) -> StageFile {
+fn describe(stage_id: i64, meta: &ObjectMeta) -> StageFile {
     let location = meta.location.as_ref();
     let path = location.strip_prefix(&format!("{stage_id}/")).unwrap_or(location);
     StageFile {
@@ -183,6 +184,7 @@ mod tests {
         let stages = StageFiles::new(ObjectFolder::local(directory.path()).unwrap(), 10);
         stages.put(7, "a/b.csv", body("1,2")).await.unwrap();
         stages.put(8, "a/b.csv", body("other")).await.unwrap();
+        assert_eq!(stages.head(7, "a/b.csv").await.unwrap().unwrap().path, "a/b.csv");
         let listed = stages.list(7, "a/").await.unwrap();
         assert_eq!(listed.len(), 1);
         assert_eq!((listed[0].path.as_str(), listed[0].size), ("a/b.csv", 3));

@@ -628,8 +628,9 @@ impl History {
                 }
                 let before = std::mem::replace(&mut self.committed, after.clone());
                 self.note(&before, &effects, owners).await?;
-                // A transaction without changes names the snapshot it read last.
-                if self.snapshots.last().is_none_or(|(last, _)| *last < snapshot) {
+                // A transaction without changes names the snapshot it read last, which may be older
+                // than a commit whose answer was lost.
+                if before != after {
                     self.snapshots.push((snapshot, after));
                 }
                 Ok(())

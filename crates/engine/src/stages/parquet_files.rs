@@ -13,7 +13,7 @@ use frazil_functions::variant::{Value, VariantBuilder, row_to_value};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryFutureExt};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
@@ -47,7 +47,9 @@ pub(crate) async fn schema(
     let mut metas = Vec::with_capacity(files.len());
     for file in files {
         let location = StageFiles::location(stage_id, &file.path)?;
-        metas.push(store.head(&location).await.map_err(UserError::internal)?);
+        let found = store.head(&location).await.map_err(UserError::internal)?;
+        // A store below a folder tells where the file lies in the whole one.
+        metas.push(ObjectMeta { location, ..found });
     }
     ParquetFormat::default()
         .infer_schema(context.runtime.state(), &store, &metas)
