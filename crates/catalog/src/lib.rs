@@ -120,22 +120,31 @@ impl Catalog {
 
     /// The definitions of the newest snapshot.
     pub async fn head_view(&self) -> Result<Arc<CatalogView>> {
-        let head = self.inner.store.head().await?;
-        self.view_of(head).await
+        loop {
+            let head = self.inner.store.head().await?;
+            // What is no longer the newest may expire before its definitions are read.
+            if let Some(view) = self.view_of(head).await? {
+                return Ok(view);
+            }
+        }
     }
 
     /// The definitions of a snapshot; an error where it is unknown or expired.
     pub async fn view(&self, snapshot: SnapshotId) -> Result<Arc<CatalogView>> {
         let head = self.inner.store.head_at(snapshot).await?.ok_or_else(|| no_travel(snapshot))?;
-        self.view_of(head).await
+        self.view_of(head).await?.ok_or_else(|| no_travel(snapshot))
     }
 
-    async fn view_of(&self, head: Head) -> Result<Arc<CatalogView>> {
+    /// None where the snapshot expired since it was looked up.
+    async fn view_of(&self, head: Head) -> Result<Option<Arc<CatalogView>>> {
         let cached = self.inner.definitions.lock().get(&head.schema_version).cloned();
         let definitions = match cached {
             Some(definitions) => definitions,
             None => {
-                let loaded = Arc::new(self.inner.store.definitions(head.snapshot).await?);
+                let Some(loaded) = self.inner.store.definitions(head.snapshot).await? else {
+                    return Ok(None);
+                };
+                let loaded = Arc::new(loaded);
                 let mut cache = self.inner.definitions.lock();
                 if cache.len() >= DEFINITIONS_CACHED_MAX {
                     // Old versions are read for time travel only; the newest is asked for again.
@@ -145,7 +154,8 @@ impl Catalog {
                 loaded
             }
         };
-        Ok(Arc::new(CatalogView::new(head.snapshot, head.schema_version, definitions)))
+        let view = CatalogView::new(head.snapshot, head.schema_version, definitions);
+        Ok(Some(Arc::new(view)))
     }
 
     /// A table's files at a snapshot.
@@ -261,7 +271,7 @@ impl Catalog {
                 continue;
             }
             let Some(head) = self.inner.store.head_at(row.dropped_at - 1).await? else { continue };
-            let view = self.view_of(head).await?;
+            let Some(view) = self.view_of(head).await? else { continue };
             if let Some(object) = find(&view, row.id) {
                 let DropRow { dropped_at, dropped_micros, .. } = row;
                 all.push(Dropped { object, view, dropped_at, dropped_micros });

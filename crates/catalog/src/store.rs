@@ -41,8 +41,8 @@ pub trait CatalogStore: Send + Sync + std::fmt::Debug {
     async fn head(&self) -> Result<Head>;
     /// A snapshot that still exists.
     async fn head_at(&self, snapshot: SnapshotId) -> Result<Option<Head>>;
-    /// All definitions at a snapshot.
-    async fn definitions(&self, snapshot: SnapshotId) -> Result<Definitions>;
+    /// All definitions at a snapshot; none where it is unknown or expired.
+    async fn definitions(&self, snapshot: SnapshotId) -> Result<Option<Definitions>>;
     /// A table's files at a snapshot; `known` is an older answer to build on.
     async fn files(
         &self,

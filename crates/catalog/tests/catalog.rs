@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use frazil_catalog::changes::{ColumnStatistics, NewDataFile, TableChange};
+use arrow::array::{Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema};
+use frazil_catalog::changes::{ColumnStatistics, NewDataFile, NewInlinedRows, TableChange};
 use frazil_catalog::{
     Catalog, CatalogChange, CatalogError, ColumnInfo, CommitMeta, CommitRequest, ConstraintInfo,
     ConstraintKind, DatabaseInfo, SchemaInfo, SortBy, SortKey, TableInfo, TableKind,
@@ -287,4 +289,74 @@ async fn files_of_a_snapshot_stay_the_same() {
     assert_eq!(bounds, ("9".to_string(), "200".to_string()));
     let sizes = catalog.table_sizes(two).await.unwrap();
     assert_eq!((sizes[&info.table_id].rows, sizes[&info.table_id].bytes), (20, 200));
+}
+
+/// A table of one column whose rows are kept in the catalog.
+fn numbers(id: i64, schema_id: i64, name: &str) -> Arc<TableInfo> {
+    let mut numbers = TableInfo::clone(&table(id, schema_id, name));
+    numbers.columns = vec![ColumnInfo::new("N", SqlType::Number { precision: 18, scale: 0 }, true)];
+    (numbers.cluster_by, numbers.sort_keys, numbers.constraints) = (None, vec![], vec![]);
+    numbers.assign_field_ids();
+    Arc::new(numbers)
+}
+
+/// Tables come and go for good, with the tables their rows lie in, while everything is counted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_reads_the_whole_catalog_sees_one_moment() {
+    let folder = Folder::new("moments");
+    let catalog = open(&folder.file()).await;
+    commit(&catalog, start(), "q").await.unwrap();
+    let schema = catalog.head_view().await.unwrap().schema("D", "S").unwrap().schema_id;
+    let writer = tokio::spawn({
+        let catalog = catalog.clone();
+        async move {
+            for _ in 0..60 {
+                let created = vec![CatalogChange::CreateTable(numbers(-1, schema, "N"))];
+                commit(&catalog, created, "create").await.unwrap();
+                let view = catalog.head_view().await.unwrap();
+                let info = view.table(&QualifiedName::new("D", "S", "N")).unwrap();
+                let field = Field::new("N", DataType::Int64, true);
+                let rows = RecordBatch::try_new(
+                    Arc::new(Schema::new(vec![field])),
+                    vec![Arc::new(Int64Array::from(vec![1, 2, 3]))],
+                )
+                .unwrap();
+                let request = CommitRequest {
+                    base: view.snapshot,
+                    changes: Vec::new(),
+                    tables: vec![TableChange {
+                        table_id: info.table_id,
+                        table_name: info.name.to_string(),
+                        base: None,
+                        defined_at: info.defined_at,
+                        inlined: vec![NewInlinedRows { rows, row_ids: None, statistics: vec![] }],
+                        added: vec![],
+                        deletes: vec![],
+                        ended_files: vec![],
+                        ended_inlined_rows: vec![],
+                    }],
+                    loads: vec![],
+                    relocations: vec![],
+                    account: Default::default(),
+                    meta: CommitMeta::default(),
+                };
+                catalog.commit(request).await.unwrap();
+                let dropped = vec![CatalogChange::DropTable(Arc::clone(info))];
+                commit(&catalog, dropped, "drop").await.unwrap();
+                catalog.expire(i64::MAX, &[]).await.unwrap();
+            }
+        }
+    });
+    let mut seen = 0;
+    while !writer.is_finished() {
+        let head = catalog.head().await.unwrap();
+        let rows: u64 = catalog.table_sizes(head).await.unwrap().values().map(|s| s.rows).sum();
+        assert!(rows == 0 || rows == 3, "{rows} rows");
+        let counted: u64 = catalog.inlined_counts().await.unwrap().iter().map(|c| c.1).sum();
+        assert!(counted == 0 || counted == 3, "{counted} rows in the catalog");
+        catalog.head_view().await.unwrap();
+        seen += rows + counted;
+    }
+    writer.await.unwrap();
+    assert!(seen > 0, "never looked while the rows were there");
 }

@@ -136,7 +136,7 @@ impl CatalogStore for FaultyCatalog {
         self.inner.head_at(snapshot).await
     }
 
-    async fn definitions(&self, snapshot: SnapshotId) -> Result<Definitions> {
+    async fn definitions(&self, snapshot: SnapshotId) -> Result<Option<Definitions>> {
         self.read().await?;
         self.inner.definitions(snapshot).await
     }

@@ -319,26 +319,20 @@ impl AccountStore {
         name: &str,
         session_id: i64,
     ) -> Result<Option<Object<B>>> {
-        let mut query = by_name::<B>(schema_id, name, session_id);
-        query
-            .build()
-            .fetch_optional(&mut *self.reader().await?)
-            .await?
-            .as_ref()
-            .map(Object::from_row)
-            .transpose()
+        self.found(by_name::<B>(schema_id, name, session_id)).await
     }
 
     /// The object with this id, or none.
     pub async fn object_by_id<B: ObjectBody>(&self, id: i64) -> Result<Option<Object<B>>> {
-        let mut query = by_id::<B>(id);
-        query
-            .build()
-            .fetch_optional(&mut *self.reader().await?)
-            .await?
-            .as_ref()
-            .map(Object::from_row)
-            .transpose()
+        self.found(by_id::<B>(id)).await
+    }
+
+    async fn found<B: ObjectBody>(
+        &self,
+        mut query: QueryBuilder<Sqlite>,
+    ) -> Result<Option<Object<B>>> {
+        let row = query.build().fetch_optional(&mut *self.reader().await?).await?;
+        row.as_ref().map(Object::from_row).transpose()
     }
 
     /// Objects of a kind by schema and name.

@@ -7,31 +7,55 @@ use super::commit::NewSnapshot;
 use crate::changes::ColumnStatistics;
 use crate::error::Result;
 
+/// A column's flags and bounds: contains NULL, contains NaN, lowest, highest.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Bounds {
+    null: Option<i64>,
+    nan: Option<i64>,
+    min: Option<String>,
+    max: Option<String>,
+}
+
+/// What is on record of a table's columns.
+pub struct Stored {
+    types: HashMap<i64, String>,
+    bounds: HashMap<i64, Bounds>,
+}
+
+/// Reads the types of a table's columns and the bounds on record.
+pub async fn stored(new: &mut NewSnapshot<'_>, table_id: i64) -> Result<Stored> {
+    type Found = (i64, i64, Option<i64>, Option<i64>, Option<String>, Option<String>);
+    let rows: Vec<Found> = sqlx::query_as(
+        "SELECT 0, column_id, NULL, NULL, column_type, NULL FROM ducklake_column \
+         WHERE table_id = ?1 AND end_snapshot IS NULL UNION ALL \
+         SELECT 1, column_id, contains_null, contains_nan, min_value, max_value \
+         FROM ducklake_table_column_stats WHERE table_id = ?1",
+    )
+    .bind(table_id)
+    .fetch_all(&mut **new.transaction().await?)
+    .await?;
+    let mut stored = Stored { types: HashMap::new(), bounds: HashMap::new() };
+    for (part, column, null, nan, min, max) in rows {
+        match part {
+            0 => {
+                stored.types.insert(column, min.unwrap_or_default());
+            }
+            _ => {
+                stored.bounds.insert(column, Bounds { null, nan, min, max });
+            }
+        }
+    }
+    Ok(stored)
+}
+
 /// Widens the table's column bounds by those of new rows.
-pub async fn widen_statistics(
+pub fn widen(
     new: &mut NewSnapshot<'_>,
     table_id: i64,
+    stored: Stored,
     added: &[&ColumnStatistics],
-) -> Result<()> {
-    let types: HashMap<i64, String> = sqlx::query_as::<_, (i64, String)>(
-        "SELECT column_id, column_type FROM ducklake_column WHERE table_id = ? AND end_snapshot IS NULL",
-    )
-    .bind(table_id)
-    .fetch_all(&mut **new.tx)
-    .await?
-    .into_iter()
-    .collect();
-    type Stored = (i64, Option<i64>, Option<i64>, Option<String>, Option<String>);
-    let stored: HashMap<i64, Stored> = sqlx::query_as::<_, Stored>(
-        "SELECT column_id, contains_null, contains_nan, min_value, max_value \
-         FROM ducklake_table_column_stats WHERE table_id = ?",
-    )
-    .bind(table_id)
-    .fetch_all(&mut **new.tx)
-    .await?
-    .into_iter()
-    .map(|row| (row.0, row))
-    .collect();
+) {
+    let Stored { types, bounds: stored } = stored;
     let mut wanted = stored.clone();
     for statistics in added.iter().copied() {
         let Some(physical) = types.get(&statistics.field_id) else { continue };
@@ -40,67 +64,56 @@ pub async fn widen_statistics(
             // new rows would hide them.
             continue;
         }
-        let entry = wanted.entry(statistics.field_id).or_insert((
-            statistics.field_id,
-            Some(0),
-            None,
-            None,
-            None,
-        ));
+        let entry = wanted
+            .entry(statistics.field_id)
+            .or_insert(Bounds { null: Some(0), ..Bounds::default() });
         if statistics.null_count > 0 {
-            entry.1 = Some(1);
+            entry.null = Some(1);
         }
         if let Some(nan) = statistics.contains_nan {
-            entry.2 = Some(i64::from(nan || entry.2 == Some(1)));
+            entry.nan = Some(i64::from(nan || entry.nan == Some(1)));
         }
         if statistics.value_count > 0
             && statistics.min.is_none()
             && statistics.contains_nan != Some(true)
         {
             // Values without a bound: no bound of the whole table holds any more.
-            entry.3 = None;
-            entry.4 = None;
+            entry.min = None;
+            entry.max = None;
             continue;
         }
-        widen(physical, &mut entry.3, statistics.min.as_deref(), Ordering::Less);
-        widen(physical, &mut entry.4, statistics.max.as_deref(), Ordering::Greater);
+        move_outward(physical, &mut entry.min, statistics.min.as_deref(), Ordering::Less);
+        move_outward(physical, &mut entry.max, statistics.max.as_deref(), Ordering::Greater);
     }
-    for (field, row) in wanted {
-        match stored.get(&field) {
-            Some(same) if *same == row => continue,
+    let changed = wanted.iter().filter(|(column, bounds)| stored.get(column) != Some(bounds));
+    if changed.count() > 1 {
+        // Which ones differs from commit to commit.
+        new.batch.once();
+    }
+    for (column, bounds) in wanted {
+        let statement = match stored.get(&column) {
+            Some(same) if *same == bounds => continue,
             Some(_) => {
-                sqlx::query(
-                    "UPDATE ducklake_table_column_stats SET contains_null = ?, contains_nan = ?, \
-                     min_value = ?, max_value = ? WHERE table_id = ? AND column_id = ?",
-                )
-                .bind(row.1)
-                .bind(row.2)
-                .bind(row.3)
-                .bind(row.4)
-                .bind(table_id)
-                .bind(field)
-                .execute(&mut **new.tx)
-                .await?;
+                "UPDATE ducklake_table_column_stats SET contains_null = ?, contains_nan = ?, \
+                 min_value = ?, max_value = ? WHERE table_id = ? AND column_id = ?"
             }
             None => {
-                sqlx::query(
-                    "INSERT INTO ducklake_table_column_stats VALUES (?, ?, ?, ?, ?, ?, NULL)",
-                )
-                .bind(table_id)
-                .bind(field)
-                .bind(row.1)
-                .bind(row.2)
-                .bind(row.3)
-                .bind(row.4)
-                .execute(&mut **new.tx)
-                .await?;
+                "INSERT INTO ducklake_table_column_stats(contains_null, contains_nan, min_value, \
+                 max_value, table_id, column_id) VALUES (?, ?, ?, ?, ?, ?)"
             }
-        }
+        };
+        let Bounds { null, nan, min, max } = bounds;
+        let row = new.batch.statement(statement).bind(null).bind(nan).bind(min).bind(max);
+        row.bind(table_id).bind(column);
     }
-    Ok(())
 }
 
-fn widen(physical: &str, bound: &mut Option<String>, value: Option<&str>, outward: Ordering) {
+fn move_outward(
+    physical: &str,
+    bound: &mut Option<String>,
+    value: Option<&str>,
+    outward: Ordering,
+) {
     let Some(value) = value else { return };
     let wider = match bound.as_deref() {
         None => true,

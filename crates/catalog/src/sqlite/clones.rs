@@ -62,7 +62,7 @@ async fn reserve_field_ids(new: &mut NewSnapshot<'_>, id: i64, clone: &TableClon
         .bind(id)
         .bind(clone.source_id)
         .bind(table.last_field_id)
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
     }
     Ok(())
@@ -94,7 +94,7 @@ async fn share_files(new: &mut NewSnapshot<'_>, id: i64, clone: &TableClone) -> 
         .bind(file.file_id)
         .bind(clone.source_id)
         .bind(settled)
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
         if shared.rows_affected() != 1 {
             return Err(conflict(clone.table.name.to_string(), "files of the source are gone"));
@@ -115,7 +115,7 @@ async fn share_files(new: &mut NewSnapshot<'_>, id: i64, clone: &TableClone) -> 
                 .bind(file_id)
                 .bind(id)
                 .bind(file.file_id)
-                .execute(&mut **new.tx)
+                .execute(&mut **new.transaction().await?)
                 .await?;
         }
         if let Some(delete_file) = file.delete_file {
@@ -134,7 +134,7 @@ async fn share_files(new: &mut NewSnapshot<'_>, id: i64, clone: &TableClone) -> 
             .bind(&folder)
             .bind(delete_file)
             .bind(clone.source_id)
-            .execute(&mut **new.tx)
+            .execute(&mut **new.transaction().await?)
             .await?;
             if shared.rows_affected() != 1 {
                 return Err(conflict(clone.table.name.to_string(), "files of the source are gone"));
@@ -157,7 +157,11 @@ async fn copy_statistics(new: &mut NewSnapshot<'_>, id: i64, clone: &TableClone)
          contains_nan, min_value, max_value, extra_stats FROM ducklake_table_column_stats \
          WHERE table_id = ?2",
     ] {
-        sqlx::query(sql).bind(id).bind(clone.source_id).execute(&mut **new.tx).await?;
+        sqlx::query(sql)
+            .bind(id)
+            .bind(clone.source_id)
+            .execute(&mut **new.transaction().await?)
+            .await?;
     }
     Ok(())
 }

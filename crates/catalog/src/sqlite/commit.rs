@@ -6,6 +6,8 @@ use frazil_common::SnapshotId;
 use futures::future::BoxFuture;
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, Transaction};
 
+use super::batch::Batch;
+use super::inlined::InlinedPlace;
 use super::snapshots::{format_time, now_micros, parse_time};
 use super::{bounds, effects, inlined, loads, partitions, relocate, tables};
 use crate::changes::{
@@ -18,7 +20,9 @@ const ROWS_PER_INSERT: usize = 500;
 
 /// The snapshot under construction.
 pub struct NewSnapshot<'a> {
-    pub tx: &'a mut Transaction<'static, Sqlite>,
+    tx: &'a mut Transaction<'static, Sqlite>,
+    /// Writes that the commit's next question, or its end, sends.
+    pub batch: Batch,
     pub snapshot: SnapshotId,
     /// Snapshot that the request's definitions were read at.
     pub base: SnapshotId,
@@ -38,6 +42,12 @@ pub struct NewSnapshot<'a> {
 }
 
 impl NewSnapshot<'_> {
+    /// The database, with everything written that was put off.
+    pub async fn transaction(&mut self) -> Result<&mut Transaction<'static, Sqlite>> {
+        self.batch.run(self.tx).await?;
+        Ok(self.tx)
+    }
+
     /// A new id for a schema, table, view or database.
     pub fn new_id(&mut self, local: i64) -> i64 {
         let id = self.next_catalog_id;
@@ -81,6 +91,7 @@ async fn write(
     let head_time: String = head.try_get(1)?;
     let mut new = NewSnapshot {
         tx,
+        batch: Batch::default(),
         snapshot: head_id + 1,
         base: request.base,
         schema_version: head.try_get(2)?,
@@ -111,41 +122,52 @@ async fn write(
     let outcome = CommitOutcome { snapshot: new.snapshot, ids: std::mem::take(&mut new.ids) };
     let meta = &request.meta;
     let extra = meta.query_id.as_ref().map(|id| serde_json::json!({ "query_id": id }).to_string());
-    sqlx::query("INSERT INTO ducklake_snapshot VALUES (?, ?, ?, ?, ?)")
+    new.batch
+        .statement("INSERT INTO ducklake_snapshot VALUES (?, ?, ?, ?, ?)")
         .bind(new.snapshot)
         .bind(format_time(new.micros))
         .bind(schema_version)
         .bind(new.next_catalog_id)
-        .bind(new.next_file_id)
-        .execute(&mut **new.tx)
-        .await?;
-    sqlx::query("INSERT INTO ducklake_snapshot_changes VALUES (?, ?, ?, ?, ?)")
+        .bind(new.next_file_id);
+    new.batch
+        .statement("INSERT INTO ducklake_snapshot_changes VALUES (?, ?, ?, ?, ?)")
         .bind(new.snapshot)
         .bind(new.changes_made.join(","))
         .bind(&meta.user)
         .bind(&meta.message)
-        .bind(extra)
-        .execute(&mut **new.tx)
-        .await?;
+        .bind(extra);
     let statements: HashSet<&String> = meta.query_id.iter().chain(&meta.statements).collect();
     let statements: Vec<&String> = statements.into_iter().collect();
-    for chunk in statements.chunks(ROWS_PER_INSERT) {
-        let mut insert = QueryBuilder::<Sqlite>::new("INSERT OR REPLACE INTO frazil_statement ");
-        insert.push_values(chunk, |mut row, statement| {
-            row.push_bind(*statement).push_bind(head_id).push_bind(new.snapshot);
-        });
-        insert.build().persistent(chunk.len() == 1).execute(&mut **new.tx).await?;
+    let snapshot = new.snapshot;
+    if let [statement] = statements.as_slice() {
+        new.batch
+            .statement("INSERT OR REPLACE INTO frazil_statement VALUES (?, ?, ?)")
+            .bind(*statement)
+            .bind(head_id)
+            .bind(snapshot);
+    } else {
+        for chunk in statements.chunks(ROWS_PER_INSERT) {
+            let mut insert =
+                QueryBuilder::<Sqlite>::new("INSERT OR REPLACE INTO frazil_statement ");
+            insert.push_values(chunk, |mut row, statement| {
+                row.push_bind(*statement).push_bind(head_id).push_bind(snapshot);
+            });
+            insert.build().persistent(false).execute(&mut **new.transaction().await?).await?;
+        }
     }
+    new.transaction().await?;
     Ok(outcome)
 }
 
 /// Adds and removes rows of one table.
 async fn apply_rows(new: &mut NewSnapshot<'_>, change: &TableChange) -> Result<()> {
     let table_id = new.id(change.table_id);
+    let state = table_state(new, table_id).await?;
     if change.table_id >= 0 {
-        tables::check_unchanged(new, table_id, change.defined_at, &change.table_name).await?;
+        let (begin, columns) = (state.begin, state.columns_changed);
+        tables::check_same(new, begin, columns, change.defined_at, &change.table_name)?;
     }
-    let file_ids = add_rows(new, table_id, change).await?;
+    let file_ids = add_rows(new, table_id, state, change).await?;
     if !change.added.is_empty() {
         new.changes_made.push(format!("inserted_into_table:{table_id}"));
     }
@@ -181,7 +203,7 @@ async fn apply_rows(new: &mut NewSnapshot<'_>, change: &TableChange) -> Result<(
                 .bind(file.rows)
                 .bind(file.bytes)
                 .bind(file.footer_bytes)
-                .execute(&mut **new.tx)
+                .execute(&mut **new.transaction().await?)
                 .await?;
             }
         }
@@ -207,18 +229,16 @@ async fn apply_rows(new: &mut NewSnapshot<'_>, change: &TableChange) -> Result<(
 async fn add_rows(
     new: &mut NewSnapshot<'_>,
     table_id: i64,
+    state: TableState,
     change: &TableChange,
 ) -> Result<Vec<i64>> {
     if change.added.is_empty() && change.inlined.is_empty() {
         return Ok(Vec::new());
     }
-    let stats: Option<(i64, i64, i64)> = sqlx::query_as(
-        "SELECT record_count, next_row_id, file_size_bytes FROM ducklake_table_stats WHERE table_id = ?",
-    )
-    .bind(table_id)
-    .fetch_optional(&mut **new.tx)
-    .await?;
+    let TableState { stats, mut place, .. } = state;
     let (mut records, mut next_row, mut bytes) = stats.unwrap_or((0, 0, 0));
+    // Before anything is written: a question sends what is put off.
+    let bounds = bounds::stored(new, table_id).await?;
     let mut ids = Vec::with_capacity(change.added.len());
     for file in &change.added {
         let id = new.next_file_id;
@@ -236,7 +256,7 @@ async fn add_rows(
         .bind(file.footer_bytes)
         .bind(next_row)
         .bind(partitions::id(new, table_id, file.partition.as_deref()))
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
         partitions::add_values(new, table_id, id, file.partition.as_deref()).await?;
         add_file_statistics(new, table_id, id, &file.statistics).await?;
@@ -245,33 +265,64 @@ async fn add_rows(
         bytes += file.bytes;
     }
     for rows in &change.inlined {
-        inlined::insert(new, table_id, rows, &mut next_row).await?;
+        inlined::insert(new, table_id, rows, &mut place, &mut next_row).await?;
         records += rows.rows.num_rows() as i64;
     }
-    if stats.is_some() {
-        sqlx::query(
-            "UPDATE ducklake_table_stats SET record_count = ?, next_row_id = ?, file_size_bytes = ? WHERE table_id = ?",
-        )
-        .bind(records)
-        .bind(next_row)
-        .bind(bytes)
-        .bind(table_id)
-        .execute(&mut **new.tx)
-        .await?;
-    } else {
-        sqlx::query("INSERT INTO ducklake_table_stats VALUES (?, ?, ?, ?)")
-            .bind(table_id)
-            .bind(records)
-            .bind(next_row)
-            .bind(bytes)
-            .execute(&mut **new.tx)
-            .await?;
-    }
+    let statement = match stats {
+        Some(_) => {
+            "UPDATE ducklake_table_stats SET record_count = ?, next_row_id = ?, \
+             file_size_bytes = ? WHERE table_id = ?"
+        }
+        None => {
+            "INSERT INTO ducklake_table_stats(record_count, next_row_id, file_size_bytes, table_id) \
+             VALUES (?, ?, ?, ?)"
+        }
+    };
+    new.batch.statement(statement).bind(records).bind(next_row).bind(bytes).bind(table_id);
     let statistics = change.added.iter().map(|file| &file.statistics);
     let statistics = statistics.chain(change.inlined.iter().map(|rows| &rows.statistics));
     let statistics: Vec<&ColumnStatistics> = statistics.flatten().collect();
-    bounds::widen_statistics(new, table_id, &statistics).await?;
+    bounds::widen(new, table_id, bounds, &statistics);
     Ok(ids)
+}
+
+/// What a commit of rows must know of their table.
+struct TableState {
+    /// Where its live definition begins; none once it is dropped.
+    begin: Option<SnapshotId>,
+    /// The last snapshot that changed a column, where another commit may have.
+    columns_changed: SnapshotId,
+    /// Rows, next row id and bytes; none before the first rows.
+    stats: Option<(i64, i64, i64)>,
+    place: InlinedPlace,
+}
+
+async fn table_state(new: &mut NewSnapshot<'_>, table_id: i64) -> Result<TableState> {
+    let others = new.base + 1 < new.snapshot;
+    let row = sqlx::query(
+        "SELECT (SELECT t.begin_snapshot FROM ducklake_table t WHERE t.table_id = ?1 \
+         AND t.end_snapshot IS NULL), CASE WHEN ?2 THEN (SELECT MAX(MAX(c.begin_snapshot, \
+         COALESCE(c.end_snapshot, 0))) FROM ducklake_column c WHERE c.table_id = ?1) END, \
+         s.record_count, s.next_row_id, s.file_size_bytes, \
+         (SELECT MAX(v.schema_version) FROM ducklake_schema_versions v WHERE v.table_id = ?1), \
+         n.table_name, n.schema_version FROM (SELECT 1) one \
+         LEFT JOIN ducklake_table_stats s ON s.table_id = ?1 \
+         LEFT JOIN (SELECT table_name, schema_version FROM ducklake_inlined_data_tables \
+         WHERE table_id = ?1 ORDER BY schema_version DESC LIMIT 1) n ON 1 = 1 LIMIT 1",
+    )
+    .bind(table_id)
+    .bind(others)
+    .fetch_one(&mut **new.transaction().await?)
+    .await?;
+    let integer = |index: usize| row.try_get::<Option<i64>, _>(index);
+    let (next_row, bytes) = (integer(3)?.unwrap_or(0), integer(4)?.unwrap_or(0));
+    let newest = row.try_get::<Option<String>, _>(6)?.zip(integer(7)?);
+    Ok(TableState {
+        begin: integer(0)?,
+        columns_changed: integer(1)?.unwrap_or(0),
+        stats: integer(2)?.map(|records| (records, next_row, bytes)),
+        place: InlinedPlace { current: integer(5)?.unwrap_or(new.schema_version), newest },
+    })
 }
 
 /// Writes a file's column statistics.
@@ -295,7 +346,7 @@ pub async fn add_file_statistics(
                 .push_bind(s.contains_nan.map(i64::from))
                 .push_bind(None::<String>);
         });
-        insert.build().execute(&mut **new.tx).await?;
+        insert.build().execute(&mut **new.transaction().await?).await?;
     }
     Ok(())
 }
@@ -313,7 +364,7 @@ async fn check_file(
         "SELECT data_file_id FROM ducklake_data_file WHERE data_file_id = ? AND end_snapshot IS NULL",
     )
     .bind(file_id)
-    .fetch_optional(&mut **new.tx)
+    .fetch_optional(&mut **new.transaction().await?)
     .await?;
     if live.is_none() {
         return Err(conflict(&change.table_name, "the rows were moved or deleted"));
@@ -328,7 +379,7 @@ async fn check_file(
         )))
         .bind(file_id)
         .bind(base)
-        .fetch_all(&mut **new.tx)
+        .fetch_all(&mut **new.transaction().await?)
         .await?;
         if others.iter().any(|position| wanted.contains(position)) {
             return Err(conflict(&change.table_name, "the same rows were changed"));
@@ -339,7 +390,7 @@ async fn check_file(
          WHERE data_file_id = ? AND end_snapshot IS NULL",
     )
     .bind(file_id)
-    .fetch_optional(&mut **new.tx)
+    .fetch_optional(&mut **new.transaction().await?)
     .await?;
     let newer = current.is_some_and(|(_, begin, partial_max)| {
         begin > base || partial_max.is_some_and(|m| m > base)
@@ -357,7 +408,7 @@ async fn check_file(
             )
             .bind(new.snapshot)
             .bind(id)
-            .execute(&mut **new.tx)
+            .execute(&mut **new.transaction().await?)
             .await?;
         }
     }
@@ -365,7 +416,11 @@ async fn check_file(
 }
 
 async fn inlined_delete_table_exists(new: &mut NewSnapshot<'_>, table_id: i64) -> Result<bool> {
-    super::files::has_table(new.tx, &format!("ducklake_inlined_delete_{table_id}")).await
+    super::files::has_table(
+        new.transaction().await?,
+        &format!("ducklake_inlined_delete_{table_id}"),
+    )
+    .await
 }
 
 /// Keeps deletes from data files as catalog rows: (file, position, snapshot of the delete).
@@ -381,7 +436,7 @@ pub async fn add_inlined_deletes(
         sqlx::query(AssertSqlSafe(format!(
             "CREATE TABLE ducklake_inlined_delete_{table_id}(file_id BIGINT, row_id BIGINT, begin_snapshot BIGINT)"
         )))
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
     }
     for chunk in rows.chunks(ROWS_PER_INSERT) {
@@ -390,7 +445,7 @@ pub async fn add_inlined_deletes(
         insert.push_values(chunk, |mut row, (file, position, at)| {
             row.push_bind(*file).push_bind(*position).push_bind(*at);
         });
-        insert.build().execute(&mut **new.tx).await?;
+        insert.build().execute(&mut **new.transaction().await?).await?;
     }
     Ok(())
 }
@@ -411,7 +466,7 @@ async fn end_file(
         .bind(file_id)
         .bind(base)
         .bind(base)
-        .fetch_one(&mut **new.tx)
+        .fetch_one(&mut **new.transaction().await?)
         .await?;
         let inlined: i64 = if inlined_delete_table_exists(new, table_id).await? {
             sqlx::query_scalar(AssertSqlSafe(format!(
@@ -419,7 +474,7 @@ async fn end_file(
             )))
             .bind(file_id)
             .bind(base)
-            .fetch_one(&mut **new.tx)
+            .fetch_one(&mut **new.transaction().await?)
             .await?
         } else {
             0
@@ -433,7 +488,7 @@ async fn end_file(
     )
     .bind(new.snapshot)
     .bind(file_id)
-    .execute(&mut **new.tx)
+    .execute(&mut **new.transaction().await?)
     .await?;
     if ended.rows_affected() != 1 {
         return Err(conflict(&change.table_name, "the rows were moved or deleted"));
@@ -443,7 +498,7 @@ async fn end_file(
     )
     .bind(new.snapshot)
     .bind(file_id)
-    .execute(&mut **new.tx)
+    .execute(&mut **new.transaction().await?)
     .await?;
     Ok(())
 }

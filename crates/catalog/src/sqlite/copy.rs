@@ -41,7 +41,7 @@ impl CatalogFile {
     /// Path below the data folder (absolute ones as they are) and size of every file that any
     /// snapshot reads; paths of files that wait for their removal are left out.
     pub async fn file_paths(&self) -> Result<Vec<(String, i64)>> {
-        let mut paths = files::all_paths(&self.pool).await?;
+        let mut paths = files::all_paths(&mut *self.pool.acquire().await?).await?;
         paths.retain(|(_, bytes)| *bytes >= 0);
         paths.sort();
         paths.dedup();

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use frazil_common::{Column, QualifiedName, SnapshotId, SqlType};
-use sqlx::{Row, SqlitePool};
+use sqlx::{Row, SqliteConnection};
 
 use super::constraints;
 use super::layout::{self, StoredSort};
 use super::partitions;
-use super::snapshots::parse_time;
+use super::snapshots::{self, parse_time};
 use crate::error::Result;
 use crate::objects::{
     ChildColumn, ColumnInfo, DatabaseInfo, EXTERNAL_DATABASE, SchemaInfo, TableInfo, TableKind,
@@ -21,16 +21,22 @@ use crate::view::Definitions;
 /// Tags of one object by key.
 type Tags = HashMap<String, String>;
 
-/// Loads databases, schemas, tables and views.
-pub async fn load(pool: &SqlitePool, snapshot: SnapshotId) -> Result<Definitions> {
-    let tags = load_tags(pool, snapshot).await?;
+/// Loads databases, schemas, tables and views; none where the snapshot is unknown or expired.
+pub async fn load(
+    connection: &mut SqliteConnection,
+    snapshot: SnapshotId,
+) -> Result<Option<Definitions>> {
+    if !snapshots::exists(connection, snapshot).await? {
+        return Ok(None);
+    }
+    let tags = load_tags(connection, snapshot).await?;
     let mut definitions = Definitions::default();
     for row in sqlx::query(
         "SELECT database_id, database_name, comment, transient, created_micros \
          FROM frazil_database WHERE begin_snapshot <= ?1 AND (end_snapshot IS NULL OR end_snapshot > ?1)",
     )
     .bind(snapshot)
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?
     {
         let database_id: i64 = row.try_get(0)?;
@@ -44,13 +50,16 @@ pub async fn load(pool: &SqlitePool, snapshot: SnapshotId) -> Result<Definitions
         };
         definitions.databases.insert(database.name.clone(), Arc::new(database));
     }
-    let schemas = load_schemas(pool, snapshot, &tags, &mut definitions).await?;
-    load_tables(pool, snapshot, &tags, &schemas, &mut definitions).await?;
-    load_views(pool, snapshot, &tags, &schemas, &mut definitions).await?;
-    Ok(definitions)
+    let schemas = load_schemas(connection, snapshot, &tags, &mut definitions).await?;
+    load_tables(connection, snapshot, &tags, &schemas, &mut definitions).await?;
+    load_views(connection, snapshot, &tags, &schemas, &mut definitions).await?;
+    Ok(Some(definitions))
 }
 
-async fn load_tags(pool: &SqlitePool, snapshot: SnapshotId) -> Result<HashMap<i64, Tags>> {
+async fn load_tags(
+    connection: &mut SqliteConnection,
+    snapshot: SnapshotId,
+) -> Result<HashMap<i64, Tags>> {
     let mut tags: HashMap<i64, Tags> = HashMap::new();
     let rows: Vec<(i64, String, Option<String>)> = sqlx::query_as(
         // What counts of change tracking is since when it is on; the text of CLUSTER BY holds
@@ -62,7 +71,7 @@ async fn load_tags(pool: &SqlitePool, snapshot: SnapshotId) -> Result<HashMap<i6
          WHERE begin_snapshot <= ?1 AND (end_snapshot IS NULL OR end_snapshot > ?1)",
     )
     .bind(snapshot)
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
     for (object, key, value) in rows {
         if let Some(value) = value {
@@ -89,7 +98,7 @@ fn split_schema_name(name: &str, definitions: &Definitions) -> (String, String) 
 }
 
 async fn load_schemas(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     snapshot: SnapshotId,
     tags: &HashMap<i64, Tags>,
     definitions: &mut Definitions,
@@ -101,7 +110,7 @@ async fn load_schemas(
          AND (s.end_snapshot IS NULL OR s.end_snapshot > ?1)",
     )
     .bind(snapshot)
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
     let mut schemas = HashMap::new();
     for row in rows {
@@ -163,7 +172,7 @@ struct ColumnRow {
 }
 
 async fn load_tables(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     snapshot: SnapshotId,
     tags: &HashMap<i64, Tags>,
     schemas: &HashMap<i64, Arc<SchemaInfo>>,
@@ -177,7 +186,7 @@ async fn load_tables(
          ORDER BY table_id, column_order, column_id",
     )
     .bind(snapshot)
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?
     {
         columns.entry(row.try_get(0)?).or_default().push(ColumnRow {
@@ -198,7 +207,7 @@ async fn load_tables(
          FROM ducklake_column GROUP BY table_id",
     )
     .bind(snapshot)
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
     for (table, field, changed) in rows {
         last_field.insert(table, (field, changed));
@@ -210,15 +219,15 @@ async fn load_tables(
          WHERE begin_snapshot <= ?1 AND (end_snapshot IS NULL OR end_snapshot > ?1)",
     )
     .bind(snapshot)
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
     for (table, column, key, value) in rows {
         if let Some(value) = value {
             column_tags.entry((table, column)).or_default().insert(key, value);
         }
     }
-    let mut sorted = layout::load(pool, snapshot).await?;
-    let mut parted = partitions::load(pool, snapshot).await?;
+    let mut sorted = layout::load(connection, snapshot).await?;
+    let mut parted = partitions::load(connection, snapshot).await?;
     let rows = sqlx::query(
         "SELECT t.table_id, t.table_uuid, t.begin_snapshot, t.schema_id, t.table_name, t.path, \
          t.path_is_relative, (SELECT snapshot_time FROM ducklake_snapshot x WHERE x.snapshot_id = \
@@ -227,7 +236,7 @@ async fn load_tables(
          AND (t.end_snapshot IS NULL OR t.end_snapshot > ?1)",
     )
     .bind(snapshot)
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
     for row in rows {
         let table_id: i64 = row.try_get(0)?;
@@ -328,7 +337,7 @@ fn build_columns(
 }
 
 async fn load_views(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     snapshot: SnapshotId,
     tags: &HashMap<i64, Tags>,
     schemas: &HashMap<i64, Arc<SchemaInfo>>,
@@ -341,7 +350,7 @@ async fn load_views(
          AND (v.end_snapshot IS NULL OR v.end_snapshot > ?1)",
     )
     .bind(snapshot)
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
     for row in rows {
         let view_id: i64 = row.try_get(0)?;

@@ -12,7 +12,7 @@ pub async fn apply(new: &mut NewSnapshot<'_>, effects: &AccountEffects) -> Resul
     }
     let ids = new.ids.clone();
     let id = |local: i64| ids.get(&local).copied().unwrap_or(local);
-    let mut writer = Writer::on(new.tx);
+    let mut writer = Writer::on(new.transaction().await?);
     for owner in &effects.owners {
         let containers = owner.containers.map(|(database, schema)| (id(database), schema.map(id)));
         writer.register_object(owner.kind, id(owner.id), &owner.role, containers).await?;

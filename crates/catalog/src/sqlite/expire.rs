@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use frazil_common::SnapshotId;
-use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, SqlitePool, Transaction};
+use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, SqliteConnection, Transaction};
 
 use super::commit::NewSnapshot;
 use super::inlined::quoted;
@@ -27,7 +27,7 @@ pub(super) const FOLDERS: &str = "SELECT t.table_id, CASE WHEN t.path_is_relativ
 /// Schedules and forgets the data files that a condition on `f` chooses, with their delete files.
 pub async fn remove_files(new: &mut NewSnapshot<'_>, condition: &str, value: i64) -> Result<()> {
     let time = format_time(new.micros);
-    schedule(new.tx, condition, Some(value), &time).await.map(|_| ())
+    schedule(new.transaction().await?, condition, Some(value), &time).await.map(|_| ())
 }
 
 /// Schedules and forgets data files with their delete files; gives the number of both.
@@ -221,13 +221,13 @@ async fn forget_rows(tx: &mut Transaction<'static, Sqlite>) -> Result<()> {
 /// Paths scheduled for removal before a time. Those that a snapshot of any table still names are
 /// left out: a table names its own files below the data folder, a clone names them from the root.
 pub async fn scheduled(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     before_micros: i64,
     data_path: &str,
 ) -> Result<Vec<String>> {
     let rows: Vec<(String, Option<String>)> =
         sqlx::query_as("SELECT path, schedule_start FROM ducklake_files_scheduled_for_deletion")
-            .fetch_all(pool)
+            .fetch_all(&mut *connection)
             .await?;
     let old = rows
         .into_iter()
@@ -240,7 +240,7 @@ pub async fn scheduled(
         true => path.to_string(),
         false => format!("{data_path}{path}"),
     };
-    let named = super::files::named_paths(pool).await?;
+    let named = super::files::named_paths(connection).await?;
     let named: HashSet<String> = named.iter().map(|(path, _)| absolute(path)).collect();
     Ok(paths.into_iter().filter(|path| !named.contains(&absolute(path))).collect())
 }

@@ -138,8 +138,8 @@ async fn load_files(
 ) -> Result<Vec<Arc<FileEntry>>> {
     let rows = sqlx::query(
         "SELECT data_file_id, begin_snapshot, path, path_is_relative, record_count, \
-         file_size_bytes, footer_size, row_id_start, partial_max, mapping_id, encryption_key \
-         FROM ducklake_data_file WHERE table_id = ?1 AND begin_snapshot > ?2 \
+         file_size_bytes, footer_size, row_id_start, partial_max, mapping_id, encryption_key, \
+         partition_id FROM ducklake_data_file WHERE table_id = ?1 AND begin_snapshot > ?2 \
          AND begin_snapshot <= ?3 AND (end_snapshot IS NULL OR end_snapshot > ?3) \
          ORDER BY data_file_id",
     )
@@ -178,7 +178,14 @@ async fn load_files(
             contains_nan: row.try_get::<Option<i64>, _>(7)?.map(|flag| flag != 0),
         });
     }
-    let mut parts = partitions::of_files(pool, table_id, since, snapshot).await?;
+    let mut parted = false;
+    for row in &rows {
+        parted |= row.try_get::<Option<i64>, _>(11)?.is_some();
+    }
+    let mut parts = match parted {
+        true => partitions::of_files(pool, table_id, since, snapshot).await?,
+        false => HashMap::new(),
+    };
     rows.iter()
         .map(|row| {
             let file_id: i64 = row.try_get(0)?;
@@ -284,22 +291,25 @@ async fn load_inlined_deletes(
 }
 
 /// Rows in the inlined tables, the ended ones too, by lake table.
-pub async fn inlined_counts(pool: &SqlitePool) -> Result<Vec<(i64, u64)>> {
+pub async fn inlined_counts(connection: &mut SqliteConnection) -> Result<Vec<(i64, u64)>> {
     let tables: Vec<(i64, String)> =
         sqlx::query_as("SELECT table_id, table_name FROM ducklake_inlined_data_tables")
-            .fetch_all(pool)
+            .fetch_all(&mut *connection)
             .await?;
     let mut counts: HashMap<i64, u64> = HashMap::new();
     for (table, name) in tables {
         let sql = format!("SELECT count(*) FROM {}", inlined::quoted(&name));
-        let count: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(pool).await?;
+        let count: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *connection).await?;
         *counts.entry(table).or_default() += u64::try_from(count).unwrap_or(0);
     }
     Ok(counts.into_iter().filter(|(_, count)| *count > 0).collect())
 }
 
 /// Rows and bytes of all tables.
-pub async fn sizes(pool: &SqlitePool, snapshot: SnapshotId) -> Result<Vec<(i64, TableSize)>> {
+pub async fn sizes(
+    connection: &mut SqliteConnection,
+    snapshot: SnapshotId,
+) -> Result<Vec<(i64, TableSize)>> {
     let mut sizes: HashMap<i64, (i64, i64)> = HashMap::new();
     let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
         "SELECT table_id, SUM(record_count), SUM(file_size_bytes) FROM ducklake_data_file \
@@ -307,7 +317,7 @@ pub async fn sizes(pool: &SqlitePool, snapshot: SnapshotId) -> Result<Vec<(i64, 
          GROUP BY table_id",
     )
     .bind(snapshot)
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
     for (table, count, bytes) in rows {
         sizes.insert(table, (count, bytes));
@@ -319,7 +329,7 @@ pub async fn sizes(pool: &SqlitePool, snapshot: SnapshotId) -> Result<Vec<(i64, 
          AND (f.end_snapshot IS NULL OR f.end_snapshot > ?1) GROUP BY d.table_id",
     )
     .bind(snapshot)
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
     for (table, count) in rows {
         sizes.entry(table).or_default().0 -= count;
@@ -327,7 +337,7 @@ pub async fn sizes(pool: &SqlitePool, snapshot: SnapshotId) -> Result<Vec<(i64, 
     let deletes: Vec<String> = sqlx::query_scalar(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'ducklake_inlined_delete_%'",
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
     for name in deletes {
         let Some(table) = name.rsplit('_').next().and_then(|id| id.parse::<i64>().ok()) else {
@@ -339,13 +349,13 @@ pub async fn sizes(pool: &SqlitePool, snapshot: SnapshotId) -> Result<Vec<(i64, 
              AND (f.end_snapshot IS NULL OR f.end_snapshot > ?1)"
         )))
         .bind(snapshot)
-        .fetch_one(pool)
+        .fetch_one(&mut *connection)
         .await?;
         sizes.entry(table).or_default().0 -= count;
     }
     let inlined: Vec<(i64, String)> =
         sqlx::query_as("SELECT table_id, table_name FROM ducklake_inlined_data_tables")
-            .fetch_all(pool)
+            .fetch_all(&mut *connection)
             .await?;
     for (table, name) in inlined {
         let count: i64 = sqlx::query_scalar(AssertSqlSafe(format!(
@@ -354,7 +364,7 @@ pub async fn sizes(pool: &SqlitePool, snapshot: SnapshotId) -> Result<Vec<(i64, 
             name.replace('"', "\"\"")
         )))
         .bind(snapshot)
-        .fetch_one(pool)
+        .fetch_one(&mut *connection)
         .await?;
         sizes.entry(table).or_default().0 += count;
     }
@@ -368,7 +378,7 @@ pub async fn sizes(pool: &SqlitePool, snapshot: SnapshotId) -> Result<Vec<(i64, 
 }
 
 /// Every file any snapshot knows, with its size.
-pub async fn named_paths(pool: &SqlitePool) -> Result<Vec<(String, i64)>> {
+pub async fn named_paths(connection: &mut SqliteConnection) -> Result<Vec<(String, i64)>> {
     let rows: Vec<(String, i64)> = sqlx::query_as(AssertSqlSafe(format!(
         "WITH folder AS ({FOLDERS}) \
          SELECT CASE WHEN f.path_is_relative = 0 THEN f.path ELSE folder.path || f.path END, \
@@ -377,17 +387,17 @@ pub async fn named_paths(pool: &SqlitePool) -> Result<Vec<(String, i64)>> {
          ELSE folder.path || d.path END, d.file_size_bytes FROM ducklake_delete_file d \
          JOIN folder USING (table_id)"
     )))
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
     Ok(rows)
 }
 
 /// As [`named_paths`], with the files that wait for their removal (of size -1).
-pub async fn all_paths(pool: &SqlitePool) -> Result<Vec<(String, i64)>> {
-    let mut paths = named_paths(pool).await?;
+pub async fn all_paths(connection: &mut SqliteConnection) -> Result<Vec<(String, i64)>> {
+    let mut paths = named_paths(connection).await?;
     let waiting: Vec<(String, i64)> =
         sqlx::query_as("SELECT path, -1 FROM ducklake_files_scheduled_for_deletion")
-            .fetch_all(pool)
+            .fetch_all(&mut *connection)
             .await?;
     paths.extend(waiting);
     Ok(paths)

@@ -51,13 +51,13 @@ async fn create(
          CREATE INDEX frazil_{name}_row ON {name}(row_id)",
         columns.join(", ")
     )))
-    .execute(&mut **new.tx)
+    .execute(&mut **new.transaction().await?)
     .await?;
     sqlx::query("INSERT INTO ducklake_inlined_data_tables VALUES (?, ?, ?)")
         .bind(table_id)
         .bind(&name)
         .bind(version)
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
     Ok(name)
 }
@@ -69,7 +69,7 @@ async fn newest(new: &mut NewSnapshot<'_>, table_id: i64) -> Result<Option<(Stri
          WHERE table_id = ? ORDER BY schema_version DESC LIMIT 1",
     )
     .bind(table_id)
-    .fetch_optional(&mut **new.tx)
+    .fetch_optional(&mut **new.transaction().await?)
     .await?)
 }
 
@@ -85,11 +85,11 @@ pub async fn follow_definition(
     if at == version {
         // Made by an earlier change of this commit, so it is empty.
         sqlx::raw_sql(AssertSqlSafe(format!("DROP TABLE {}", quoted(&name))))
-            .execute(&mut **new.tx)
+            .execute(&mut **new.transaction().await?)
             .await?;
         sqlx::query("DELETE FROM ducklake_inlined_data_tables WHERE table_name = ?")
             .bind(&name)
-            .execute(&mut **new.tx)
+            .execute(&mut **new.transaction().await?)
             .await?;
     }
     let typed: Option<Vec<(String, DataType)>> =
@@ -102,36 +102,41 @@ pub async fn follow_definition(
     }
 }
 
+/// Where new rows of a lake table go.
+pub struct InlinedPlace {
+    /// Schema version of the table's definition.
+    pub current: i64,
+    /// The newest inlined table, with its schema version.
+    pub newest: Option<(String, i64)>,
+}
+
 /// Inserts rows of one commit; `next_row` is the id of the next new row and grows.
 pub async fn insert(
     new: &mut NewSnapshot<'_>,
     table_id: i64,
     rows: &NewInlinedRows,
+    place: &mut InlinedPlace,
     next_row: &mut i64,
 ) -> Result<()> {
     let schema = rows.rows.schema();
-    let current: i64 = sqlx::query_scalar::<_, Option<i64>>(
-        "SELECT MAX(schema_version) FROM ducklake_schema_versions WHERE table_id = ?",
-    )
-    .bind(table_id)
-    .fetch_one(&mut **new.tx)
-    .await?
-    .unwrap_or(new.schema_version);
-    let name = match newest(new, table_id).await? {
-        Some((name, version)) if version >= current => name,
+    let name = match &place.newest {
+        Some((name, version)) if *version >= place.current => name.clone(),
         _ => {
             let columns: Vec<(String, DataType)> =
                 schema.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect();
-            create(new, table_id, current, &columns).await?
+            let name = create(new, table_id, place.current, &columns).await?;
+            place.newest = Some((name.clone(), place.current));
+            name
         }
     };
     let columns: Vec<Vec<Value>> = rows.rows.columns().iter().map(encode).collect::<Result<_>>()?;
     let names: Vec<String> = schema.fields().iter().map(|f| quoted(f.name())).collect();
     let head = format!(
-        "INSERT INTO {}(row_id, begin_snapshot, end_snapshot, {}) ",
+        "INSERT INTO {}(row_id, begin_snapshot, end_snapshot, {}) VALUES ",
         quoted(&name),
         names.join(", ")
     );
+    let row = format!("(?, ?, NULL{})", ", ?".repeat(columns.len()));
     let count = rows.rows.num_rows();
     let at_once = (VALUES_PER_STATEMENT / (columns.len() + 2)).max(1);
     let ids: Vec<i64> = match &rows.row_ids {
@@ -144,20 +149,25 @@ pub async fn insert(
     };
     let mut columns: Vec<_> = columns.into_iter().map(Vec::into_iter).collect();
     for chunk in ids.chunks(at_once) {
-        let mut insert = QueryBuilder::<Sqlite>::new(&head);
-        insert.push_values(chunk, |mut row, id| {
-            row.push_bind(*id).push_bind(new.snapshot).push("NULL");
+        let snapshot = new.snapshot;
+        let values = vec![row.as_str(); chunk.len()].join(", ");
+        let insert = new.batch.statement(&format!("{head}{values}"));
+        for id in chunk {
+            insert.bind(*id).bind(snapshot);
             for column in &mut columns {
                 match column.next() {
-                    Some(Value::Integer(value)) => row.push_bind(value),
-                    Some(Value::Real(value)) => row.push_bind(value),
-                    Some(Value::Text(value)) => row.push_bind(value),
-                    Some(Value::Blob(value)) => row.push_bind(value),
-                    Some(Value::Null) | None => row.push_bind(None::<i64>),
+                    Some(Value::Integer(value)) => insert.bind(value),
+                    Some(Value::Real(value)) => insert.bind(value),
+                    Some(Value::Text(value)) => insert.bind(value),
+                    Some(Value::Blob(value)) => insert.bind(value),
+                    Some(Value::Null) | None => insert.bind(None::<i64>),
                 };
             }
-        });
-        insert.build().persistent(chunk.len() == 1).execute(&mut **new.tx).await?;
+        }
+        if chunk.len() > 1 {
+            insert.once();
+            new.transaction().await?;
+        }
     }
     Ok(())
 }
@@ -174,7 +184,7 @@ pub async fn end_rows(
     }
     for (table, rows) in by_table {
         // A flush drops tables of former columns.
-        if !super::files::has_table(new.tx, table).await? {
+        if !super::files::has_table(new.transaction().await?, table).await? {
             return Err(conflict(table_name, "the rows were moved or deleted"));
         }
         for chunk in rows.chunks(IDS_PER_STATEMENT) {
@@ -188,7 +198,11 @@ pub async fn end_rows(
                 value.push_bind(row.row_id).push_bind(row.begin);
             });
             update.push(")");
-            let ended = update.build().persistent(chunk.len() == 1).execute(&mut **new.tx).await?;
+            let ended = update
+                .build()
+                .persistent(chunk.len() == 1)
+                .execute(&mut **new.transaction().await?)
+                .await?;
             if ended.rows_affected() != chunk.len() as u64 {
                 return Err(conflict(table_name, "the same rows were changed"));
             }

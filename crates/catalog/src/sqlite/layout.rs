@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use frazil_common::SnapshotId;
-use sqlx::SqlitePool;
+use sqlx::SqliteConnection;
 
 use super::commit::NewSnapshot;
 use super::tables::quoted;
@@ -66,7 +66,10 @@ fn names(expression: &str, column: &str) -> bool {
 }
 
 /// Sort keys by table.
-pub async fn load(pool: &SqlitePool, snapshot: SnapshotId) -> Result<HashMap<i64, StoredSort>> {
+pub async fn load(
+    connection: &mut SqliteConnection,
+    snapshot: SnapshotId,
+) -> Result<HashMap<i64, StoredSort>> {
     type Row = (i64, i64, String, Option<String>, Option<String>, Option<String>);
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT i.table_id, i.begin_snapshot, e.expression, e.dialect, e.sort_direction, \
@@ -76,7 +79,7 @@ pub async fn load(pool: &SqlitePool, snapshot: SnapshotId) -> Result<HashMap<i64
          ORDER BY i.table_id, e.sort_key_index",
     )
     .bind(snapshot)
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
     let mut tables: HashMap<i64, StoredSort> = HashMap::new();
     for (table, begin, expression, dialect, direction, nulls) in rows {
@@ -132,7 +135,7 @@ pub async fn set_sort_keys(
         .bind(sort_id)
         .bind(table_id)
         .bind(new.snapshot)
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
     for (index, (text, dialect, direction, nulls)) in wanted.into_iter().enumerate() {
         sqlx::query("INSERT INTO ducklake_sort_expression VALUES (?, ?, ?, ?, ?, ?, ?)")
@@ -143,37 +146,20 @@ pub async fn set_sort_keys(
             .bind(dialect)
             .bind(direction)
             .bind(nulls)
-            .execute(&mut **new.tx)
+            .execute(&mut **new.transaction().await?)
             .await?;
     }
     Ok(())
 }
 
 /// Ends a table's sort keys.
-pub async fn end(new: &mut NewSnapshot<'_>, table_id: i64) -> Result<()> {
+async fn end(new: &mut NewSnapshot<'_>, table_id: i64) -> Result<()> {
     sqlx::query(
         "UPDATE ducklake_sort_info SET end_snapshot = ? WHERE table_id = ? AND end_snapshot IS NULL",
     )
     .bind(new.snapshot)
     .bind(table_id)
-    .execute(&mut **new.tx)
-    .await?;
-    Ok(())
-}
-
-/// Undoes [`end`] for a table that comes back.
-pub async fn restore(
-    new: &mut NewSnapshot<'_>,
-    table_id: i64,
-    dropped_at: SnapshotId,
-) -> Result<()> {
-    sqlx::query(
-        "UPDATE ducklake_sort_info SET end_snapshot = NULL WHERE table_id = ? AND end_snapshot = ? \
-         AND begin_snapshot < end_snapshot",
-    )
-    .bind(table_id)
-    .bind(dropped_at)
-    .execute(&mut **new.tx)
+    .execute(&mut **new.transaction().await?)
     .await?;
     Ok(())
 }

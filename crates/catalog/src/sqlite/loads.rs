@@ -1,7 +1,7 @@
 //! Load metadata of COPY INTO.
 
-use sqlx::sqlite::{SqlitePool, SqliteRow};
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, Sqlite, SqliteConnection, Transaction};
 
 use super::commit::{NewSnapshot, conflict};
 use crate::error::{CatalogError, Result};
@@ -19,7 +19,7 @@ pub(super) async fn apply(new: &mut NewSnapshot<'_>, change: &TableLoads) -> Res
         sqlx::query("UPDATE frazil_load SET forgotten = 1 WHERE table_id = ? AND snapshot_id <= ?")
             .bind(table_id)
             .bind(until)
-            .execute(&mut **new.tx)
+            .execute(&mut **new.transaction().await?)
             .await?;
     }
     if change.files.is_empty() {
@@ -36,7 +36,7 @@ pub(super) async fn apply(new: &mut NewSnapshot<'_>, change: &TableLoads) -> Res
             .bind(&file.location)
             .bind(&file.etag)
             .bind(expired)
-            .fetch_optional(&mut **new.tx)
+            .fetch_optional(&mut **new.transaction().await?)
             .await?;
             if other.is_some() {
                 return Err(conflict(
@@ -45,7 +45,8 @@ pub(super) async fn apply(new: &mut NewSnapshot<'_>, change: &TableLoads) -> Res
                 ));
             }
         }
-        insert(new.tx, table_id, new.snapshot, file).await?;
+        let snapshot = new.snapshot;
+        insert(new.transaction().await?, table_id, snapshot, file).await?;
     }
     // A living table's oldest record stays: it tells when the table was first loaded.
     let gone = sqlx::query(
@@ -55,13 +56,13 @@ pub(super) async fn apply(new: &mut NewSnapshot<'_>, change: &TableLoads) -> Res
          WHERE live.table_id = frazil_load.table_id AND live.end_snapshot IS NULL))",
     )
     .bind(expired)
-    .execute(&mut **new.tx)
+    .execute(&mut **new.transaction().await?)
     .await?;
     if gone.rows_affected() > 0 {
         sqlx::query(
             "DELETE FROM frazil_load_error WHERE load_id NOT IN (SELECT load_id FROM frazil_load)",
         )
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
     }
     Ok(())
@@ -125,7 +126,7 @@ async fn insert(
 
 /// Rows that a statement's load into a table left out.
 pub(super) async fn errors(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     table_id: i64,
     query_id: &str,
 ) -> Result<Vec<LoadError>> {
@@ -135,7 +136,7 @@ pub(super) async fn errors(
     )
     .bind(table_id)
     .bind(query_id)
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
     rows.iter()
         .map(|row| {
@@ -158,12 +159,15 @@ pub(super) async fn errors(
 }
 
 /// Loads of one table, or of all; oldest first.
-pub(super) async fn list(pool: &SqlitePool, table_id: Option<i64>) -> Result<Vec<CommittedLoad>> {
+pub(super) async fn list(
+    connection: &mut SqliteConnection,
+    table_id: Option<i64>,
+) -> Result<Vec<CommittedLoad>> {
     let query = match table_id {
         Some(_) => "SELECT * FROM frazil_load WHERE table_id = ? ORDER BY load_id",
         None => "SELECT * FROM frazil_load WHERE ? IS NULL ORDER BY load_id",
     };
-    let rows = sqlx::query(query).bind(table_id).fetch_all(pool).await?;
+    let rows = sqlx::query(query).bind(table_id).fetch_all(&mut *connection).await?;
     rows.iter().map(read).collect()
 }
 

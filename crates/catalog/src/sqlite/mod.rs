@@ -1,5 +1,6 @@
 //! The catalog in SQLite. All SQL text of the catalog lies in this folder.
 
+mod batch;
 mod bounds;
 mod clones;
 mod commit;
@@ -21,6 +22,7 @@ mod rows;
 mod snapshots;
 mod tables;
 mod undrop;
+mod views;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -203,6 +205,12 @@ impl SqliteStore {
         Ok(())
     }
 
+    /// A read transaction: all its statements see the same commit. Between two of them apart, tables
+    /// of inlined rows and what names them may go.
+    async fn reading(&self) -> Result<Transaction<'static, Sqlite>> {
+        Ok(self.readers.begin().await?)
+    }
+
     async fn migrate(
         &self,
         tx: &mut Transaction<'static, Sqlite>,
@@ -251,8 +259,8 @@ impl CatalogStore for SqliteStore {
         snapshots::head_at(&self.readers, snapshot).await
     }
 
-    async fn definitions(&self, snapshot: SnapshotId) -> Result<Definitions> {
-        definitions::load(&self.readers, snapshot).await
+    async fn definitions(&self, snapshot: SnapshotId) -> Result<Option<Definitions>> {
+        definitions::load(&mut *self.reading().await?, snapshot).await
     }
 
     async fn files(
@@ -265,7 +273,7 @@ impl CatalogStore for SqliteStore {
     }
 
     async fn table_sizes(&self, snapshot: SnapshotId) -> Result<Vec<(i64, TableSize)>> {
-        files::sizes(&self.readers, snapshot).await
+        files::sizes(&mut *self.reading().await?, snapshot).await
     }
 
     async fn snapshots(&self, after: SnapshotId) -> Result<Vec<SnapshotInfo>> {
@@ -280,27 +288,27 @@ impl CatalogStore for SqliteStore {
     }
 
     async fn dropped(&self, kind: DropKind) -> Result<Vec<DropRow>> {
-        undrop::dropped(&self.readers, kind).await
+        undrop::dropped(&mut *self.reading().await?, kind).await
     }
 
     async fn longest_retention_days(&self) -> Result<u16> {
-        undrop::longest_retention_days(&self.readers).await
+        undrop::longest_retention_days(&mut *self.reading().await?).await
     }
 
     async fn file_paths(&self) -> Result<Vec<(String, i64)>> {
-        files::all_paths(&self.readers).await
+        files::all_paths(&mut *self.reading().await?).await
     }
 
     async fn loads(&self, table_id: Option<i64>) -> Result<Vec<CommittedLoad>> {
-        loads::list(&self.readers, table_id).await
+        loads::list(&mut *self.reading().await?, table_id).await
     }
 
     async fn load_errors(&self, table_id: i64, query_id: &str) -> Result<Vec<LoadError>> {
-        loads::errors(&self.readers, table_id, query_id).await
+        loads::errors(&mut *self.reading().await?, table_id, query_id).await
     }
 
     async fn integrity(&self) -> Result<Vec<String>> {
-        snapshots::integrity(&self.readers).await
+        snapshots::integrity(&mut *self.reading().await?).await
     }
 
     async fn next_values(&self, counter: i64, count: u64) -> Result<i64> {
@@ -348,7 +356,7 @@ impl CatalogStore for SqliteStore {
     }
 
     async fn inlined_counts(&self) -> Result<Vec<(i64, u64)>> {
-        files::inlined_counts(&self.readers).await
+        files::inlined_counts(&mut *self.reading().await?).await
     }
 
     async fn expire(&self, before_micros: i64, keep: &[SnapshotId]) -> Result<Expired> {
@@ -366,7 +374,7 @@ impl CatalogStore for SqliteStore {
     }
 
     async fn scheduled_files(&self, before_micros: i64) -> Result<Vec<String>> {
-        expire::scheduled(&self.readers, before_micros, &self.data_path).await
+        expire::scheduled(&mut *self.reading().await?, before_micros, &self.data_path).await
     }
 
     async fn unschedule_files(&self, paths: &[String]) -> Result<()> {

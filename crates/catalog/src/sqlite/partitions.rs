@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use frazil_common::SnapshotId;
-use sqlx::{SqliteConnection, SqlitePool, Transaction};
+use sqlx::{SqliteConnection, Transaction};
 
 use super::commit::NewSnapshot;
 use crate::error::Result;
@@ -12,7 +12,10 @@ use crate::objects::TableClone;
 use crate::partitioning::{FilePartition, PartitionKey, Partitioning, Transform};
 
 /// Partition keys by table.
-pub async fn load(pool: &SqlitePool, snapshot: SnapshotId) -> Result<HashMap<i64, Partitioning>> {
+pub async fn load(
+    connection: &mut SqliteConnection,
+    snapshot: SnapshotId,
+) -> Result<HashMap<i64, Partitioning>> {
     let rows: Vec<(i64, i64, i64, String, Option<i64>)> = sqlx::query_as(
         "SELECT i.table_id, i.partition_id, p.column_id, p.\"transform\", \
          (SELECT MAX(o.end_snapshot) FROM ducklake_column o WHERE o.table_id = i.table_id \
@@ -26,7 +29,7 @@ pub async fn load(pool: &SqlitePool, snapshot: SnapshotId) -> Result<HashMap<i64
          ORDER BY i.table_id, i.partition_id, p.partition_key_index",
     )
     .bind(snapshot)
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
     let mut tables: HashMap<i64, Partitioning> = HashMap::new();
     for (table, partition_id, field_id, transform, since) in rows {
@@ -86,7 +89,7 @@ pub async fn add_values(
             .bind(table_id)
             .bind(i64::try_from(key).unwrap_or(i64::MAX))
             .bind(value)
-            .execute(&mut **new.tx)
+            .execute(&mut **new.transaction().await?)
             .await?;
     }
     Ok(())
@@ -107,7 +110,7 @@ pub async fn share(new: &mut NewSnapshot<'_>, id: i64, clone: &TableClone) -> Re
          AND partition_id IS NOT NULL ORDER BY 1",
     )
     .bind(id)
-    .fetch_all(&mut **new.tx)
+    .fetch_all(&mut **new.transaction().await?)
     .await?;
     if let Some(current) = current
         && !named.contains(&current)
@@ -125,7 +128,7 @@ pub async fn share(new: &mut NewSnapshot<'_>, id: i64, clone: &TableClone) -> Re
             .bind(id)
             .bind(new.snapshot)
             .bind(end)
-            .execute(&mut **new.tx)
+            .execute(&mut **new.transaction().await?)
             .await?;
         sqlx::query(
             "INSERT INTO ducklake_partition_column SELECT ?1, ?2, partition_key_index, column_id, \
@@ -134,7 +137,7 @@ pub async fn share(new: &mut NewSnapshot<'_>, id: i64, clone: &TableClone) -> Re
         .bind(own)
         .bind(id)
         .bind(former)
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
         // Ids only grow: no file names this one yet.
         sqlx::query(
@@ -143,39 +146,9 @@ pub async fn share(new: &mut NewSnapshot<'_>, id: i64, clone: &TableClone) -> Re
         .bind(own)
         .bind(id)
         .bind(former)
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
     }
-    Ok(())
-}
-
-/// Ends a table's partition keys.
-pub async fn end(new: &mut NewSnapshot<'_>, table_id: i64) -> Result<()> {
-    sqlx::query(
-        "UPDATE ducklake_partition_info SET end_snapshot = ? WHERE table_id = ? \
-         AND end_snapshot IS NULL",
-    )
-    .bind(new.snapshot)
-    .bind(table_id)
-    .execute(&mut **new.tx)
-    .await?;
-    Ok(())
-}
-
-/// Undoes [`end`] for a table that comes back.
-pub async fn restore(
-    new: &mut NewSnapshot<'_>,
-    table_id: i64,
-    dropped_at: SnapshotId,
-) -> Result<()> {
-    sqlx::query(
-        "UPDATE ducklake_partition_info SET end_snapshot = NULL WHERE table_id = ? \
-         AND end_snapshot = ? AND begin_snapshot < end_snapshot",
-    )
-    .bind(table_id)
-    .bind(dropped_at)
-    .execute(&mut **new.tx)
-    .await?;
     Ok(())
 }
 

@@ -90,7 +90,7 @@ pub async fn apply(new: &mut NewSnapshot<'_>, change: &Relocation) -> Result<()>
         "SELECT table_id FROM ducklake_table WHERE table_id = ? AND end_snapshot IS NULL",
     )
     .bind(table_id)
-    .fetch_optional(&mut **new.tx)
+    .fetch_optional(&mut **new.transaction().await?)
     .await?;
     if live.is_none() {
         return Err(conflict(&change.table_name, "the table was dropped"));
@@ -126,12 +126,12 @@ pub async fn apply(new: &mut NewSnapshot<'_>, change: &Relocation) -> Result<()>
     )
     .bind(bytes - freed)
     .bind(table_id)
-    .execute(&mut **new.tx)
+    .execute(&mut **new.transaction().await?)
     .await?;
     sqlx::query("INSERT OR REPLACE INTO frazil_layout VALUES (?, ?)")
         .bind(table_id)
         .bind(new.snapshot)
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
     let what = if change.replaced.is_empty() { "inline_flush" } else { "merge_adjacent" };
     new.changes_made.push(format!("{what}:{table_id}"));
@@ -145,7 +145,7 @@ async fn flush(
     change: &Relocation,
     table: &str,
 ) -> Result<Vec<(i64, SnapshotId, SnapshotId)>> {
-    if !files::has_table(new.tx, table).await? {
+    if !files::has_table(new.transaction().await?, table).await? {
         return Err(conflict(&change.table_name, "the rows were moved or deleted"));
     }
     let name = quoted(table);
@@ -154,22 +154,22 @@ async fn flush(
          WHERE end_snapshot > ?1 AND begin_snapshot <= ?1"
     )))
     .bind(change.base)
-    .fetch_all(&mut **new.tx)
+    .fetch_all(&mut **new.transaction().await?)
     .await?;
     sqlx::query(AssertSqlSafe(format!("DELETE FROM {name} WHERE begin_snapshot <= ?")))
         .bind(change.base)
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
     let left: Option<i64> =
         sqlx::query_scalar(AssertSqlSafe(format!("SELECT 1 FROM {name} LIMIT 1")))
-            .fetch_optional(&mut **new.tx)
+            .fetch_optional(&mut **new.transaction().await?)
             .await?;
     let newest: Option<String> = sqlx::query_scalar(
         "SELECT table_name FROM ducklake_inlined_data_tables WHERE table_id = ? \
          ORDER BY schema_version DESC LIMIT 1",
     )
     .bind(change.table_id)
-    .fetch_optional(&mut **new.tx)
+    .fetch_optional(&mut **new.transaction().await?)
     .await?;
     if left.is_none() && newest.as_deref() != Some(table) {
         sqlx::query(
@@ -177,9 +177,11 @@ async fn flush(
         )
         .bind(change.table_id)
         .bind(table)
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
-        sqlx::raw_sql(AssertSqlSafe(format!("DROP TABLE {name}"))).execute(&mut **new.tx).await?;
+        sqlx::raw_sql(AssertSqlSafe(format!("DROP TABLE {name}")))
+            .execute(&mut **new.transaction().await?)
+            .await?;
     }
     Ok(late)
 }
@@ -192,7 +194,7 @@ async fn replace(new: &mut NewSnapshot<'_>, change: &Relocation, file: i64) -> R
         "SELECT end_snapshot, file_size_bytes FROM ducklake_data_file WHERE data_file_id = ?",
     )
     .bind(file)
-    .fetch_optional(&mut **new.tx)
+    .fetch_optional(&mut **new.transaction().await?)
     .await?;
     let Some((None, bytes)) = found else { return Err(conflict(&change.table_name, moved)) };
     let newer: i64 = sqlx::query_scalar(
@@ -201,10 +203,10 @@ async fn replace(new: &mut NewSnapshot<'_>, change: &Relocation, file: i64) -> R
     )
     .bind(file)
     .bind(base)
-    .fetch_one(&mut **new.tx)
+    .fetch_one(&mut **new.transaction().await?)
     .await?;
     let inlined = format!("ducklake_inlined_delete_{table_id}");
-    let has_inlined = files::has_table(new.tx, &inlined).await?;
+    let has_inlined = files::has_table(new.transaction().await?, &inlined).await?;
     let mut newer_rows = 0_i64;
     if has_inlined {
         newer_rows = sqlx::query_scalar(AssertSqlSafe(format!(
@@ -212,7 +214,7 @@ async fn replace(new: &mut NewSnapshot<'_>, change: &Relocation, file: i64) -> R
         )))
         .bind(file)
         .bind(base)
-        .fetch_one(&mut **new.tx)
+        .fetch_one(&mut **new.transaction().await?)
         .await?;
     }
     if newer + newer_rows > 0 {
@@ -221,7 +223,7 @@ async fn replace(new: &mut NewSnapshot<'_>, change: &Relocation, file: i64) -> R
     if has_inlined {
         sqlx::query(AssertSqlSafe(format!("DELETE FROM {inlined} WHERE file_id = ?")))
             .bind(file)
-            .execute(&mut **new.tx)
+            .execute(&mut **new.transaction().await?)
             .await?;
     }
     super::expire::remove_files(new, "f.data_file_id = ?", file).await?;
@@ -245,12 +247,13 @@ async fn add(new: &mut NewSnapshot<'_>, change: &Relocation, file: &RelocatedFil
     .bind(file.row_id_start)
     .bind(partitions::id(new, change.table_id, file.file.partition.as_deref()))
     .bind(file.newest)
-    .execute(&mut **new.tx)
+    .execute(&mut **new.transaction().await?)
     .await?;
     partitions::add_values(new, change.table_id, id, file.file.partition.as_deref()).await?;
     super::commit::add_file_statistics(new, change.table_id, id, &file.file.statistics).await?;
     let statistics: Vec<_> = file.file.statistics.iter().collect();
-    bounds::widen_statistics(new, change.table_id, &statistics).await?;
+    let bounds = bounds::stored(new, change.table_id).await?;
+    bounds::widen(new, change.table_id, bounds, &statistics);
     if let Some((deleted, begin, newest)) = &file.deleted {
         add_delete_file(new, change.table_id, id, deleted, *begin, *newest).await?;
     }
@@ -279,7 +282,7 @@ async fn add_delete_file(
     .bind(file.bytes)
     .bind(file.footer_bytes)
     .bind(newest)
-    .execute(&mut **new.tx)
+    .execute(&mut **new.transaction().await?)
     .await?;
     Ok(())
 }

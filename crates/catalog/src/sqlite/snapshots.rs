@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use frazil_common::SnapshotId;
-use sqlx::{Row, SqlitePool};
+use sqlx::{Row, SqliteConnection, SqlitePool};
 
 use crate::error::Result;
 use crate::objects::{Head, SnapshotInfo};
@@ -54,6 +54,16 @@ pub async fn head_at(pool: &SqlitePool, snapshot: SnapshotId) -> Result<Option<H
     Ok(version.map(|schema_version| Head { snapshot, schema_version }))
 }
 
+/// Whether a snapshot is known and not expired.
+pub async fn exists(connection: &mut SqliteConnection, snapshot: SnapshotId) -> Result<bool> {
+    let found: Option<i64> =
+        sqlx::query_scalar("SELECT 1 FROM ducklake_snapshot WHERE snapshot_id = ?")
+            .bind(snapshot)
+            .fetch_optional(&mut *connection)
+            .await?;
+    Ok(found.is_some())
+}
+
 /// Snapshots after `after`, oldest first.
 pub async fn list(pool: &SqlitePool, after: SnapshotId) -> Result<Vec<SnapshotInfo>> {
     let rows = sqlx::query(
@@ -97,9 +107,9 @@ pub async fn of_statement(
 }
 
 /// Faults: SQLite's own check, then rows that point nowhere.
-pub async fn integrity(pool: &SqlitePool) -> Result<Vec<String>> {
+pub async fn integrity(connection: &mut SqliteConnection) -> Result<Vec<String>> {
     let mut faults: Vec<String> =
-        sqlx::query_scalar("PRAGMA integrity_check").fetch_all(pool).await?;
+        sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&mut *connection).await?;
     faults.retain(|line| line != "ok");
     for (what, sql) in [
         (
@@ -133,7 +143,7 @@ pub async fn integrity(pool: &SqlitePool) -> Result<Vec<String>> {
              FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1)",
         ),
     ] {
-        let count: i64 = sqlx::query_scalar(sql).fetch_one(pool).await?;
+        let count: i64 = sqlx::query_scalar(sql).fetch_one(&mut *connection).await?;
         if count > 0 {
             faults.push(format!("{what}: {count}"));
         }

@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use frazil_common::SnapshotId;
 
 use super::commit::{NewSnapshot, conflict};
-use super::{clones, constraints, inlined, layout, partitions, undrop};
+use super::{clones, constraints, inlined, layout, undrop, views};
 use crate::changes::CatalogChange;
 use crate::error::{CatalogError, Result};
-use crate::objects::{ColumnInfo, DatabaseInfo, SchemaInfo, TableInfo, TableKind, ViewInfo};
+use crate::objects::{ColumnInfo, DatabaseInfo, SchemaInfo, TableInfo, TableKind};
 
 /// Writes one change.
 pub async fn apply(new: &mut NewSnapshot<'_>, change: &CatalogChange) -> Result<()> {
@@ -64,24 +64,9 @@ pub async fn apply(new: &mut NewSnapshot<'_>, change: &CatalogChange) -> Result<
             }
             Ok(())
         }
-        CatalogChange::CreateView(view) => create_view(new, view).await,
-        CatalogChange::DropView(view) => {
-            let id = new.id(view.view_id);
-            end_view(new, id, view).await?;
-            new.changes_made.push(format!("dropped_view:{id}"));
-            Ok(())
-        }
-        CatalogChange::AlterView { before, after } => {
-            let id = new.id(before.view_id);
-            if before.name != after.name || before.text != after.text {
-                end_view_row(new, id, before).await?;
-                check_name_free(new, new.id(after.schema_id), &after.name.name).await?;
-                insert_view_row(new, id, after).await?;
-            }
-            set_view_tags(new, id, Some(before), after).await?;
-            new.changes_made.push(format!("altered_view:{id}"));
-            Ok(())
-        }
+        CatalogChange::CreateView(view) => views::create(new, view).await,
+        CatalogChange::DropView(view) => views::end(new, view).await,
+        CatalogChange::AlterView { before, after } => views::alter(new, before, after).await,
     }
 }
 
@@ -96,7 +81,7 @@ async fn create_database(new: &mut NewSnapshot<'_>, database: &DatabaseInfo) -> 
         "SELECT database_name FROM frazil_database WHERE lower(database_name) = lower(?) AND end_snapshot IS NULL",
     )
     .bind(&database.name)
-    .fetch_optional(&mut **new.tx)
+    .fetch_optional(&mut **new.transaction().await?)
     .await?;
     if taken.is_some() {
         return Err(frazil_common::UserError::exists(&database.name).into());
@@ -119,7 +104,7 @@ pub(super) async fn insert_database(
         .bind(i64::from(database.transient))
         .bind(created)
         .bind(new.snapshot)
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
     Ok(())
 }
@@ -131,7 +116,7 @@ async fn end_database(new: &mut NewSnapshot<'_>, database: &DatabaseInfo) -> Res
     )
     .bind(new.snapshot)
     .bind(id)
-    .execute(&mut **new.tx)
+    .execute(&mut **new.transaction().await?)
     .await?;
     if ended.rows_affected() != 1 {
         return Err(conflict(quoted(&database.name), "the database was changed or dropped"));
@@ -148,7 +133,7 @@ async fn drop_database(new: &mut NewSnapshot<'_>, database: &DatabaseInfo) -> Re
          AND substr(schema_name, 1, length(?1)) = ?1",
     )
     .bind(prefix)
-    .fetch_all(&mut **new.tx)
+    .fetch_all(&mut **new.transaction().await?)
     .await?;
     for schema in schemas {
         drop_schema(new, schema).await?;
@@ -163,7 +148,7 @@ async fn create_schema(new: &mut NewSnapshot<'_>, schema: &SchemaInfo) -> Result
         "SELECT schema_id FROM ducklake_schema WHERE lower(schema_name) = lower(?) AND end_snapshot IS NULL",
     )
     .bind(&schema.ducklake_name)
-    .fetch_optional(&mut **new.tx)
+    .fetch_optional(&mut **new.transaction().await?)
     .await?;
     if taken.is_some() {
         return Err(frazil_common::UserError::exists(&schema.name).into());
@@ -175,7 +160,7 @@ async fn create_schema(new: &mut NewSnapshot<'_>, schema: &SchemaInfo) -> Result
         .bind(new.snapshot)
         .bind(&schema.ducklake_name)
         .bind(&schema.path)
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
     set_tag(new, id, "comment", None, schema.comment.as_deref()).await?;
     if schema.transient {
@@ -191,7 +176,7 @@ async fn drop_schema(new: &mut NewSnapshot<'_>, id: i64) -> Result<()> {
         "SELECT table_id FROM ducklake_table WHERE schema_id = ? AND end_snapshot IS NULL",
     )
     .bind(id)
-    .fetch_all(&mut **new.tx)
+    .fetch_all(&mut **new.transaction().await?)
     .await?;
     for table in tables {
         end_table(new, table, "").await?;
@@ -201,7 +186,7 @@ async fn drop_schema(new: &mut NewSnapshot<'_>, id: i64) -> Result<()> {
         "SELECT view_id FROM ducklake_view WHERE schema_id = ? AND end_snapshot IS NULL",
     )
     .bind(id)
-    .fetch_all(&mut **new.tx)
+    .fetch_all(&mut **new.transaction().await?)
     .await?;
     for view in views {
         sqlx::query(
@@ -209,7 +194,7 @@ async fn drop_schema(new: &mut NewSnapshot<'_>, id: i64) -> Result<()> {
         )
         .bind(new.snapshot)
         .bind(view)
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
         end_tags(new, view).await?;
         new.changes_made.push(format!("dropped_view:{view}"));
@@ -219,7 +204,7 @@ async fn drop_schema(new: &mut NewSnapshot<'_>, id: i64) -> Result<()> {
     )
     .bind(new.snapshot)
     .bind(id)
-    .execute(&mut **new.tx)
+    .execute(&mut **new.transaction().await?)
     .await?;
     if ended.rows_affected() != 1 {
         return Err(conflict("the schema", "it was dropped"));
@@ -234,7 +219,7 @@ pub(super) async fn check_schema_live(new: &mut NewSnapshot<'_>, id: i64) -> Res
         "SELECT schema_name FROM ducklake_schema WHERE schema_id = ? AND end_snapshot IS NULL",
     )
     .bind(id)
-    .fetch_optional(&mut **new.tx)
+    .fetch_optional(&mut **new.transaction().await?)
     .await?;
     name.ok_or_else(|| conflict("the schema", "it was dropped"))
 }
@@ -252,7 +237,7 @@ pub(super) async fn check_name_free(
     )
     .bind(schema_id)
     .bind(name)
-    .fetch_optional(&mut **new.tx)
+    .fetch_optional(&mut **new.transaction().await?)
     .await?;
     match taken {
         Some(_) => Err(frazil_common::UserError::exists(name).into()),
@@ -273,19 +258,35 @@ pub async fn check_unchanged(
         "SELECT begin_snapshot FROM ducklake_table WHERE table_id = ? AND end_snapshot IS NULL",
     )
     .bind(table_id)
-    .fetch_optional(&mut **new.tx)
+    .fetch_optional(&mut **new.transaction().await?)
     .await?;
+    let mut columns = 0;
+    if new.base + 1 < new.snapshot {
+        columns = sqlx::query_scalar::<_, Option<i64>>(
+            "SELECT MAX(MAX(begin_snapshot, COALESCE(end_snapshot, 0))) FROM ducklake_column \
+             WHERE table_id = ?",
+        )
+        .bind(table_id)
+        .fetch_one(&mut **new.transaction().await?)
+        .await?
+        .unwrap_or(0);
+    }
+    check_same(new, begin, columns, defined_at, name)
+}
+
+/// As [`check_unchanged`], of what is known already: where the table's live definition begins, and
+/// the last snapshot that changed a column.
+pub fn check_same(
+    new: &NewSnapshot<'_>,
+    begin: Option<SnapshotId>,
+    columns: SnapshotId,
+    defined_at: SnapshotId,
+    name: &str,
+) -> Result<()> {
     let begin = begin.ok_or_else(|| conflict(name, "the table was dropped"))?;
     if new.base + 1 == new.snapshot {
         return Ok(());
     }
-    let columns: i64 = sqlx::query_scalar(
-        "SELECT MAX(MAX(COALESCE(begin_snapshot, 0)), MAX(COALESCE(end_snapshot, 0))) \
-         FROM ducklake_column WHERE table_id = ?",
-    )
-    .bind(table_id)
-    .fetch_one(&mut **new.tx)
-    .await?;
     // Changes this very commit made carry the new snapshot.
     let changed = |at: i64| at > defined_at && at < new.snapshot;
     if defined_at > 0 && (changed(begin) || changed(columns)) {
@@ -325,7 +326,7 @@ pub(super) async fn insert_table_row(
         "SELECT path FROM ducklake_schema WHERE schema_id = ? AND path_is_relative <> 0",
     )
     .bind(schema_id)
-    .fetch_optional(&mut **new.tx)
+    .fetch_optional(&mut **new.transaction().await?)
     .await?;
     // A table keeps its folder when it moves to another schema.
     let relative = schema_path.as_deref().and_then(|path| table.path.strip_prefix(path));
@@ -342,7 +343,7 @@ pub(super) async fn insert_table_row(
         .bind(name)
         .bind(absolute.as_deref().or(relative))
         .bind(i64::from(absolute.is_none()))
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
     Ok(())
 }
@@ -353,14 +354,14 @@ async fn end_table_row(new: &mut NewSnapshot<'_>, id: i64, name: &str) -> Result
         sqlx::query("DELETE FROM ducklake_table WHERE table_id = ? AND begin_snapshot = ?")
             .bind(id)
             .bind(new.snapshot)
-            .execute(&mut **new.tx)
+            .execute(&mut **new.transaction().await?)
             .await?;
     let ended = sqlx::query(
         "UPDATE ducklake_table SET end_snapshot = ? WHERE table_id = ? AND end_snapshot IS NULL",
     )
     .bind(new.snapshot)
     .bind(id)
-    .execute(&mut **new.tx)
+    .execute(&mut **new.transaction().await?)
     .await?;
     if ended.rows_affected() + remade.rows_affected() == 0 {
         return Err(conflict(name, "the table was dropped"));
@@ -377,8 +378,14 @@ async fn end_table(new: &mut NewSnapshot<'_>, id: i64, name: &str) -> Result<()>
         "UPDATE frazil_column_tag SET end_snapshot = ? WHERE table_id = ? AND end_snapshot IS NULL",
         "UPDATE ducklake_data_file SET end_snapshot = ? WHERE table_id = ? AND end_snapshot IS NULL",
         "UPDATE ducklake_delete_file SET end_snapshot = ? WHERE table_id = ? AND end_snapshot IS NULL",
+        "UPDATE ducklake_sort_info SET end_snapshot = ? WHERE table_id = ? AND end_snapshot IS NULL",
+        "UPDATE ducklake_partition_info SET end_snapshot = ? WHERE table_id = ? AND end_snapshot IS NULL",
     ] {
-        sqlx::query(sql).bind(new.snapshot).bind(id).execute(&mut **new.tx).await?;
+        sqlx::query(sql)
+            .bind(new.snapshot)
+            .bind(id)
+            .execute(&mut **new.transaction().await?)
+            .await?;
     }
     // What this very commit had made was never there.
     for sql in [
@@ -386,10 +393,12 @@ async fn end_table(new: &mut NewSnapshot<'_>, id: i64, name: &str) -> Result<()>
         "DELETE FROM ducklake_column_tag WHERE begin_snapshot = ? AND table_id = ?",
         "DELETE FROM frazil_column_tag WHERE begin_snapshot = ? AND table_id = ?",
     ] {
-        sqlx::query(sql).bind(new.snapshot).bind(id).execute(&mut **new.tx).await?;
+        sqlx::query(sql)
+            .bind(new.snapshot)
+            .bind(id)
+            .execute(&mut **new.transaction().await?)
+            .await?;
     }
-    layout::end(new, id).await?;
-    partitions::end(new, id).await?;
     end_tags(new, id).await
 }
 
@@ -415,7 +424,7 @@ pub(super) async fn insert_column(
         .bind(i64::from(column.nullable))
         .bind(None::<i64>)
         .bind(if nested { "" } else { "literal" })
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
     for child in &column.children {
         sqlx::query(sql)
@@ -430,7 +439,7 @@ pub(super) async fn insert_column(
             .bind(1_i64)
             .bind(column.field_id)
             .bind("literal")
-            .execute(&mut **new.tx)
+            .execute(&mut **new.transaction().await?)
             .await?;
     }
     Ok(())
@@ -446,7 +455,7 @@ async fn end_column(new: &mut NewSnapshot<'_>, table_id: i64, column: &ColumnInf
         .bind(table_id)
         .bind(id)
         .bind(new.snapshot)
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
         sqlx::query(
             "UPDATE ducklake_column SET end_snapshot = ? WHERE table_id = ? AND column_id = ? AND end_snapshot IS NULL",
@@ -454,7 +463,7 @@ async fn end_column(new: &mut NewSnapshot<'_>, table_id: i64, column: &ColumnInf
         .bind(new.snapshot)
         .bind(table_id)
         .bind(id)
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
     }
     Ok(())
@@ -488,7 +497,7 @@ async fn alter_table(
                 .bind(new.snapshot)
                 .bind(id)
                 .bind(column.field_id)
-                .execute(&mut **new.tx)
+                .execute(&mut **new.transaction().await?)
                 .await?;
         }
         versioned = true;
@@ -529,7 +538,7 @@ pub(super) async fn record_version(new: &mut NewSnapshot<'_>, table_id: i64) -> 
     .bind(new.snapshot)
     .bind(version)
     .bind(table_id)
-    .execute(&mut **new.tx)
+    .execute(&mut **new.transaction().await?)
     .await?;
     Ok(())
 }
@@ -539,7 +548,7 @@ pub(super) async fn record_version(new: &mut NewSnapshot<'_>, table_id: i64) -> 
 /// The only key other clients accept in DuckLake's tag tables.
 const COMMENT: &str = "comment";
 
-async fn set_tag(
+pub(super) async fn set_tag(
     new: &mut NewSnapshot<'_>,
     object: i64,
     key: &str,
@@ -559,7 +568,7 @@ async fn set_tag(
         .bind(new.snapshot)
         .bind(object)
         .bind(key)
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
     }
     if let Some(value) = after {
@@ -572,18 +581,22 @@ async fn set_tag(
         .bind(new.snapshot)
         .bind(key)
         .bind(value)
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
     }
     Ok(())
 }
 
-async fn end_tags(new: &mut NewSnapshot<'_>, object: i64) -> Result<()> {
+pub(super) async fn end_tags(new: &mut NewSnapshot<'_>, object: i64) -> Result<()> {
     for sql in [
         "UPDATE ducklake_tag SET end_snapshot = ? WHERE object_id = ? AND end_snapshot IS NULL",
         "UPDATE frazil_tag SET end_snapshot = ? WHERE object_id = ? AND end_snapshot IS NULL",
     ] {
-        sqlx::query(sql).bind(new.snapshot).bind(object).execute(&mut **new.tx).await?;
+        sqlx::query(sql)
+            .bind(new.snapshot)
+            .bind(object)
+            .execute(&mut **new.transaction().await?)
+            .await?;
     }
     Ok(())
 }
@@ -679,7 +692,7 @@ pub(super) async fn set_column_tags(
         .bind(table_id)
         .bind(after.field_id)
         .bind(*key)
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
     }
     for (key, value) in wanted.iter().filter(|(key, value)| former.get(*key) != Some(*value)) {
@@ -693,90 +706,8 @@ pub(super) async fn set_column_tags(
         .bind(new.snapshot)
         .bind(*key)
         .bind(value)
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
     }
     Ok(())
-}
-
-// ---- views ----
-
-async fn create_view(new: &mut NewSnapshot<'_>, view: &ViewInfo) -> Result<()> {
-    let schema_id = new.id(view.schema_id);
-    let schema_name = check_schema_live(new, schema_id).await?;
-    check_name_free(new, schema_id, &view.name.name).await?;
-    let id = new.new_id(view.view_id);
-    insert_view_row(new, id, view).await?;
-    set_view_tags(new, id, None, view).await?;
-    new.changes_made.push(format!(
-        "created_view:{}.{}",
-        quoted(&schema_name),
-        quoted(&view.name.name)
-    ));
-    Ok(())
-}
-
-async fn insert_view_row(new: &mut NewSnapshot<'_>, id: i64, view: &ViewInfo) -> Result<()> {
-    let aliases: Vec<String> = view.columns.iter().map(|c| quoted(&c.name)).collect();
-    let schema_id = new.id(view.schema_id);
-    sqlx::query("INSERT INTO ducklake_view VALUES (?, ?, ?, NULL, ?, ?, ?, ?, ?)")
-        .bind(id)
-        .bind(&view.uuid)
-        .bind(new.snapshot)
-        .bind(schema_id)
-        .bind(&view.name.name)
-        .bind(&view.dialect)
-        .bind(&view.text)
-        .bind(aliases.join(", "))
-        .execute(&mut **new.tx)
-        .await?;
-    Ok(())
-}
-
-async fn end_view_row(new: &mut NewSnapshot<'_>, id: i64, view: &ViewInfo) -> Result<()> {
-    let remade = sqlx::query("DELETE FROM ducklake_view WHERE view_id = ? AND begin_snapshot = ?")
-        .bind(id)
-        .bind(new.snapshot)
-        .execute(&mut **new.tx)
-        .await?;
-    let ended = sqlx::query(
-        "UPDATE ducklake_view SET end_snapshot = ? WHERE view_id = ? AND end_snapshot IS NULL",
-    )
-    .bind(new.snapshot)
-    .bind(id)
-    .execute(&mut **new.tx)
-    .await?;
-    if ended.rows_affected() + remade.rows_affected() == 0 {
-        return Err(conflict(view.name.to_string(), "the view was dropped"));
-    }
-    Ok(())
-}
-
-async fn end_view(new: &mut NewSnapshot<'_>, id: i64, view: &ViewInfo) -> Result<()> {
-    end_view_row(new, id, view).await?;
-    end_tags(new, id).await
-}
-
-async fn set_view_tags(
-    new: &mut NewSnapshot<'_>,
-    id: i64,
-    before: Option<&ViewInfo>,
-    after: &ViewInfo,
-) -> Result<()> {
-    fn columns(view: &ViewInfo) -> Result<String> {
-        let pairs: Vec<_> = view
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(i, c)| (c, view.column_comments.get(i).and_then(Option::as_ref)))
-            .collect();
-        serde_json::to_string(&pairs).map_err(|e| CatalogError::Damaged(e.to_string()))
-    }
-    let former = before.map(columns).transpose()?;
-    let wanted = columns(after)?;
-    set_tag(new, id, "frazil.columns", former.as_deref(), Some(&wanted)).await?;
-    let secure = |view: &ViewInfo| view.secure.then_some("true");
-    set_tag(new, id, "frazil.secure", before.and_then(secure), secure(after)).await?;
-    set_tag(new, id, "comment", before.and_then(|v| v.comment.as_deref()), after.comment.as_deref())
-        .await
 }

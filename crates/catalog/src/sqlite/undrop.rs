@@ -5,18 +5,18 @@
 //! snapshot in between can see, as the object itself is not there.
 
 use frazil_common::SnapshotId;
-use sqlx::SqlitePool;
+use sqlx::SqliteConnection;
 
 use super::commit::{NewSnapshot, conflict};
 use super::snapshots::parse_time;
 use super::tables::{check_name_free, check_schema_live, insert_database, quoted, record_version};
-use super::{expire_rows, inlined, layout, partitions};
+use super::{expire_rows, inlined};
 use crate::error::Result;
 use crate::objects::{DatabaseInfo, SchemaInfo, TableInfo, ViewInfo};
 use crate::store::{DropKind, DropRow};
 
 /// What is gone, the last dropped first.
-pub async fn dropped(pool: &SqlitePool, kind: DropKind) -> Result<Vec<DropRow>> {
+pub async fn dropped(connection: &mut SqliteConnection, kind: DropKind) -> Result<Vec<DropRow>> {
     type Row = (i64, String, Option<i64>, i64, Option<String>);
     let rows: Vec<Row> = sqlx::query_as(match kind {
         DropKind::Table => {
@@ -42,7 +42,7 @@ pub async fn dropped(pool: &SqlitePool, kind: DropKind) -> Result<Vec<DropRow>> 
              ORDER BY d.end_snapshot DESC, d.database_id DESC"
         }
     })
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
     Ok(rows
         .into_iter()
@@ -57,18 +57,18 @@ pub async fn dropped(pool: &SqlitePool, kind: DropKind) -> Result<Vec<DropRow>> 
 }
 
 /// The longest retention on record, of the account too.
-pub async fn longest_retention_days(pool: &SqlitePool) -> Result<u16> {
+pub async fn longest_retention_days(connection: &mut SqliteConnection) -> Result<u16> {
     let tags: Option<i64> = sqlx::query_scalar(
         "SELECT MAX(CAST(value AS INTEGER)) FROM frazil_tag WHERE key = 'frazil.retention'",
     )
-    .fetch_one(pool)
+    .fetch_one(&mut *connection)
     .await?;
     // A lake without an account has no parameters.
     let has_account: bool = sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' \
          AND name = 'frazil_parameter')",
     )
-    .fetch_one(pool)
+    .fetch_one(&mut *connection)
     .await?;
     if !has_account {
         return Ok(tags.and_then(|days| u16::try_from(days).ok()).unwrap_or(0));
@@ -77,7 +77,7 @@ pub async fn longest_retention_days(pool: &SqlitePool) -> Result<u16> {
         "SELECT value FROM frazil_parameter WHERE level = 'ACCOUNT' \
          AND name = 'DATA_RETENTION_TIME_IN_DAYS'",
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
     let account = account.iter().filter_map(|value| value.trim_matches('"').parse().ok()).max();
     Ok(tags.max(account).and_then(|days| u16::try_from(days).ok()).unwrap_or(0))
@@ -106,7 +106,7 @@ async fn restore_table(
     table_id: i64,
     dropped_at: SnapshotId,
 ) -> Result<()> {
-    let past = expire_rows::past(new.tx, table_id).await?.unwrap_or_default();
+    let past = expire_rows::past(new.transaction().await?, table_id).await?.unwrap_or_default();
     if past.since >= dropped_at {
         return Err(conflict("the dropped table", "its rows are gone for good"));
     }
@@ -119,7 +119,7 @@ async fn restore_table(
     .bind(new.snapshot)
     .bind(table_id)
     .bind(dropped_at)
-    .execute(&mut **new.tx)
+    .execute(&mut **new.transaction().await?)
     .await?;
     if restored.rows_affected() != 1 {
         return Err(conflict("the dropped table", "it is back or gone for good"));
@@ -130,11 +130,17 @@ async fn restore_table(
         "UPDATE frazil_column_tag SET end_snapshot = NULL WHERE table_id = ? AND end_snapshot = ?",
         "UPDATE ducklake_data_file SET end_snapshot = NULL WHERE table_id = ? AND end_snapshot = ?",
         "UPDATE ducklake_delete_file SET end_snapshot = NULL WHERE table_id = ? AND end_snapshot = ?",
+        "UPDATE ducklake_sort_info SET end_snapshot = NULL WHERE table_id = ? AND end_snapshot = ? \
+         AND begin_snapshot < end_snapshot",
+        "UPDATE ducklake_partition_info SET end_snapshot = NULL WHERE table_id = ? AND end_snapshot = ? \
+         AND begin_snapshot < end_snapshot",
     ] {
-        sqlx::query(sql).bind(table_id).bind(dropped_at).execute(&mut **new.tx).await?;
+        sqlx::query(sql)
+            .bind(table_id)
+            .bind(dropped_at)
+            .execute(&mut **new.transaction().await?)
+            .await?;
     }
-    layout::restore(new, table_id, dropped_at).await?;
-    partitions::restore(new, table_id, dropped_at).await?;
     restore_tags(new, table_id, dropped_at).await?;
     record_version(new, table_id).await
 }
@@ -148,7 +154,11 @@ async fn restore_tags(
         "UPDATE ducklake_tag SET end_snapshot = NULL WHERE object_id = ? AND end_snapshot = ?",
         "UPDATE frazil_tag SET end_snapshot = NULL WHERE object_id = ? AND end_snapshot = ?",
     ] {
-        sqlx::query(sql).bind(object).bind(dropped_at).execute(&mut **new.tx).await?;
+        sqlx::query(sql)
+            .bind(object)
+            .bind(dropped_at)
+            .execute(&mut **new.transaction().await?)
+            .await?;
     }
     Ok(())
 }
@@ -166,7 +176,7 @@ pub async fn schema(
          AND end_snapshot IS NULL",
     )
     .bind(&schema.ducklake_name)
-    .fetch_optional(&mut **new.tx)
+    .fetch_optional(&mut **new.transaction().await?)
     .await?;
     if taken.is_some() {
         return Err(frazil_common::UserError::exists(&schema.name).into());
@@ -177,7 +187,7 @@ pub async fn schema(
     )
     .bind(schema.schema_id)
     .bind(dropped_at)
-    .execute(&mut **new.tx)
+    .execute(&mut **new.transaction().await?)
     .await?;
     if restored.rows_affected() != 1 {
         return Err(conflict("the dropped schema", "it is back or gone for good"));
@@ -202,7 +212,7 @@ pub async fn schema(
         .bind(new.snapshot)
         .bind(view.view_id)
         .bind(dropped_at)
-        .execute(&mut **new.tx)
+        .execute(&mut **new.transaction().await?)
         .await?;
         if restored.rows_affected() != 1 {
             return Err(conflict(view.name.to_string(), "the dropped view is gone for good"));
@@ -229,7 +239,7 @@ pub async fn database(
     )
     .bind(&database.name)
     .bind(database.database_id)
-    .fetch_one(&mut **new.tx)
+    .fetch_one(&mut **new.transaction().await?)
     .await?;
     if taken > 0 {
         return Err(frazil_common::UserError::exists(&database.name).into());
