@@ -8,7 +8,7 @@ use frazil_common::{ObjectKind, SqlType, UserError, quote_identifier};
 
 use super::names::Names;
 use super::{INSTANT, NUMBER, Source, TEXT, Table};
-use crate::information_schema::policies::{argument_names, kind_word};
+use crate::information_schema::policies::{REFERENCE_COLUMNS, argument_names, kind_word};
 use crate::statements::outcome::Cell;
 
 const COLUMNS: [(&str, SqlType); 15] = [
@@ -77,23 +77,8 @@ fn row<B>(source: &Source<'_>, policy: &Object<B>, rule: &PolicyRule) -> Vec<Cel
 }
 
 pub(super) async fn policy_references(source: &Source<'_>) -> Result<Table, UserError> {
-    let columns = [
-        ("POLICY_DB", TEXT),
-        ("POLICY_SCHEMA", TEXT),
-        ("POLICY_ID", NUMBER),
-        ("POLICY_NAME", TEXT),
-        ("POLICY_KIND", TEXT),
-        ("REF_DATABASE_NAME", TEXT),
-        ("REF_SCHEMA_NAME", TEXT),
-        ("REF_ENTITY_NAME", TEXT),
-        ("REF_ENTITY_DOMAIN", TEXT),
-        ("REF_COLUMN_NAME", TEXT),
-        ("REF_ARG_COLUMN_NAMES", TEXT),
-        ("TAG_DATABASE", TEXT),
-        ("TAG_SCHEMA", TEXT),
-        ("TAG_NAME", TEXT),
-        ("POLICY_STATUS", TEXT),
-    ];
+    let mut columns = REFERENCE_COLUMNS.to_vec();
+    columns.insert(2, ("POLICY_ID", NUMBER));
     let mut table = Table::new(source.context, "POLICY_REFERENCES", &columns);
     let names = Names::load(source).await?;
     let account = source.context.shared.accounts.view().await?;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use frazil_catalog::account::{AccountView, PolicyReference};
 use frazil_catalog::{CatalogView, Relation};
-use frazil_common::{Code, ObjectKind, ObjectName, ObjectRef, Privilege, QualifiedName, UserError};
+use frazil_common::{
+    Code, ObjectKind, ObjectName, ObjectRef, Privilege, QualifiedName, SqlType, UserError,
+};
 use frazil_dialect::ObjectWord;
 use frazil_governance::Requirement;
 
@@ -51,26 +53,26 @@ pub(super) async fn function(
     Ok(list.rows)
 }
 
+/// What the function and the view of its name tell of each use of a policy.
+pub(crate) const REFERENCE_COLUMNS: [(&str, SqlType); 14] = [
+    ("POLICY_DB", TEXT),
+    ("POLICY_SCHEMA", TEXT),
+    ("POLICY_NAME", TEXT),
+    ("POLICY_KIND", TEXT),
+    ("REF_DATABASE_NAME", TEXT),
+    ("REF_SCHEMA_NAME", TEXT),
+    ("REF_ENTITY_NAME", TEXT),
+    ("REF_ENTITY_DOMAIN", TEXT),
+    ("REF_COLUMN_NAME", TEXT),
+    ("REF_ARG_COLUMN_NAMES", TEXT),
+    ("TAG_DATABASE", TEXT),
+    ("TAG_SCHEMA", TEXT),
+    ("TAG_NAME", TEXT),
+    ("POLICY_STATUS", TEXT),
+];
+
 fn rows() -> Rows {
-    Rows::new(
-        FUNCTION,
-        &[
-            ("POLICY_DB", TEXT),
-            ("POLICY_SCHEMA", TEXT),
-            ("POLICY_NAME", TEXT),
-            ("POLICY_KIND", TEXT),
-            ("REF_DATABASE_NAME", TEXT),
-            ("REF_SCHEMA_NAME", TEXT),
-            ("REF_ENTITY_NAME", TEXT),
-            ("REF_ENTITY_DOMAIN", TEXT),
-            ("REF_COLUMN_NAME", TEXT),
-            ("REF_ARG_COLUMN_NAMES", TEXT),
-            ("TAG_DATABASE", TEXT),
-            ("TAG_SCHEMA", TEXT),
-            ("TAG_NAME", TEXT),
-            ("POLICY_STATUS", TEXT),
-        ],
-    )
+    Rows::new(FUNCTION, &REFERENCE_COLUMNS)
 }
 
 /// The privilege on the account to put policies of the kind on anything.

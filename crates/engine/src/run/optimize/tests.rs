@@ -16,7 +16,7 @@ use datafusion::functions_aggregate::expr_fn::{avg, sum};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
 use datafusion::physical_plan::{ExecutionPlan, collect};
 
-use super::optimize;
+use super::{is_constant, optimize};
 
 /// A few rows that claim to be many.
 #[derive(Debug)]
@@ -230,4 +230,21 @@ async fn groups_are_all_made_where_most_are_asked_for() {
         .unwrap();
     let plan = checked(on(parts(), average, "p_part", "part")).await;
     assert!(!plan.contains("LeftSemi"), "{plan}");
+}
+
+#[tokio::test]
+async fn plans_of_literals_alone_skip_the_rules_for_operators() {
+    let values = || LogicalPlanBuilder::values(vec![vec![lit(1_i64)], vec![lit(2_i64)]]).unwrap();
+    let tripled = || values().project(vec![(col("column1") * lit(3_i64)).alias("x")]).unwrap();
+    let plan = tripled().build().unwrap();
+    assert!(is_constant(&plan));
+    let state = state();
+    let ours = rows(&state, &optimize(&state, &plan).unwrap()).await;
+    assert_eq!(ours, rows(&state, &state.optimize(&plan).unwrap()).await);
+    // What changes the number or order of rows, or reads others, takes the usual way.
+    assert!(!is_constant(&tripled().limit(0, Some(1)).unwrap().build().unwrap()));
+    assert!(!is_constant(&tripled().filter(col("x").gt(lit(3_i64))).unwrap().build().unwrap()));
+    let inner = Arc::new(table("t", 1, &[("a", &[1], 1)]).build().unwrap());
+    let nested = values().project(vec![datafusion::logical_expr::scalar_subquery(inner)]).unwrap();
+    assert!(!is_constant(&nested.build().unwrap()));
 }
