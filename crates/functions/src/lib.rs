@@ -25,6 +25,7 @@ pub mod variant;
 pub mod window;
 
 pub use aggregate::{AggregateCall, AggregateFunction};
+pub use cast::is_cast;
 pub use error::{FunctionError, raise, user_error};
 pub use evaluate::{evaluate_constant, evaluate_on};
 pub use facts::{Facts, OutputFormats};

@@ -47,18 +47,15 @@ pub fn references_of_insert(
     insert: &Insert,
     ctx: &PlanContext<'_>,
 ) -> std::result::Result<Vec<Reference>, UserError> {
-    let Insert { target, overwrite: _, source } = insert;
-    collect(ctx, |collector| {
-        collector.add(table(&target.table));
-        match source {
-            InsertSource::Values(rows) => {
-                for expr in rows.iter().flatten() {
-                    expr.visit(collector)?;
-                }
-                ControlFlow::Continue(())
+    let Insert { target: _, overwrite: _, source } = insert;
+    collect(ctx, |collector| match source {
+        InsertSource::Values(rows) => {
+            for expr in rows.iter().flatten() {
+                expr.visit(collector)?;
             }
-            InsertSource::Query(query) => query.visit(collector),
+            ControlFlow::Continue(())
         }
+        InsertSource::Query(query) => query.visit(collector),
     })
 }
 
@@ -86,14 +83,13 @@ pub fn references_of_multi_insert(
     Ok(found)
 }
 
-/// As [`references`], for an UPDATE; its table is among them.
+/// As [`references`], for an UPDATE, without its table.
 pub fn references_of_update(
     update: &Update,
     ctx: &PlanContext<'_>,
 ) -> std::result::Result<Vec<Reference>, UserError> {
-    let Update { table: name, position: _, alias: _, assignments, from, selection } = update;
+    let Update { table: _, position: _, alias: _, assignments, from, selection } = update;
     collect(ctx, |collector| {
-        collector.add(table(name));
         for assignment in assignments {
             assignment.value.visit(collector)?;
         }
@@ -107,14 +103,13 @@ pub fn references_of_update(
     })
 }
 
-/// As [`references`], for a DELETE; its table is among them.
+/// As [`references`], for a DELETE, without its table.
 pub fn references_of_delete(
     delete: &Delete,
     ctx: &PlanContext<'_>,
 ) -> std::result::Result<Vec<Reference>, UserError> {
-    let Delete { table: name, position: _, alias: _, using, selection } = delete;
+    let Delete { table: _, position: _, alias: _, using, selection } = delete;
     collect(ctx, |collector| {
-        collector.add(table(name));
         for item in using {
             item.visit(collector)?;
         }
@@ -125,14 +120,13 @@ pub fn references_of_delete(
     })
 }
 
-/// As [`references`], for a MERGE; its table is among them.
+/// As [`references`], for a MERGE, without its table.
 pub fn references_of_merge(
     merge: &Merge,
     ctx: &PlanContext<'_>,
 ) -> std::result::Result<Vec<Reference>, UserError> {
-    let Merge { table: name, position: _, alias: _, source, on, clauses } = merge;
+    let Merge { table: _, position: _, alias: _, source, on, clauses } = merge;
     collect(ctx, |collector| {
-        collector.add(table(name));
         source.visit(collector)?;
         on.visit(collector)?;
         for clause in clauses {
@@ -157,10 +151,6 @@ pub fn references_of_merge(
         }
         ControlFlow::Continue(())
     })
-}
-
-fn table(name: &ObjectName) -> Reference {
-    Reference::Table { name: name.clone(), travel: None }
 }
 
 fn collect<'c>(

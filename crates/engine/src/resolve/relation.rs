@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use datafusion::common::TableReference;
+use datafusion::common::{DFSchema, TableReference};
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, LogicalPlanBuilder};
 use frazil_catalog::{CatalogView, Relation as CatalogRelation, TableInfo, TableKind, ViewInfo};
 use frazil_common::{Access, Code, ObjectName, ObjectRef, QualifiedName, UserError};
 use frazil_governance::{INTERNAL_SCHEMA, Sealed, authorize_accesses};
@@ -17,6 +17,7 @@ use crate::resolve::policies::{Kept, protect};
 use crate::resolve::resolve;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::lookup::of_view;
+use crate::statements::outcome::schema_of;
 use crate::statements::retention::{Retention, reaches_back};
 
 /// Number of identity columns that follow a table's own (see `frazil_planner::IDENTITY_COLUMNS`).
@@ -103,12 +104,7 @@ pub(crate) async fn table_relation(
     depth: usize,
 ) -> Result<Relation, UserError> {
     let table = version.table.clone();
-    if let Some(column) = table.columns.iter().find(|column| !column.readable) {
-        return Err(UserError::unsupported(format!(
-            "type {} of column {} in table {}",
-            column.physical_type, column.name, table.name
-        )));
-    }
+    check_types(&table)?;
     context.record.lock().snapshot = Some(version.snapshot);
     let provider = work.lake()?.scan(&version);
     let temporary = table.kind == TableKind::Temporary;
@@ -143,6 +139,40 @@ pub(crate) async fn table_relation(
     }
     drop(protections);
     Ok(relation)
+}
+
+/// A table that a statement only adds rows to: what is in it is not looked up.
+pub(crate) fn extended_relation(
+    context: &StatementContext,
+    work: &mut Work,
+    table: &TableInfo,
+) -> Result<Relation, UserError> {
+    check_types(table)?;
+    context.record.lock().snapshot = Some(work.lake()?.snapshot());
+    let columns = table.column_list();
+    let schema = DFSchema::try_from(schema_of(&columns)).map_err(UserError::internal)?;
+    Ok(Relation {
+        object: (table.kind != TableKind::Temporary).then(|| table_object(table)),
+        name: Some(table.name.clone()),
+        columns,
+        plan: LogicalPlan::EmptyRelation(EmptyRelation {
+            produce_one_row: false,
+            schema: Arc::new(schema),
+        }),
+        accesses: Vec::new(),
+        hidden: 0,
+    })
+}
+
+/// Other clients make columns of types that have no counterpart here.
+fn check_types(table: &TableInfo) -> Result<(), UserError> {
+    match table.columns.iter().find(|column| !column.readable) {
+        None => Ok(()),
+        Some(column) => Err(UserError::unsupported(format!(
+            "type {} of column {} in table {}",
+            column.physical_type, column.name, table.name
+        ))),
+    }
 }
 
 async fn past(

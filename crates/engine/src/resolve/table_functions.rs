@@ -6,7 +6,7 @@ use frazil_planner::{FunctionValue, Relation};
 
 use crate::models::{find_model, load, stop_of};
 use crate::resolve::results::batch_relation;
-use crate::run::execute::run_to_batches;
+use crate::run::execute::{Operators, run_to_batches};
 use crate::session::binds::ARRAY_BINDS;
 use crate::stages::location::{missing_file, resolve_stage, select_files};
 use crate::stages::{file_format, infer};
@@ -215,10 +215,10 @@ async fn model_drift(
 async fn named_batches(
     context: &StatementContext,
     columns: &[Column],
-    plan: std::sync::Arc<dyn datafusion::physical_plan::ExecutionPlan>,
+    operators: Operators,
 ) -> Result<Vec<arrow::array::RecordBatch>, UserError> {
     let schema = schema_of(columns);
-    run_to_batches(&context.runtime, plan, &context.cancel)
+    run_to_batches(&context.runtime, operators, &context.cancel)
         .await?
         .into_iter()
         .map(|batch| {

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::run::optimize::{is_constant, optimize};
 use crate::run::runtime::QueryRuntime;
+use crate::run::slight;
 use crate::run::spool::{Spool, SpoolWriter};
 use crate::statements::context::cancelled;
 
@@ -96,6 +97,14 @@ fn arrow_error(error: &arrow::error::ArrowError) -> UserError {
     }
 }
 
+/// A plan's operators, ready to run.
+pub(crate) struct Operators {
+    pub plan: Arc<dyn ExecutionPlan>,
+    /// The number of their rows where these are computed already: to hand them to another thread
+    /// would take longer than to take them.
+    pub computed: Option<usize>,
+}
+
 /// Optimises a governed plan and makes its operators.
 pub(crate) async fn physical_plan(
     runtime: &QueryRuntime,
@@ -115,6 +124,21 @@ pub(crate) async fn physical_plan(
         state.query_planner().create_physical_plan(&optimized, &state).await.map_err(user_error)
     })
     .await
+}
+
+/// A plan's operators; those of a slight plan have its rows already.
+pub(crate) async fn operators(
+    runtime: &QueryRuntime,
+    plan: Governed<LogicalPlan>,
+    cancel: &CancellationToken,
+) -> Result<Operators, UserError> {
+    if slight::is_slight(plan.get()) {
+        let (plan, rows) =
+            slight::computed(plan.get(), runtime.plain_state()).map_err(user_error)?;
+        return Ok(Operators { plan, computed: Some(rows) });
+    }
+    let plan = physical_plan(runtime, plan, cancel).await?;
+    Ok(Operators { plan, computed: None })
 }
 
 /// Optimises only, for EXPLAIN.
@@ -143,7 +167,7 @@ pub(crate) async fn on_query_threads<T: Send + 'static>(
 /// Runs a plan to its end into a spool named by the query id. Cancelling stops it at once.
 pub(crate) async fn run_to_spool(
     runtime: &QueryRuntime,
-    plan: Arc<dyn ExecutionPlan>,
+    operators: Operators,
     schema: SchemaRef,
     directory: &Path,
     name: &str,
@@ -152,15 +176,19 @@ pub(crate) async fn run_to_spool(
 ) -> Result<Spool, UserError> {
     let context = runtime.task_context();
     let mut writer = SpoolWriter::new(schema.clone(), directory, name, bytes_max);
-    let work = on_query_threads(runtime, async move {
+    let Operators { plan, computed } = operators;
+    let work = async move {
         let mut stream = execute_stream(plan, context).map_err(user_error)?;
         while let Some(batch) = stream.next().await {
             writer.write(&fit(&batch.map_err(user_error)?, &schema)?)?;
         }
         writer.finish()
-    });
+    };
+    if computed.is_some() {
+        return work.await;
+    }
     tokio::select! {
-        result = work => result,
+        result = on_query_threads(runtime, work) => result,
         () = cancel.cancelled() => Err(cancelled()),
     }
 }
@@ -185,11 +213,19 @@ fn fit(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, UserError
 /// Runs a plan on the query threads and hands its batches over a bounded channel.
 pub(crate) fn run_to_stream(
     runtime: &QueryRuntime,
-    plan: Arc<dyn ExecutionPlan>,
+    operators: Operators,
     cancel: &CancellationToken,
 ) -> Result<SendableRecordBatchStream, UserError> {
     let context = runtime.task_context();
+    let Operators { plan, computed } = operators;
     let schema = plan.schema();
+    // Whoever writes the rows knows nothing of the engine's errors.
+    let explained = |error| DataFusionError::External(Box::new(user_error(error)));
+    if computed.is_some() {
+        let rows = execute_stream(plan, context).map_err(user_error)?;
+        let rows = rows.map_err(explained);
+        return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)));
+    }
     let (sender, receiver) = tokio::sync::mpsc::channel(STREAM_DEPTH);
     let cancel = cancel.clone();
     let mut task = tokio::task::JoinSet::new();
@@ -205,10 +241,7 @@ pub(crate) fn run_to_stream(
                     }
                 };
                 while let Some(batch) = stream.next().await {
-                    // Whoever writes the rows knows nothing of the engine's errors.
-                    let batch = batch
-                        .map_err(|error| DataFusionError::External(Box::new(user_error(error))));
-                    if sender.send(batch).await.is_err() {
+                    if sender.send(batch.map_err(explained)).await.is_err() {
                         return;
                     }
                 }
@@ -253,8 +286,8 @@ pub(crate) fn task_stream(
 /// Runs a plan and keeps all its batches; for results known to be small, and for training.
 pub(crate) async fn run_to_batches(
     runtime: &QueryRuntime,
-    plan: Arc<dyn ExecutionPlan>,
+    operators: Operators,
     cancel: &CancellationToken,
 ) -> Result<Vec<RecordBatch>, UserError> {
-    run_to_stream(runtime, plan, cancel)?.try_collect().await.map_err(user_error)
+    run_to_stream(runtime, operators, cancel)?.try_collect().await.map_err(user_error)
 }

@@ -9,5 +9,6 @@ pub(crate) mod results;
 pub(crate) mod runtime;
 pub(crate) mod sealed;
 pub(crate) mod sliced;
+pub(crate) mod slight;
 pub mod spool;
 pub(crate) mod stoppable;

@@ -157,6 +157,20 @@ fn attributes(plan: &dyn ExecutionPlan) -> Value {
 }
 
 impl Profile {
+    /// Takes in rows that were computed with their plan.
+    pub fn add_values(&mut self, rows: usize) {
+        self.steps += 1;
+        self.operators.push(Operator {
+            step: self.steps,
+            id: 0,
+            parent: None,
+            kind: word("PlaceholderRowExec"),
+            statistics: json!({ "output_rows": rows }),
+            time: json!({ "overall_percentage": 0.0, "processing_milliseconds": 0.0 }),
+            attributes: json!({}),
+        });
+    }
+
     /// Takes in what a plan's operators did. To be called once it has run.
     pub fn add(&mut self, plan: &dyn ExecutionPlan) {
         self.steps += 1;

@@ -82,9 +82,11 @@ impl QueryRuntime {
             .with_query_planner(Arc::new(crate::run::asof::OwnNodes))
             .build();
         let handle = threads.handle().clone();
-        let plain_state = SessionStateBuilder::new_from_existing(state.clone())
+        let mut plain_state = SessionStateBuilder::new_from_existing(state.clone())
             .with_physical_optimizer_rules(Vec::new())
             .build();
+        let options = Arc::clone(plain_state.config_options());
+        plain_state.execution_props_mut().mark_start_execution(options);
         let task_context = Arc::new(TaskContext::from(&state));
         Ok(QueryRuntime {
             threads: Some(threads),

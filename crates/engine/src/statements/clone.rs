@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use datafusion::physical_plan::ExecutionPlan;
 use frazil_catalog::account::{AccountView, TagReference};
 use frazil_catalog::{
     CatalogView, CopiedGrants, CopiedObjects, CopiedPolicies, DatabaseInfo, Relation, SchemaInfo,
@@ -19,7 +18,7 @@ use frazil_planner::{Resolved, TimeTravel, time_travel};
 use crate::resolve::objects::{database_object, parents_of, schema_object, table_object};
 use crate::resolve::relation::{snapshot_of, unreachable_state, version_at, within_reach};
 use crate::resolve::tags::{effective, levels};
-use crate::run::execute::run_to_stream;
+use crate::run::execute::{Operators, run_to_stream};
 use crate::statements::constraints;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::create_table::copied;
@@ -34,7 +33,7 @@ pub(crate) enum TableSource {
     /// A committed state.
     Lasting(Arc<TableVersion>),
     /// From or to a temporary table rows are copied: its files end with its session.
-    Rows(Arc<TableInfo>, Arc<dyn ExecutionPlan>),
+    Rows(Arc<TableInfo>, Operators),
 }
 
 impl TableSource {

@@ -17,16 +17,28 @@ use frazil_planner::{
 use crate::history::access::note_written;
 use crate::resolve::objects::{parents_of, table_object};
 use crate::resolve::policies::Kept;
-use crate::resolve::relation::{table_relation, target_table};
-use crate::run::execute::run_to_stream;
+use crate::resolve::relation::{extended_relation, table_relation, target_table};
+use crate::run::execute::{Operators, run_to_stream};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::defaults;
 use crate::statements::outcome::{Changes, Outcome};
 use crate::statements::query::{described, operators, plan_context, resolve_all};
 use crate::statements::transaction::lock;
 
+/// The target of rows that are only added, with bound defaults.
+pub(super) async fn insert_target(
+    context: &StatementContext,
+    work: &mut Work,
+    name: &ObjectName,
+) -> Result<(Arc<TableInfo>, TargetTable), UserError> {
+    let table = target_table(context, work, name)?;
+    let relation = extended_relation(context, work, &table)?;
+    let columns = target_columns(context, &table).await?;
+    Ok((table, TargetTable { relation, columns }))
+}
+
 /// The target with its current rows and bound defaults.
-pub(super) async fn target(
+async fn target(
     context: &StatementContext,
     work: &mut Work,
     name: &ObjectName,
@@ -34,12 +46,20 @@ pub(super) async fn target(
     let table = target_table(context, work, name)?;
     let version = work.lake()?.table_version(&table).await?;
     let relation = table_relation(context, work, version.clone(), Kept::Masked, 0).await?;
+    let columns = target_columns(context, &table).await?;
+    Ok((table, version, TargetTable { relation, columns }))
+}
+
+async fn target_columns(
+    context: &StatementContext,
+    table: &TableInfo,
+) -> Result<Vec<TargetColumn>, UserError> {
     let mut columns = Vec::with_capacity(table.columns.len());
     for column in &table.columns {
         let default: Option<TypedExpr> = defaults::bound(context, column).await?;
         columns.push(TargetColumn { column: column.to_column(), default });
     }
-    Ok((table, version, TargetTable { relation, columns }))
+    Ok(columns)
 }
 
 /// Checks a privilege on the target and notes the write for the access history.
@@ -76,7 +96,7 @@ pub(super) fn rows_of(
     context: &StatementContext,
     work: &mut Work,
     dml: &PlannedDml,
-) -> impl Future<Output = Result<Arc<dyn datafusion::physical_plan::ExecutionPlan>, UserError>> {
+) -> impl Future<Output = Result<Operators, UserError>> {
     note_written(context, &dml.planned);
     operators(context, work, &dml.planned)
 }
@@ -110,7 +130,9 @@ pub(crate) async fn planned(
     statement: &Statement,
 ) -> Result<Option<PlannedDml>, UserError> {
     let (.., dml) = match statement {
-        Statement::Insert(insert) => insert_plan(context, work, insert, Purpose::Explain).await?,
+        Statement::Insert(insert) => {
+            return Ok(Some(insert_plan(context, work, insert, Purpose::Explain).await?.1));
+        }
         Statement::Update(update) => update_plan(context, work, update, Purpose::Explain).await?,
         Statement::Delete(delete) => delete_plan(context, work, delete, Purpose::Explain).await?,
         Statement::Merge(merge) => merge_plan(context, work, merge, Purpose::Explain).await?,
@@ -124,7 +146,7 @@ async fn insert_plan(
     work: &mut Work,
     statement: &Insert,
     purpose: Purpose,
-) -> Result<Ready, UserError> {
+) -> Result<(Arc<TableInfo>, PlannedDml), UserError> {
     let table = target_table(context, work, &statement.target.table)?;
     let mut privileges = vec![Privilege::Insert];
     if statement.overwrite {
@@ -135,12 +157,12 @@ async fn insert_plan(
     if statement.overwrite && purpose == Purpose::Run {
         lock(context, work, &table).await?;
     }
-    let (table, version, target) = target(context, work, &statement.target.table).await?;
+    let (table, target) = insert_target(context, work, &statement.target.table).await?;
     let empty = Resolved { relations: HashMap::new(), ..Default::default() };
     let wanted = references_of_insert(statement, &plan_context(context, &empty, &context.text))?;
     let resolved = resolve_all(context, work, wanted).await?;
     let dml = plan_insert(statement, &target, &plan_context(context, &resolved, &context.text))?;
-    Ok((table, version, dml))
+    Ok((table, dml))
 }
 
 pub(crate) async fn insert(
@@ -148,7 +170,7 @@ pub(crate) async fn insert(
     work: &mut Work,
     statement: &Insert,
 ) -> Result<Outcome, UserError> {
-    let (table, _, dml) = insert_plan(context, work, statement, Purpose::Run).await?;
+    let (table, dml) = insert_plan(context, work, statement, Purpose::Run).await?;
     let plan = rows_of(context, work, &dml).await?;
     if context.describe_only {
         return counts_described(&[INSERTED]);

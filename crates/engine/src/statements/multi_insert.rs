@@ -10,7 +10,7 @@ use frazil_planner::{Resolved, TargetTable, plan_insert_branch, references_of_mu
 use crate::resolve::results::spool_relation;
 use crate::run::execute::{run_to_spool, run_to_stream};
 use crate::statements::context::{StatementContext, Work};
-use crate::statements::dml::{authorize_write, counts_described, rows_of, target};
+use crate::statements::dml::{authorize_write, counts_described, insert_target, rows_of};
 use crate::statements::outcome::{Changes, Outcome, schema_of};
 use crate::statements::query::{self, operators, plan_context, resolve_all};
 
@@ -23,7 +23,7 @@ pub(crate) async fn run(
     // Tables as first named, and their columns of the answer.
     let mut tables: Vec<(Arc<TableInfo>, String, u64)> = Vec::new();
     for branch in &statement.branches {
-        let (table, _, target) = target(context, work, &branch.target.table).await?;
+        let (table, target) = insert_target(context, work, &branch.target.table).await?;
         let mut privileges = vec![Privilege::Insert];
         if statement.overwrite {
             privileges.push(Privilege::Delete);

@@ -1,8 +1,5 @@
 //! SELECT and everything else that reads rows: plan, govern, run.
 
-use std::sync::Arc;
-
-use datafusion::physical_plan::ExecutionPlan;
 use frazil_common::{Column, ObjectRef, UserError};
 use frazil_dialect::sqlparser::ast::Query;
 use frazil_dialect::{Explain, Statement};
@@ -11,7 +8,7 @@ use frazil_planner::{PlanContext, Planned, Reference, Resolved, plan_query, refe
 
 use crate::resolve::objects::parents_by_object;
 use crate::resolve::resolve;
-use crate::run::execute::{optimized, physical_plan, run_to_spool, user_error};
+use crate::run::execute::{self, Operators, optimized, physical_plan, run_to_spool, user_error};
 use crate::run::sealed::{logical_lines, physical_lines};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::outcome::{Cell, Outcome, schema_of};
@@ -86,11 +83,16 @@ pub(crate) async fn operators(
     context: &StatementContext,
     work: &mut Work,
     planned: &Planned,
-) -> Result<Arc<dyn ExecutionPlan>, UserError> {
+) -> Result<Operators, UserError> {
     let plan = governed(context, work, planned)?;
-    let plan = physical_plan(&context.runtime, plan, &context.cancel).await?;
-    context.record.lock().plans.push(plan.clone());
-    Ok(plan)
+    let operators = execute::operators(&context.runtime, plan, &context.cancel).await?;
+    let mut record = context.record.lock();
+    match operators.computed {
+        Some(rows) => record.profile.add_values(rows),
+        None => record.plans.push(operators.plan.clone()),
+    }
+    drop(record);
+    Ok(operators)
 }
 
 /// Runs a SELECT.

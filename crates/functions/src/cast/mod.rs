@@ -58,6 +58,39 @@ fn impossible(from: &SqlType, to: &SqlType) -> UserError {
     )
 }
 
+/// Casts between types of single values: each takes about the time that reading its value takes.
+const OF_SINGLE_VALUES: &[&str] = &[
+    "frazil_binary_length",
+    "frazil_binary_to_text",
+    "frazil_boolean_to_number",
+    "frazil_boolean_to_text",
+    "frazil_float_to_boolean",
+    "frazil_float_to_number",
+    "frazil_float_to_text",
+    "frazil_number_to_boolean",
+    "frazil_number_to_text",
+    "frazil_temporal_to_text",
+    "frazil_text_fits",
+    "frazil_text_length",
+    "frazil_text_to_binary",
+    "frazil_text_to_boolean",
+    "frazil_text_to_date",
+    "frazil_text_to_float",
+    "frazil_text_to_number",
+    "frazil_text_to_time",
+    "frazil_text_to_timestamp",
+    "frazil_time_to_time",
+    "frazil_timestamp_to_date",
+    "frazil_timestamp_to_time",
+    "frazil_timestamp_to_timestamp",
+    "frazil_to_number",
+];
+
+/// Whether a function of this name is a cast between types of single values.
+pub fn is_cast(name: &str) -> bool {
+    OF_SINGLE_VALUES.binary_search(&name).is_ok()
+}
+
 fn by_kernel(
     value: TypedExpr,
     to: &SqlType,

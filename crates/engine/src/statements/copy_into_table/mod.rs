@@ -286,7 +286,7 @@ impl Job<'_> {
         let planned = plan::build(self.context, &source, relation).await?;
         let plan = operators(self.context, work, &planned).await?;
         let text_files = self.format.format == FormatType::Csv;
-        Pipeline::new(&plan, Arc::clone(&self.table), text_files)
+        Pipeline::new(&plan.plan, Arc::clone(&self.table), text_files)
     }
 
     async fn load(&self, work: &mut Work, files: Vec<StageFile>) -> Result<Outcome, UserError> {
