@@ -20,6 +20,7 @@ use datafusion::logical_expr::{
 use frazil_common::{SqlType, UserError};
 
 use crate::error::FunctionError;
+use crate::made::{MadeBytes, MadeBytesMax};
 use crate::stop::StatementStop;
 use crate::typed::TypedExpr;
 
@@ -76,7 +77,8 @@ impl ScalarUDFImpl for Kernel {
             .collect::<EngineResult<Vec<_>>>()?;
         let rows = if constant { 1 } else { args.number_rows };
         let stop = StatementStop::of(&args.config_options);
-        let out = (self.run)(&Rows { inputs, rows, out: self.returns.clone(), stop })?;
+        let made_max = MadeBytesMax::of(&args.config_options);
+        let out = (self.run)(&Rows { inputs, rows, out: self.returns.clone(), stop, made_max })?;
         if out.data_type() != &self.returns {
             return Err(DataFusionError::Internal(format!(
                 "{} gave {} for {}",
@@ -158,6 +160,8 @@ pub(crate) struct Rows {
     pub out: DataType,
     /// Asked now and then by what can take long.
     pub stop: Option<StatementStop>,
+    /// What texts and binary values may come to.
+    pub made_max: Option<MadeBytesMax>,
 }
 
 macro_rules! typed_input {
@@ -306,9 +310,32 @@ impl Rows {
         mut value: impl FnMut(usize) -> KernelResult<Option<S>>,
     ) -> KernelResult {
         let mut builder = StringViewBuilder::with_capacity(self.rows);
+        let mut made = MadeBytes::new(self.made_max);
         for row in 0..self.rows {
             self.check_at(row)?;
-            builder.append_option(value(row)?);
+            let text = value(row)?;
+            if let Some(text) = &text {
+                made.add_text(text.as_ref())?;
+            }
+            builder.append_option(text);
+        }
+        Ok(Arc::new(builder.finish()))
+    }
+
+    /// As [`Rows::build_texts`], into a text that is cleared for each row; false is NULL.
+    pub fn write_texts(
+        &self,
+        mut write: impl FnMut(usize, &mut String) -> KernelResult<bool>,
+    ) -> KernelResult {
+        let mut builder = StringViewBuilder::with_capacity(self.rows);
+        let mut made = MadeBytes::new(self.made_max);
+        let mut text = String::new();
+        for row in 0..self.rows {
+            self.check_at(row)?;
+            text.clear();
+            let written = write(row, &mut text)?;
+            made.add_text(&text)?;
+            builder.append_option(written.then_some(&text));
         }
         Ok(Arc::new(builder.finish()))
     }
@@ -318,9 +345,12 @@ impl Rows {
         mut value: impl FnMut(usize) -> KernelResult<Option<Vec<u8>>>,
     ) -> KernelResult {
         let mut builder = BinaryBuilder::new();
+        let mut made = MadeBytes::new(self.made_max);
         for row in 0..self.rows {
             self.check_at(row)?;
-            builder.append_option(value(row)?);
+            let bytes = value(row)?;
+            made.add(bytes.as_ref().map_or(0, Vec::len))?;
+            builder.append_option(bytes);
         }
         Ok(Arc::new(builder.finish()))
     }

@@ -116,7 +116,9 @@ pub(crate) async fn physical_plan(
     let mut state = state.clone();
     let cancel = cancel.clone();
     let stop = StatementStop::when(move || cancel.is_cancelled());
-    state.config_mut().options_mut().extensions.insert(stop);
+    let extensions = &mut state.config_mut().options_mut().extensions;
+    extensions.insert(stop);
+    extensions.insert(runtime.made_bytes_max());
     let options = Arc::clone(state.config_options());
     state.execution_props_mut().mark_start_execution(options);
     on_query_threads(runtime, async move {

@@ -12,6 +12,7 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 use frazil_common::UserError;
+use frazil_functions::MadeBytesMax;
 
 use crate::run::part_pool::PartPool;
 use crate::run::sliced::SliceUnnested;
@@ -19,6 +20,10 @@ use crate::run::stoppable::StopMultiplying;
 
 /// Deeply nested plans and expressions are walked recursively.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
+/// What one call of a function may make, whatever the memory is: batches of long texts come to some
+/// ten MiB, and Arrow's binary arrays end at two GiB.
+const MADE_BYTES_LEAST: usize = 64 * 1024 * 1024;
+const MADE_BYTES_MOST: usize = 1024 * 1024 * 1024;
 /// Consumers named in an out-of-memory message.
 const CONSUMERS_SHOWN: usize = 3;
 
@@ -112,6 +117,12 @@ impl QueryRuntime {
     /// The same without rules on operators: constant plans have none that a rule would change.
     pub fn plain_state(&self) -> &SessionState {
         &self.plain_state
+    }
+
+    /// What one call of a function may make: all threads at once come to half of the memory.
+    pub fn made_bytes_max(&self) -> MadeBytesMax {
+        let share = self.memory_limit / (2 * self.thread_count.max(1));
+        MadeBytesMax(share.clamp(MADE_BYTES_LEAST, MADE_BYTES_MOST))
     }
 
     /// What operators are run with; the same for all plans.

@@ -148,7 +148,12 @@ async fn memory_of_a_server() {
     // So are the rows that an aggregate keeps.
     let kept = "SELECT ARRAY_SIZE(ARRAY_AGG(REPEAT('x', 1000) || SEQ8()))
                 FROM TABLE(GENERATOR(ROWCOUNT => 100000))";
-    for text in [large, kept] {
+    // And the values that a function makes for a batch of rows.
+    let made = "SELECT MAX(LENGTH(REPEAT(SEQ8()::VARCHAR, 1000000)))
+                FROM TABLE(GENERATOR(ROWCOUNT => 1000))";
+    let bytes = "SELECT MAX(LENGTH(LPAD(X'AB', 1000000 + SEQ8(), X'FF')))
+                 FROM TABLE(GENERATOR(ROWCOUNT => 1000))";
+    for text in [large, kept, made, bytes] {
         let message = client.fails(text, Code::ResourceLimit).await;
         assert!(message.contains("--memory-limit"), "{message}");
     }

@@ -214,8 +214,14 @@ impl Accumulator for Rowset {
         }
         let rows = columns.first().map_or(0, |c| c.len());
         let inputs = columns.into_iter().map(|array| Input { array, constant: false }).collect();
-        let out = (self.finish)(&Rows { inputs, rows, out: self.returns.clone(), stop: None })
-            .map_err(DataFusionError::from)?;
+        let out = (self.finish)(&Rows {
+            inputs,
+            rows,
+            out: self.returns.clone(),
+            stop: None,
+            made_max: None,
+        })
+        .map_err(DataFusionError::from)?;
         ScalarValue::try_from_array(&out, 0)
     }
 

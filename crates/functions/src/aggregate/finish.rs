@@ -13,7 +13,8 @@ use crate::number;
 use crate::variant::{Value, append_key, build, row_to_value};
 
 fn single(rows: &Rows) -> Rows {
-    Rows { inputs: Vec::new(), rows: 1, out: rows.out.clone(), stop: rows.stop.clone() }
+    let (stop, made_max) = (rows.stop.clone(), rows.made_max);
+    Rows { inputs: Vec::new(), rows: 1, out: rows.out.clone(), stop, made_max }
 }
 
 fn column(rows: &Rows, index: usize) -> KernelResult<&ArrayRef> {

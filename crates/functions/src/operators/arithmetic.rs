@@ -428,6 +428,7 @@ mod tests {
             rows,
             out: DataType::Decimal128(precision, scale),
             stop: None,
+            made_max: None,
         })?;
         assert_eq!(out.data_type(), &DataType::Decimal128(precision, scale));
         Ok(out.as_primitive::<Decimal128Type>().iter().collect())

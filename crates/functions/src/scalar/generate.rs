@@ -10,12 +10,14 @@ use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, lit,
 };
+use frazil_common::types::VARCHAR_LENGTH_MAX;
 use frazil_common::{Code, SqlType, UserError};
 use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
 
 use crate::arguments::{Arguments, SMALL_INTEGER};
 use crate::kernel::{KernelResult, Rows, call_volatile};
+use crate::made::too_long;
 use crate::number;
 use crate::registry::Registry;
 use crate::typed::TypedExpr;
@@ -177,10 +179,12 @@ fn randstr(rows: &Rows) -> KernelResult {
     let (lengths, source) = (rows.integers(0)?, rows.numbers(1)?);
     rows.build_texts(|row| match (lengths.get(row), source.get(row)) {
         (Some(length), Some(value)) => {
+            if length > i64::from(VARCHAR_LENGTH_MAX) {
+                return Err(too_long().into());
+            }
             let mut source = row_source(value);
-            let text: String = (0..length.clamp(0, 1 << 20))
-                .map(|_| LETTERS[source.random_range(0..62)] as char)
-                .collect();
+            let text: String =
+                (0..length).map(|_| LETTERS[source.random_range(0..62)] as char).collect();
             Ok(Some(text))
         }
         _ => Ok(None),

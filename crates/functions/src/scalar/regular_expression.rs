@@ -5,6 +5,7 @@ use regex::{Regex, RegexBuilder};
 
 use crate::arguments::SMALL_INTEGER;
 use crate::kernel::{KernelResult, Rows};
+use crate::made::{TEXT_BYTES_MAX, too_long};
 use crate::operators::{Patterns, regex_error};
 use crate::registry::Registry;
 use crate::variant::Value;
@@ -177,6 +178,9 @@ fn regexp_replace(rows: &Rows) -> KernelResult {
             let Some(whole) = captures.get(0) else { continue };
             out.push_str(&tail[last..whole.start()]);
             expand(replacement, &captures, &mut out);
+            if out.len() > TEXT_BYTES_MAX {
+                return Err(too_long().into());
+            }
             last = whole.end();
         }
         out.push_str(&tail[last..]);

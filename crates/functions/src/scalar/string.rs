@@ -5,6 +5,7 @@ use frazil_common::{Code, SqlType, UserError};
 use super::binary;
 use crate::arguments::{Arguments, SMALL_INTEGER};
 use crate::kernel::{KernelResult, Rows};
+use crate::made::{TEXT_BYTES_MAX, too_long};
 use crate::registry::Registry;
 use crate::typed::TypedExpr;
 
@@ -202,22 +203,15 @@ fn concat(a: Arguments) -> Bound {
 
 fn concat_text(rows: &Rows) -> KernelResult {
     let parts = (0..rows.inputs.len()).map(|i| rows.texts(i)).collect::<KernelResult<Vec<_>>>()?;
-    let mut buffer = String::new();
-    let mut builder = arrow::array::StringViewBuilder::with_capacity(rows.rows);
-    'rows: for row in 0..rows.rows {
-        buffer.clear();
+    rows.write_texts(|row, text| {
         for part in &parts {
             match part.get(row) {
-                Some(text) => buffer.push_str(text),
-                None => {
-                    builder.append_null();
-                    continue 'rows;
-                }
+                Some(part) => text.push_str(part),
+                None => return Ok(false),
             }
         }
-        builder.append_value(&buffer);
-    }
-    Ok(std::sync::Arc::new(builder.finish()))
+        Ok(true)
+    })
 }
 
 fn concat_binary(rows: &Rows) -> KernelResult {
@@ -354,10 +348,6 @@ fn rtrim(rows: &Rows) -> KernelResult {
     trim_by(rows, false, true)
 }
 
-fn too_long() -> UserError {
-    UserError::new(Code::StringTooLong, "String is too long and would be truncated")
-}
-
 fn pad(rows: &Rows, left: bool) -> KernelResult {
     let texts = rows.texts(0)?;
     let lengths = rows.integers(1)?;
@@ -474,7 +464,16 @@ fn replace(rows: &Rows) -> KernelResult {
             },
             None => "",
         };
-        Ok(Some(if from.is_empty() { text.to_string() } else { text.replace(from, to) }))
+        if from.is_empty() {
+            return Ok(Some(text.to_string()));
+        }
+        if to.len() > from.len() {
+            let more = text.matches(from).count().saturating_mul(to.len() - from.len());
+            if more.saturating_add(text.len()) > TEXT_BYTES_MAX {
+                return Err(too_long().into());
+            }
+        }
+        Ok(Some(text.replace(from, to)))
     })
 }
 
@@ -578,7 +577,7 @@ fn repeat(rows: &Rows) -> KernelResult {
         (Some(text), Some(times)) => {
             let times = times.max(0) as usize;
             let total = text.len().saturating_mul(times);
-            if total > frazil_common::types::VARCHAR_LENGTH_MAX as usize * 4 {
+            if total > TEXT_BYTES_MAX {
                 return Err(too_long().into());
             }
             Ok(Some(text.repeat(times)))
