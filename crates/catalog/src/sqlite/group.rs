@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::compute::concat_batches;
 use frazil_common::SnapshotId;
@@ -29,9 +30,36 @@ struct Member {
 /// The commits that wait, and who may lead them.
 #[derive(Default)]
 pub struct CommitQueue {
-    waiting: Mutex<Vec<Member>>,
+    waiting: Arc<Mutex<Vec<Member>>>,
+    /// Told of each that begins to wait.
+    arrived: tokio::sync::Notify,
     turn: Arc<tokio::sync::Mutex<()>>,
+    rhythm: Arc<Mutex<Rhythm>>,
     own: Arc<Mutex<OwnCommits>>,
+}
+
+/// How commits come and go, to tell whether waiting for more of them pays off.
+#[derive(Debug, Default, Clone, Copy)]
+struct Rhythm {
+    /// Commits of the last group, and those that waited when it was done: so many writers are at
+    /// work.
+    writers: usize,
+    /// How long the last group took.
+    took: Duration,
+}
+
+/// The timers are no finer.
+const GATHER_LEAST: Duration = Duration::from_millis(1);
+const GATHER_MOST: Duration = Duration::from_millis(20);
+
+impl Rhythm {
+    /// How long a leader waits for writers that come back from the last group. Without it the first
+    /// one back leads a group of its own, and all others wait for two syncs of the disk. Where a
+    /// commit is fast there is nothing to gain.
+    fn gather(&self) -> Option<Duration> {
+        let time = (self.took / 2).min(GATHER_MOST);
+        (self.writers > 1 && time >= GATHER_LEAST).then_some(time)
+    }
 }
 
 /// What is known of commits made here.
@@ -104,6 +132,7 @@ impl CommitQueue {
     ) -> Result<CommitOutcome> {
         let (answer, mut answered) = oneshot::channel();
         self.waiting.lock().push(Member { request, answer });
+        self.arrived.notify_one();
         let turn = Arc::clone(&self.turn).lock_owned();
         tokio::pin!(turn);
         let lead = tokio::select! {
@@ -114,6 +143,7 @@ impl CommitQueue {
         if let Ok(outcome) = answered.try_recv() {
             return outcome;
         }
+        self.gather().await;
         let members = {
             let mut waiting = self.waiting.lock();
             let count = waiting.len().min(MEMBERS_MAX);
@@ -122,11 +152,29 @@ impl CommitQueue {
         // A task of its own: whoever leads may be cancelled, those who follow may not.
         let (writer, data_path) = (writer.clone(), data_path.to_string());
         let own = Arc::clone(&self.own);
+        let (waiting, rhythm) = (Arc::clone(&self.waiting), Arc::clone(&self.rhythm));
         tokio::spawn(async move {
             let _lead = lead;
+            let (started, count) = (Instant::now(), members.len());
             run(&writer, &data_path, members, &own).await;
+            let writers = count + waiting.lock().len();
+            *rhythm.lock() = Rhythm { writers, took: started.elapsed() };
         });
         answered.await.unwrap_or_else(|_| Err(lost()))
+    }
+
+    /// Lets the writers of the last group join before the next begins. Whoever leads may be
+    /// cancelled here: the turn goes to another.
+    async fn gather(&self) {
+        let rhythm = *self.rhythm.lock();
+        let Some(time) = rhythm.gather() else { return };
+        let all = async {
+            while self.waiting.lock().len() < rhythm.writers.min(MEMBERS_MAX) {
+                self.arrived.notified().await;
+            }
+        };
+        // Those that do not come in time form the next group.
+        let _ = tokio::time::timeout(time, all).await;
     }
 }
 
@@ -293,4 +341,19 @@ fn merge(requests: &[&CommitRequest]) -> Option<CommitRequest> {
 async fn execute(tx: &mut Transaction<'static, Sqlite>, sql: &'static str) -> Result<()> {
     sqlx::query(sql).execute(&mut **tx).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaders_wait_for_others_only_where_a_commit_takes_long() {
+        let rhythm = |writers, millis| Rhythm { writers, took: Duration::from_millis(millis) };
+        assert_eq!(Rhythm::default().gather(), None);
+        assert_eq!(rhythm(1, 100).gather(), None);
+        assert_eq!(rhythm(8, 1).gather(), None);
+        assert_eq!(rhythm(8, 6).gather(), Some(Duration::from_millis(3)));
+        assert_eq!(rhythm(8, 900).gather(), Some(GATHER_MOST));
+    }
 }
