@@ -241,7 +241,6 @@ async fn files_of_a_snapshot_stay_the_same() {
     let info = view.tables().next().cloned().unwrap();
     let add = |path: &str, low: i64, high: i64| CommitRequest {
         base: view.snapshot,
-        changes: Vec::new(),
         tables: vec![TableChange {
             table_id: info.table_id,
             table_name: info.name.to_string(),
@@ -267,10 +266,7 @@ async fn files_of_a_snapshot_stay_the_same() {
             ended_files: Vec::new(),
             ended_inlined_rows: Vec::new(),
         }],
-        loads: Vec::new(),
-        relocations: vec![],
-        account: Default::default(),
-        meta: CommitMeta::default(),
+        ..CommitRequest::default()
     };
     let one = catalog.commit(add("a.parquet", 9, 10)).await.unwrap().snapshot;
     assert_eq!(catalog.files(info.table_id, one).await.unwrap().files.len(), 1);
@@ -323,7 +319,6 @@ async fn what_reads_the_whole_catalog_sees_one_moment() {
                 .unwrap();
                 let request = CommitRequest {
                     base: view.snapshot,
-                    changes: Vec::new(),
                     tables: vec![TableChange {
                         table_id: info.table_id,
                         table_name: info.name.to_string(),
@@ -335,10 +330,7 @@ async fn what_reads_the_whole_catalog_sees_one_moment() {
                         ended_files: vec![],
                         ended_inlined_rows: vec![],
                     }],
-                    loads: vec![],
-                    relocations: vec![],
-                    account: Default::default(),
-                    meta: CommitMeta::default(),
+                    ..CommitRequest::default()
                 };
                 catalog.commit(request).await.unwrap();
                 let dropped = vec![CatalogChange::DropTable(Arc::clone(info))];

@@ -310,7 +310,7 @@ impl Rows {
         mut value: impl FnMut(usize) -> KernelResult<Option<S>>,
     ) -> KernelResult {
         let mut builder = StringViewBuilder::with_capacity(self.rows);
-        let mut made = MadeBytes::new(self.made_max);
+        let mut made = MadeBytes::new(self.made_max.as_ref());
         for row in 0..self.rows {
             self.check_at(row)?;
             let text = value(row)?;
@@ -328,7 +328,7 @@ impl Rows {
         mut write: impl FnMut(usize, &mut String) -> KernelResult<bool>,
     ) -> KernelResult {
         let mut builder = StringViewBuilder::with_capacity(self.rows);
-        let mut made = MadeBytes::new(self.made_max);
+        let mut made = MadeBytes::new(self.made_max.as_ref());
         let mut text = String::new();
         for row in 0..self.rows {
             self.check_at(row)?;
@@ -345,7 +345,7 @@ impl Rows {
         mut value: impl FnMut(usize) -> KernelResult<Option<Vec<u8>>>,
     ) -> KernelResult {
         let mut builder = BinaryBuilder::new();
-        let mut made = MadeBytes::new(self.made_max);
+        let mut made = MadeBytes::new(self.made_max.as_ref());
         for row in 0..self.rows {
             self.check_at(row)?;
             let bytes = value(row)?;

@@ -16,6 +16,7 @@ mod lambda;
 mod made;
 mod number;
 pub mod operators;
+mod options;
 mod registry;
 pub mod scalar;
 mod stop;

@@ -1,12 +1,12 @@
 //! How a kernel learns that its statement was cancelled or ran out of time.
 
-use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::common::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
-use datafusion::error::{DataFusionError, Result};
+use datafusion::common::config::ConfigOptions;
 use frazil_common::{Code, UserError};
+
+use crate::options::travels_in_options;
 
 /// 000604: the statement was cancelled.
 pub fn cancelled() -> UserError {
@@ -26,7 +26,7 @@ impl StatementStop {
 
     /// # Errors
     /// The statement is to stop.
-    pub fn check(&self) -> std::result::Result<(), UserError> {
+    pub fn check(&self) -> Result<(), UserError> {
         if (self.0)() { Err(cancelled()) } else { Ok(()) }
     }
 
@@ -42,28 +42,4 @@ impl fmt::Debug for StatementStop {
     }
 }
 
-impl ConfigExtension for StatementStop {
-    const PREFIX: &'static str = "frazil_statement";
-}
-
-impl ExtensionOptions for StatementStop {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn cloned(&self) -> Box<dyn ExtensionOptions> {
-        Box::new(self.clone())
-    }
-
-    fn set(&mut self, key: &str, _value: &str) -> Result<()> {
-        Err(DataFusionError::Configuration(format!("{key} is no setting")))
-    }
-
-    fn entries(&self) -> Vec<ConfigEntry> {
-        Vec::new()
-    }
-}
+travels_in_options!(StatementStop, "frazil_statement");

@@ -13,7 +13,7 @@ use crate::number;
 use crate::variant::{Value, append_key, build, row_to_value};
 
 fn single(rows: &Rows) -> Rows {
-    let (stop, made_max) = (rows.stop.clone(), rows.made_max);
+    let (stop, made_max) = (rows.stop.clone(), rows.made_max.clone());
     Rows { inputs: Vec::new(), rows: 1, out: rows.out.clone(), stop, made_max }
 }
 

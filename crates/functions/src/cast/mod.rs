@@ -430,3 +430,15 @@ pub(crate) fn format_temporal(
         temporal::temporal_to_text,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn casts_of_single_values_are_found_by_their_names() {
+        assert!(OF_SINGLE_VALUES.is_sorted());
+        assert!(is_cast("frazil_text_to_number"));
+        assert!(!is_cast("frazil_repeat") && !is_cast("frazil_variant_to_array"));
+    }
+}
