@@ -197,6 +197,11 @@ def test_transactions_are_shown_and_aborted(connect, name):
     (row,) = [row for row in rows if str(row["session"]) == session]
     assert (str(row["id"]), row["name"], row["state"]) == (transaction, "T1", "running")
     assert transaction in value(other, f"SELECT SYSTEM$ABORT_TRANSACTION({transaction})")
+    # Nothing goes on as if it had never been: the client must say that it knows.
+    with pytest.raises(errors.ProgrammingError) as raised:
+        cursor.execute(f"SELECT COUNT(*) FROM {name}")
+    assert raised.value.errno == 625
+    cursor.execute("ROLLBACK")
     assert value(cursor, f"SELECT COUNT(*) FROM {name}") == 0
     assert value(cursor, "SELECT CURRENT_TRANSACTION()") is None
 

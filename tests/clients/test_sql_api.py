@@ -83,7 +83,8 @@ def test_bindings_context_and_parameters(api, cursor, name):
         parameters={"TIMEZONE": "Asia/Tokyo"},
     )
     (row,) = reply["data"]
-    assert row[:4] == ["42", "it's", "TESTS", "PUBLIC"]
+    # The role sees no schema.
+    assert row[:4] == ["42", "it's", None, "PUBLIC"]
     assert row[4].endswith("+0900")
 
 

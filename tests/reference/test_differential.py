@@ -89,6 +89,16 @@ WIDER = {
     "NUMBER(12,2)": "NUMBER(38,2)",
     "VARCHAR(12)": "VARCHAR",
 }
+# How DuckDB may part a table by a column of a type.
+PARTED = {
+    "NUMBER(5,0)": ["{}"],
+    "NUMBER(18,0)": ["bucket(3, {})"],
+    "NUMBER(7,2)": ["{}"],
+    "VARCHAR(12)": ["{}", "bucket(2, {})"],
+    "BOOLEAN": ["{}"],
+    "DATE": ["{}", "year({})", "month({})"],
+    "TIMESTAMP_NTZ": ["year({})", "month({})", "day({})"],
+}
 # Types that no table may be clustered by.
 UNSORTED = {"VARIANT"}
 LARGE = "large text " * 9000
@@ -170,11 +180,13 @@ def frozen(columns, rows):
 class Table:
     """A table as it should be, and what each commit leaves."""
 
-    def __init__(self, name, columns, rows, cluster, added=100):
+    def __init__(self, name, columns, rows, cluster, added=100, parted=()):
         self.name = name
         self.columns = columns
         self.rows = rows
         self.cluster = cluster
+        # Columns that the table is partitioned by.
+        self.parted = list(parted)
         self.next = max(rows, default=-1) + 1
         # The number in the next new column's name.
         self.added = added
@@ -206,15 +218,42 @@ class History:
         self.statements = [f"CREATE TABLE {self.name} ({described}){clustered}"]
         # Places where no transaction is open.
         self.breaks = [1]
-        for _ in range(self.random.randint(4, 10)):
+        # What DuckDB does, and before which statement.
+        self.partitioning = None
+        self.partitioned = False
+        steps = self.random.randint(4, 10)
+        part_at = self.random.randrange(steps) if self.random.random() < 0.35 else None
+        for step in range(steps):
+            if step == part_at:
+                self.partition(self.random.choice(self.tables))
             self.step()
             self.breaks.append(len(self.statements))
 
     def parts(self):
         """The statements in parts that upkeep may come between."""
-        cuts = sorted(self.random.choice(self.breaks) for _ in range(PARTS - 1))
+        cuts = [self.random.choice(self.breaks) for _ in range(PARTS - 1)]
+        if self.partitioning:
+            cuts[0] = self.partitioning[0]
+        cuts.sort()
         edges = [0, *cuts, len(self.statements)]
         return [self.statements[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+
+    def partition(self, table):
+        """Lets DuckDB part the table by one or two columns from here on."""
+        able = [(name, kind) for name, kind in table.columns if kind in PARTED]
+        chosen = self.random.sample(able, min(len(able), self.random.randint(1, 2)))
+        keys = [self.random.choice(PARTED[kind]).format(f'"{name}"') for name, kind in chosen]
+        table.parted = [name for name, _ in chosen]
+        sql = f'ALTER TABLE lake."T.PUBLIC"."{table.name}" SET PARTITIONED BY ({", ".join(keys)})'
+        self.partitioning = (len(self.statements), sql)
+
+    def told(self):
+        """All that was done, for people."""
+        lines = list(self.statements)
+        if self.partitioning:
+            at, sql = self.partitioning
+            lines.insert(at, f"DuckDB: {sql}")
+        return ";\n".join(lines)
 
     def value(self, kind, large=True):
         if self.random.random() < 0.15:
@@ -241,7 +280,7 @@ class History:
         name = f"{self.name}_{len(self.tables)}"
         self.statements.append(f"CREATE TABLE {name} CLONE {table.name}")
         rows = {key: dict(row) for key, row in table.rows.items()}
-        self.tables.append(Table(name, list(table.columns), rows, list(table.cluster), table.added))
+        self.tables.append(Table(name, list(table.columns), rows, list(table.cluster), table.added, table.parted))
 
     def transaction(self):
         before = [({key: dict(row) for key, row in table.rows.items()}, table.next) for table in self.tables]
@@ -340,7 +379,7 @@ class History:
         new = f"C{table.added}"
         if pick < 0.35 or len(table.columns) < 2:
             kind = self.random.choice(list(TYPES))
-            value = None if kind == "VARIANT" or self.random.random() < 0.5 else self.random.choice(TYPES[kind])
+            value = None if kind in ("VARIANT", "BINARY") or self.random.random() < 0.5 else self.random.choice(TYPES[kind])
             default = "" if value is None else f" DEFAULT {literal(value, kind)}"
             table.added += 1
             table.columns.append((new, kind))
@@ -353,13 +392,14 @@ class History:
             table.added += 1
             table.columns[index] = (new, kind)
             table.cluster = [new if key == name else key for key in table.cluster]
+            table.parted = [new if key == name else key for key in table.parted]
             self.statements.append(f"{alter} RENAME COLUMN {name} TO {new}")
             for row in table.rows.values():
                 row[new] = row.pop(name)
         elif pick < 0.65:
             index = self.random.randrange(1, len(table.columns))
             name, _ = table.columns[index]
-            if name in table.cluster:
+            if name in table.cluster or name in table.parted:
                 return
             table.columns.pop(index)
             self.statements.append(f"{alter} DROP COLUMN {name}")
@@ -416,7 +456,7 @@ def check(histories, directory, stage):
     tables = [(table, history) for history in histories for table in history.tables]
     for table, history in tables:
         seen = list(seen_by_duckdb(connection, table.name, last))
-        story = f"{stage}: {table.name}: " + ";\n".join(history.statements)
+        story = f"{stage}: {table.name}: " + history.told()
         assert deduplicated(state for _, state in seen) == deduplicated(table.states), story
         for snapshot, state in seen:
             wanted[table.name, snapshot] = state
@@ -435,6 +475,18 @@ def check(histories, directory, stage):
         assert frozen([], typed)[1] == narrow, f"{stage}: {name} at {snapshot}"
 
 
+def partition(directory, histories, begun):
+    """What DuckDB does to each history's table when so many of its statements have run."""
+    due = [(history, at) for history, at in zip(histories, begun, strict=True) if history.partitioning]
+    due = [history for history, at in due if history.partitioning[0] == at and not history.partitioned]
+    if due:
+        connection = attach(directory)
+        for history in due:
+            connection.execute(history.partitioning[1])
+            history.partitioned = True
+        connection.close()
+
+
 def pytest_generate_tests(metafunc):
     if "first_seed" in metafunc.fixturenames:
         count = metafunc.config.getoption("--histories")
@@ -450,10 +502,13 @@ def test_every_snapshot_is_the_same_to_us_duckdb_and_a_model(tmp_path, first_see
     for part in range(PARTS):
         if part:
             maintain(directory)
+            begun = [sum(len(own[before]) for before in range(part)) for own in parts]
+            partition(directory, histories, begun)
         script = ["USE SCHEMA t.public"]
         for own in parts:
             script.extend(own[part])
         sql(directory, ";\n".join(script) + ";")
+    assert all(history.partitioned for history in histories if history.partitioning)
     check(histories, directory, "as written")
     maintain(directory)
     check(histories, directory, "after upkeep")
@@ -467,7 +522,10 @@ def test_duckdb_goes_on_with_our_table(tmp_path, seed):
     sql(directory, ";\n".join(["CREATE DATABASE t", "USE SCHEMA t.public", *history.statements]) + ";")
     connection = attach(directory)
     table = f'lake."T.PUBLIC"."{model.name}"'
-    connection.execute(f"INSERT INTO {table} (K) VALUES (70001), (70002), (70003)")
+    # Columns that are left out would take their defaults.
+    names = ", ".join(name for name, _ in model.columns)
+    rows = ", ".join(f"({key}{', NULL' * (len(model.columns) - 1)})" for key in (70001, 70002, 70003))
+    connection.execute(f"INSERT INTO {table} ({names}) VALUES {rows}")
     connection.execute(f"DELETE FROM {table} WHERE K = 70002")
     connection.execute(f"UPDATE {table} SET K = 70009 WHERE K = 70003")
     for low, high in ((70001, 70001), (70009, 70009)):

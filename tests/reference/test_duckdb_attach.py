@@ -114,6 +114,33 @@ INSERT INTO rare SELECT [1.5, -2.0, 0.25]::VECTOR(FLOAT, 3), '2024-02-29 12:00:0
 INSERT INTO rare (b) VALUES (FALSE);"""
 
 
+def test_views_nan_and_variant_nulls_from_both_sides(tmp_path):
+    directory = tmp_path / "lake"
+    rows = "SELECT SEQ4() AS id, IFF(SEQ4() % 10 = 0, 'NaN'::FLOAT, SEQ4()) AS f FROM TABLE(GENERATOR(ROWCOUNT => 1000))"
+    sql(directory, f"CREATE DATABASE t; USE SCHEMA t.public; CREATE TABLE n AS {rows}; CREATE VIEW v AS SELECT id, f FROM n;")
+    connection = attach(directory)
+    schema = 'lake."T.PUBLIC"'
+    # A view of several columns must not keep DuckDB from the catalog.
+    assert connection.execute(f"SELECT count(*) FROM {schema}.N WHERE f > 5000").fetchone() == (100,)
+    connection.execute(f'CREATE TABLE {schema}.D ("ID" INTEGER, "V" VARIANT, "R" REAL, "D" DOUBLE)')
+    connection.execute(
+        f"INSERT INTO {schema}.D SELECT i, CASE WHEN i % 2 = 0 THEN NULL ELSE i::VARIANT END, 0.1::REAL, "
+        "CASE WHEN i % 4 = 0 THEN 'NaN'::DOUBLE ELSE i END FROM range(2000) r(i)"
+    )
+    connection.close()
+    asked = {
+        "v IS NULL": 1000,
+        "r > 0.1": 2000,
+        "r <= 0.1": 0,
+        "d > 100000": 500,
+        "d = 'NaN'::FLOAT": 500,
+    }
+    for condition, count in asked.items():
+        assert query(directory, f"SELECT COUNT(*) AS c FROM t.public.d WHERE {condition}") [1] == [[str(count)]], condition
+    sql(directory, "UPDATE t.public.d SET id = -1 WHERE d > 100000;")
+    assert query(directory, "SELECT COUNT(*) AS c FROM t.public.d WHERE id = -1")[1] == [["500"]]
+
+
 def test_inlined_rows_of_rarer_types(tmp_path):
     directory = tmp_path / "lake"
     sql(directory, f"CREATE DATABASE t; USE SCHEMA t.public; {RARE}")

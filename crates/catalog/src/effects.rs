@@ -21,6 +21,8 @@ pub struct AccountEffects {
     pub managed_schemas: Vec<i64>,
     /// Database roles that end with their database, and the role that gets what they own.
     pub dropped_roles: Vec<(i64, String)>,
+    /// Objects that moved to another database: roles of the former one lose their grants.
+    pub left_database: Vec<(ObjectKind, i64)>,
     /// Objects that cannot come back: their grants end.
     pub forgotten: Vec<(ObjectKind, i64)>,
 }
@@ -44,6 +46,8 @@ pub struct CopiedGrants {
     pub to: i64,
     /// The owner as well, as the children of a cloned schema keep theirs.
     pub owner: bool,
+    /// Both are in one database, so that its roles keep their grants.
+    pub same_database: bool,
 }
 
 /// Policies and tags on one object that are also on its clone.
@@ -63,6 +67,8 @@ pub struct CopiedObjects {
     pub from_schema: i64,
     pub to_database: i64,
     pub to_schema: i64,
+    /// See [`CopiedGrants`].
+    pub same_database: bool,
     /// Owns copies of objects that have no owner on record.
     pub role: String,
 }

@@ -35,7 +35,7 @@ pub use migrations::Migration;
 pub use objects::{
     Autoincrement, ClonedFile, ColumnInfo, ConstraintInfo, ConstraintKind, DatabaseInfo, Head,
     SchemaInfo, SnapshotInfo, SortBy, SortKey, TableClone, TableInfo, TableKind, TableSize,
-    ViewInfo,
+    TableStorage, ViewInfo,
 };
 pub use partitioning::{FilePartition, PartitionKey, Partitioning, Transform};
 pub use sqlite::{CatalogFile, SqliteStore};
@@ -197,6 +197,11 @@ impl Catalog {
     /// Rows and bytes of every table at a snapshot; tables without files are absent.
     pub async fn table_sizes(&self, snapshot: SnapshotId) -> Result<HashMap<i64, TableSize>> {
         Ok(self.inner.store.table_sizes(snapshot).await?.into_iter().collect())
+    }
+
+    /// What the files take that each table owns, by table, dropped ones too.
+    pub async fn table_storage(&self) -> Result<HashMap<i64, TableStorage>> {
+        Ok(self.inner.store.table_storage().await?.into_iter().collect())
     }
 
     /// Learns of snapshots made since.
@@ -380,6 +385,12 @@ impl Catalog {
         base: SnapshotId,
     ) -> Result<files::DeleteHistory> {
         self.inner.store.delete_history(table_id, file_id, base).await
+    }
+
+    /// The snapshots at which a table shows all rows it did, ascending: rows that none of them shows
+    /// are nobody's any more.
+    pub async fn whole_snapshots(&self, table_id: i64) -> Result<Vec<SnapshotId>> {
+        self.inner.store.whole_snapshots(table_id).await
     }
 
     /// A table's columns as rows that began at `snapshot` are stored.

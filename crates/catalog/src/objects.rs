@@ -306,6 +306,17 @@ pub struct TableSize {
     pub bytes: u64,
 }
 
+/// Bytes of the files that a table owns: a clone's do not count those it shares with its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TableStorage {
+    /// Of its present rows.
+    pub active: u64,
+    /// Of past rows alone.
+    pub time_travel: u64,
+    /// Of no rows of its own any more, but of clones.
+    pub retained_for_clones: u64,
+}
+
 /// One commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotInfo {

@@ -8,7 +8,7 @@ use crate::connections::{ReadConnection, WriteTransaction};
 use crate::error::Result;
 use crate::files::{DeleteHistory, FileSet, InlinedHistory};
 use crate::loads::{CommittedLoad, LoadError};
-use crate::objects::{ColumnInfo, Head, SnapshotInfo, TableSize};
+use crate::objects::{ColumnInfo, Head, SnapshotInfo, TableSize, TableStorage};
 use crate::view::Definitions;
 
 /// What was dropped.
@@ -52,6 +52,8 @@ pub trait CatalogStore: Send + Sync + std::fmt::Debug {
     ) -> Result<FileSet>;
     /// Rows and bytes of every table that has any.
     async fn table_sizes(&self, snapshot: SnapshotId) -> Result<Vec<(i64, TableSize)>>;
+    /// What the files take that each table owns, dropped ones too.
+    async fn table_storage(&self) -> Result<Vec<(i64, TableStorage)>>;
     /// Snapshots after `after`, oldest first.
     async fn snapshots(&self, after: SnapshotId) -> Result<Vec<SnapshotInfo>>;
     /// The snapshots (before, after) of the commit that a statement was part of.
@@ -86,6 +88,8 @@ pub trait CatalogStore: Send + Sync + std::fmt::Debug {
         file_id: i64,
         base: SnapshotId,
     ) -> Result<DeleteHistory>;
+    /// The snapshots at which a table shows all rows it did, ascending.
+    async fn whole_snapshots(&self, table_id: i64) -> Result<Vec<SnapshotId>>;
     /// A table's columns as rows that began at a snapshot are stored.
     async fn stored_columns(&self, table_id: i64, snapshot: SnapshotId) -> Result<Vec<ColumnInfo>>;
     /// Rows in the inlined tables, by lake table.

@@ -12,6 +12,10 @@ use crate::error::{DialectError, position};
 /// Links one chain may have.
 const MOST_LINKS: usize = 4000;
 
+/// NOTs that may follow one another. The parser has its own bound on nesting, but beyond it takes
+/// a NOT for a name.
+const MOST_NOTS: usize = 100;
+
 /// Links of the chains that are open at one level of parentheses.
 #[derive(Default)]
 struct Level {
@@ -22,7 +26,22 @@ struct Level {
 /// Fails where a chain grows too long.
 pub(crate) fn check(tokens: &[TokenWithSpan]) -> Result<(), UserError> {
     let mut levels = vec![Level::default()];
+    let mut nots = 0;
     for token in tokens {
+        match &token.token {
+            Token::Word(word) if word.quote_style.is_none() && word.keyword == Keyword::NOT => {
+                nots += 1;
+                if nots > MOST_NOTS {
+                    return Err(DialectError::TooComplex {
+                        what: "nested too deeply",
+                        position: position(token.span.start),
+                    }
+                    .into());
+                }
+            }
+            Token::LParen => {}
+            _ => nots = 0,
+        }
         match &token.token {
             Token::LParen | Token::LBrace => levels.push(Level::default()),
             Token::LBracket => {
@@ -123,6 +142,20 @@ mod tests {
         for link in [" + 1", " OR a", "::INT", ":a", " UNION SELECT 1", "[0]", " IS NULL"] {
             let sql = format!("SELECT a{}", link.repeat(50_000));
             assert_eq!(parse_statement(&sql).unwrap_err().code, Code::ResourceLimit, "{link}");
+        }
+    }
+
+    #[test]
+    fn nested_nots_are_errors() {
+        for not in ["NOT ", "NOT ("] {
+            let sql = |n: usize| {
+                let closed = if not.ends_with('(') { ")".repeat(n) } else { String::new() };
+                format!("SELECT {}a{closed}", not.repeat(n))
+            };
+            parse_statement(&sql(100)).unwrap();
+            let error = parse_statement(&sql(1000)).unwrap_err();
+            assert_eq!(error.code, Code::ResourceLimit, "{not}");
+            assert!(error.message.contains("nested too deeply"), "{}", error.message);
         }
     }
 

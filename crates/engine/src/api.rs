@@ -182,6 +182,8 @@ pub struct StoredResult {
     pub children: Vec<(Uuid, u32)>,
     /// The only user who may read it again.
     pub user: String,
+    /// The one role that the session was held to.
+    pub role_restriction: Option<String>,
     pub number_of_binds: u32,
     pub array_bind_supported: bool,
     /// SHOW, DDL and DML answers, which clients expect in JSON.
@@ -193,7 +195,22 @@ pub struct StoredResult {
     pub finished_micros: i64,
 }
 
+/// Who asks for a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultReader {
+    pub user: String,
+    /// The one role that the session or token is held to.
+    pub role_restriction: Option<String>,
+}
+
 impl StoredResult {
+    /// Whether it may be read again by these. Who is held to one role reads what sessions held to that
+    /// role were shown.
+    pub fn is_readable_by(&self, reader: &ResultReader) -> bool {
+        let held = reader.role_restriction.is_some();
+        self.user == reader.user && (!held || self.role_restriction == reader.role_restriction)
+    }
+
     pub fn total_rows(&self) -> u64 {
         self.rows.total_rows()
     }

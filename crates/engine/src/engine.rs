@@ -16,13 +16,14 @@ use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
 use crate::api::{EngineSettings, QueryStatus, StageStore, StoredResult};
+use crate::health::{WriteCheck, refuse_lost_catalog};
 use crate::history::History;
-use crate::maintenance::{Upkeep, findings};
+use crate::maintenance::{Upkeep, findings, missing_models};
 use crate::run::results::Results;
 use crate::run::runtime::QueryRuntime;
 use crate::session::Session;
 use crate::session::transactions::Transactions;
-use crate::stage_files::StageFiles;
+use crate::stage_files::{STAGES_FOLDER, StageFiles};
 use crate::statements::account_change::AccountChange;
 use crate::warehouses::{Keeper, Warehouses};
 
@@ -50,6 +51,7 @@ pub(crate) struct Shared {
     pub purged: AtomicI64,
     /// The authorisation model and the account version it was made from.
     access: Mutex<Option<(i64, Arc<AccessModel>)>>,
+    pub write_check: WriteCheck,
     pub result_bytes_max: Option<u64>,
     pub sessions_per_user: u64,
     /// See [`EngineSettings`].
@@ -116,6 +118,7 @@ impl Engine {
     pub async fn open(
         settings: EngineSettings,
     ) -> Result<(Arc<Engine>, Option<GeneratedPassword>), UserError> {
+        refuse_lost_catalog(&settings.data_dir)?;
         let directory = DataDirectory::open(&settings.data_dir)?;
         let catalog = Catalog::open(&directory.catalog_path()).await?;
         let accounts = AccountStore::open(catalog.clone()).await?;
@@ -131,7 +134,8 @@ impl Engine {
         let runtime = Arc::new(runtime);
         lake.use_runtime(runtime.state().runtime_env().clone());
         let registry = Registry::new(accounts.clone(), lake.store().folder("models")?);
-        let stages = Arc::new(StageFiles::new(lake.store().folder("stages")?, limits.upload_bytes));
+        let stages =
+            Arc::new(StageFiles::new(lake.store().folder(STAGES_FOLDER)?, limits.upload_bytes));
         let results = Results::open(&directory.results_path())?;
         let warehouses = Warehouses::open(accounts.clone(), runtime.clone(), limits).await?;
         let shared = Arc::new(Shared {
@@ -148,6 +152,7 @@ impl Engine {
             transactions: Transactions::default(),
             purged: AtomicI64::new(0),
             access: Mutex::default(),
+            write_check: WriteCheck::default(),
             result_bytes_max: Some(limits.result_bytes),
             sessions_per_user: limits.sessions_per_user,
             region: settings.region.clone(),
@@ -185,14 +190,14 @@ impl Engine {
         }
     }
 
-    /// Whether the catalog answers.
+    /// Whether the catalog answers and can be written.
     ///
     /// # Errors
-    /// It does not.
+    /// It does not, or cannot.
     pub async fn check_health(&self) -> Result<(), UserError> {
         self.shared.catalog.head_view().await?;
         self.shared.accounts.view().await?;
-        Ok(())
+        self.shared.write_check.check(&self.shared.catalog).await
     }
 
     /// Asks a running statement to stop.
@@ -256,12 +261,14 @@ impl Engine {
             purged += lake.purge_quarantine(before).await?;
             purged += registry.purge_quarantine(|other| other < batch.as_str()).await?;
         }
+        let mut all_findings = findings(lake.doctor().await?);
+        all_findings.extend(missing_models(registry).await?);
         Ok(Repair {
             set_aside: files.set_aside + models_aside,
             unfinished,
             put_back: files.put_back + models_back,
             purged,
-            findings: findings(lake.doctor().await?),
+            findings: all_findings,
         })
     }
 

@@ -4,6 +4,7 @@ mod account_usage;
 pub mod api;
 mod cell_text;
 mod engine;
+mod health;
 mod history;
 mod information_schema;
 mod limits;
@@ -17,6 +18,7 @@ mod session;
 mod stage_files;
 mod stages;
 mod statements;
+mod storage_usage;
 mod warehouses;
 
 pub use api::*;

@@ -42,6 +42,7 @@ impl Engine {
             transfer: None,
             children: Vec::new(),
             user: result.user.clone(),
+            role_restriction: result.role_restriction.clone(),
             number_of_binds: result.number_of_binds,
             array_bind_supported: false,
             prefers_json: true,

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::statements::retention::Retention;
+use crate::storage_usage;
 
 /// Time between two looks at the tables.
 const TIDY_EVERY: Duration = Duration::from_secs(5);
@@ -65,6 +66,9 @@ async fn run(lake: Lake, accounts: AccountStore, stop: CancellationToken) {
             if let Err(error) = expire(&lake, &accounts).await {
                 tracing::warn!(%error, "old snapshots could not be removed");
             }
+            if let Err(error) = storage_usage::sample(&lake, &accounts).await {
+                tracing::warn!(%error, "the storage in use could not be noted");
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(TIDY_EVERY) => {}
@@ -79,7 +83,8 @@ async fn expire(lake: &Lake, accounts: &AccountStore) -> Result<MaintenanceRepor
     let pinned = accounts.model_snapshots().await?;
     let retention = Retention::of(accounts).await?;
     lake.expire_tables(&pinned, |view, table| retention.table(view, table)).await?;
-    let report = lake.expire(&pinned).await?;
+    let mut report = lake.expire(&pinned).await?;
+    report.reclaimed_files = lake.reclaim().await?;
     tracing::debug!(?report, "old snapshots removed");
     Ok(report)
 }
@@ -114,6 +119,12 @@ pub(crate) fn findings(report: DoctorReport) -> Vec<String> {
         findings.extend(found.into_iter().map(|found| format!("{what}: {found}")));
     }
     findings
+}
+
+/// Lines for people, one for each model file that a version names and that is not there.
+pub(crate) async fn missing_models(models: &Registry) -> Result<Vec<String>, UserError> {
+    let missing = models.missing_files().await?;
+    Ok(missing.into_iter().map(|digest| format!("missing model file: {digest}")).collect())
 }
 
 /// Writes a data directory's file `format` anew where it was lost and the catalog is whole and of
@@ -154,9 +165,10 @@ pub async fn inspect(data_dir: &Path) -> Result<Vec<String>, UserError> {
     let before = served.then(|| SystemTime::now() - OPEN_TRANSACTION_AGE);
     let mut findings = findings(lake.examine(before).await?);
     findings.extend(fault.map(|fault| format!("format: {fault}")));
+    let models =
+        Registry::new(AccountStore::inspect(catalog.clone()), lake.store().folder("models")?);
+    findings.extend(missing_models(&models).await?);
     if !served {
-        let models =
-            Registry::new(AccountStore::inspect(catalog.clone()), lake.store().folder("models")?);
         let unused = models.unused_files().await?;
         findings.extend(unused.into_iter().map(|file| format!("orphan model file: {file}")));
     }

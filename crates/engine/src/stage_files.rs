@@ -16,6 +16,9 @@ use crate::api::{StageBytes, StageFile};
 /// Bytes collected before a part is written.
 const PART_BYTES: usize = 8 * 1024 * 1024;
 
+/// Their folder in the data directory.
+pub const STAGES_FOLDER: &str = "stages";
+
 /// Stage files in the data directory.
 #[derive(Debug)]
 pub struct StageFiles {

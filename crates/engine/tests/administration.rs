@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use frazil_common::{Code, UserError};
 use frazil_engine::{
-    Credential, Engine, EngineSettings, LoginRequest, Session, StatementRequest, cell_text,
+    Credential, Engine, EngineSettings, LoginRequest, Session, StatementRequest, backup, cell_text,
+    inspect,
 };
 
 struct Account {
@@ -448,4 +450,46 @@ async fn information_schema_lists_what_the_role_sees() {
         .fails("SELECT * FROM TABLE(d.information_schema.query_history(result_limit => 0))")
         .await;
     assert_eq!(error.code, Code::InvalidArgument);
+}
+
+/// The only file below a folder.
+fn only_file(folder: &Path) -> PathBuf {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    assert_eq!(files.len(), 1, "{files:?}");
+    files.remove(0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_model_file_is_found_and_no_backup_is_taken_of_it() {
+    let account = Account::open().await;
+    let admin = account.admin().await;
+    for text in [
+        "CREATE DATABASE d",
+        "CREATE TABLE points (x FLOAT, y FLOAT)",
+        "INSERT INTO points SELECT SEQ4()::FLOAT, 3 * SEQ4()::FLOAT FROM \
+         TABLE(GENERATOR(ROWCOUNT => 50))",
+        "CREATE MODEL line USING LINEAR TARGET y AS SELECT x, y FROM points",
+    ] {
+        admin.run(text).await;
+    }
+    let folder = account._directory.path();
+    assert_eq!(inspect(folder).await.unwrap(), [""; 0]);
+    let backups = tempfile::tempdir().unwrap();
+    let mut ignored = |_| {};
+    backup::backup(folder, backups.path(), &mut ignored).await.unwrap();
+    let file = only_file(&folder.join("models"));
+    std::fs::remove_file(&file).unwrap();
+    let digest = file.file_stem().unwrap().to_string_lossy().into_owned();
+    let digest = digest.split('.').next().unwrap();
+    assert_eq!(inspect(folder).await.unwrap(), [format!("missing model file: {digest}")]);
+    let error = backup::backup(folder, backups.path(), &mut ignored).await.unwrap_err();
+    assert!(error.to_string().contains(digest), "{error}");
+    account.engine.check_health().await.unwrap();
 }

@@ -164,8 +164,13 @@ async fn a_transaction_can_be_aborted_from_outside() {
     assert_eq!(answer, format!("Aborted transaction id: {id}"));
     two.run("ALTER SESSION SET LOCK_TIMEOUT = 0").await;
     two.run("UPDATE t SET n = n + 10").await;
-    one.run("COMMIT").await;
-    assert_eq!(two.cell("SELECT n FROM t").await, "11");
+    // What comes next was meant as a part of the transaction.
+    for statement in ["INSERT INTO t VALUES (5)", "SELECT 1", "COMMIT"] {
+        let error = one.try_run(statement).await.unwrap_err();
+        assert_eq!(error.code, Code::TransactionConflict, "{statement}: {}", error.message);
+    }
+    one.run("INSERT INTO t VALUES (7)").await;
+    assert_eq!(two.run("SELECT n FROM t ORDER BY n").await, [["7"], ["11"]]);
     let error = two.try_run("SELECT SYSTEM$ABORT_TRANSACTION(1)").await.unwrap_err();
     assert_eq!(error.code, Code::InvalidArgument);
 }

@@ -43,13 +43,13 @@ pub struct Serve {
     pub listen: SocketAddr,
     /// Name of the administrator made at first start. Its password comes from
     /// FRAZIL_BOOTSTRAP_PASSWORD, or is generated and printed once.
-    #[arg(long, default_value = "admin")]
+    #[arg(long, default_value = "admin", value_parser = parse_user)]
     pub bootstrap_user: String,
     /// Memory all statements may use together, such as 4GiB or 512MB.
-    #[arg(long, value_parser = parse_bytes)]
+    #[arg(long, value_parser = parse_memory)]
     pub memory_limit: Option<usize>,
     /// Threads for queries and training; all cores if not given.
-    #[arg(long)]
+    #[arg(long, value_parser = parse_threads)]
     pub threads: Option<usize>,
     #[command(flatten)]
     pub limits: LimitArguments,
@@ -74,7 +74,7 @@ pub struct Serve {
     pub insecure_listen: bool,
     /// Base of the URLs that clients get for results and files, such as
     /// https://warehouse.example, where it differs from the host they connect to.
-    #[arg(long)]
+    #[arg(long, value_parser = parse_url)]
     pub external_url: Option<String>,
     /// Form of the log on standard error; FRAZIL_LOG sets what is logged.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
@@ -95,13 +95,13 @@ pub struct LimitArguments {
     #[arg(long, value_parser = parse_bytes)]
     pub upload_limit: Option<usize>,
     /// Sessions that a user may have open; 1000 if not given.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub sessions_per_user: Option<u64>,
     /// Statements without a warehouse that compute at the same time; 32 if not given.
-    #[arg(long)]
+    #[arg(long, value_parser = parse_concurrency)]
     pub concurrency: Option<usize>,
     /// Statements that may wait for their turn; 1000 if not given.
-    #[arg(long)]
+    #[arg(long, value_parser = parse_queue_length)]
     pub queue_length: Option<usize>,
     /// Refuse statements that read or write rows in a session without a warehouse.
     #[arg(long)]
@@ -168,10 +168,10 @@ pub struct Sql {
     #[arg(long)]
     pub role: Option<String>,
     /// Memory all statements may use together, such as 4GiB or 512MB.
-    #[arg(long, value_parser = parse_bytes, conflicts_with = "connect")]
+    #[arg(long, value_parser = parse_memory, conflicts_with = "connect")]
     pub memory_limit: Option<usize>,
     /// Threads for queries and training; all cores if not given.
-    #[arg(long, conflicts_with = "connect")]
+    #[arg(long, value_parser = parse_threads, conflicts_with = "connect")]
     pub threads: Option<usize>,
 }
 
@@ -249,7 +249,63 @@ fn parse_bytes(text: &str) -> Result<usize, String> {
         "g" | "gib" => 1024.0 * 1024.0 * 1024.0,
         other => return Err(format!("'{other}' is not a unit of size (KiB, MiB, GiB, MB, GB)")),
     };
-    Ok((number * factor) as usize)
+    let bytes = number * factor;
+    if bytes > MAX_BYTES as f64 {
+        return Err(format!("'{text}' is more than {} PiB", MAX_BYTES >> 50));
+    }
+    Ok(bytes as usize)
+}
+
+/// Largest size that can be given: more than any machine has.
+const MAX_BYTES: usize = 1 << 60;
+/// With less memory than this not even small statements run.
+const MIN_MEMORY: usize = 64_000_000;
+
+fn parse_memory(text: &str) -> Result<usize, String> {
+    match parse_bytes(text)? {
+        bytes if bytes < MIN_MEMORY => Err("statements need at least 64 MB".to_string()),
+        bytes => Ok(bytes),
+    }
+}
+
+fn parse_count(text: &str, least: usize, most: usize) -> Result<usize, String> {
+    text.trim()
+        .parse()
+        .ok()
+        .filter(|count| (least..=most).contains(count))
+        .ok_or_else(|| format!("a whole number from {least} to {most} is expected"))
+}
+
+fn parse_threads(text: &str) -> Result<usize, String> {
+    parse_count(text, 1, 1024)
+}
+
+fn parse_concurrency(text: &str) -> Result<usize, String> {
+    parse_count(text, 1, 100_000)
+}
+
+fn parse_queue_length(text: &str) -> Result<usize, String> {
+    parse_count(text, 0, 10_000_000)
+}
+
+fn parse_user(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("the administrator needs a name".to_string()),
+        _ => Ok(text.to_string()),
+    }
+}
+
+fn parse_url(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let plain = |c: char| !c.is_whitespace() && !c.is_control() && !"?#\"<>".contains(c);
+    match host {
+        Some(host)
+            if !host.is_empty() && !host.starts_with(['/', ':']) && host.chars().all(plain) =>
+        {
+            Ok(text.to_string())
+        }
+        _ => Err("a URL such as https://warehouse.example is expected".to_string()),
+    }
 }
 
 #[cfg(test)]
@@ -262,5 +318,50 @@ mod tests {
         assert_eq!(parse_bytes("512MB").unwrap(), 512_000_000);
         assert_eq!(parse_bytes("1.5GiB").unwrap(), 1_610_612_736);
         assert!(parse_bytes("4 parsecs").is_err());
+    }
+
+    fn serve(options: &[&str]) -> Result<Serve, String> {
+        let words = ["frazil", "serve", "--data-dir", "d"].iter().chain(options);
+        match Cli::try_parse_from(words) {
+            Ok(Cli { command: Command::Serve(serve) }) => Ok(serve),
+            Ok(_) => Err("another command".to_string()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn values_that_cannot_work_are_refused() {
+        for (option, value, expected) in [
+            ("--threads", "0", "from 1 to 1024"),
+            ("--threads", "20000", "from 1 to 1024"),
+            ("--concurrency", "0", "from 1 to 100000"),
+            ("--concurrency", "18446744073709551615", "from 1 to 100000"),
+            ("--queue-length", "18446744073709551615", "from 0 to"),
+            ("--sessions-per-user", "0", "not in 1.."),
+            ("--memory-limit", "0", "at least 64 MB"),
+            ("--memory-limit", "1KB", "at least 64 MB"),
+            ("--memory-limit", "99999999999999999999GB", "more than"),
+            ("--bootstrap-user", "", "needs a name"),
+            ("--external-url", "notaurl", "https://warehouse.example"),
+            ("--external-url", "https://", "https://warehouse.example"),
+        ] {
+            let error = serve(&[option, value]).unwrap_err();
+            assert!(error.contains(expected), "{option} {value}: {error}");
+        }
+        let serve = serve(&[
+            "--threads",
+            "4",
+            "--memory-limit",
+            "64MiB",
+            "--concurrency",
+            "1",
+            "--queue-length",
+            "0",
+            "--sessions-per-user",
+            "1",
+            "--external-url",
+            "https://warehouse.example:8443/frazil",
+        ]);
+        assert_eq!(serve.unwrap().memory_limit, Some(64 << 20));
     }
 }

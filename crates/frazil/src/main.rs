@@ -18,7 +18,10 @@ const STACK_BYTES: usize = 16 * 1024 * 1024;
 fn main() -> ExitCode {
     allocator::configure();
     let arguments = cli::Cli::parse();
-    log::start(&arguments.command);
+    if let Err(error) = log::start(&arguments.command) {
+        eprintln!("error: {error}");
+        return ExitCode::FAILURE;
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .thread_stack_size(STACK_BYTES)
         .enable_all()

@@ -1,27 +1,39 @@
 //! Evaluates bound expressions at bind time (constants) and over batches (tests, defaults).
 
-use std::sync::Arc;
+use std::cell::Cell;
+use std::sync::{Arc, LazyLock};
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::Schema;
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::execution::context::ExecutionProps;
+use datafusion::logical_expr::expr::ScalarFunction as ScalarCall;
 use datafusion::logical_expr::{ColumnarValue, Expr};
 use datafusion::physical_expr::create_physical_expr;
 use frazil_common::UserError;
 
 use crate::error::user_error;
+use crate::made::MadeBytesMax;
+use crate::stop::StatementStop;
 use crate::typed::TypedExpr;
 
 /// The value of an expression that refers to no column.
 pub fn evaluate_constant(expr: &TypedExpr) -> Result<ScalarValue, UserError> {
+    evaluate_constant_with(expr, ExecutionProps::new())
+}
+
+fn evaluate_constant_with(
+    expr: &TypedExpr,
+    props: ExecutionProps,
+) -> Result<ScalarValue, UserError> {
     if let Some(value) = expr.as_literal() {
         return Ok(value.clone());
     }
     let options = RecordBatchOptions::new().with_row_count(Some(1));
     let batch = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options)
         .map_err(|e| user_error(&e.into()))?;
-    match run(&expr.expr, &batch)? {
+    match run_with(&expr.expr, &batch, props)? {
         ColumnarValue::Scalar(value) => Ok(value),
         ColumnarValue::Array(array) => {
             ScalarValue::try_from_array(&array, 0).map_err(|e| user_error(&e))
@@ -35,12 +47,20 @@ pub fn evaluate_on(expr: &TypedExpr, batch: &RecordBatch) -> Result<ArrayRef, Us
 }
 
 fn run(expr: &Expr, batch: &RecordBatch) -> Result<ColumnarValue, UserError> {
+    run_with(expr, batch, ExecutionProps::new())
+}
+
+fn run_with(
+    expr: &Expr,
+    batch: &RecordBatch,
+    props: ExecutionProps,
+) -> Result<ColumnarValue, UserError> {
     let inner = || {
         let schema = DFSchema::try_from(batch.schema())?;
         let physical = create_physical_expr(
             expr,
             &schema,
-            &ExecutionProps::new(),
+            &props,
             &datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext::default(
             ),
         )?;
@@ -49,19 +69,109 @@ fn run(expr: &Expr, batch: &RecordBatch) -> Result<ColumnarValue, UserError> {
     inner().map_err(|e| user_error(&e))
 }
 
-/// Computes a call of literals now. An error stays in the expression, so that it is raised only
-/// if the row is ever evaluated.
+/// Bytes of a text that is an argument or the result of what is computed at bind time.
+const FOLDED_TEXT_MAX: usize = 64 * 1024;
+/// How often a kernel may ask whether to go on before its call is left to the running statement,
+/// which can be stopped.
+const FOLDED_CHECKS_MAX: usize = 256;
+
+thread_local! {
+    /// How often the call that is being computed has asked.
+    static FOLDED_CHECKS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Options under which a kernel gives up what takes long or makes much.
+static FOLDED: LazyLock<Arc<ConfigOptions>> = LazyLock::new(|| {
+    let mut options = ConfigOptions::default();
+    options.extensions.insert(MadeBytesMax(FOLDED_TEXT_MAX));
+    options.extensions.insert(StatementStop::when(|| {
+        FOLDED_CHECKS.with(|checks| {
+            checks.set(checks.get() + 1);
+            checks.get() > FOLDED_CHECKS_MAX
+        })
+    }));
+    Arc::new(options)
+});
+
+/// Whether an argument is small enough for its call to be computed at bind time.
+fn is_small_literal(expr: &Expr) -> bool {
+    let Expr::Literal(value, _) = expr else { return false };
+    match value {
+        ScalarValue::Utf8View(Some(text)) | ScalarValue::Utf8(Some(text)) => {
+            text.len() <= FOLDED_TEXT_MAX
+        }
+        ScalarValue::Binary(Some(bytes)) => bytes.len() <= FOLDED_TEXT_MAX,
+        ScalarValue::Struct(held) => held.get_buffer_memory_size() <= FOLDED_TEXT_MAX,
+        _ => true,
+    }
+}
+
+/// Whether a call gives a text as long as a number among its arguments says, which is too long to
+/// be made at bind time.
+fn makes_long_text(call: &ScalarCall) -> bool {
+    const MAKERS: &[&str] = &[
+        "frazil_repeat",
+        "frazil_space",
+        "frazil_lpad",
+        "frazil_rpad",
+        "frazil_binary_lpad",
+        "frazil_binary_rpad",
+    ];
+    let length = |arg: &Expr| match arg {
+        Expr::Literal(ScalarValue::Int64(Some(count)), _) => usize::try_from(*count).unwrap_or(0),
+        Expr::Literal(ScalarValue::Decimal128(Some(count), ..), _) => {
+            usize::try_from(*count).unwrap_or(0)
+        }
+        _ => 0,
+    };
+    MAKERS.contains(&call.func.name())
+        && call.args.iter().map(length).any(|length| length > FOLDED_TEXT_MAX)
+}
+
+/// Computes a call of literals now, unless it takes long or makes much: then it is left to the
+/// running statement, which can be stopped. An error stays in the expression, so that it is raised
+/// only if the row is ever evaluated.
 pub(crate) fn fold(value: TypedExpr) -> TypedExpr {
     let literals = match &value.expr {
-        Expr::ScalarFunction(call) => call.args.iter().all(|a| matches!(a, Expr::Literal(..))),
-        Expr::Cast(cast) => matches!(cast.expr.as_ref(), Expr::Literal(..)),
+        Expr::ScalarFunction(call) => {
+            call.args.iter().all(is_small_literal) && !makes_long_text(call)
+        }
+        Expr::Cast(cast) => is_small_literal(cast.expr.as_ref()),
         _ => false,
     };
     if !literals {
         return value;
     }
-    match evaluate_constant(&value) {
+    FOLDED_CHECKS.with(|checks| checks.set(0));
+    let props =
+        ExecutionProps { config_options: Some(Arc::clone(&FOLDED)), ..ExecutionProps::new() };
+    match evaluate_constant_with(&value, props) {
         Ok(result) => TypedExpr::literal(result, value.sql_type),
         Err(_) => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::facts::Facts;
+
+    fn call(name: &str, args: Vec<TypedExpr>) -> TypedExpr {
+        crate::scalar(name).unwrap().bind(args, &Facts::default()).unwrap()
+    }
+
+    #[test]
+    fn what_makes_much_is_not_computed_at_bind_time() {
+        let repeated = |n: i64| call("REPEAT", vec![TypedExpr::text("ab"), TypedExpr::integer(n)]);
+        assert_eq!(repeated(2).as_text_literal().as_deref(), Some("abab"));
+        assert!(repeated(40_000).as_literal().is_none());
+        assert!(repeated(1_000_000).as_literal().is_none());
+        let long = TypedExpr::text(&"a".repeat(FOLDED_TEXT_MAX));
+        let longer = TypedExpr::text(&"a".repeat(FOLDED_TEXT_MAX + 1));
+        assert!(call("LENGTH", vec![long.clone()]).as_literal().is_some());
+        assert!(call("LENGTH", vec![longer]).as_literal().is_none());
+        // Small arguments, and much to do.
+        assert!(call("EDITDISTANCE", vec![long.clone(), long]).as_literal().is_none());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, BooleanArray, BooleanBuilder,
@@ -21,6 +22,7 @@ use frazil_common::{SqlType, UserError};
 
 use crate::error::FunctionError;
 use crate::made::{MadeBytes, MadeBytesMax};
+use crate::size::{SMALL_EXPR_NODES, nodes_up_to};
 use crate::stop::StatementStop;
 use crate::typed::TypedExpr;
 
@@ -37,6 +39,8 @@ pub(crate) struct Kernel {
     returns: DataType,
     signature: Signature,
     run: KernelFn,
+    /// Stands for the arguments in the name of a column where they are large.
+    number: u64,
 }
 
 impl PartialEq for Kernel {
@@ -55,6 +59,19 @@ impl Hash for Kernel {
 impl ScalarUDFImpl for Kernel {
     fn name(&self) -> &str {
         self.name
+    }
+    /// The engine asks each part of an expression for its name, again and again. Were all of it
+    /// spelled out each time, a chain of a few hundred calls would not be planned in a minute.
+    fn schema_name(&self, args: &[Expr]) -> EngineResult<String> {
+        let mut left = SMALL_EXPR_NODES;
+        for arg in args {
+            match left.checked_sub(nodes_up_to(arg, left)) {
+                Some(rest) => left = rest,
+                None => return Ok(format!("{}(#{})", self.name, self.number)),
+            }
+        }
+        let args: Vec<String> = args.iter().map(|arg| arg.schema_name().to_string()).collect();
+        Ok(format!("{}({})", self.name, args.join(",")))
     }
     fn signature(&self) -> &Signature {
         &self.signature
@@ -106,9 +123,11 @@ pub(crate) fn udf_with(
     volatility: Volatility,
     run: KernelFn,
 ) -> Arc<ScalarUDF> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let any = vec![TypeSignature::VariadicAny, TypeSignature::Nullary];
     let signature = Signature::one_of(any, volatility);
-    Arc::new(ScalarUDF::from(Kernel { name, returns, signature, run }))
+    Arc::new(ScalarUDF::from(Kernel { name, returns, signature, run, number }))
 }
 
 /// A call of a kernel.
@@ -422,5 +441,44 @@ impl Rows {
             }
             other => Err(UserError::internal(format!("{other} is not a number")).into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use datafusion::common::Column;
+
+    use super::*;
+    use crate::facts::Facts;
+
+    fn call(name: &str, args: Vec<TypedExpr>) -> TypedExpr {
+        crate::scalar(name).unwrap().bind(args, &Facts::default()).unwrap()
+    }
+
+    #[test]
+    fn names_of_large_calls_are_short_and_different() {
+        let column = Expr::Column(Column::from_name("a"));
+        let mut value = TypedExpr::new(column, SqlType::TEXT, true);
+        for _ in 0..300 {
+            value = call("CONCAT", vec![value.clone(), TypedExpr::text("x")]);
+        }
+        let other = call("CONCAT", vec![value.clone(), TypedExpr::text("y")]);
+        let (name, other) = (value.expr.schema_name().to_string(), other.expr.schema_name());
+        assert!(name.len() < 100, "{name}");
+        assert_ne!(name, other.to_string());
+    }
+
+    #[test]
+    fn a_comparison_of_long_texts_can_be_stopped() {
+        let text: ArrayRef = Arc::new(StringViewArray::from(vec!["a".repeat(5000)]));
+        let input = || Input { array: Arc::clone(&text), constant: true };
+        let asked = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&asked);
+        let stop = StatementStop::when(move || count.fetch_add(1, Ordering::Relaxed) > 1);
+        let inputs = vec![input(), input()];
+        let rows = Rows { inputs, rows: 1, out: DataType::Int64, stop: Some(stop), made_max: None };
+        assert!(crate::scalar::string::jarowinkler(&rows).is_err());
+        assert_eq!(asked.load(Ordering::Relaxed), 3);
     }
 }

@@ -59,6 +59,27 @@ impl MadeBytes {
         self.add(text.len())
     }
 
+    /// Counts a part of one array or object.
+    ///
+    /// # Errors
+    /// The value is larger than it may be.
+    pub fn add_to_value(&mut self, bytes: usize) -> Result<(), UserError> {
+        match self.left.checked_sub(bytes) {
+            Some(left) => {
+                self.left = left;
+                Ok(())
+            }
+            None => Err(UserError::new(
+                Code::ResourceLimit,
+                format!(
+                    "An array or object would have more than {} MiB. Aggregate fewer or shorter \
+                     values in a group.",
+                    self.most / (1024 * 1024)
+                ),
+            )),
+        }
+    }
+
     /// # Errors
     /// The call makes more than it may.
     pub fn add(&mut self, bytes: usize) -> Result<(), UserError> {

@@ -112,8 +112,27 @@ impl AccessModel {
             .collect()
     }
 
-    /// The roles in force for a user's session. Secondary roles the user does not hold, and a
-    /// primary role that no longer exists, count for nothing.
+    /// The roles in force for a user's session. A primary role that was taken from the user since the
+    /// session assumed it gives nothing, nor does another one that was given its name.
+    pub fn session_roles(
+        &self,
+        user: &str,
+        primary: &str,
+        secondary: &SecondaryRoles,
+    ) -> EffectiveRoles {
+        let mut roles = self.effective_roles(user, primary, secondary);
+        if !self.may_assume(user, primary) {
+            roles.primary = self.empty();
+            roles.any = match secondary {
+                SecondaryRoles::None => self.empty(),
+                _ => self.effective_roles(user, system::PUBLIC, secondary).any,
+            };
+        }
+        roles
+    }
+
+    /// The roles of a primary role that the user holds. Secondary roles the user does not hold, and a
+    /// primary role that does not exist, count for nothing.
     pub fn effective_roles(
         &self,
         user: &str,
@@ -200,7 +219,7 @@ impl AccessModel {
     }
 
     /// Whether the roles may know that the object exists: they hold any privilege on it and reach
-    /// it, or manage grants.
+    /// it, manage grants, or own the schema with managed access that it is in.
     pub fn is_visible(
         &self,
         roles: &EffectiveRoles,
@@ -209,7 +228,9 @@ impl AccessModel {
     ) -> bool {
         object.kind == ObjectKind::Account
             || self.has_global(roles, Privilege::ManageGrants)
-            || (self.reaches(roles, parents) && self.holds_any(roles, object))
+            || (self.reaches(roles, parents)
+                && (self.holds_any(roles, object)
+                    || self.managed_schema(parents).is_some_and(|schema| self.owns(roles, schema))))
     }
 
     /// Whether the roles hold a privilege on the account.

@@ -10,7 +10,7 @@
 //!
 //! Files are never changed once written, so a later backup copies only what is new.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,8 @@ use crate::{Lake, LakeSettings};
 /// Times a backup starts anew because clean-up removed a file between listing and copying it.
 const TRIES_MAX: usize = 5;
 /// Folders whose files are kept by content.
-const CONTENT_FOLDERS: [&str; 2] = ["stages", "models"];
+const CONTENT_FOLDERS: [&str; 2] = ["stages", MODELS];
+const MODELS: &str = "models";
 const COPY_BUFFER: usize = 1 << 20;
 
 /// A file of a stage or a model.
@@ -173,9 +174,13 @@ async fn take(
     let snapshot = copy.head().await?;
     let data_path = copy.data_path().await?;
     let named = copy.file_paths().await?;
+    let models = copy.model_digests().await?;
     copy.close().await;
 
     let kept = content_files(data_dir)?;
+    if let Some(digest) = absent_model(&models, kept.iter().map(|(path, ..)| path.as_str())) {
+        return Err(Interrupted::Vanished(data_dir.join(MODELS).join(digest)));
+    }
     let mut progress = Progress { files: named.len() + kept.len(), ..Progress::default() };
     for (path, bytes) in &named {
         let relative = below(&data_path, path)?;
@@ -221,12 +226,17 @@ async fn take(
             let sha256 = (*sha256).to_string();
             files.push(KeptFile { path, bytes, modified, sha256 });
         } else {
-            // A stage's file may go between the listing and here; that is no part of the catalog.
+            // A file may go between the listing and here. What the catalog does not name may: a
+            // stage's file, or that of a model whose registration came later.
             let Some((sha256, size)) = keep_content(&from, backup)? else { continue };
             progress.bytes_copied += size;
             files.push(KeptFile { path, bytes: size, modified, sha256 });
         }
         report(progress);
+    }
+
+    if let Some(digest) = absent_model(&models, files.iter().map(|file| file.path.as_str())) {
+        return Err(Interrupted::Vanished(data_dir.join(MODELS).join(digest)));
     }
 
     let name = format!(
@@ -323,7 +333,15 @@ async fn fill(
     let copy = CatalogFile::open(&catalog_path).await?;
     let named = copy.file_paths().await?;
     let data_path = copy.data_path().await?;
+    let models = copy.model_digests().await?;
     copy.close().await;
+    if let Some(digest) = absent_model(&models, manifest.files.iter().map(|f| f.path.as_str())) {
+        return Err(LakeError::Damaged(format!(
+            "backup {} does not hold the model file {digest}, which its catalog names; choose \
+             another one",
+            manifest.name
+        )));
+    }
     let mut progress =
         Progress { files: named.len() + manifest.files.len(), ..Progress::default() };
     for (path, _) in &named {
@@ -376,6 +394,17 @@ fn is_below_content_folder(path: &str) -> bool {
             rest.starts_with('/') && rest.split('/').all(|part| part != ".." && part != ".")
         })
     })
+}
+
+/// A model file that is not among the files, which are named by their digests.
+fn absent_model<'a>(
+    digests: &'a [String],
+    files: impl Iterator<Item = &'a str>,
+) -> Option<&'a String> {
+    let there: HashSet<&str> = files
+        .filter_map(|path| path.strip_prefix(MODELS)?.rsplit('/').next()?.split('.').next())
+        .collect();
+    digests.iter().find(|digest| !there.contains(digest.as_str()))
 }
 
 /// Files of stages and models: path below the data directory, size, time of change.

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use frazil_catalog::CATALOG_FILE;
@@ -63,10 +64,18 @@ pub struct DataDirectory {
 impl DataDirectory {
     /// Opens or makes the directory and takes its lock.
     ///
-    /// Fails when another process holds the lock or when the layout is of another version.
+    /// Fails when another process holds the lock or when the layout is of another version. A
+    /// directory made here is its owner's alone; of another one that others may enter the log tells.
     pub fn open(path: &Path) -> Result<DataDirectory> {
-        std::fs::create_dir_all(path).map_err(io(path))?;
+        if path.exists() && !path.is_dir() {
+            return Err(LakeError::Directory(format!(
+                "{} is a file, not a folder: a data directory is a folder",
+                path.display()
+            )));
+        }
+        make_private(path)?;
         let path = path.canonicalize().map_err(io(path))?;
+        warn_if_shared(&path);
         let lock = DataDirectory::lock(&path)?;
         if let Some(fault) = format_fault(&path)? {
             return Err(LakeError::Directory(format!("{}: {fault}", path.display())));
@@ -163,6 +172,34 @@ impl DataDirectory {
     }
 }
 
+/// Makes a folder that nobody but its owner may enter: it will hold password hashes and all data.
+/// One that is there keeps its mode.
+fn make_private(path: &Path) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(io(parent))?;
+    }
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(source) => Err(io(path)(source)),
+    }
+}
+
+/// Whether group or others may enter or list a folder.
+fn is_shared(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o055 != 0)
+}
+
+fn warn_if_shared(path: &Path) {
+    if is_shared(path) {
+        tracing::warn!(
+            "other users of this machine may be able to read the data directory {path}, which holds \
+             password hashes and all data: chmod 700 {path}",
+            path = path.display()
+        );
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -209,5 +246,21 @@ mod tests {
         assert!(error.contains("in use"), "{error}");
         drop(open);
         assert!(!DataDirectory::is_in_use(dir.path()).unwrap());
+    }
+
+    #[test]
+    fn a_new_directory_is_its_owners_alone_and_a_file_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/data");
+        drop(DataDirectory::open(&path).unwrap());
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        assert!(!is_shared(&path));
+        // What its owner opened to others stays as it is.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(is_shared(&path));
+        drop(DataDirectory::open(&path).unwrap());
+        assert!(is_shared(&path));
+        let error = DataDirectory::open(&path.join("format")).unwrap_err().to_string();
+        assert!(error.contains("is a file, not a folder"), "{error}");
     }
 }

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
@@ -28,6 +29,17 @@ pub trait DurableStore: Send + Sync + std::fmt::Debug {
     /// Starts an object that is written in pieces. It takes the place of the one of its name, whole
     /// and lasting, when it is finished; until then nothing is seen of it. `root` as above.
     async fn create(&self, root: &Path, path: &Path) -> Result<Box<dyn NewObject>>;
+
+    /// Puts a copy of a lasting object in the place `to`, whole and lasting. Copying there and making
+    /// that last would leave part of it where the second fails. `root` as above.
+    async fn duplicate(&self, root: &Path, from: &Path, to: &Path) -> Result<()> {
+        let mut content = self.objects().get(from).await?.into_stream();
+        let mut new = self.create(root, to).await?;
+        while let Some(bytes) = content.try_next().await? {
+            new.write(bytes).await?;
+        }
+        new.finish().await
+    }
 
     /// Removes everything below `folder`, what broken-off writes left too.
     async fn clear(&self, folder: &Path) -> Result<()>;

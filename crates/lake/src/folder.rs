@@ -104,8 +104,6 @@ pub(crate) async fn move_durably(
     from: &Path,
     to: &Path,
 ) -> Result<()> {
-    let objects = durable.objects();
-    objects.copy(from, to).await?;
-    durable.sync(root, std::slice::from_ref(to)).await?;
-    Ok(objects.delete(from).await?)
+    durable.duplicate(root, from, to).await?;
+    Ok(durable.objects().delete(from).await?)
 }

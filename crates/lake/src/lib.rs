@@ -47,7 +47,7 @@ pub use scan::{FILE_COLUMN, HIDDEN_COLUMNS, LakeTable, ROW_ID, ROW_NUMBER_COLUMN
 pub use settings::{Compression, LakeSettings};
 pub use transaction::{
     Clustering, DeleteOutcome, LakeTransaction, MergeOutcome, NewClone, NewTable, NewView,
-    UpdateOutcome,
+    Savepoint, UpdateOutcome,
 };
 pub use version::{DataFile, FileKey, RowChunk, StagedChunk, TableVersion};
 

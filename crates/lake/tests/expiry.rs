@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use datafusion::logical_expr::{ident, lit};
 use frazil_catalog::{TableInfo, TableKind};
 use frazil_lake::{Lake, LakeSettings, NewClone};
 use support::*;
@@ -140,4 +141,94 @@ async fn a_table_forgets_by_its_own_retention() {
         ids_at(&lake, "COPY", lake.catalog().head().await.unwrap()).await.unwrap().len(),
         50
     );
+}
+
+/// All rows of a table with their ids, at a snapshot.
+async fn identified(lake: &Lake, snapshot: i64) -> Vec<(i64, i64)> {
+    let version = lake.table_version_at(&name("T"), snapshot).await.unwrap();
+    let scan = || lake.scan(&version);
+    let ids = ids(scan()).await;
+    let mut all = Vec::new();
+    for id in ids {
+        all.push((row_ids(scan(), ident("ID").eq(lit(id))).await[0], id));
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_no_snapshot_shows_are_reclaimed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lake, table) = with_table(dir.path()).await;
+    let mut t = lake.begin(1).await.unwrap();
+    t.append(&table, rows(0, 100)).await.unwrap();
+    let full = t.commit(meta("rows")).await.unwrap();
+    let mut t = lake.begin(1).await.unwrap();
+    assert_eq!(delete(&mut t, ident("ID").lt(lit(30_i64))).await, 30);
+    let pinned = t.commit(meta("delete")).await.unwrap();
+    let mut t = lake.begin(1).await.unwrap();
+    assert_eq!(update(&mut t, ident("ID").gt_eq(lit(80_i64)), "new").await, 20);
+    t.commit(meta("update")).await.unwrap();
+    let before = identified(&lake, lake.catalog().head().await.unwrap()).await;
+    let file_rows = async |lake: &Lake| -> Vec<i64> {
+        let head = lake.catalog().head().await.unwrap();
+        let set = lake.catalog().files(table.table_id, head).await.unwrap();
+        let mut rows: Vec<i64> = set.files.iter().map(|visible| visible.file.rows).collect();
+        rows.sort_unstable();
+        rows
+    };
+
+    // Every snapshot is there: every row may be asked for.
+    assert_eq!(lake.reclaim().await.unwrap(), 0);
+    assert_eq!(file_rows(&lake).await, [20, 100]);
+    // What the pinned one shows stays, with the snapshot it ended at.
+    lake.expire(&[pinned]).await.unwrap();
+    assert_eq!(lake.reclaim().await.unwrap(), 1);
+    assert_eq!(file_rows(&lake).await, [20, 70]);
+    assert_eq!(ids_at(&lake, "T", full).await, None);
+    assert_eq!(ids_at(&lake, "T", pinned).await.unwrap(), (30..100).collect::<Vec<_>>());
+    assert_eq!(identified(&lake, lake.catalog().head().await.unwrap()).await, before);
+    assert_eq!(lake.reclaim().await.unwrap(), 0);
+    // Nobody asks for it any more.
+    lake.expire(&[]).await.unwrap();
+    assert_eq!(lake.reclaim().await.unwrap(), 1);
+    assert_eq!(file_rows(&lake).await, [20, 50]);
+    assert_eq!(identified(&lake, lake.catalog().head().await.unwrap()).await, before);
+    // A file without any row is taken out.
+    let mut t = lake.begin(1).await.unwrap();
+    assert_eq!(delete(&mut t, ident("ID").lt(lit(79_i64))).await, 49);
+    t.commit(meta("delete")).await.unwrap();
+    let mut t = lake.begin(1).await.unwrap();
+    assert_eq!(delete(&mut t, ident("ID").lt(lit(80_i64))).await, 1);
+    t.commit(meta("delete")).await.unwrap();
+    lake.expire(&[]).await.unwrap();
+    lake.reclaim().await.unwrap();
+    lake.expire(&[]).await.unwrap();
+    assert_eq!(file_rows(&lake).await, [20]);
+    assert_eq!(files(&dir.path().join("data")), 1);
+    let report = lake.doctor().await.unwrap();
+    assert!(report.is_healthy() && report.orphan_files.is_empty(), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_keeps_less_than_the_account_is_rid_of_its_deleted_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lake, table) = with_table(dir.path()).await;
+    let mut t = lake.begin(1).await.unwrap();
+    let mut long = new_table("LONG", TableKind::Permanent);
+    long.retention_days = Some(90);
+    t.create_table(long).await.unwrap();
+    t.append(&table, rows(0, 100)).await.unwrap();
+    let full = t.commit(meta("rows")).await.unwrap();
+    let mut t = lake.begin(1).await.unwrap();
+    assert_eq!(delete(&mut t, ident("ID").lt(lit(30_i64))).await, 30);
+    let last = t.commit(meta("delete")).await.unwrap();
+    let days =
+        |_: &frazil_catalog::CatalogView, table: &TableInfo| table.retention_days.unwrap_or(0);
+    lake.expire_tables(&[], days).await.unwrap();
+    assert_eq!(lake.expire(&[]).await.unwrap().expired_snapshots, 0);
+    assert_eq!(lake.reclaim().await.unwrap(), 1);
+    // The account still has the snapshot, the table does not.
+    assert_eq!(ids_at(&lake, "T", full).await, None);
+    assert_eq!(ids_at(&lake, "T", last).await.unwrap(), (30..100).collect::<Vec<_>>());
+    assert_eq!(ids_at(&lake, "LONG", full).await.unwrap(), Vec::<i64>::new());
 }

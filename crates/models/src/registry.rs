@@ -391,6 +391,29 @@ impl Registry {
         Ok(files)
     }
 
+    /// Digests that a version names and that no file has.
+    ///
+    /// # Errors
+    /// The file system or the catalog refuses.
+    pub async fn missing_files(&self) -> Result<Vec<String>> {
+        let there = self.inner.files.list().await?;
+        let there: HashSet<&str> = there
+            .iter()
+            .map(|path| path.rsplit('/').next().unwrap_or(path))
+            .map(|name| name.split('.').next().unwrap_or(name))
+            .collect();
+        // Asked after the listing, so that a file removed since is no longer named.
+        let mut named = self.inner.account.model_digests().await?;
+        named.retain(|digest| !there.contains(digest.as_str()));
+        if !named.is_empty() {
+            // One that was filed since is there now.
+            let now = self.inner.files.list().await?;
+            named.retain(|digest| !now.iter().any(|path| path.contains(digest.as_str())));
+        }
+        named.sort();
+        Ok(named)
+    }
+
     /// Puts back files in quarantine that a version uses and that are not there, and sets aside
     /// those that no version uses; gives the numbers of both.
     ///

@@ -25,6 +25,20 @@ use crate::select::{Item, replace};
 /// Snowflake's bound on the elements of a CUBE.
 const CUBE_ELEMENTS_MAX: usize = 7;
 
+/// Snowflake's bound on the grouping sets of a GROUP BY: the product of those of its elements.
+const GROUPING_SETS_MAX: usize = 512;
+
+/// The grouping sets of one element of GROUP BY. A CUBE with too many elements has an error of its
+/// own.
+fn sets_of(expr: &Syntax) -> usize {
+    match expr {
+        Syntax::GroupingSets(list) => list.len(),
+        Syntax::Rollup(list) => list.len().saturating_add(1),
+        Syntax::Cube(list) => 1 << list.len().min(CUBE_ELEMENTS_MAX),
+        _ => 1,
+    }
+}
+
 /// What rows are grouped by.
 #[derive(Debug, Default)]
 pub(crate) struct Grouping {
@@ -84,6 +98,15 @@ impl Binder<'_> {
         let mut sets: Vec<Vec<usize>> = vec![Vec::new()];
         let mut plain = true;
         for expr in expressions {
+            let count = sets_of(expr);
+            if count.saturating_mul(sets.len()) > GROUPING_SETS_MAX {
+                return Err(UserError::new(
+                    Code::NotAGroupByExpression,
+                    format!("GROUP BY has more than {GROUPING_SETS_MAX} grouping sets"),
+                )
+                .at(position(expr.span()))
+                .into());
+            }
             let element: Vec<Vec<usize>> = match expr {
                 Syntax::GroupingSets(list) => {
                     plain = false;

@@ -78,6 +78,13 @@ pub(crate) struct Binder<'a> {
     /// Aliases of the select being planned whose values differ from call to call: they are
     /// computed once per row, so that every use sees the same value.
     pub volatile: Vec<VolatileAlias>,
+    /// Whether large aliases of the select being planned are computed once too. Not where it is
+    /// grouped: there they may stand for what is grouped by.
+    pub large_aliases_apart: bool,
+    /// Expressions around the one being bound.
+    pub expr_depth: usize,
+    /// Nodes of all large expressions bound so far.
+    pub large_nodes: usize,
     /// Models and sequences used.
     pub other_accesses: Vec<Access>,
     pub source: SourceText,
@@ -92,6 +99,9 @@ impl<'a> Binder<'a> {
             ctes: Vec::new(),
             uses: Vec::new(),
             volatile: Vec::new(),
+            large_aliases_apart: false,
+            expr_depth: 0,
+            large_nodes: 0,
             other_accesses: Vec::new(),
             source: SourceText::new(ctx.source),
         }

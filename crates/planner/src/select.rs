@@ -128,6 +128,7 @@ impl Binder<'_> {
         }
         let scope = Rc::new(scope);
         let outer_volatile = std::mem::take(&mut self.volatile);
+        let outer_apart = std::mem::replace(&mut self.large_aliases_apart, is_ungrouped(group_by));
         let env = self.select_env(scope.clone(), projection, named_window)?;
 
         // Names: WHERE first, so that its errors come before those of the list.
@@ -159,6 +160,7 @@ impl Binder<'_> {
         }
         let order = self.order_of(tail, &items, &env)?;
         let volatile = std::mem::replace(&mut self.volatile, outer_volatile);
+        self.large_aliases_apart = outer_apart;
         for VolatileAlias { alias, expr, column } in &volatile {
             let item = items.iter_mut().find(|i| i.name == *alias && i.value.expr == *expr);
             if let Some(item) = item {
@@ -359,6 +361,11 @@ impl Binder<'_> {
         }
         Ok(Bound { plan, columns })
     }
+}
+
+/// Whether there is no GROUP BY.
+fn is_ungrouped(group_by: &ast::GroupByExpr) -> bool {
+    matches!(group_by, ast::GroupByExpr::Expressions(list, _) if list.is_empty())
 }
 
 /// The item that a bare name of ORDER BY stands for.

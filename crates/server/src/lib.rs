@@ -2,6 +2,8 @@
 //! more: `snowflake` for Snowflake's drivers, `serving` for model endpoints.
 
 mod body;
+mod budget;
+mod connections;
 mod listener;
 mod metrics;
 mod path;
@@ -9,6 +11,7 @@ pub mod serving;
 pub mod snowflake;
 mod state;
 pub mod tokens;
+mod validity;
 
 use std::future::Future;
 use std::io;
@@ -22,12 +25,9 @@ use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use frazil_engine::Engine;
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use thiserror::Error;
 use tokio::net::TcpListener;
 
-use listener::{Peer, PlainListener, TlsListener};
 pub use listener::{Tls, TlsError};
 pub use state::ServerSettings;
 use state::ServerState;
@@ -54,31 +54,23 @@ pub async fn serve(
     let grace = settings.shutdown_grace;
     let state = ServerState::new(engine, settings, listener.local_addr()?);
     let closing = state.closing();
-    let signalled = closing.clone();
-    let shutdown = async move {
+    let signal = closing.clone();
+    let signalled = tokio::spawn(async move {
         shutdown.await;
         // Held polls answer at once, so that they do not hold up the shutdown.
-        closing.cancel();
-    };
-    let service = router(state.clone()).into_make_service_with_connect_info::<Peer>();
-    let server: BoxFuture<'static, io::Result<()>> = match &state.settings.tls {
-        Some(tls) => {
-            let listener = TlsListener::new(listener, tls)?;
-            axum::serve(listener, service).with_graceful_shutdown(shutdown).into_future().boxed()
-        }
-        None => {
-            let listener = PlainListener(listener);
-            axum::serve(listener, service).with_graceful_shutdown(shutdown).into_future().boxed()
-        }
-    };
+        signal.cancel();
+    });
     let overdue = async {
-        signalled.cancelled().await;
+        closing.cancelled().await;
         tokio::time::sleep(grace).await;
     };
+    let (tls, connections_max) = (state.settings.tls.clone(), state.settings.connections_max);
+    let served = connections::serve(listener, router(state), tls, connections_max, closing.clone());
     tokio::select! {
-        result = server => result?,
+        () = served => {}
         () = overdue => tracing::warn!("requests were cut off at shutdown"),
     }
+    signalled.abort();
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, header};
 use frazil_engine::Engine;
 use tokio_util::sync::CancellationToken;
 
+use crate::budget::Bodies;
 use crate::listener::Tls;
 use crate::metrics::Metrics;
 use crate::snowflake::object_metadata::ObjectMetadata;
@@ -29,6 +30,10 @@ pub struct ServerSettings {
     pub poll_hold: Duration,
     /// Largest request body in bytes, after decompression.
     pub body_bytes_max: usize,
+    /// Bytes of all request bodies of known users that are being read and parsed at a time.
+    pub body_bytes_at_once: usize,
+    /// Connections open at a time; further clients wait.
+    pub connections_max: usize,
     /// Largest stage file in bytes.
     pub upload_bytes_max: u64,
     /// Whether result chunks are gzipped; worth it on slow networks only.
@@ -44,6 +49,8 @@ impl Default for ServerSettings {
             tls: None,
             poll_hold: crate::POLL_HOLD,
             body_bytes_max: 256 << 20,
+            body_bytes_at_once: 512 << 20,
+            connections_max: 512,
             upload_bytes_max: 64 << 30,
             compress_chunks: false,
             shutdown_grace: Duration::from_secs(10),
@@ -62,6 +69,7 @@ pub struct ServerState {
     pub object_metadata: ObjectMetadata,
     pub metrics: Arc<Metrics>,
     pub sql_api_requests: Requests,
+    pub bodies: Bodies,
     address: SocketAddr,
     closing: CancellationToken,
 }
@@ -69,8 +77,10 @@ pub struct ServerState {
 impl ServerState {
     pub fn new(engine: Arc<Engine>, settings: ServerSettings, address: SocketAddr) -> Arc<Self> {
         let metrics = Arc::new(Metrics::default());
+        let bodies = Bodies::new(settings.body_bytes_at_once);
         Arc::new(ServerState {
             engine,
+            bodies,
             settings,
             signer: Signer::random(),
             running: RunningStatements::new(metrics.clone()),

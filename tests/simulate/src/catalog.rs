@@ -9,7 +9,7 @@ use frazil_catalog::files::{DeleteHistory, FileSet, InlinedHistory};
 use frazil_catalog::{
     CATALOG_FILE, CatalogError, CatalogStore, ColumnInfo, CommitGate, CommitOutcome, CommitRequest,
     CommittedLoad, DatabaseError, Definitions, DropKind, DropRow, Head, LoadError, ReadConnection,
-    SnapshotInfo, SqliteStore, TableSize, WriteTransaction,
+    SnapshotInfo, SqliteStore, TableSize, TableStorage, WriteTransaction,
 };
 use frazil_common::SnapshotId;
 use futures::future::BoxFuture;
@@ -156,6 +156,11 @@ impl CatalogStore for FaultyCatalog {
         self.inner.table_sizes(snapshot).await
     }
 
+    async fn table_storage(&self) -> Result<Vec<(i64, TableStorage)>> {
+        self.read().await?;
+        self.inner.table_storage().await
+    }
+
     async fn snapshots(&self, after: SnapshotId) -> Result<Vec<SnapshotInfo>> {
         self.read().await?;
         self.inner.snapshots(after).await
@@ -224,6 +229,11 @@ impl CatalogStore for FaultyCatalog {
     ) -> Result<DeleteHistory> {
         self.read().await?;
         self.inner.delete_history(table_id, file_id, base).await
+    }
+
+    async fn whole_snapshots(&self, table_id: i64) -> Result<Vec<SnapshotId>> {
+        self.read().await?;
+        self.inner.whole_snapshots(table_id).await
     }
 
     async fn stored_columns(&self, table_id: i64, snapshot: SnapshotId) -> Result<Vec<ColumnInfo>> {

@@ -47,6 +47,11 @@ enum Effect {
     Put(String, Rows),
     Change(String, Rows),
     Delete(String, Vec<i64>),
+    /// The schema of this id, with all tables.
+    DropSchema(i64),
+    /// The tables that come back with the schema.
+    UndropSchema(Model),
+    MakeSchema,
 }
 
 fn apply(model: &mut Model, effects: &[Effect]) -> Result<(), String> {
@@ -71,6 +76,12 @@ fn apply(model: &mut Model, effects: &[Effect]) -> Result<(), String> {
                 if model.insert(table.clone(), rows.clone()).is_some() {
                     return Err(format!("table {table} came twice"));
                 }
+            }
+            Effect::DropSchema(_) => model.clear(),
+            Effect::MakeSchema if model.is_empty() => {}
+            Effect::UndropSchema(tables) if model.is_empty() => model.clone_from(tables),
+            Effect::MakeSchema | Effect::UndropSchema(_) => {
+                return Err("the schema was made twice".to_string());
             }
             Effect::Drop(table, _) => {
                 model.remove(table).ok_or_else(|| format!("table {table} was dropped twice"))?;
@@ -115,7 +126,10 @@ impl Open {
                 false
             }
             // Its own rows go with a table that is dropped.
-            Effect::Drop(table, _) => self.effects.iter().any(|own| own.table() == table),
+            Effect::Drop(table, _) => self.effects.iter().any(|own| own.table() == Some(table)),
+            Effect::DropSchema(_) | Effect::UndropSchema(_) | Effect::MakeSchema => {
+                !self.effects.is_empty()
+            }
             Effect::Change(table, _) | Effect::Delete(table, _) => {
                 rewritten(&self.effects).any(|own| own == table)
             }
@@ -124,15 +138,16 @@ impl Open {
 }
 
 impl Effect {
-    fn table(&self) -> &str {
+    fn table(&self) -> Option<&str> {
         match self {
+            Effect::DropSchema(_) | Effect::UndropSchema(_) | Effect::MakeSchema => None,
             Effect::Create(table)
             | Effect::Clone(table, _)
             | Effect::Drop(table, _)
             | Effect::Undrop(table, _)
             | Effect::Put(table, _)
             | Effect::Change(table, _)
-            | Effect::Delete(table, _) => table,
+            | Effect::Delete(table, _) => Some(table),
         }
     }
 }
@@ -143,7 +158,7 @@ fn rewritten(effects: &[Effect]) -> impl Iterator<Item = &str> {
         Effect::Drop(table, _) | Effect::Change(table, _) | Effect::Delete(table, _) => {
             Some(table.as_str())
         }
-        Effect::Create(_) | Effect::Clone(_, _) | Effect::Undrop(_, _) | Effect::Put(_, _) => None,
+        _ => None,
     })
 }
 
@@ -162,11 +177,17 @@ pub struct History {
     pub snapshots: Vec<(SnapshotId, Model)>,
     /// The rows of tables when they were dropped, by table.
     pub dropped: BTreeMap<i64, Rows>,
+    /// The tables of schemas when they were dropped, by schema.
+    pub dropped_schemas: BTreeMap<i64, Model>,
     open: Vec<Open>,
     next_id: i64,
     next_query: u64,
     /// Commits that were acknowledged.
     pub commits: usize,
+    /// Files that upkeep rid of rows.
+    pub reclaimed: usize,
+    /// Schemas that came back.
+    pub undropped_schemas: usize,
     /// What was done, one line each, for who looks into a broken seed.
     pub log: Vec<String>,
 }
@@ -307,10 +328,13 @@ impl History {
             in_doubt: None,
             snapshots: Vec::new(),
             dropped: BTreeMap::new(),
+            dropped_schemas: BTreeMap::new(),
             open: Vec::new(),
             next_id: 0,
             next_query: 0,
             commits: 0,
+            reclaimed: 0,
+            undropped_schemas: 0,
             log: Vec::new(),
         }
     }
@@ -382,10 +406,14 @@ impl History {
 
     /// Upkeep may fail, and may never change what anybody reads.
     async fn upkeep(&mut self) -> Result<(), String> {
-        let done = match self.rng.random_range(0..3) {
-            0 => self.lake.tidy().await,
-            1 => self.lake.tidy_all().await,
-            _ => self.lake.expire(&[]).await,
+        let done = match self.rng.random_range(0..4) {
+            0 => self.lake.tidy().await.map(|report| format!("{report:?}")),
+            1 => self.lake.tidy_all().await.map(|report| format!("{report:?}")),
+            2 => self.lake.expire(&[]).await.map(|report| format!("{report:?}")),
+            _ => self.lake.reclaim().await.map(|files| {
+                self.reclaimed += files;
+                format!("{files} files reclaimed")
+            }),
         };
         self.log.push(format!("upkeep: {done:?}"));
         if self.faults.is_dead() {
@@ -404,6 +432,17 @@ impl History {
     async fn change(&mut self, open: &mut Open) -> Result<bool, String> {
         if open.transaction.refresh().await.is_err() {
             return Ok(false);
+        }
+        let of_schema = |e: &Effect| e.table().is_none();
+        if open.effects.iter().any(of_schema) {
+            return Ok(true);
+        }
+        let Some(schema) = open.transaction.view().schema("D", "S").cloned() else {
+            return self.make_schema(open).await;
+        };
+        if open.effects.is_empty() && self.rng.random_ratio(2, 100) {
+            open.effects.push(Effect::DropSchema(schema.schema_id));
+            return Ok(open.transaction.drop_schema("D", "S").is_ok());
         }
         let table = TABLES[self.rng.random_range(0..TABLES.len())];
         let Ok(info) = open.transaction.table(&name(table)) else {
@@ -451,9 +490,30 @@ impl History {
         self.rewrite(open, table, &version, chosen, choice < 75).await
     }
 
+    /// The schema is not there: it comes back with its tables, or a new one is made.
+    async fn make_schema(&mut self, open: &mut Open) -> Result<bool, String> {
+        // It went meanwhile, and this transaction's tables with it.
+        if !open.effects.is_empty() {
+            return Ok(true);
+        }
+        if self.rng.random_ratio(8, 10) {
+            let gone = self.lake.catalog().dropped_schemas(0, |row| row.name == "D.S").await;
+            let Ok(gone) = gone else { return Ok(false) };
+            let last = gone.first();
+            if let Some((last, tables)) = last
+                .and_then(|last| Some((last, self.dropped_schemas.get(&last.object.schema_id)?)))
+            {
+                open.effects.push(Effect::UndropSchema(tables.clone()));
+                return Ok(open.transaction.undrop_schema(last).is_ok());
+            }
+        }
+        open.effects.push(Effect::MakeSchema);
+        Ok(open.transaction.create_schema("D", "S", false, None, None).is_ok())
+    }
+
     /// A table that is not there comes: back, as a clone, or new.
     async fn make(&mut self, open: &mut Open, table: &str) -> Result<bool, String> {
-        let untouched = !open.effects.iter().any(|effect| effect.table() == table);
+        let untouched = !open.effects.iter().any(|effect| effect.table() == Some(table));
         match self.rng.random_range(0..10) {
             0..4 if untouched => {
                 let gone = self.lake.catalog().dropped_tables(0, |row| row.name == table).await;
@@ -523,6 +583,7 @@ impl History {
             from,
             to: made.table_id,
             owner: false,
+            same_database: true,
         });
         self.own(open, &made, Some(from));
         Ok(true)
@@ -552,6 +613,9 @@ impl History {
                 && let Some(rows) = before.get(table).filter(|_| *id >= 0)
             {
                 self.dropped.insert(*id, rows.clone());
+            }
+            if let Effect::DropSchema(id) = effect {
+                self.dropped_schemas.insert(*id, before.clone());
             }
         }
         let paused = self.faults.pause(true);
@@ -623,6 +687,8 @@ impl History {
                 self.log.push(format!("{query_id} committed as snapshot {snapshot}"));
                 fits.map_err(|fault| format!("{query_id} committed although {fault}"))?;
                 self.commits += 1;
+                let came = |effect: &&Effect| matches!(effect, Effect::UndropSchema(_));
+                self.undropped_schemas += effects.iter().filter(came).count();
                 for other in &mut self.open {
                     other.contested |= other.is_contested_by(&effects);
                 }

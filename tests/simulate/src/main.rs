@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use frazil_simulate::{Outcome, run};
+use frazil_simulate::run;
 use futures::StreamExt;
 
 /// Time between two lines of progress.
@@ -39,19 +39,23 @@ async fn main() -> ExitCode {
     let parallel = std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get);
     let mut runs = futures::stream::iter(first..first + seeds)
         .map(|seed| async move { (seed, tokio::spawn(run(seed)).await) })
-        .buffer_unordered(parallel);
+        // Runs wait for late answers most of the time.
+        .buffer_unordered(parallel * 4);
     let (mut broken, mut done, mut died, mut in_doubt) = (0_u64, 0_u64, 0_u64, 0_u64);
     let (mut calls, mut commits) = (0_u64, 0_u64);
+    let (mut reclaimed, mut schemas) = (0_usize, 0_usize);
     let began = Instant::now();
     let mut told = began;
     while let Some((seed, result)) = runs.next().await {
         done += 1;
         match result {
-            Ok(Ok(Outcome { calls: c, commits: k, died: d, in_doubt: i })) => {
-                calls += c;
-                commits += k as u64;
-                died += u64::from(d);
-                in_doubt += u64::from(i);
+            Ok(Ok(outcome)) => {
+                calls += outcome.calls;
+                commits += outcome.commits as u64;
+                reclaimed += outcome.reclaimed;
+                schemas += outcome.undropped_schemas;
+                died += u64::from(outcome.died);
+                in_doubt += u64::from(outcome.in_doubt);
             }
             Ok(Err(fault)) => {
                 broken += 1;
@@ -73,7 +77,8 @@ async fn main() -> ExitCode {
     }
     println!(
         "{done} seeds: {broken} broken; {calls} calls, {commits} acknowledged commits, \
-         {died} crashes, {in_doubt} of them within a commit"
+         {died} crashes, {in_doubt} of them within a commit; {schemas} schemas came back, \
+         {reclaimed} files were rid of deleted rows"
     );
     if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

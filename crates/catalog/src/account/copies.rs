@@ -30,11 +30,12 @@ impl Writer<'_> {
         from_schema: i64,
         to: Place,
         owner_role: &str,
+        same_database: bool,
     ) -> Result<()> {
         for format in self.permanent::<FileFormat>(from_schema).await? {
             let (id, new) = copy_of(format, to, owner_role);
             let made = self.create_object(new).await?;
-            self.copy_grants(FileFormat::KIND, id, made.id).await?;
+            self.copy_grants(FileFormat::KIND, id, made.id, same_database).await?;
             self.copy_owner(FileFormat::KIND, id, made.id).await?;
         }
         for sequence in self.permanent::<Sequence>(from_schema).await? {
@@ -48,7 +49,7 @@ impl Writer<'_> {
             .bind(made.id)
             .execute(&mut *self.connection)
             .await?;
-            self.copy_grants(Sequence::KIND, id, made.id).await?;
+            self.copy_grants(Sequence::KIND, id, made.id, same_database).await?;
             self.copy_owner(Sequence::KIND, id, made.id).await?;
         }
         Ok(())

@@ -21,6 +21,7 @@ mod roles;
 mod schema;
 mod sequences;
 mod sessions;
+mod storage_usage;
 mod tags;
 mod tokens;
 mod users;
@@ -41,6 +42,7 @@ pub use history::{
 };
 pub use login_failures::LoginFailures;
 pub use metering::{MeteredTime, WarehouseEvent};
+pub(crate) use model_versions::model_digests;
 pub use model_versions::{
     ModelChange, ModelVersion, ModelVersionBody, NewModelVersion, VersionSource,
 };
@@ -53,6 +55,7 @@ pub use parameters::ParameterLevel;
 pub use policies::PolicyReference;
 pub use roles::{Grantee, Role, RoleGrant};
 pub use sessions::{NewSession, SessionRow, SessionState};
+pub use storage_usage::{StorageDay, StorageSample};
 pub use tags::{DroppedTag, TagReference};
 pub use tokens::{AccessToken, NewAccessToken};
 pub use users::{NewUser, User, UserProperties};

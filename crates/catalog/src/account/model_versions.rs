@@ -185,12 +185,24 @@ impl AccountStore {
 
     /// Digests of all model files that some version uses.
     pub async fn model_digests(&self) -> Result<Vec<String>> {
-        let rows: Vec<(String,)> =
-            sqlx::query_as("SELECT DISTINCT file_sha256 FROM frazil_model_version")
-                .fetch_all(&mut *self.reader().await?)
-                .await?;
-        Ok(rows.into_iter().map(|(digest,)| digest).collect())
+        model_digests(&mut *self.reader().await?).await
     }
+}
+
+/// Digests of all model files that some version in a catalog uses; none in a catalog without an
+/// account.
+pub(crate) async fn model_digests(connection: &mut SqliteConnection) -> Result<Vec<String>> {
+    let there: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'frazil_model_version'",
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    if there.is_none() {
+        return Ok(Vec::new());
+    }
+    Ok(sqlx::query_scalar("SELECT DISTINCT file_sha256 FROM frazil_model_version")
+        .fetch_all(&mut *connection)
+        .await?)
 }
 
 impl Writer<'_> {

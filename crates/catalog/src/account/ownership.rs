@@ -140,17 +140,38 @@ impl Writer<'_> {
     }
 
     /// CREATE OR REPLACE … COPY GRANTS: the grants on one object also on another of its kind.
-    pub async fn copy_grants(&mut self, kind: ObjectKind, from: i64, to: i64) -> Result<()> {
+    pub async fn copy_grants(
+        &mut self,
+        kind: ObjectKind,
+        from: i64,
+        to: i64,
+        same_database: bool,
+    ) -> Result<()> {
         sqlx::query(
             "INSERT INTO frazil_grant (object_kind, object_id, privilege, role_id, grant_option,
                 granted_by, created_on)
              SELECT object_kind, $3, privilege, role_id, grant_option, granted_by, created_on
-             FROM frazil_grant WHERE object_kind = $1 AND object_id = $2
+             FROM frazil_grant WHERE object_kind = $1 AND object_id = $2 AND ($4 OR role_id NOT IN
+                (SELECT role_id FROM frazil_role WHERE name LIKE '%.%'))
              ON CONFLICT (object_kind, object_id, privilege, role_id) DO NOTHING",
         )
         .bind(kind.as_str())
         .bind(from)
         .bind(to)
+        .bind(same_database)
+        .execute(&mut *self.connection)
+        .await?;
+        self.touch_security().await
+    }
+
+    /// Ends what roles of a database (their names alone have a dot) hold on an object.
+    pub async fn revoke_from_database_roles(&mut self, kind: ObjectKind, id: i64) -> Result<()> {
+        sqlx::query(
+            "DELETE FROM frazil_grant WHERE object_kind = $1 AND object_id = $2 AND role_id IN
+                (SELECT role_id FROM frazil_role WHERE name LIKE '%.%')",
+        )
+        .bind(kind.as_str())
+        .bind(id)
         .execute(&mut *self.connection)
         .await?;
         self.touch_security().await

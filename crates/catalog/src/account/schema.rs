@@ -217,6 +217,13 @@ pub(super) const TABLES: &[&str] = &[
         credits DOUBLE PRECISION NOT NULL,
         PRIMARY KEY (warehouse_id, start_time))",
     "CREATE INDEX IF NOT EXISTS frazil_metering_end ON frazil_metering (end_time)",
+    "CREATE TABLE IF NOT EXISTS frazil_storage_usage (
+        usage_day BIGINT NOT NULL,
+        database_id BIGINT NOT NULL,
+        database_name TEXT NOT NULL,
+        byte_sum DOUBLE PRECISION NOT NULL,
+        samples BIGINT NOT NULL,
+        PRIMARY KEY (usage_day, database_id))",
     "CREATE TABLE IF NOT EXISTS frazil_warehouse_event (
         event_id BIGINT PRIMARY KEY,
         event_time BIGINT NOT NULL,

@@ -24,6 +24,8 @@ pub struct SessionState {
     pub role_restriction: Option<String>,
     /// Whether a transaction was open: after a restart its changes are lost.
     pub transaction_open: bool,
+    /// Which one: its commit may have been the last thing the server did.
+    pub transaction_id: Option<String>,
     /// Session parameters that differ from the defaults, upper-case names.
     pub parameters: BTreeMap<String, serde_json::Value>,
     pub client_name: Option<String>,

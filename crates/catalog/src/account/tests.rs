@@ -229,7 +229,7 @@ async fn revoking_and_transferring() {
         w.revoke_privilege(object, Privilege::Select, "PUBLIC", true).await.unwrap()
     ));
     assert!(!store.view().await.unwrap().grants_on(object.0, object.1)[0].grant_option);
-    write!(store, |w| w.copy_grants(object.0, 5, 6).await.unwrap());
+    write!(store, |w| w.copy_grants(object.0, 5, 6, true).await.unwrap());
     assert_eq!(store.view().await.unwrap().grants_on(object.0, 6).len(), 1);
     write!(store, |w| w.transfer_ownership(object.0, 5, "USERADMIN", false).await.unwrap());
     let view = store.view().await.unwrap();

@@ -48,6 +48,11 @@ impl CatalogFile {
         Ok(paths)
     }
 
+    /// Digests of the files that versions of models name.
+    pub async fn model_digests(&self) -> Result<Vec<String>> {
+        crate::account::model_digests(&mut *self.pool.acquire().await?).await
+    }
+
     /// The absolute data folder that the catalog was last used with, with a slash at its end.
     pub async fn data_path(&self) -> Result<String> {
         Ok(sqlx::query_scalar(

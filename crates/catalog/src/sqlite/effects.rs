@@ -19,7 +19,7 @@ pub async fn apply(new: &mut NewSnapshot<'_>, effects: &AccountEffects) -> Resul
     }
     for copied in &effects.copied_grants {
         let (from, to) = (id(copied.from), id(copied.to));
-        writer.copy_grants(copied.kind, from, to).await?;
+        writer.copy_grants(copied.kind, from, to, copied.same_database).await?;
         if copied.owner {
             writer.copy_owner(copied.kind, from, to).await?;
         }
@@ -45,7 +45,11 @@ pub async fn apply(new: &mut NewSnapshot<'_>, effects: &AccountEffects) -> Resul
     }
     for copied in &effects.copied_objects {
         let place = crate::account::Place::in_schema(id(copied.to_database), id(copied.to_schema));
-        writer.copy_schema_objects(copied.from_schema, place, &copied.role).await?;
+        let (from, same) = (copied.from_schema, copied.same_database);
+        writer.copy_schema_objects(from, place, &copied.role, same).await?;
+    }
+    for (kind, object) in &effects.left_database {
+        writer.revoke_from_database_roles(*kind, id(*object)).await?;
     }
     for (kind, object) in &effects.forgotten {
         writer.forget_object(*kind, id(*object)).await?;

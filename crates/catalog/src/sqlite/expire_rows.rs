@@ -27,6 +27,34 @@ pub async fn past(connection: &mut SqliteConnection, table_id: i64) -> Result<Op
     row.map(|(since, kept)| Ok(Past { since, kept: read(&kept)? })).transpose()
 }
 
+/// The snapshots at which a table shows all rows it did, ascending.
+pub async fn whole_snapshots(
+    connection: &mut SqliteConnection,
+    table_id: i64,
+) -> Result<Vec<SnapshotId>> {
+    let past = past(connection, table_id).await?.unwrap_or_default();
+    let all: Vec<SnapshotId> =
+        sqlx::query_scalar("SELECT snapshot_id FROM ducklake_snapshot ORDER BY 1")
+            .fetch_all(&mut *connection)
+            .await?;
+    Ok(all.into_iter().filter(|at| past.is_whole_at(*at)).collect())
+}
+
+/// Tables with rows deleted from files that are still in use: upkeep reclaims them once no snapshot
+/// shows them.
+async fn with_deletes(tx: &mut Transaction<'static, Sqlite>) -> Result<HashSet<i64>> {
+    let tables: Vec<i64> = sqlx::query_scalar("SELECT DISTINCT table_id FROM ducklake_delete_file")
+        .fetch_all(&mut **tx)
+        .await?;
+    let inlined: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'ducklake_inlined_delete_%'",
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let ids = inlined.iter().filter_map(|name| name.rsplit('_').next()?.parse().ok());
+    Ok(tables.into_iter().chain(ids).collect())
+}
+
 /// Forgets files and inlined rows that ended before a time of each table's own.
 pub async fn expire(
     tx: &mut Transaction<'static, Sqlite>,
@@ -48,6 +76,7 @@ pub async fn expire(
     .fetch_all(&mut **tx)
     .await?;
     let ended: HashSet<i64> = ended.into_iter().collect();
+    let deleted = with_deletes(tx).await?;
     let snapshots: Vec<(i64, Option<String>)> =
         sqlx::query_as("SELECT snapshot_id, snapshot_time FROM ducklake_snapshot ORDER BY 1")
             .fetch_all(&mut **tx)
@@ -60,7 +89,7 @@ pub async fn expire(
     let mut files = 0;
     for (table, before) in tables {
         let own = inlined.get(table);
-        if !ended.contains(table) && own.is_none() {
+        if !ended.contains(table) && !deleted.contains(table) && own.is_none() {
             continue;
         }
         // The snapshot that was the newest at that time is the oldest to stay whole.
@@ -93,7 +122,7 @@ pub async fn expire(
             let gone = sqlx::query(AssertSqlSafe(sql)).execute(&mut **tx).await?;
             removed += gone.rows_affected();
         }
-        if removed > 0 {
+        if removed > 0 || deleted.contains(table) {
             let kept = serde_json::to_string(&kept)
                 .map_err(|error| CatalogError::Damaged(error.to_string()))?;
             sqlx::query("INSERT OR REPLACE INTO frazil_expired_rows VALUES (?, ?, ?)")

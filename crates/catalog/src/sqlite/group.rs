@@ -14,6 +14,7 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::oneshot;
 
 use super::commit;
+use super::writer::begin;
 use crate::changes::{
     CatalogChange, CommitMeta, CommitOutcome, CommitRequest, NewInlinedRows, TableChange,
 };
@@ -223,7 +224,7 @@ async fn alone(
     request: &CommitRequest,
     own: &Mutex<OwnCommits>,
 ) -> Result<CommitOutcome> {
-    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let mut tx = begin(writer).await?;
     let outcome = commit::commit(&mut tx, request, data_path).await?;
     tx.commit().await?;
     own.lock().note(request, &outcome);
@@ -245,8 +246,7 @@ async fn together(
     requests: &[&CommitRequest],
     own: &Mutex<OwnCommits>,
 ) -> Result<Vec<Result<CommitOutcome>>, Failed> {
-    let before = |error: sqlx::Error| Failed::Before(error.into());
-    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(before)?;
+    let mut tx = begin(writer).await.map_err(Failed::Before)?;
     let mut outcomes = Vec::with_capacity(requests.len());
     let mut rest = requests;
     while let Some((first, others)) = rest.split_first() {

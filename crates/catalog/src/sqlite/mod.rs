@@ -20,9 +20,11 @@ mod partitions;
 mod relocate;
 mod rows;
 mod snapshots;
+mod storage;
 mod tables;
 mod undrop;
 mod views;
+mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -39,7 +41,7 @@ use crate::error::{CatalogError, Result};
 use crate::files::{DeleteHistory, FileSet, InlinedHistory};
 use crate::loads::{CommittedLoad, LoadError};
 use crate::migrations::{MIGRATIONS, Migration};
-use crate::objects::{ColumnInfo, Head, SnapshotInfo, TableSize};
+use crate::objects::{ColumnInfo, Head, SnapshotInfo, TableSize, TableStorage};
 use crate::store::{CatalogStore, DropKind, DropRow};
 use crate::view::Definitions;
 use group::CommitQueue;
@@ -120,7 +122,7 @@ impl SqliteStore {
 
     /// Starts the only write transaction; dropping it rolls back.
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+        writer::begin(&self.writer).await
     }
 
     async fn bootstrap(&self) -> Result<()> {
@@ -276,6 +278,10 @@ impl CatalogStore for SqliteStore {
         files::sizes(&mut *self.reading().await?, snapshot).await
     }
 
+    async fn table_storage(&self) -> Result<Vec<(i64, TableStorage)>> {
+        storage::of_tables(&mut *self.reading().await?, &self.data_path).await
+    }
+
     async fn snapshots(&self, after: SnapshotId) -> Result<Vec<SnapshotInfo>> {
         snapshots::list(&self.readers, after).await
     }
@@ -349,6 +355,10 @@ impl CatalogStore for SqliteStore {
         base: SnapshotId,
     ) -> Result<DeleteHistory> {
         relocate::delete_history(&self.readers, table_id, file_id, base).await
+    }
+
+    async fn whole_snapshots(&self, table_id: i64) -> Result<Vec<SnapshotId>> {
+        expire_rows::whole_snapshots(&mut *self.reading().await?, table_id).await
     }
 
     async fn stored_columns(&self, table_id: i64, snapshot: SnapshotId) -> Result<Vec<ColumnInfo>> {

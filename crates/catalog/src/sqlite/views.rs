@@ -44,7 +44,7 @@ async fn insert_row(new: &mut NewSnapshot<'_>, id: i64, view: &ViewInfo) -> Resu
         .bind(&view.name.name)
         .bind(&view.dialect)
         .bind(&view.text)
-        .bind(aliases.join(", "))
+        .bind(aliases.join(","))
         .execute(&mut **new.transaction().await?)
         .await?;
     Ok(())

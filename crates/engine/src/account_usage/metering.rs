@@ -10,7 +10,7 @@ use super::{CREDITS, INSTANT, NUMBER, Source, TEXT, Table, credits};
 use crate::statements::outcome::Cell;
 
 const SECOND: i64 = 1_000_000;
-const HOUR: i64 = 3600 * SECOND;
+pub(crate) const HOUR: i64 = 3600 * SECOND;
 const DAY: i64 = 24 * HOUR;
 /// WAREHOUSE_LOAD_HISTORY tells of five minutes at a time.
 const LOAD_INTERVAL: i64 = 300 * SECOND;
@@ -19,6 +19,45 @@ async fn metered(source: &Source<'_>) -> Result<Vec<MeteredTime>, UserError> {
     let shared = &source.context.shared;
     shared.warehouses.save().await?;
     Ok(shared.accounts.metered_times(i64::MIN).await?)
+}
+
+/// The name and credits of warehouses by hour and id.
+pub(crate) fn hours(times: Vec<MeteredTime>) -> BTreeMap<(i64, i64), (String, f64)> {
+    let mut hours: BTreeMap<(i64, i64), (String, f64)> = BTreeMap::new();
+    for time in times {
+        let hour = time.start_time.div_euclid(HOUR) * HOUR;
+        let used = hours.entry((hour, time.warehouse_id)).or_default();
+        used.0 = time.warehouse_name;
+        used.1 += time.credits;
+    }
+    hours
+}
+
+pub(super) async fn metering_history(source: &Source<'_>) -> Result<Table, UserError> {
+    let columns = [
+        ("SERVICE_TYPE", TEXT),
+        ("START_TIME", INSTANT),
+        ("END_TIME", INSTANT),
+        ("ENTITY_ID", NUMBER),
+        ("NAME", TEXT),
+        ("CREDITS_USED_COMPUTE", CREDITS),
+        ("CREDITS_USED_CLOUD_SERVICES", CREDITS),
+        ("CREDITS_USED", CREDITS),
+    ];
+    let mut table = Table::new(source.context, "METERING_HISTORY", &columns);
+    for ((hour, id), (name, used)) in hours(metered(source).await?) {
+        table.push(vec![
+            Cell::from("WAREHOUSE_METERING"),
+            Cell::Instant(hour),
+            Cell::Instant(hour + HOUR),
+            Cell::Number(id),
+            Cell::from(name),
+            credits(used),
+            credits(0.0),
+            credits(used),
+        ])?;
+    }
+    Ok(table)
 }
 
 pub(super) async fn warehouse_metering_history(source: &Source<'_>) -> Result<Table, UserError> {
@@ -32,13 +71,7 @@ pub(super) async fn warehouse_metering_history(source: &Source<'_>) -> Result<Ta
         ("CREDITS_USED_CLOUD_SERVICES", CREDITS),
     ];
     let mut table = Table::new(source.context, "WAREHOUSE_METERING_HISTORY", &columns);
-    let mut hours: BTreeMap<(i64, i64), (String, f64)> = BTreeMap::new();
-    for time in metered(source).await? {
-        let hour = time.start_time.div_euclid(HOUR) * HOUR;
-        let used = hours.entry((hour, time.warehouse_id)).or_default();
-        used.0 = time.warehouse_name;
-        used.1 += time.credits;
-    }
+    let hours = hours(metered(source).await?);
     for ((hour, id), (name, used)) in hours {
         table.push(vec![
             Cell::Instant(hour),

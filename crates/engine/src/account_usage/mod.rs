@@ -2,11 +2,12 @@
 
 mod access_history;
 mod activity;
-mod metering;
+pub(crate) mod metering;
 mod names;
 mod objects;
 mod policies;
 mod principals;
+pub(crate) mod storage;
 mod tags;
 
 use std::sync::Arc;
@@ -26,7 +27,7 @@ const SCHEMA: &str = "ACCOUNT_USAGE";
 
 const TEXT: SqlType = SqlType::TEXT;
 const NUMBER: SqlType = SqlType::Number { precision: 18, scale: 0 };
-const CREDITS: SqlType = SqlType::Number { precision: 38, scale: CREDITS_SCALE };
+pub(crate) const CREDITS: SqlType = SqlType::Number { precision: 38, scale: CREDITS_SCALE };
 const INSTANT: SqlType = SqlType::Timestamp { zone: TimeZoneKind::Ltz, scale: 3, nanos: false };
 
 const CREDITS_SCALE: u8 = 9;
@@ -88,17 +89,22 @@ const VIEWS: &[(&str, Fill)] = &[
     view!("ACCESS_HISTORY", access_history::access_history),
     view!("COLUMNS", objects::columns),
     view!("DATABASES", objects::databases),
+    view!("DATABASE_STORAGE_USAGE_HISTORY", storage::database_storage_usage_history),
     view!("GRANTS_TO_ROLES", principals::grants_to_roles),
     view!("GRANTS_TO_USERS", principals::grants_to_users),
     view!("LOGIN_HISTORY", activity::login_history),
     view!("MASKING_POLICIES", policies::masking_policies),
     view!("METERING_DAILY_HISTORY", metering::metering_daily_history),
+    view!("METERING_HISTORY", metering::metering_history),
     view!("POLICY_REFERENCES", policies::policy_references),
     view!("QUERY_HISTORY", activity::query_history),
     view!("ROLES", principals::roles),
     view!("ROW_ACCESS_POLICIES", policies::row_access_policies),
     view!("SCHEMATA", objects::schemata),
+    view!("STAGE_STORAGE_USAGE_HISTORY", storage::stage_storage_usage_history),
+    view!("STORAGE_USAGE", storage::storage_usage),
     view!("TABLES", objects::tables),
+    view!("TABLE_STORAGE_METRICS", storage::table_storage_metrics),
     view!("TAGS", tags::tags),
     view!("TAG_REFERENCES", tags::tag_references),
     view!("USERS", principals::users),
@@ -133,7 +139,7 @@ pub(crate) async fn relation(
 }
 
 /// A number of credits.
-fn credits(value: f64) -> Cell {
+pub(crate) fn credits(value: f64) -> Cell {
     Cell::Decimal((value * 10_f64.powi(i32::from(CREDITS_SCALE))).round() as i128)
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use frazil_catalog::account::{AccessRecord, AccountStore, QueryRecord};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 /// Records waiting to be written; more wait in their statement.
 const QUEUE_DEPTH: usize = 4096;
@@ -49,10 +50,18 @@ impl History {
 async fn write(accounts: AccountStore, mut receiver: mpsc::Receiver<Message>) {
     let mut queries = Vec::new();
     let mut accesses = Vec::new();
+    // When the oldest record that waits must be written, however many come.
+    let mut deadline = Instant::now() + WRITE_EVERY;
     loop {
         let mut waiting = None;
-        match tokio::time::timeout(WRITE_EVERY, receiver.recv()).await {
+        if queries.is_empty() {
+            deadline = Instant::now() + WRITE_EVERY;
+        }
+        match tokio::time::timeout_at(deadline, receiver.recv()).await {
             Ok(Some(Message::Record(query, access))) => {
+                if queries.is_empty() {
+                    deadline = Instant::now() + WRITE_EVERY;
+                }
                 queries.push(*query);
                 accesses.extend(access);
                 if queries.len() < QUEUE_DEPTH {

@@ -9,6 +9,7 @@ use frazil_functions::evaluate_constant;
 use frazil_planner::FunctionValue;
 
 use super::{INSTANT, NUMBER, Rows, TEXT};
+use crate::account_usage::{CREDITS, credits, metering};
 use crate::statements::context::StatementContext;
 use crate::statements::outcome::Cell;
 
@@ -129,8 +130,54 @@ pub(super) async fn function(
         | "QUERY_HISTORY_BY_USER"
         | "QUERY_HISTORY_BY_WAREHOUSE" => queries(context, name, arguments).await?,
         "LOGIN_HISTORY" | "LOGIN_HISTORY_BY_USER" => logins(context, name, arguments).await?,
+        "WAREHOUSE_METERING_HISTORY" => warehouse_metering(context, name, arguments).await?,
         _ => return Ok(None),
     }))
+}
+
+/// Credits by hour in a range of days, for roles that may monitor the account.
+async fn warehouse_metering(
+    context: &StatementContext,
+    name: &str,
+    arguments: &Arguments,
+) -> Result<Rows, UserError> {
+    let names = ["DATE_RANGE_START", "DATE_RANGE_END", "WAREHOUSE_NAME"];
+    let given = Given::read(context, name, &names, arguments)?;
+    let Some(from) = given.instant("DATE_RANGE_START")? else {
+        return Err(given.wrong("DATE_RANGE_START"));
+    };
+    let to = given.instant("DATE_RANGE_END")?.unwrap_or(i64::MAX);
+    let warehouse = given.text("WAREHOUSE_NAME")?.map(|name| exact_or_folded(&name));
+    let mut rows = Rows::new(
+        "WAREHOUSE_METERING_HISTORY",
+        &[
+            ("START_TIME", INSTANT),
+            ("END_TIME", INSTANT),
+            ("WAREHOUSE_NAME", TEXT),
+            ("CREDITS_USED", CREDITS),
+            ("CREDITS_USED_COMPUTE", CREDITS),
+            ("CREDITS_USED_CLOUD_SERVICES", CREDITS),
+        ],
+    );
+    if !sees_all(context) {
+        return Ok(rows);
+    }
+    context.shared.warehouses.save().await?;
+    let times = context.shared.accounts.metered_times(from).await?;
+    for ((hour, _), (name, used)) in metering::hours(times) {
+        let in_range = hour + metering::HOUR > from && hour < to;
+        if in_range && warehouse.as_ref().is_none_or(|wanted| *wanted == name) {
+            rows.push(vec![
+                Cell::Instant(hour),
+                Cell::Instant(hour + metering::HOUR),
+                Cell::from(name),
+                credits(used),
+                credits(used),
+                credits(0.0),
+            ]);
+        }
+    }
+    Ok(rows)
 }
 
 const RANGE: [&str; 4] = [

@@ -136,6 +136,7 @@ pub(crate) async fn relation(
         "DATABASES" => namespaces::databases(&scope),
         "SCHEMATA" => namespaces::schemata(&scope),
         "TABLES" => relations::tables(&scope, work).await?,
+        "TABLE_STORAGE_METRICS" => relations::table_storage_metrics(&scope).await?,
         "VIEWS" => relations::views(&scope),
         "COLUMNS" => relations::columns(&scope),
         "TABLE_CONSTRAINTS" => constraints::table_constraints(&scope),

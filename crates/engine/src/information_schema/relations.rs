@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use frazil_catalog::{Autoincrement, TableInfo, TableKind, TableSize, ViewInfo};
-use frazil_common::{Column, QualifiedName, SqlType, UserError};
+use frazil_common::{Column, ObjectRef, QualifiedName, SqlType, UserError};
 
 use super::{INSTANT, NUMBER, Rows, Scope, TEXT, count, yes_no};
+use crate::account_usage::storage::{METRICS, metrics_row};
 use crate::resolve::policies::hides_row_count;
 use crate::statements::column_types;
 use crate::statements::context::Work;
@@ -172,6 +173,33 @@ fn table_row(
         yes_no(false),
     ]);
     row
+}
+
+/// Of the tables that the role sees, and of dropped ones that it owned.
+pub(super) async fn table_storage_metrics(scope: &Scope<'_>) -> Result<Rows, UserError> {
+    let mut rows = Rows::new("TABLE_STORAGE_METRICS", &METRICS);
+    let catalog = &scope.context.shared.catalog;
+    let storage = catalog.table_storage().await?;
+    let account = scope.context.shared.accounts.view().await?;
+    let of = |table: &TableInfo, object: &ObjectRef| {
+        let told = !hides_row_count(scope.context, &account, object);
+        told.then(|| storage.get(&table.table_id).copied().unwrap_or_default())
+    };
+    for table in visible_tables(scope) {
+        if table.kind != TableKind::Temporary {
+            let object = of_table(&scope.view, table.clone()).object;
+            rows.push(metrics_row(&scope.view, &table, None, of(&table, &object)));
+        }
+    }
+    for dropped in catalog.dropped_tables(0, |_| true).await? {
+        let (view, table) = (&dropped.view, &dropped.object);
+        let target = of_table(view, table.clone());
+        if table.name.database == scope.database.name && target.is_owned(scope.context) {
+            let at = Some(dropped.dropped_micros);
+            rows.push(metrics_row(view, table, at, of(table, &target.object)));
+        }
+    }
+    Ok(rows)
 }
 
 pub(super) fn views(scope: &Scope<'_>) -> Rows {

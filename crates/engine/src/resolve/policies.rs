@@ -10,11 +10,12 @@ use frazil_functions::TypedExpr;
 use frazil_functions::cast::{CastMode, cast};
 use frazil_governance::{Policies, PolicyUse, system};
 use frazil_planner::{
-    METADATA_KEPT, PlanContext, Relation, Resolved, plan_expression_and_accesses,
+    METADATA_KEPT, PlanContext, Reference, Relation, Resolved, plan_expression_and_accesses,
     references_of_expression,
 };
 
 use crate::resolve::objects::parents_by_object;
+use crate::resolve::relation::{absent, is_hidden};
 use crate::resolve::resolve;
 use crate::resolve::tags::{Governed, masks_of_tags, with_tags};
 use crate::statements::context::{StatementContext, Work};
@@ -234,17 +235,17 @@ async fn bound(
         accesses: Vec::new(),
         hidden: 0,
     };
+    let owner = context.model.owner(&rule.object).unwrap_or(system::ACCOUNTADMIN).to_string();
     let (value, accesses) = bind(
         context,
         work,
         &rule.rule,
         (&rule.database, &rule.schema),
         &arguments,
-        Some(on),
+        (Some(on), Some(&owner)),
         depth,
     )
     .await?;
-    let owner = context.model.owner(&rule.object).unwrap_or(system::ACCOUNTADMIN).to_string();
     let accesses = accesses
         .into_iter()
         .map(|access| Access {
@@ -255,8 +256,35 @@ async fn bound(
     Ok((value, accesses))
 }
 
+/// Refuses a body that names what the role may not know of: binding would tell of its columns.
+///
+/// # Errors
+/// 002003, as for an object that is absent.
+pub(crate) async fn refuse_hidden(
+    context: &StatementContext,
+    work: &mut Work,
+    rule: &PolicyRule,
+    (database, schema): (&str, &str),
+) -> Result<(), UserError> {
+    let inner = context.for_view(database, schema);
+    let expr = frazil_dialect::parse_expression(&rule.body)?;
+    let (none, empty) = (Default::default(), Resolved::default());
+    let plan_context = PlanContext::new(&inner.facts, &empty, &[], &none).with_source(&rule.body);
+    let view = work.lake()?.permanent_view().clone();
+    for reference in references_of_expression(&expr, &plan_context)? {
+        let (Reference::Table { name, .. } | Reference::Changes { name, .. }) = reference else {
+            continue;
+        };
+        let name = inner.qualify(&name)?;
+        if is_hidden(context, &view, &name) {
+            return Err(absent(&name));
+        }
+    }
+    Ok(())
+}
+
 /// Binds a policy's body over a relation of its arguments, cast to what it returns. `on` is what
-/// the policy stands on; none when it is written.
+/// the policy stands on and `owner` its owner; none when it is written.
 ///
 /// # Errors
 /// Those of the body.
@@ -266,10 +294,13 @@ pub(crate) async fn bind(
     rule: &PolicyRule,
     (database, schema): (&str, &str),
     arguments: &Relation,
-    on: Option<&Governed<'_>>,
+    (on, owner): (Option<&Governed<'_>>, Option<&str>),
     depth: usize,
 ) -> Result<(TypedExpr, Vec<Access>), UserError> {
-    let inner = context.for_view(database, schema);
+    let mut inner = context.for_view(database, schema);
+    if let Some(owner) = owner {
+        inner = inner.of_owner(owner);
+    }
     let expr = frazil_dialect::parse_expression(&rule.body)?;
     let expr = with_tags(&inner, expr, on).await?;
     let none = Default::default();

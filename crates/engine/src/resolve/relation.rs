@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datafusion::common::{DFSchema, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, LogicalPlanBuilder};
+use frazil_catalog::account::{QueryFilter, QueryState};
 use frazil_catalog::{CatalogView, Relation as CatalogRelation, TableInfo, TableKind, ViewInfo};
 use frazil_common::{Access, Code, ObjectName, ObjectRef, QualifiedName, UserError};
 use frazil_governance::{INTERNAL_SCHEMA, Sealed, authorize_accesses};
@@ -41,7 +42,11 @@ pub(crate) async fn named(
         }
         return crate::information_schema::relation(context, work, name).await;
     }
-    let view = work.lake()?.view().clone();
+    // What a view or a policy names is not the asking session's to replace.
+    let view = match depth {
+        0 => work.lake()?.view().clone(),
+        _ => work.lake()?.permanent_view().clone(),
+    };
     if account_usage::is_named(context, &view, name) {
         if travel.is_some() {
             return Err(UserError::unsupported("time travel on ACCOUNT_USAGE"));
@@ -55,7 +60,7 @@ pub(crate) async fn named(
         return Err(absent(&qualified));
     }
     if let Some(travel) = travel {
-        return past(context, work, &qualified, travel, depth).await;
+        return past(context, work, (&view, &qualified), travel, depth).await;
     }
     match view.relation(&qualified) {
         Some(CatalogRelation::Table(table)) => {
@@ -178,11 +183,10 @@ fn check_types(table: &TableInfo) -> Result<(), UserError> {
 async fn past(
     context: &StatementContext,
     work: &mut Work,
-    name: &QualifiedName,
+    (view, name): (&CatalogView, &QualifiedName),
     travel: &TimeTravel,
     depth: usize,
 ) -> Result<Relation, UserError> {
-    let view = work.lake()?.view().clone();
     let known = view.relation(name).ok_or_else(|| absent(name))?;
     let table = match known {
         CatalogRelation::Table(table) => table,
@@ -195,7 +199,7 @@ async fn past(
         return Err(UserError::unsupported("time travel on a temporary table"));
     }
     let snapshot = snapshot_of(context, travel).await?;
-    within_reach(context, &view, &table, travel, snapshot).await?;
+    within_reach(context, view, &table, travel, snapshot).await?;
     state_at(context, work, &table, snapshot, depth).await
 }
 
@@ -292,14 +296,6 @@ pub(crate) async fn snapshot_of(
             Ok(micros)
         }
     };
-    let statement = |found: Option<i64>, id: &str| {
-        found.ok_or_else(|| {
-            UserError::new(
-                Code::TimeTravelUnavailable,
-                format!("Statement {id} not found, or it changed nothing."),
-            )
-        })
-    };
     Ok(match travel {
         TimeTravel::AtVersion(snapshot) => *snapshot,
         TimeTravel::AtTimestamp(micros) => catalog.snapshot_at(not_future(*micros)?).await?,
@@ -312,11 +308,33 @@ pub(crate) async fn snapshot_of(
         TimeTravel::BeforeOffset(seconds) => {
             catalog.snapshot_at(not_future(now + seconds * 1_000_000)? - 1).await?
         }
-        TimeTravel::AtStatement(id) => statement(catalog.snapshot_of_statement(id).await?, id)?,
-        TimeTravel::BeforeStatement(id) => {
-            statement(catalog.snapshot_before_statement(id).await?, id)?
-        }
+        TimeTravel::AtStatement(id) => match catalog.snapshot_of_statement(id).await? {
+            Some(snapshot) => snapshot,
+            None => read_by(context, id).await?,
+        },
+        TimeTravel::BeforeStatement(id) => match catalog.snapshot_before_statement(id).await? {
+            Some(snapshot) => snapshot,
+            None => read_by(context, id).await?,
+        },
     })
+}
+
+/// The snapshot that a statement read which changed nothing.
+async fn read_by(context: &StatementContext, id: &str) -> Result<i64, UserError> {
+    let shared = &context.shared;
+    // The statement may be among those whose records wait to be written.
+    shared.history.flush().await;
+    let filter = QueryFilter { query_id: Some(id.to_string()), ..QueryFilter::default() };
+    let found = shared.accounts.query_history(&filter).await?.into_iter().next();
+    let Some(query) = found.filter(|query| query.state == QueryState::Success) else {
+        return Err(UserError::new(
+            Code::TimeTravelUnavailable,
+            format!("Statement {id} not found, or it failed."),
+        ));
+    };
+    // What it read last may have been the past.
+    let began = shared.catalog.snapshot_at(query.start_time).await?;
+    Ok(query.snapshot_id.map_or(began, |read| read.max(began)))
 }
 
 /// Plans a view's query with its own database and schema; what it reads is read with its owner's
@@ -335,7 +353,9 @@ async fn view_relation(
         let told = if closed { words } else { format!("{words}: {}", error.message) };
         UserError::new(error.code, told)
     };
-    let planned = plan_view(context, work, info, depth).await.map_err(failure)?;
+    let owner =
+        context.model.owner(&object).unwrap_or(frazil_governance::system::ACCOUNTADMIN).to_string();
+    let planned = plan_view(context, work, info, &owner, depth).await.map_err(failure)?;
     if planned.columns.len() != info.columns.len() {
         return Err(UserError::new(
             Code::InvalidStatement,
@@ -348,8 +368,6 @@ async fn view_relation(
             ),
         ));
     }
-    let owner =
-        context.model.owner(&object).unwrap_or(frazil_governance::system::ACCOUNTADMIN).to_string();
     let columns = info
         .columns
         .iter()
@@ -405,10 +423,11 @@ async fn plan_view(
     context: &StatementContext,
     work: &mut Work,
     info: &ViewInfo,
+    owner: &str,
     depth: usize,
 ) -> Result<Planned, UserError> {
     let query = frazil_dialect::parse_query(&info.text)?;
-    let mut inner = context.for_view(&info.name.database, &info.name.schema);
+    let mut inner = context.for_view(&info.name.database, &info.name.schema).of_owner(owner);
     let none = Default::default();
     let empty = frazil_planner::Resolved::default();
     inner.binds.clear();

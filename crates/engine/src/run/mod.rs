@@ -2,6 +2,7 @@
 
 mod asof;
 pub(crate) mod execute;
+pub(crate) mod halved;
 pub(crate) mod optimize;
 mod part_pool;
 pub(crate) mod profile;

@@ -14,6 +14,7 @@ use datafusion::prelude::SessionConfig;
 use frazil_common::UserError;
 use frazil_functions::MadeBytesMax;
 
+use crate::run::halved::HalveProjections;
 use crate::run::part_pool::PartPool;
 use crate::run::sliced::SliceUnnested;
 use crate::run::stoppable::StopMultiplying;
@@ -172,8 +173,8 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     let place = rules.iter().position(|rule| rule.name() == "EnsureCooperative");
     let place = place.unwrap_or(rules.len());
-    let own: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 2] =
-        [Arc::new(SliceUnnested), Arc::new(StopMultiplying)];
+    let own: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 3] =
+        [Arc::new(SliceUnnested), Arc::new(StopMultiplying), Arc::new(HalveProjections)];
     rules.splice(place..place, own);
     rules
 }

@@ -8,6 +8,8 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{FieldRef, Schema};
@@ -44,6 +46,10 @@ const MULTIPLYING: &[&str] = &[
 ];
 
 const NAME: &str = "StoppableExec";
+
+/// After so long others that wait for the thread have a turn: whoever takes these batches may never
+/// wait for anything else.
+const TURN: Duration = Duration::from_millis(20);
 
 /// Puts a [`StoppableExec`] above every operator that multiplies rows.
 #[derive(Debug)]
@@ -227,11 +233,20 @@ impl ExecutionPlan for StoppableExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let batches = self.input.execute(partition, context)?;
+        let mut batches = self.input.execute(partition, context)?;
         let stop = self.stop.clone();
-        let checked = batches.map(move |batch| {
-            stop.check().map_err(|error| DataFusionError::External(Box::new(error)))?;
-            batch
+        let mut since = Instant::now();
+        let checked = futures::stream::poll_fn(move |cx| {
+            if since.elapsed() > TURN {
+                since = Instant::now();
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let batch = std::task::ready!(batches.poll_next_unpin(cx));
+            Poll::Ready(batch.map(|batch| {
+                stop.check().map_err(|error| DataFusionError::External(Box::new(error)))?;
+                batch
+            }))
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), checked)))
     }

@@ -178,10 +178,18 @@ impl Session {
                 context.record.lock().detail = Some(detail(admission));
             }
             context.facts.transaction_id = self.open.lock().as_ref().map(|open| open.id.clone());
+            let committing = tokio::sync::Mutex::default();
+            // A commit that began is waited for: its outcome is what the client must hear.
+            let stopped = async {
+                cancel.cancelled().await;
+                drop(committing.lock().await);
+            };
             let result = tokio::select! {
-                result = self.run_in_transaction(&context, &statement, query_id) => result,
-                () = cancel.cancelled() => {
-                    self.abandon_changes(&statement).await;
+                result = self.run_in_transaction(&context, &statement, query_id, &committing) => {
+                    result
+                }
+                () = stopped => {
+                    self.undo_cancelled(&context).await;
                     Err(Failure::User(cancelled()))
                 }
             };
@@ -226,10 +234,16 @@ impl Session {
         context: &StatementContext,
         statement: &Statement,
         query_id: Uuid,
+        committing: &tokio::sync::Mutex<()>,
     ) -> Result<Outcome, Failure> {
         let mut guard = self.transaction.clone().lock_owned().await;
-        if self.lost_transaction.load(Ordering::SeqCst) && !context.describe_only {
-            return self.end_lost_transaction(statement).map_err(Failure::User);
+        if let Some(open) = guard.as_mut() {
+            open.undo_statement().await;
+        }
+        if !context.describe_only
+            && let Some(answer) = self.end_lost_transaction(statement)
+        {
+            return answer.map_err(Failure::User);
         }
         match statement {
             Statement::Begin(begin) => {
@@ -238,6 +252,7 @@ impl Session {
                     .map_err(Failure::User);
             }
             Statement::Commit => {
+                let _committing = committing.lock().await;
                 return statements::transaction::commit(context, &mut guard)
                     .await
                     .map_err(Failure::User);
@@ -248,6 +263,7 @@ impl Session {
             _ => {}
         }
         if commits_first(statement) && !context.describe_only && guard.is_some() {
+            let _committing = committing.lock().await;
             statements::transaction::commit(context, &mut guard).await.map_err(Failure::User)?;
         }
         let writes = !reads_only(statement) && !context.describe_only;
@@ -265,24 +281,24 @@ impl Session {
         {
             return Err(Failure::User(statements::transaction::is_aborted(open)));
         }
-        if guard.is_some() {
+        if let Some(open) = guard.as_mut() {
+            open.lake.refresh().await.map_err(|e| Failure::User(e.into()))?;
+            if writes {
+                open.begin_statement();
+            }
             let mut work = Work::Open(guard);
-            work.lake()
-                .map_err(Failure::User)?
-                .refresh()
-                .await
-                .map_err(|e| Failure::User(e.into()))?;
             let outcome = match statements::run(context, &mut work, statement).await {
                 Ok(outcome) => outcome,
                 Err(error) => {
+                    if let Work::Open(guard) = &mut work
+                        && let Some(open) = guard.as_mut()
+                    {
+                        open.undo_statement().await;
+                    }
                     if context.parameters.get_bool("TRANSACTION_ABORT_ON_ERROR") {
                         statements::transaction::fail(context, &mut work)
                             .await
                             .map_err(Failure::User)?;
-                    }
-                    drop(work);
-                    if error.code == Code::Internal {
-                        self.abandon_changes(statement).await;
                     }
                     return Err(Failure::User(error));
                 }
@@ -291,6 +307,7 @@ impl Session {
                 && let Some(open) = guard.as_mut()
                 && writes
             {
+                open.keep_statement();
                 open.query_ids.push(query_id.to_string());
             }
             return Ok(outcome);
@@ -311,6 +328,8 @@ impl Session {
                     user: Some(self.user.clone()),
                     message: None,
                 };
+                // Held until the answer: from here on the statement is no longer cancelled.
+                let _committing = committing.lock().await;
                 match lake.commit(meta).await {
                     Ok(_) => {
                         let purged = std::mem::take(&mut context.record.lock().purged);
@@ -338,23 +357,6 @@ impl Session {
         }
     }
 
-    /// The first statements after a restart that cut a transaction off: nothing runs until the
-    /// client has ended it, or half of its changes would be committed.
-    fn end_lost_transaction(&self, statement: &Statement) -> Result<Outcome, UserError> {
-        let ends = matches!(statement, Statement::Commit | Statement::Rollback);
-        if ends {
-            self.lost_transaction.store(false, Ordering::SeqCst);
-        }
-        if matches!(statement, Statement::Rollback) {
-            return Outcome::status("Statement executed successfully.");
-        }
-        Err(UserError::new(
-            Code::TransactionConflict,
-            "The transaction was aborted because the server restarted: none of its changes were \
-             committed. Run ROLLBACK and begin it again.",
-        ))
-    }
-
     /// Writes what the statement changed of the session into its row. A transaction that ended is
     /// noted behind the client's back: nothing is lost when that is late.
     async fn save_after(self: &Arc<Self>, statement: &Statement) {
@@ -368,18 +370,6 @@ impl Session {
             tokio::spawn(async move { warn(session.save().await) });
         } else {
             warn(self.save().await);
-        }
-    }
-
-    /// Rolls the open transaction back when a statement that writes was broken off: what it had
-    /// staged may be incomplete and must not be committed.
-    async fn abandon_changes(&self, statement: &Statement) {
-        if reads_only(statement) {
-            return;
-        }
-        let open = self.transaction.lock().await.take();
-        if let Some(open) = open {
-            open.lake.rollback().await;
         }
     }
 
@@ -407,9 +397,13 @@ impl Session {
         parameters: &Parameters,
         cancel: &CancellationToken,
     ) -> Result<StatementContext, UserError> {
-        let state = self.state.lock().clone();
+        let mut state = self.state.lock().clone();
+        if self.role_restriction.is_some() {
+            // What a token is held to is one role, whatever roles the user has besides.
+            state.secondary_roles = SecondaryRoles::None;
+        }
         let model = self.shared.access_model().await?;
-        let roles = model.effective_roles(&self.user, &state.role, &state.secondary_roles);
+        let roles = model.session_roles(&self.user, &state.role, &state.secondary_roles);
         let available: Vec<String> =
             model.available_roles(&self.user).into_iter().map(str::to_string).collect();
         let active =
@@ -447,6 +441,7 @@ impl Session {
             facts,
             parameters: parameters.clone(),
             state,
+            on_behalf_of: None,
             binds,
             array_binds: None,
             text: request.text.clone(),
@@ -481,6 +476,7 @@ impl Session {
             transfer: outcome.transfer,
             children: Vec::new(),
             user: self.user.clone(),
+            role_restriction: self.role_restriction.clone(),
             number_of_binds,
             array_bind_supported: false,
             prefers_json: outcome.prefers_json,
@@ -493,9 +489,10 @@ impl Session {
     async fn record_unparsed(&self, request: &StatementRequest, error: &UserError) {
         let now = now_micros();
         let state = self.state.lock().clone();
+        let text = redacted(&request.text);
         let record = QueryRecord {
             query_id: request.query_id.to_string(),
-            query_text: request.text.clone(),
+            query_text: cut(text.as_ref().unwrap_or(&request.text), KEPT_TEXT),
             query_type: "UNKNOWN".to_string(),
             user: self.user.clone(),
             role: Some(state.role),
@@ -507,7 +504,7 @@ impl Session {
             end_time: now,
             state: QueryState::Fail,
             error_code: Some(i64::from(error.code.number())),
-            error_message: Some(error.message.clone()),
+            error_message: Some(kept_message(error, text.is_some())),
             rows_produced: 0,
             rows_inserted: 0,
             rows_updated: 0,
@@ -541,7 +538,10 @@ impl Session {
         let error = result.as_ref().err();
         let query = QueryRecord {
             query_id: query_id.to_string(),
-            query_text: redacted(&parsed.statement, &parsed.text),
+            query_text: cut(
+                &redacted(&parsed.text).unwrap_or_else(|| parsed.text.clone()),
+                KEPT_TEXT,
+            ),
             query_type: if request.describe_only {
                 "DESCRIBE".to_string()
             } else {
@@ -557,7 +557,7 @@ impl Session {
             end_time: now_micros(),
             state: if error.is_some() { QueryState::Fail } else { QueryState::Success },
             error_code: error.map(|error| i64::from(error.code.number())),
-            error_message: error.map(|error| error.message.clone()),
+            error_message: error.map(|error| kept_message(error, redacted(&parsed.text).is_some())),
             rows_produced: produced,
             rows_inserted: changes.inserted as i64,
             rows_updated: changes.updated as i64,
@@ -579,22 +579,39 @@ impl Session {
     }
 }
 
-/// A statement's text without its secrets.
-fn redacted(statement: &Statement, text: &str) -> String {
-    let secret = match statement {
-        Statement::CreateUser(_) => true,
-        Statement::AlterObject(alter) => alter.kind == frazil_dialect::ObjectWord::User,
-        _ => false,
-    };
-    if !secret {
+/// A statement's text without the password in it, if it may have one: a statement that names a user and
+/// a password after CREATE or ALTER, also inside EXECUTE IMMEDIATE, EXPLAIN or a text, and whether it can
+/// be parsed or not. What follows the word PASSWORD is left out.
+fn redacted(text: &str) -> Option<String> {
+    let upper = text.to_ascii_uppercase();
+    let verb = ["CREATE", "ALTER"].iter().filter_map(|verb| upper.find(verb)).min()?;
+    let user = verb + upper[verb..].find("USER")?;
+    let at = user + upper[user..].find("PASSWORD")?;
+    Some(format!("{}PASSWORD = '***' …", &text[..at]))
+}
+
+/// What is kept of an error: its words may quote the statement.
+fn kept_message(error: &UserError, redacted: bool) -> String {
+    match redacted {
+        true => format!("Error {:06}; the words are not kept with a password", error.code.number()),
+        false => cut(&error.message, KEPT_MESSAGE),
+    }
+}
+
+/// Most bytes of a statement's text, and of an error's, that the history keeps.
+const KEPT_TEXT: usize = 100_000;
+const KEPT_MESSAGE: usize = 10_000;
+
+/// A text of at most so many bytes.
+fn cut(text: &str, most: usize) -> String {
+    if text.len() <= most {
         return text.to_string();
     }
-    // The word after PASSWORD = is the only secret these statements can carry.
-    let upper = text.to_ascii_uppercase();
-    match upper.find("PASSWORD") {
-        Some(at) => format!("{}PASSWORD = '***' …", &text[..at]),
-        None => text.to_string(),
+    let mut end = most;
+    while !text.is_char_boundary(end) {
+        end -= 1;
     }
+    format!("{} …", &text[..end])
 }
 
 /// The secondary roles and the word that chose them.

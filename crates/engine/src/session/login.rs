@@ -1,19 +1,20 @@
 //! Logging in, renewing tokens, logging out.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use frazil_catalog::account::{
-    NewSession, ObjectFilter, ParameterLevel, SessionRow, SessionState as StoredState, User,
-    Warehouse,
+    NewSession, Object, ObjectFilter, ParameterLevel, SessionRow, SessionState as StoredState,
+    User, Warehouse,
 };
-use frazil_common::{Code, UserError, fold_identifier};
+use frazil_common::{Code, ObjectKind, ObjectRef, UserError, fold_identifier};
 use frazil_governance::{SecondaryRoles, system};
 
-use crate::api::{LoginRequest, SessionTokens};
+use crate::api::{LoginRequest, ResultReader, SessionTokens};
 use crate::engine::Engine;
+use crate::resolve::objects::{database_object, schema_object};
 use crate::session::authenticate::{Identity, authenticate};
 use crate::session::parameters::Parameters;
+use crate::session::savepoint::{LostTransaction, commit_entry};
 use crate::session::secrets::{digest, random_secret};
 use crate::session::{Session, SessionState};
 use crate::statements::account_change::AccountChange;
@@ -30,6 +31,10 @@ const VALIDATE: &str = "CLIENT_VALIDATE_DEFAULT_PARAMETERS";
 pub struct LoginOk {
     pub session: Arc<Session>,
     pub tokens: SessionTokens,
+}
+
+fn object_of(warehouse: &Object<Warehouse>) -> ObjectRef {
+    ObjectRef { kind: ObjectKind::Warehouse, id: warehouse.id, name: warehouse.name.clone() }
 }
 
 fn now_micros() -> i64 {
@@ -67,17 +72,32 @@ impl Engine {
                 Some(Err(_)) | None => (None, None),
             };
         let view = shared.catalog.head_view().await?;
+        // What the role may not know of is not there.
+        let model = shared.access_model().await?;
+        let secondary = match user.properties.default_secondary_roles_all {
+            true if restriction.is_none() => SecondaryRoles::All,
+            _ => SecondaryRoles::None,
+        };
+        let roles = model.effective_roles(&user.name, &role, &secondary);
+        let sees_database = |name: &String| {
+            database_object(&view, name).is_some_and(|found| model.is_visible(&roles, &found, &[]))
+        };
+        let sees_schema = |database: &str, name: &str| {
+            let parents: Vec<ObjectRef> = database_object(&view, database).into_iter().collect();
+            view.schema(database, name)
+                .is_some_and(|found| model.is_visible(&roles, &schema_object(found), &parents))
+        };
         let database = request
             .database
             .as_deref()
             .map(identifier_text)
             .or(default_database)
-            .filter(|name| view.database(name).is_some());
+            .filter(sees_database);
         let wanted_schema = request.schema.as_deref().map(identifier_text).or(default_schema);
         let schema = database.as_deref().and_then(|database| {
             wanted_schema
                 .or_else(|| Some("PUBLIC".to_string()))
-                .filter(|name| view.schema(database, name).is_some())
+                .filter(|name| sees_schema(database, name))
         });
         let warehouses = shared.accounts.objects::<Warehouse>(ObjectFilter::default()).await?;
         let warehouse = request
@@ -85,7 +105,10 @@ impl Engine {
             .as_deref()
             .map(identifier_text)
             .or_else(|| user.properties.default_warehouse.clone())
-            .filter(|name| warehouses.iter().any(|warehouse| warehouse.name == *name));
+            .filter(|name| {
+                let mut found = warehouses.iter().filter(|warehouse| warehouse.name == *name);
+                found.any(|found| model.is_visible(&roles, &object_of(found), &[]))
+            });
         if request.parameters.get(VALIDATE).is_some_and(|value| value.as_bool() == Some(true)) {
             for (what, asked, found) in [
                 ("database", &request.database, &database),
@@ -105,10 +128,7 @@ impl Engine {
             schema,
             warehouse,
             role,
-            secondary_roles: match user.properties.default_secondary_roles_all {
-                true => SecondaryRoles::All,
-                false => SecondaryRoles::None,
-            },
+            secondary_roles: secondary,
             parameters,
             variables: Default::default(),
             query_ids: Default::default(),
@@ -141,19 +161,20 @@ impl Engine {
             state: parking_lot::Mutex::new(state),
             transaction: Arc::default(),
             open: Arc::default(),
-            lost_transaction: AtomicBool::default(),
+            lost_transaction: parking_lot::Mutex::default(),
             saved: tokio::sync::Mutex::new(row.state),
         });
         shared.sessions.write().insert(row.id, session.clone());
         Ok(LoginOk { session, tokens })
     }
 
-    /// Checks a credential without opening a session, and gives the user's name.
+    /// Checks a credential without opening a session, and gives who may read results with it.
     ///
     /// # Errors
     /// Those of [`authenticate`].
-    pub async fn identify(&self, request: &LoginRequest) -> Result<String, UserError> {
-        Ok(authenticate(&self.shared, request).await?.user.name)
+    pub async fn identify(&self, request: &LoginRequest) -> Result<ResultReader, UserError> {
+        let Identity { user, role_restriction } = authenticate(&self.shared, request).await?;
+        Ok(ResultReader { user: user.name, role_restriction })
     }
 
     async fn first_role(
@@ -228,6 +249,7 @@ impl Engine {
             variables: Default::default(),
             query_ids: Default::default(),
         };
+        let lost = self.lost_transaction(&row).await?;
         let session = Arc::new(Session {
             id: row.id,
             user: user.name.clone(),
@@ -237,10 +259,28 @@ impl Engine {
             state: parking_lot::Mutex::new(state),
             transaction: Arc::default(),
             open: Arc::default(),
-            lost_transaction: AtomicBool::new(row.state.transaction_open),
+            lost_transaction: parking_lot::Mutex::new(lost),
             saved: tokio::sync::Mutex::new(row.state),
         });
         Ok(self.shared.sessions.write().entry(row.id).or_insert(session).clone())
+    }
+
+    /// The transaction that was open when the server stopped, unless its commit was the last thing
+    /// that happened.
+    async fn lost_transaction(
+        &self,
+        row: &SessionRow,
+    ) -> Result<Option<LostTransaction>, UserError> {
+        if !row.state.transaction_open {
+            return Ok(None);
+        }
+        if let Some(id) = &row.state.transaction_id {
+            let entry = commit_entry(row.id, id);
+            if self.shared.catalog.snapshot_of_statement(&entry).await?.is_some() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(LostTransaction::Restart))
     }
 
     /// New tokens for the session of a master token; the old ones stop working.
@@ -257,6 +297,13 @@ impl Engine {
             return Err(UserError::new(
                 Code::MasterTokenExpired,
                 "Master token has expired. Log in again.",
+            ));
+        }
+        let view = self.shared.accounts.view().await?;
+        if view.user_by_id(row.user_id).is_none_or(|user| user.disabled) {
+            return Err(UserError::new(
+                Code::SessionGone,
+                "Session no longer exists. Log in again.",
             ));
         }
         let tokens = new_tokens();
@@ -303,6 +350,7 @@ pub(crate) fn stored_state(
         role: Some(state.role.clone()),
         secondary_roles: serde_json::to_value(&state.secondary_roles).unwrap_or_default(),
         transaction_open: false,
+        transaction_id: None,
         role_restriction: restriction.map(str::to_string),
         parameters: state
             .parameters

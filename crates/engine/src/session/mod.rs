@@ -7,12 +7,12 @@ pub(crate) mod execute;
 pub(crate) mod key_pair;
 pub(crate) mod login;
 pub mod parameters;
+pub(crate) mod savepoint;
 pub(crate) mod secrets;
 pub(crate) mod transactions;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use frazil_catalog::account::SessionState as StoredState;
 use frazil_common::{Code, ObjectName, QualifiedName, UserError};
@@ -21,10 +21,11 @@ use frazil_governance::SecondaryRoles;
 use frazil_lake::LakeTransaction;
 use parking_lot::Mutex;
 
-use crate::api::SessionContext;
+use crate::api::{ResultReader, SessionContext};
 use crate::engine::Shared;
 use login::stored_state;
 use parameters::Parameters;
+use savepoint::{LostTransaction, StatementSavepoint};
 use transactions::Running;
 
 /// Query ids kept for LAST_QUERY_ID.
@@ -57,6 +58,8 @@ pub(crate) struct OpenTransaction {
     pub query_ids: Vec<String>,
     /// Stage files to remove when it commits: (stage id, path).
     pub purged: Vec<(i64, String)>,
+    /// Of the statement that runs in it and writes.
+    savepoint: Option<StatementSavepoint>,
     mark: TransactionMark,
 }
 
@@ -93,6 +96,7 @@ impl OpenTransaction {
             query_ids: Vec::new(),
             purged: Vec::new(),
             aborted: false,
+            savepoint: None,
             running: Arc::new(running),
             mark,
         }
@@ -119,9 +123,9 @@ pub struct Session {
     pub(crate) transaction: Arc<tokio::sync::Mutex<Option<OpenTransaction>>>,
     /// Facts of the transaction in there, for those who must not wait for it.
     pub(crate) open: Arc<Mutex<Option<TransactionFacts>>>,
-    /// A transaction was open when the server stopped: its changes are gone, and the client must
-    /// learn of it before anything else runs.
-    pub(crate) lost_transaction: AtomicBool,
+    /// A transaction was open when the server stopped, or was aborted from outside: its changes are
+    /// gone, and the client must learn of it before anything else runs.
+    pub(crate) lost_transaction: Mutex<Option<LostTransaction>>,
     /// What the session's row holds.
     pub(crate) saved: tokio::sync::Mutex<StoredState>,
 }
@@ -139,6 +143,11 @@ impl Session {
 
     pub fn user(&self) -> &str {
         &self.user
+    }
+
+    /// Who reads results here.
+    pub fn reader(&self) -> ResultReader {
+        ResultReader { user: self.user.clone(), role_restriction: self.role_restriction.clone() }
     }
 
     /// The client program, as it named itself at login.
@@ -167,10 +176,12 @@ impl Session {
 
     /// What a restart must find again.
     pub(crate) fn to_row(&self) -> StoredState {
-        let open = self.open.lock().is_some() || self.lost_transaction.load(Ordering::SeqCst);
+        let transaction_id = self.open.lock().as_ref().map(|open| open.id.clone());
+        let lost = self.lost_transaction.lock().is_some();
         let state = self.state.lock();
         StoredState {
-            transaction_open: open,
+            transaction_open: transaction_id.is_some() || lost,
+            transaction_id,
             ..stored_state(&state, self.role_restriction.as_deref(), &self.client)
         }
     }

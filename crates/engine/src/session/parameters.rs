@@ -210,6 +210,9 @@ pub struct Parameters {
     set: BTreeMap<&'static str, String>,
 }
 
+/// Most characters of a query tag.
+const QUERY_TAG_MAX: usize = 2000;
+
 impl Parameters {
     /// Sets a parameter from SQL or from the wire. Unknown names are an error here; callers that
     /// must ignore them (login, statement parameters) ask [`definition`] first.
@@ -236,6 +239,12 @@ impl Parameters {
                     return Err(bad());
                 }
                 number.to_string()
+            }
+            Text if name == "QUERY_TAG" && value.chars().count() > QUERY_TAG_MAX => {
+                return Err(UserError::new(
+                    Code::InvalidArgument,
+                    format!("a QUERY_TAG has at most {QUERY_TAG_MAX} characters"),
+                ));
             }
             Text => value.to_string(),
             TimeZone => value.parse::<chrono_tz::Tz>().map_err(|_| bad())?.to_string(),
@@ -334,6 +343,8 @@ mod tests {
         assert!(parameters.set("TIMEZONE", "Mars/Olympus").is_err());
         assert!(parameters.set("WEEK_START", "8").is_err());
         assert!(parameters.set("NO_SUCH", "1").is_err());
+        assert!(parameters.set("QUERY_TAG", &"x".repeat(2001)).is_err());
+        parameters.set("QUERY_TAG", &"é".repeat(2000)).unwrap();
         assert!(parameters.set("TIMESTAMP_TYPE_MAPPING", "TIMESTAMP_TZ").is_err());
         parameters.set("timezone", "Europe/Zurich").unwrap();
         assert_eq!(parameters.timezone(), chrono_tz::Europe::Zurich);

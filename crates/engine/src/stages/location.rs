@@ -105,7 +105,7 @@ pub(crate) async fn find(
     Ok(context
         .shared
         .accounts
-        .object::<Stage>(schema.schema_id, &name.name, context.session.id)
+        .object::<Stage>(schema.schema_id, &name.name, context.temporary_session())
         .await?)
 }
 

@@ -12,6 +12,7 @@ use crate::resolve::objects::schema as expect_schema;
 use crate::stages::file_format;
 use crate::statements::account_change::AccountChange;
 use crate::statements::alter_account;
+use crate::statements::alter_table::keep_tags_of_moved;
 use crate::statements::comment::set_comment;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::create_table::authorize_create;
@@ -76,7 +77,11 @@ pub(crate) async fn run(
                         authorize_create(context, work, &to, Privilege::CreateView)?;
                     }
                     if !context.describe_only {
-                        work.lake()?.alter_view(&name, |view| view.name = to)?;
+                        let account = context.shared.accounts.view().await?;
+                        let lake = work.lake()?;
+                        let own = (ObjectKind::View, info.view_id);
+                        keep_tags_of_moved(&account, lake, own, &name, &to);
+                        lake.alter_view(&name, |view| view.name = to)?;
                     }
                 }
                 AlterObjectAction::Secure(secure) => {
@@ -189,6 +194,24 @@ async fn namespace(
     alter: &AlterObject,
     found: Found,
 ) -> Result<(), UserError> {
+    if let (AlterObjectAction::ManagedAccess(true), Target::Schema(schema)) =
+        (&alter.action, &found.target)
+    {
+        // Its owner is to decide on grants in the place of the objects' owners.
+        let account = context.shared.accounts.view().await?;
+        let view = work.lake()?.view().clone();
+        let place = (schema.database.as_str(), schema.name.as_str());
+        let tables = view.tables_in(place.0, place.1).map(|t| (ObjectKind::Table, t.table_id));
+        let views = view.views_in(place.0, place.1).map(|v| (ObjectKind::View, v.view_id));
+        let others = tables.chain(views).any(|(kind, id)| {
+            account
+                .owner(kind, id)
+                .is_some_and(|owner| !context.model.includes(&context.roles, owner))
+        });
+        if others {
+            require_manage_grants(context)?;
+        }
+    }
     if let (AlterObjectAction::ManagedAccess(managed), Target::Schema(schema)) =
         (&alter.action, &found.target)
     {
@@ -512,11 +535,36 @@ async fn user(context: &StatementContext, alter: &AlterObject) -> Result<Outcome
     writer.update_user(&user).await?;
     options.save_beside(&mut writer, user.id, &user.login_name).await?;
     change.commit().await?;
+    if user.disabled {
+        close_sessions(context, user.id).await?;
+    }
     if user.disabled || user.name != before {
         // A session that may go on is made again from its row at its next request.
         end_sessions(context, &before);
     }
     Outcome::status(DONE)
+}
+
+/// Managed access over objects of other owners takes MANAGE GRANTS.
+pub(crate) fn require_manage_grants(context: &StatementContext) -> Result<(), UserError> {
+    if context.model.has_global(&context.roles, Privilege::ManageGrants) {
+        return Ok(());
+    }
+    Err(UserError::new(
+        Code::InsufficientPrivileges,
+        "SQL access control error: Insufficient privileges: managed access over objects of other \
+         owners takes MANAGE GRANTS on the account.",
+    ))
+}
+
+/// The sessions of a disabled user end for good: they are not there when the user is enabled again.
+async fn close_sessions(context: &StatementContext, user_id: i64) -> Result<(), UserError> {
+    for session in context.shared.accounts.sessions().await? {
+        if session.user_id == user_id {
+            context.shared.close_session(session.id).await?;
+        }
+    }
+    Ok(())
 }
 
 fn abort_queries(context: &StatementContext, user: &User) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
+use frazil_catalog::account::AccountView;
 use frazil_catalog::{ColumnInfo, TableInfo, TableKind};
 use frazil_common::{
     Code, ObjectKind, Privilege, QualifiedName, SqlType, UserError, quote_identifier,
@@ -13,19 +14,20 @@ use frazil_dialect::{
 };
 use frazil_functions::cast::{CastMode, cast};
 use frazil_functions::evaluate_constant;
+use frazil_lake::LakeTransaction;
 use frazil_planner::{Resolved, plan_expression, sql_type};
 
-use crate::run::execute::run_to_spool;
 use crate::statements::alter_object::complete;
+use crate::statements::clone::keep_masking_tags;
 use crate::statements::clustering::clustering;
 use crate::statements::constraints;
-use crate::statements::context::{StatementContext, Work};
+use crate::statements::context::{StatementContext, Work, cancelled};
 use crate::statements::create_table::{authorize_create, definition};
 use crate::statements::defaults;
 use crate::statements::lookup::{Target, absent, described_status, expect, find};
-use crate::statements::outcome::{Outcome, schema_of};
+use crate::statements::outcome::Outcome;
 use crate::statements::policy::DefinedPolicies;
-use crate::statements::query::{operators, plan, plan_context};
+use crate::statements::query::plan_context;
 use crate::statements::retention::RETENTION;
 use crate::statements::table_options::{TableOptions, check_unset};
 use crate::statements::tag::DefinedTags;
@@ -78,7 +80,10 @@ pub(crate) async fn run(
                 authorize_create(context, work, &to, Privilege::CreateTable)?;
             }
             if !context.describe_only {
-                work.lake()?.rename_table(name, &to)?;
+                let account = context.shared.accounts.view().await?;
+                let lake = work.lake()?;
+                keep_tags_of_moved(&account, lake, (ObjectKind::Table, table.table_id), name, &to);
+                lake.rename_table(name, &to)?;
             }
         }
         AlterTableAction::SwapWith(other) => {
@@ -88,7 +93,13 @@ pub(crate) async fn run(
                 return Err(UserError::internal("a table is no table"));
             };
             if !context.describe_only {
-                work.lake()?.swap_tables(name, &other.name)?;
+                let account = context.shared.accounts.view().await?;
+                let lake = work.lake()?;
+                let other_id = (ObjectKind::Table, other.table_id);
+                let own = (ObjectKind::Table, table.table_id);
+                keep_tags_of_moved(&account, lake, own, name, &other.name);
+                keep_tags_of_moved(&account, lake, other_id, &other.name, name);
+                lake.swap_tables(name, &other.name)?;
             }
         }
         AlterTableAction::AlterColumns(columns) => {
@@ -351,31 +362,43 @@ async fn alter_column(
     Ok(())
 }
 
-/// SET NOT NULL needs a column without NULLs.
+/// What an object keeps when it moves to another schema: it must not show more than before. Database
+/// roles hold nothing outside of their database.
+pub(crate) fn keep_tags_of_moved(
+    account: &AccountView,
+    lake: &mut LakeTransaction,
+    (kind, id): (ObjectKind, i64),
+    from: &QualifiedName,
+    to: &QualifiedName,
+) {
+    if id < 0 || (&from.database, &from.schema) == (&to.database, &to.schema) {
+        return;
+    }
+    keep_masking_tags(account, lake, (kind, id, from), (id, to));
+    if from.database != to.database {
+        lake.account().left_database.push((kind, id));
+    }
+}
+
+/// SET NOT NULL needs a column without NULLs, in rows that a policy holds back from the role too.
 async fn refuse_nulls(
     context: &StatementContext,
     work: &mut Work,
     table: &QualifiedName,
     column: &str,
 ) -> Result<(), UserError> {
-    let text = format!("SELECT 1 FROM {table} WHERE {} IS NULL LIMIT 1", quote_identifier(column));
-    let query = frazil_dialect::parse_query(&text)?;
-    let planned = plan(context, work, &query, &text).await?;
-    let operators = operators(context, work, &planned).await?;
     if context.describe_only {
         return Ok(());
     }
-    let found = run_to_spool(
-        &context.runtime,
-        operators,
-        schema_of(&planned.columns),
-        context.shared.results.directory(),
-        &format!("{}-nulls", context.query_id()),
-        None,
-        &context.cancel,
-    )
-    .await?;
-    if found.total_rows() > 0 {
+    let lake = work.lake()?;
+    let table = lake.table(table)?;
+    let nulls = lake.nulls(&table, column).await?;
+    // Reading the column is work for the threads that compute.
+    let found = tokio::select! {
+        found = context.runtime.handle().spawn(nulls) => found.map_err(UserError::internal)??,
+        () = context.cancel.cancelled() => return Err(cancelled()),
+    };
+    if found {
         return Err(UserError::new(
             Code::NullNotAllowed,
             format!("column {column} contains null values. Not null constraint cannot be added."),

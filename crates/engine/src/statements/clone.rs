@@ -291,6 +291,7 @@ async fn fill_schema(
     database_id: i64,
 ) -> Result<(), UserError> {
     let account = context.shared.accounts.view().await?;
+    let same_database = from.database == to.database;
     // What is there now, or was dropped and is kept, has its policies on record.
     let now = lake.view().clone();
     let tables: Vec<Arc<TableInfo>> = view.tables_in(&from.database, &from.name).cloned().collect();
@@ -317,6 +318,7 @@ async fn fill_schema(
             ObjectKind::Table,
             (table.table_id, made.table_id),
             made.name.clone(),
+            same_database,
         );
     }
     let views: Vec<Arc<ViewInfo>> = view.views_in(&from.database, &from.name).cloned().collect();
@@ -346,6 +348,7 @@ async fn fill_schema(
             ObjectKind::View,
             (found.view_id, made.view_id),
             made.name.clone(),
+            same_database,
         );
     }
     keep_tags(lake, ObjectKind::Schema, from.schema_id, to.schema_id);
@@ -354,6 +357,7 @@ async fn fill_schema(
         from_schema: from.schema_id,
         to_database: database_id,
         to_schema: to.schema_id,
+        same_database,
         role: context.role().to_string(),
     });
     Ok(())
@@ -370,8 +374,8 @@ fn keep_policies(lake: &mut LakeTransaction, from: &TableInfo, to: &TableInfo) {
 }
 
 /// A tag that masks what a table is cloned from, and comes from its schema or database, goes along
-/// where the clone is in another: it must not show more.
-fn keep_masking_tags(
+/// where the clone is in another: it must not show more. The same of a table or view that is moved.
+pub(crate) fn keep_masking_tags(
     account: &AccountView,
     lake: &mut LakeTransaction,
     (kind, from, from_name): (ObjectKind, i64, &QualifiedName),
@@ -437,9 +441,11 @@ fn keep_grants(
     kind: ObjectKind,
     (from, to): (i64, i64),
     name: QualifiedName,
+    same_database: bool,
 ) {
     made(context, lake, Made { kind, id: to, name });
-    lake.account().copied_grants.push(CopiedGrants { kind, from, to, owner: true });
+    let copied = CopiedGrants { kind, from, to, owner: true, same_database };
+    lake.account().copied_grants.push(copied);
 }
 
 /// The database a clone starts from.
@@ -497,7 +503,8 @@ pub(crate) async fn database(
             lake.account().managed_schemas.push(made.schema_id);
         }
         let name = QualifiedName::new(&to.name, &from.name, "");
-        keep_grants(context, lake, ObjectKind::Schema, (from.schema_id, made.schema_id), name);
+        let ids = (from.schema_id, made.schema_id);
+        keep_grants(context, lake, ObjectKind::Schema, ids, name, false);
         fill_schema(context, lake, &source.view, &from, &made, to.database_id).await?;
     }
     Ok(())

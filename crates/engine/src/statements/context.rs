@@ -66,6 +66,8 @@ pub(crate) struct StatementContext {
     /// Session parameters with the statement's own on top.
     pub parameters: Parameters,
     pub state: SessionState,
+    /// The roles that count for stages, models and sequences, where they are not the session's.
+    pub on_behalf_of: Option<EffectiveRoles>,
     pub binds: Vec<TypedExpr>,
     /// Rows of an array bind, read by INSERT through an internal table function.
     pub array_binds: Option<ArrayBinds>,
@@ -138,6 +140,7 @@ impl StatementContext {
             facts,
             parameters: self.parameters.clone(),
             state,
+            on_behalf_of: self.on_behalf_of.clone(),
             binds: Vec::new(),
             array_binds: None,
             text: String::new(),
@@ -163,7 +166,19 @@ impl StatementContext {
     }
 
     pub fn authorize(&self, requirements: &[Requirement]) -> Result<(), UserError> {
-        authorize(&self.model, &self.roles, requirements)
+        authorize(&self.model, self.on_behalf_of.as_ref().unwrap_or(&self.roles), requirements)
+    }
+
+    /// The same with the rights of the owner of a view or policy on the stages, models and sequences
+    /// that its text names.
+    pub fn of_owner(mut self, owner: &str) -> StatementContext {
+        self.on_behalf_of = Some(self.model.role_alone(owner));
+        self
+    }
+
+    /// Whose temporary objects names may mean: in the texts of views and policies nobody's.
+    pub fn temporary_session(&self) -> i64 {
+        if self.on_behalf_of.is_some() { 0 } else { self.session.id }
     }
 
     /// Whether the role may know of the object: SHOW and INFORMATION_SCHEMA list no others.

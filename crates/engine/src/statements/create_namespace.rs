@@ -5,6 +5,7 @@ use frazil_dialect::{CreateDatabase, CreateSchema, Persistence};
 use frazil_governance::Requirement;
 
 use crate::resolve::objects::{database_object, schema_object};
+use crate::statements::alter_object::require_manage_grants;
 use crate::statements::clone;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::drop::drop_database;
@@ -118,6 +119,10 @@ pub(crate) async fn schema(
         Some(source) => Some(clone::schema_source(context, work, source, transient).await?),
         None => None,
     };
+    if create.managed_access && source.is_some() {
+        // The tables keep their owners.
+        require_manage_grants(context)?;
+    }
     let tags = DefinedTags::find(context, work, &create.tags, std::iter::empty()).await?;
     if context.describe_only {
         return Outcome::status(done);

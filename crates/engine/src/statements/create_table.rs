@@ -287,7 +287,9 @@ fn record_owner(
         _ => None,
     };
     if let (true, Some(from)) = (create.copy_grants, replaced.or(cloned)) {
-        grants_copied(lake, ObjectKind::Table, from, table.table_id);
+        let source = lake.view().table_by_id(from);
+        let same = source.is_none_or(|source| source.name.database == table.name.database);
+        grants_copied(lake, ObjectKind::Table, from, table.table_id, same);
     }
 }
 

@@ -105,7 +105,7 @@ pub(crate) async fn run(
     })?;
     if let Occupied::Replace(object) = &occupied {
         if create.copy_grants {
-            grants_copied(lake, ObjectKind::View, object.id, view.view_id);
+            grants_copied(lake, ObjectKind::View, object.id, view.view_id, true);
         }
         // Views are not brought back on their own.
         gone(lake, ObjectKind::View, object.id);

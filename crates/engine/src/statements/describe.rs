@@ -510,7 +510,7 @@ pub(crate) async fn result(
     };
     let query_id: Uuid = id.as_deref().unwrap_or_default().parse().map_err(|_| not_found())?;
     let result = context.shared.results.get(&query_id).ok_or_else(not_found)??;
-    if result.user != context.session.user {
+    if !result.is_readable_by(&context.session.reader()) {
         return Err(not_found());
     }
     // Policies and privacy domains are of tables, not of results.

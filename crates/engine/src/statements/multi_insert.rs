@@ -7,12 +7,14 @@ use frazil_common::{Privilege, UserError};
 use frazil_dialect::MultiInsert;
 use frazil_planner::{Resolved, TargetTable, plan_insert_branch, references_of_multi_insert};
 
+use crate::resolve::relation::target_table;
 use crate::resolve::results::spool_relation;
 use crate::run::execute::{run_to_spool, run_to_stream};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::dml::{authorize_write, counts_described, insert_target, rows_of};
 use crate::statements::outcome::{Changes, Outcome, schema_of};
 use crate::statements::query::{self, operators, plan_context, resolve_all};
+use crate::statements::transaction::lock;
 
 pub(crate) async fn run(
     context: &StatementContext,
@@ -23,7 +25,7 @@ pub(crate) async fn run(
     // Tables as first named, and their columns of the answer.
     let mut tables: Vec<(Arc<TableInfo>, String, u64)> = Vec::new();
     for branch in &statement.branches {
-        let (table, target) = insert_target(context, work, &branch.target.table).await?;
+        let table = target_table(context, work, &branch.target.table)?;
         let mut privileges = vec![Privilege::Insert];
         if statement.overwrite {
             privileges.push(Privilege::Delete);
@@ -34,7 +36,18 @@ pub(crate) async fn run(
             let label = format!("number of rows inserted into {}", table.name.name);
             tables.push((table.clone(), label, 0));
         }
-        targets.push((table, target));
+    }
+    if statement.overwrite {
+        // All in the same order, so that two of these do not wait for each other.
+        let mut locked: Vec<Arc<TableInfo>> =
+            tables.iter().map(|(table, ..)| table.clone()).collect();
+        locked.sort_by_key(|table| table.table_id);
+        for table in &locked {
+            lock(context, work, table).await?;
+        }
+    }
+    for branch in &statement.branches {
+        targets.push(insert_target(context, work, &branch.target.table).await?);
     }
     let source = query::plan(context, work, &statement.source, &context.text).await?;
     let empty = Resolved::default();

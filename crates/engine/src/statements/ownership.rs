@@ -35,8 +35,15 @@ pub(crate) fn made(context: &StatementContext, lake: &mut LakeTransaction, made:
 }
 
 /// The grants of one object also on another (COPY GRANTS).
-pub(crate) fn grants_copied(lake: &mut LakeTransaction, kind: ObjectKind, from: i64, to: i64) {
-    lake.account().copied_grants.push(CopiedGrants { kind, from, to, owner: false });
+pub(crate) fn grants_copied(
+    lake: &mut LakeTransaction,
+    kind: ObjectKind,
+    from: i64,
+    to: i64,
+    same_database: bool,
+) {
+    let copied = CopiedGrants { kind, from, to, owner: false, same_database };
+    lake.account().copied_grants.push(copied);
 }
 
 /// An object that can not come back loses its grants.

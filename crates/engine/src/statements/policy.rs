@@ -19,7 +19,7 @@ use frazil_lake::LakeTransaction;
 use frazil_planner::{Relation, sql_type};
 
 use crate::resolve::objects::{database_object, schema as expect_schema, schema_object};
-use crate::resolve::policies::{alike, bind};
+use crate::resolve::policies::{alike, bind, refuse_hidden};
 use crate::statements::account_change::AccountChange;
 use crate::statements::alter_object::complete;
 use crate::statements::context::{StatementContext, Work};
@@ -86,7 +86,8 @@ async fn check(
     let plan = LogicalPlanBuilder::from(plan).build().map_err(UserError::internal)?;
     let arguments =
         Relation { object: None, name: None, columns, plan, accesses: Vec::new(), hidden: 0 };
-    bind(context, work, rule, place, &arguments, None, 0).await?;
+    refuse_hidden(context, work, rule, place).await?;
+    bind(context, work, rule, place, &arguments, (None, None), 0).await?;
     Ok(())
 }
 

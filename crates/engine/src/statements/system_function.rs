@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::resolve::tags::{effective, levels};
 use crate::run::execute::run_to_spool;
 use crate::session::Session;
+use crate::session::savepoint::LostTransaction;
 use crate::statements::clustering;
 use crate::statements::context::{StatementContext, Work, cancelled};
 use crate::statements::ddl::definition;
@@ -348,10 +349,22 @@ async fn abort_transaction(context: &StatementContext, text: &str) -> Result<Str
     let open = {
         let mut slot = session.transaction.lock().await;
         // It may have ended by itself, and another begun.
-        if slot.as_ref().is_some_and(|open| open.id() == id) { slot.take() } else { None }
+        let open =
+            if slot.as_ref().is_some_and(|open| open.id() == id) { slot.take() } else { None };
+        if open.is_some() {
+            // Its session must not take what it runs next for a part of it.
+            *session.lost_transaction.lock() = Some(LostTransaction::Aborted(id.to_string()));
+        }
+        open
     };
-    if let Some(open) = open {
-        open.lake.rollback().await;
+    match open {
+        Some(open) => open.lake.rollback().await,
+        None => {
+            return Err(UserError::new(
+                Code::InvalidArgument,
+                format!("Transaction '{id}' ended before it could be aborted."),
+            ));
+        }
     }
     session.save().await?;
     Ok(format!("Aborted transaction id: {id}"))

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use frazil_catalog::{CommitMeta, TableInfo, TableKind};
+use frazil_catalog::{CommitMeta, TableInfo};
 use frazil_common::{Code, UserError};
 use frazil_dialect::Begin;
 
 use crate::session::OpenTransaction;
+use crate::session::savepoint::commit_entry;
 use crate::session::transactions::LockRequest;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::outcome::Outcome;
@@ -50,9 +51,11 @@ pub(crate) async fn commit(
             open.lake.rollback().await;
             return Outcome::status(DONE);
         }
+        let mut statements = open.query_ids.clone();
+        statements.push(commit_entry(context.session.id, open.id()));
         let meta = CommitMeta {
             query_id: Some(context.query_id().to_string()),
-            statements: open.query_ids.clone(),
+            statements,
             user: Some(context.session.user.clone()),
             message: open.name().map(str::to_string),
         };
@@ -80,7 +83,7 @@ pub(crate) async fn lock(
     work: &mut Work,
     table: &TableInfo,
 ) -> Result<(), UserError> {
-    if context.describe_only || table.kind == TableKind::Temporary {
+    if context.describe_only {
         return Ok(());
     }
     let name = table.name.to_string();
@@ -94,15 +97,18 @@ pub(crate) async fn lock(
         Work::Open(guard) => guard.as_ref().map(|open| Arc::clone(&open.running)),
         Work::Auto(_) => {
             let session = &context.session;
-            let begun = context.shared.transactions.begin(session.id, &session.user, None);
-            let begun = Arc::new(begun);
-            *context.running.lock() = Some(Arc::clone(&begun));
-            Some(begun)
+            let begin =
+                || Arc::new(context.shared.transactions.begin(session.id, &session.user, None));
+            // A statement may lock several tables.
+            Some(Arc::clone(context.running.lock().get_or_insert_with(begin)))
         }
     };
     let running = running.ok_or_else(|| UserError::internal("the open transaction is gone"))?;
     running.lock(request, &context.cancel).await?;
-    Ok(work.lake()?.refresh().await?)
+    let lake = work.lake()?;
+    // What upkeep moved before this is read; after this it moves nothing.
+    lake.claim(table.table_id);
+    Ok(lake.refresh().await?)
 }
 
 /// TRANSACTION_ABORT_ON_ERROR: gives up what the open transaction has done so far.
@@ -111,6 +117,7 @@ pub(crate) async fn fail(context: &StatementContext, work: &mut Work) -> Result<
     let fresh = context.shared.lake.begin(context.session.id).await?;
     if let Some(open) = guard.as_mut() {
         open.aborted = true;
+        open.keep_statement();
         std::mem::replace(&mut open.lake, fresh).rollback().await;
     }
     Ok(())

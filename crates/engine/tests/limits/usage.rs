@@ -31,6 +31,21 @@ async fn credits_and_events_of_warehouses() {
     let columns = "SERVICE_TYPE, CREDITS_BILLED, USAGE_DATE = CURRENT_DATE()";
     let expected = rows(&[&["WAREHOUSE_METERING", "8.533333333", "TRUE"]]);
     assert_eq!(usage(&client, columns, "METERING_DAILY_HISTORY", "").await, expected);
+    let columns = "SERVICE_TYPE, NAME, CREDITS_USED, TIMESTAMPDIFF(minute, START_TIME, END_TIME)";
+    let expected = rows(&[&["WAREHOUSE_METERING", "W", "8.533333333", "60"]]);
+    assert_eq!(usage(&client, columns, "METERING_HISTORY", "").await, expected);
+    let function = |rest: &str| {
+        format!(
+            "SELECT WAREHOUSE_NAME, CREDITS_USED FROM TABLE(INFORMATION_SCHEMA.\
+             WAREHOUSE_METERING_HISTORY(DATE_RANGE_START => {rest}))"
+        )
+    };
+    let today = client.run(&function("CURRENT_DATE() - 1")).await;
+    assert_eq!(today, rows(&[&["W", "8.533333333"]]));
+    let other = client.run(&function("CURRENT_DATE() - 1, WAREHOUSE_NAME => 'x'")).await;
+    assert!(other.is_empty());
+    let later = client.run(&function("CURRENT_DATE() + 2")).await;
+    assert!(later.is_empty());
     let events = usage(
         &client,
         "EVENT_REASON, USER_NAME, SIZE",
@@ -151,4 +166,41 @@ async fn only_those_who_may_monitor_the_account_see_it() {
     client.run("USE ROLE ACCOUNTADMIN").await;
     client.run("CREATE DATABASE SNOWFLAKE").await;
     client.fails(sql, Code::ObjectNotFound).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_of_tables_databases_and_stages() {
+    let account = Account::open(Limits::default()).await;
+    let client = account.client().await;
+    client.run("CREATE DATABASE bytes").await;
+    let fill = "AS SELECT SEQ4() AS n FROM TABLE(GENERATOR(ROWCOUNT => 1000))";
+    client.run(&format!("CREATE TABLE bytes.public.t {fill}")).await;
+    client.run(&format!("CREATE TABLE bytes.public.gone {fill}")).await;
+    client.run("DROP TABLE bytes.public.gone").await;
+    let metrics = async |table: &str| {
+        let columns = "ACTIVE_BYTES > 0, TIME_TRAVEL_BYTES > 0, RETAINED_FOR_CLONE_BYTES > 0, \
+             DELETED, TABLE_DROPPED IS NOT NULL";
+        let own = format!("WHERE TABLE_CATALOG = 'BYTES' AND TABLE_NAME = '{table}'");
+        let all = usage(&client, columns, "TABLE_STORAGE_METRICS", &own).await;
+        let view = "BYTES.INFORMATION_SCHEMA.TABLE_STORAGE_METRICS";
+        assert_eq!(client.run(&format!("SELECT {columns} FROM {view} {own}")).await, all);
+        all
+    };
+    assert_eq!(metrics("T").await, rows(&[&["TRUE", "FALSE", "FALSE", "FALSE", "FALSE"]]));
+    assert_eq!(metrics("GONE").await, rows(&[&["FALSE", "TRUE", "FALSE", "TRUE", "TRUE"]]));
+    client.run("CREATE TABLE bytes.public.c CLONE bytes.public.t").await;
+    assert_eq!(metrics("C").await, rows(&[&["FALSE", "FALSE", "FALSE", "FALSE", "FALSE"]]));
+    client.run("TRUNCATE TABLE bytes.public.t").await;
+    assert_eq!(metrics("T").await, rows(&[&["FALSE", "TRUE", "FALSE", "FALSE", "FALSE"]]));
+
+    let columns =
+        "USAGE_DATE = SYSDATE()::DATE, STORAGE_BYTES > 0, STAGE_BYTES = 0, FAILSAFE_BYTES";
+    let expected = rows(&[&["TRUE", "TRUE", "TRUE", "0.000000"]]);
+    assert_eq!(usage(&client, columns, "STORAGE_USAGE", "").await, expected);
+    let columns = "AVERAGE_DATABASE_BYTES > 0";
+    let of_database = "WHERE DATABASE_NAME = 'BYTES'";
+    let history = usage(&client, columns, "DATABASE_STORAGE_USAGE_HISTORY", of_database).await;
+    assert_eq!(history, rows(&[&["TRUE"]]));
+    let stages = usage(&client, "AVERAGE_STAGE_BYTES", "STAGE_STORAGE_USAGE_HISTORY", "").await;
+    assert_eq!(stages, rows(&[&["0.000000"]]));
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use frazil_common::UserError;
 use frazil_engine::{
-    Credential, Engine, EngineSettings, LoginRequest, Session, StatementRequest, cell_text,
+    Credential, Engine, EngineSettings, LoginOk, LoginRequest, Session, StatementRequest, cell_text,
 };
 
 pub type Row = Vec<Option<String>>;
@@ -27,9 +27,14 @@ impl Account {
     }
 
     pub async fn login(&self, user: &str) -> Client {
+        self.login_with(user, Credential::Embedded).await
+    }
+
+    #[allow(dead_code)]
+    pub async fn login_with(&self, user: &str, credential: Credential) -> Client {
         let request = LoginRequest {
             user: user.to_string(),
-            credential: Credential::Embedded,
+            credential,
             database: None,
             schema: None,
             warehouse: None,
@@ -38,15 +43,25 @@ impl Account {
             client: "test".to_string(),
             client_ip: None,
         };
-        Client { session: self.engine.login(request).await.unwrap().session }
+        Client::of(self.engine.login(request).await.unwrap())
     }
 }
 
 pub struct Client {
     session: Arc<Session>,
+    token: String,
 }
 
 impl Client {
+    pub fn of(login: LoginOk) -> Client {
+        Client { session: login.session, token: login.tokens.session_token }
+    }
+
+    #[allow(dead_code)]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     pub async fn try_run(&self, text: &str) -> Answer {
         let result = self.session.execute(StatementRequest::new(text)).await?;
         let mut rows = Vec::new();

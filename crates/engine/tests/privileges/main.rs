@@ -9,6 +9,7 @@ mod account;
 mod cases;
 mod kinds;
 mod policy_cases;
+mod substitutes;
 mod tag_cases;
 mod undrop;
 

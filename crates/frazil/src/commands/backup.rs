@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::{Backup, Restore};
 use crate::commands::CommandError;
+use crate::commands::doctor::check_directory;
 
 /// A bar on a terminal; hidden elsewhere.
 fn bar() -> ProgressBar {
@@ -36,6 +37,7 @@ pub async fn run(arguments: Backup) -> Result<(), CommandError> {
     let Some(data_dir) = arguments.data_dir else {
         return Err(CommandError::Message("--data-dir says which directory to back up".into()));
     };
+    check_directory(&data_dir)?;
     let bar = bar();
     let done = backup::backup(&data_dir, &arguments.to, &mut |progress| show(&bar, progress)).await;
     bar.finish_and_clear();

@@ -5,7 +5,7 @@ use std::path::Path;
 use frazil_engine::{Engine, EngineSettings};
 
 use crate::cli::Doctor;
-use crate::commands::CommandError;
+use crate::commands::{CommandError, io};
 
 /// Refuses a folder that is no data directory: opening one would make it.
 pub fn check_directory(folder: &Path) -> Result<(), CommandError> {
@@ -17,6 +17,34 @@ pub fn check_directory(folder: &Path) -> Result<(), CommandError> {
         folder.display()
     )))
 }
+
+/// Refuses a folder that holds something else than a data directory: only an empty or absent one
+/// is made into one.
+pub fn check_new_or_directory(folder: &Path) -> Result<(), CommandError> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    if !folder.is_dir() {
+        return Err(CommandError::Message(format!(
+            "{} is a file, not a folder: --data-dir names a folder",
+            folder.display()
+        )));
+    }
+    let others = std::fs::read_dir(folder)
+        .map_err(io(format!("cannot read {}", folder.display())))?
+        .filter_map(Result::ok)
+        // What a first start leaves that was broken off, and what file systems put at their root.
+        .any(|entry| !FIRST.iter().any(|name| entry.file_name() == *name));
+    if !others {
+        return Ok(());
+    }
+    check_directory(folder).map_err(|error| {
+        CommandError::Message(format!("{error}, and it is not empty. Name a new or empty folder"))
+    })
+}
+
+/// Names that a folder may hold and still be made into a data directory.
+const FIRST: [&str; 3] = ["lock", "format.writing", "lost+found"];
 
 pub async fn run(arguments: Doctor) -> Result<(), CommandError> {
     let folder = &arguments.data_dir;
@@ -51,4 +79,28 @@ pub async fn run(arguments: Doctor) -> Result<(), CommandError> {
         println!("{finding}");
     }
     Err(CommandError::Message(format!("{} findings", findings.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn only_empty_folders_become_data_directories() {
+        let folder = std::env::temp_dir().join(format!("frazil-check-{}", uuid::Uuid::now_v7()));
+        assert!(check_new_or_directory(&folder).is_ok());
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::create_dir(folder.join("lost+found")).unwrap();
+        std::fs::write(folder.join("lock"), "").unwrap();
+        assert!(check_new_or_directory(&folder).is_ok());
+        std::fs::write(folder.join("letter.txt"), "dear").unwrap();
+        let error = check_new_or_directory(&folder).unwrap_err().to_string();
+        assert!(error.contains("not a data directory") && error.contains("empty"), "{error}");
+        let error = check_new_or_directory(&folder.join("letter.txt")).unwrap_err().to_string();
+        assert!(error.contains("is a file, not a folder"), "{error}");
+        std::fs::write(folder.join("format"), "").unwrap();
+        assert!(check_new_or_directory(&folder).is_ok());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

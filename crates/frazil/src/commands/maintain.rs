@@ -13,8 +13,13 @@ pub async fn run(arguments: Maintain) -> Result<(), CommandError> {
     engine.shutdown().await;
     let done = done?;
     println!(
-        "{} tables flushed, {} merged, {} snapshots expired, {} files removed",
-        done.flushed_tables, done.merged_tables, done.expired_snapshots, done.removed_files
+        "{} tables flushed, {} merged, {} files rid of deleted rows, {} snapshots expired, {} files \
+         removed",
+        done.flushed_tables,
+        done.merged_tables,
+        done.reclaimed_files,
+        done.expired_snapshots,
+        done.removed_files
     );
     Ok(())
 }

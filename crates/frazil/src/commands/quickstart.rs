@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::cli::{Format, Quickstart};
+use crate::commands::doctor::check_new_or_directory;
 use crate::commands::{CommandError, io, spinner};
 use crate::display::{render_rows, terminal_width, text_rows};
 use crate::quickstart::report::{Figure, Section, page};
@@ -68,6 +69,7 @@ async fn whole_job(
     arguments: &Quickstart,
     data_dir: &Path,
 ) -> Result<(Vec<Figure>, Vec<Section>), CommandError> {
+    check_new_or_directory(data_dir)?;
     let mut settings = EngineSettings::new(data_dir);
     settings.bootstrap_password = std::env::var("FRAZIL_BOOTSTRAP_PASSWORD").ok();
     let (engine, generated) = Engine::open(settings).await?;

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Serve;
+use crate::commands::doctor::check_new_or_directory;
 use crate::commands::{CommandError, io, tls};
 
 pub async fn run(arguments: Serve) -> Result<(), CommandError> {
@@ -27,6 +28,7 @@ pub async fn run(arguments: Serve) -> Result<(), CommandError> {
             arguments.listen
         );
     }
+    check_new_or_directory(&arguments.data_dir)?;
     let mut settings = EngineSettings::new(&arguments.data_dir);
     settings.memory_limit = arguments.memory_limit;
     settings.threads = arguments.threads;
@@ -65,9 +67,42 @@ pub async fn run(arguments: Serve) -> Result<(), CommandError> {
         external_url: arguments.external_url,
         tls,
         upload_bytes_max,
+        connections_max: connections_max(),
         ..ServerSettings::default()
     };
     frazil_server::serve(engine.clone(), listener, settings, stop).await?;
     engine.shutdown().await;
     Ok(())
+}
+
+/// Most connections that are worth having, however many files may be open.
+const CONNECTIONS_MAX: usize = 10_000;
+
+/// Connections that the server takes at a time: half of the files that this process may open, for
+/// the other half is needed by tables and the catalog.
+fn connections_max() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    open_files(&limits).map_or(CONNECTIONS_MAX, |files| (files / 2).clamp(8, CONNECTIONS_MAX))
+}
+
+/// The soft limit of open files in the kernel's table of limits; none when it is unlimited.
+fn open_files(limits: &str) -> Option<usize> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_of_open_files_is_read() {
+        let table = "Limit                     Soft Limit           Hard Limit           Units\n\
+                     Max processes             127235               127235               processes\n\
+                     Max open files            1024                 1048576              files\n";
+        assert_eq!(open_files(table), Some(1024));
+        assert_eq!(open_files(&table.replace("1024 ", "unlimited ")), None);
+        assert_eq!(open_files(""), None);
+        assert!((8..=CONNECTIONS_MAX).contains(&connections_max()));
+    }
 }

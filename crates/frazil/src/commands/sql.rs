@@ -14,6 +14,7 @@ use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Config, Editor, Helper};
 
 use crate::cli::{Format, Sql};
+use crate::commands::doctor::check_new_or_directory;
 use crate::commands::{CommandError, io, spinner};
 use crate::display::render;
 use crate::remote::RemoteSession;
@@ -36,6 +37,7 @@ impl Target {
             return Ok(Target::Remote(session));
         }
         let data_dir = arguments.data_dir.clone().unwrap_or_default();
+        check_new_or_directory(&data_dir)?;
         let mut settings = EngineSettings::new(data_dir);
         settings.memory_limit = arguments.memory_limit;
         settings.threads = arguments.threads;

@@ -28,7 +28,20 @@ fn message(what: impl std::fmt::Display) -> CommandError {
 /// The operator's own certificate chain and key.
 pub fn load(certificate: &Path, key: &Path) -> Result<Tls, CommandError> {
     let read = |path: &Path| fs::read(path).map_err(io(format!("cannot read {}", path.display())));
-    Tls::from_pem(&read(certificate)?, &read(key)?).map_err(message)
+    let tls = Tls::from_pem(&read(certificate)?, &read(key)?).map_err(message)?;
+    let (name, now) = (certificate.display(), chrono::Utc::now().timestamp());
+    match tls.validity() {
+        Some((_, until)) if until < now => tracing::warn!(
+            "the certificate {name} has expired: clients will refuse it; put a new one in its place \
+             and start again"
+        ),
+        Some((from, _)) if now < from => tracing::warn!(
+            "the certificate {name} is not valid yet: clients will refuse it; is this machine's \
+             clock right?"
+        ),
+        _ => {}
+    }
+    Ok(tls)
 }
 
 /// The generated certificate of a data directory, made where absent. It stands for this
@@ -45,7 +58,13 @@ pub fn generate(data_dir: &Path, listen: &SocketAddr) -> Result<Tls, CommandErro
         write(&certificate, &made.chain, 0o644)?;
         println!("made a certificate; clients trust it through {}", authority.display());
     }
-    load(&certificate, &key)
+    load(&certificate, &key).map_err(|error| {
+        CommandError::Message(format!(
+            "{error}. The certificate was made by --tls-generate: delete the folder {} and start \
+             again for a new one, which clients must then be given",
+            folder.display()
+        ))
+    })
 }
 
 struct Made {

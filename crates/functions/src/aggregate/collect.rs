@@ -16,6 +16,8 @@ use datafusion::logical_expr::{
 };
 
 use crate::kernel::{Input, KernelResult, Rows};
+use crate::made::MadeBytesMax;
+use crate::variant::Value;
 
 /// Computes the result of one group; the columns are the arguments, in order.
 pub(crate) type Finish = fn(&Rows) -> KernelResult<ArrayRef>;
@@ -28,6 +30,12 @@ pub(crate) struct Shape {
     /// Rows that repeat an earlier row's first argument are dropped.
     pub distinct: bool,
 }
+
+/// Bytes that the result for one group may have: the most that Snowflake has in one value.
+const MADE_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// Aggregates whose results are made of a value for each row.
+const MAKE_VALUES: &[&str] = &["frazil_array_agg", "frazil_array_union_agg", "frazil_object_agg"];
 
 #[derive(Debug)]
 pub(crate) struct Collect {
@@ -75,6 +83,8 @@ impl AggregateUDFImpl for Collect {
         Ok(Box::new(Rowset {
             chunks: vec![Vec::new(); types.len()],
             held: 0,
+            rows: 0,
+            makes_values: MAKE_VALUES.contains(&self.name),
             types,
             skip: 0,
             returns: self.returns.clone(),
@@ -104,6 +114,10 @@ struct Rowset {
     chunks: Vec<Vec<ArrayRef>>,
     /// Bytes of the chunks' rows.
     held: usize,
+    /// Rows of the chunks.
+    rows: usize,
+    /// Whether each row becomes a [`Value`] before the result is written.
+    makes_values: bool,
     types: Vec<DataType>,
     /// Rows at the front that a sliding frame has left behind.
     skip: usize,
@@ -134,6 +148,7 @@ impl Rowset {
             *chunks = vec![Arc::clone(&kept)];
             columns.push(kept);
         }
+        self.rows = columns.first().map_or(0, |column| column.len());
         self.held = columns.iter().map(|column| row_bytes(column.as_ref())).sum();
         self.skip = 0;
         Ok(columns)
@@ -163,6 +178,7 @@ fn row_bytes(array: &dyn Array) -> usize {
 
 impl Accumulator for Rowset {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.rows += values.first().map_or(0, |values| values.len());
         for (chunks, values) in self.chunks.iter_mut().zip(values) {
             if !values.is_empty() {
                 self.held += row_bytes(values.as_ref());
@@ -219,14 +235,16 @@ impl Accumulator for Rowset {
             rows,
             out: self.returns.clone(),
             stop: None,
-            made_max: None,
+            made_max: Some(MadeBytesMax(MADE_BYTES_MAX)),
         })
         .map_err(DataFusionError::from)?;
         ScalarValue::try_from_array(&out, 0)
     }
 
     fn size(&self) -> usize {
-        self.held + std::mem::size_of::<Self>()
+        // What the result is made of is counted before it is there: nobody asks in between.
+        let values = if self.makes_values { self.held + self.rows * size_of::<Value>() } else { 0 };
+        self.held + values + size_of::<Self>()
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
@@ -238,12 +256,13 @@ impl Accumulator for Rowset {
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        for (chunks, state) in self.chunks.iter_mut().zip(states) {
+        for (index, (chunks, state)) in self.chunks.iter_mut().zip(states).enumerate() {
             let lists = state.as_list::<i32>();
             for row in 0..lists.len() {
                 if lists.is_valid(row) && !lists.value(row).is_empty() {
                     let rows = lists.value(row);
                     self.held += row_bytes(rows.as_ref());
+                    self.rows += if index == 0 { rows.len() } else { 0 };
                     chunks.push(rows);
                 }
             }

@@ -9,6 +9,7 @@ use arrow::datatypes::DataType;
 use frazil_common::{Code, UserError};
 
 use crate::kernel::{KernelResult, Rows};
+use crate::made::MadeBytes;
 use crate::number;
 use crate::variant::{Value, append_key, build, row_to_value};
 
@@ -50,11 +51,33 @@ pub(super) fn listagg(rows: &Rows) -> KernelResult {
     Ok(Arc::new(StringViewArray::from(vec![out])))
 }
 
+/// About what a value takes in an array or object.
+fn bytes_of(value: &Value) -> usize {
+    /// A byte for its type, and one for where it lies.
+    const EACH: usize = 2;
+    EACH + match value {
+        Value::Null | Value::Boolean(_) => 0,
+        Value::Number { value, scale: 0 } if i32::try_from(*value).is_ok() => 4,
+        Value::Date(_) => 4,
+        Value::Number { .. } | Value::Double(_) | Value::Time(_) | Value::Timestamp { .. } => 8,
+        Value::Text(text) => text.len(),
+        Value::Binary(bytes) => bytes.len(),
+        Value::List(items) => items.iter().map(bytes_of).sum(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, item)| name.len() + bytes_of(item)).sum()
+        }
+    }
+}
+
 /// NULLs are left out.
 pub(super) fn array_agg(rows: &Rows) -> KernelResult {
-    let mut items = Vec::with_capacity(rows.rows);
+    let mut made = MadeBytes::new(rows.made_max.as_ref());
+    let mut items = Vec::new();
     for row in 0..rows.rows {
-        items.extend(value(rows, 0, row)?);
+        if let Some(item) = value(rows, 0, row)? {
+            made.add_to_value(bytes_of(&item))?;
+            items.push(item);
+        }
     }
     build(1, |_| Ok(Some(Value::List(std::mem::take(&mut items)))))
 }
@@ -62,6 +85,7 @@ pub(super) fn array_agg(rows: &Rows) -> KernelResult {
 /// Concatenates arrays, each value once.
 pub(super) fn array_union_agg(rows: &Rows) -> KernelResult {
     // A multiset: each value as often as in the array that holds it most often.
+    let mut made = MadeBytes::new(rows.made_max.as_ref());
     let mut taken: HashMap<Vec<u8>, usize> = HashMap::new();
     let mut items = Vec::new();
     for row in 0..rows.rows {
@@ -75,6 +99,7 @@ pub(super) fn array_union_agg(rows: &Rows) -> KernelResult {
                 let held = taken.entry(key).or_insert(0);
                 if *found > *held {
                     *held = *found;
+                    made.add_to_value(bytes_of(&item))?;
                     items.push(item);
                 }
             }
@@ -86,11 +111,12 @@ pub(super) fn array_union_agg(rows: &Rows) -> KernelResult {
 /// (key, value): rows with a NULL in either are left out; a key twice is an error.
 pub(super) fn object_agg(rows: &Rows) -> KernelResult {
     let keys = rows.texts(0)?;
+    let mut made = MadeBytes::new(rows.made_max.as_ref());
     let mut fields = BTreeMap::new();
     for row in 0..rows.rows {
-        if let (Some(key), Some(item)) = (keys.get(row), value(rows, 1, row)?)
-            && fields.insert(key.to_string(), item).is_some()
-        {
+        let (Some(key), Some(item)) = (keys.get(row), value(rows, 1, row)?) else { continue };
+        made.add_to_value(key.len() + bytes_of(&item))?;
+        if fields.insert(key.to_string(), item).is_some() {
             return Err(UserError::new(
                 Code::InvalidArgument,
                 format!("Duplicate field key '{key}'"),
@@ -411,4 +437,28 @@ pub(crate) fn change_event(rows: &Rows) -> KernelResult {
         last = Some(key);
     }
     single(rows).build_integers(|_| Ok(Some(changes as i64)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use arrow::array::Int64Array;
+
+    use super::*;
+    use crate::kernel::Input;
+    use crate::made::MadeBytesMax;
+
+    #[test]
+    fn an_array_is_bounded() {
+        let made = |count: i64| {
+            let array = Arc::new(Int64Array::from_iter_values(0..count));
+            let inputs = vec![Input { array, constant: false }];
+            let made_max = Some(MadeBytesMax(600));
+            let out = DataType::Null;
+            array_agg(&Rows { inputs, rows: count as usize, out, stop: None, made_max })
+        };
+        assert!(made(100).is_ok());
+        let error = frazil_common::UserError::from(made(101).unwrap_err());
+        assert_eq!(error.code, Code::ResourceLimit);
+    }
 }

@@ -326,10 +326,14 @@ pub(crate) fn divide(
         let args = vec![left.expr, right.expr];
         return Ok(call("frazil_divide_float", args, SqlType::Float, nullable, divide_float));
     }
-    let ((l1, s1), (_, s2)) = (parts(&left), parts(&right));
-    let scale = s1.max((s1 + 6).min(12));
-    let to = number_type_of(l1.saturating_add(s2), scale);
+    let to = quotient_type(&left, &right);
     Ok(call("frazil_divide", vec![left.expr, right.expr], to, nullable, divide_kernel))
+}
+
+fn quotient_type(left: &TypedExpr, right: &TypedExpr) -> SqlType {
+    let ((l1, s1), (_, s2)) = (parts(left), parts(right));
+    let scale = s1.max((s1 + 6).min(12));
+    number_type_of(l1.saturating_add(s2), scale)
 }
 
 fn divide_float(rows: &Rows) -> KernelResult {
@@ -350,6 +354,61 @@ fn divide_kernel(rows: &Rows) -> KernelResult {
             return Err(number::division_by_zero().into());
         }
         Ok(Some(number::divide_scaled(a, b, shift).ok_or_else(number::overflow)?))
+    })
+}
+
+/// DIV0 and DIV0NULL: zero where the divisor is zero, and for the latter also where it is NULL.
+pub(crate) fn divide_or_zero(
+    left: TypedExpr,
+    right: TypedExpr,
+    null_too: bool,
+    facts: &Facts,
+) -> Result<TypedExpr, UserError> {
+    let (left, right) = numeric_pair("/", left, right, facts)?;
+    let nullable = left.nullable || right.nullable;
+    let float = left.sql_type == SqlType::Float;
+    let to = if float { SqlType::Float } else { quotient_type(&left, &right) };
+    let args = vec![left.expr, right.expr];
+    Ok(match (float, null_too) {
+        (true, false) => {
+            call("frazil_div0_float", args, to, nullable, |rows| divide_or_zero_float(rows, false))
+        }
+        (true, true) => call("frazil_div0null_float", args, to, nullable, |rows| {
+            divide_or_zero_float(rows, true)
+        }),
+        (false, false) => {
+            call("frazil_div0", args, to, nullable, |rows| divide_or_zero_kernel(rows, false))
+        }
+        (false, true) => {
+            call("frazil_div0null", args, to, nullable, |rows| divide_or_zero_kernel(rows, true))
+        }
+    })
+}
+
+fn divide_or_zero_float(rows: &Rows, null_too: bool) -> KernelResult {
+    let (left, right) = (rows.floats(0)?, rows.floats(1)?);
+    rows.build::<Float64Type>(|row| {
+        Ok(match (left.get(row), right.get(row)) {
+            (None, _) => None,
+            (Some(_), None) => null_too.then_some(0.0),
+            (Some(_), Some(0.0)) => Some(0.0),
+            (Some(a), Some(b)) => Some(a / b),
+        })
+    })
+}
+
+fn divide_or_zero_kernel(rows: &Rows, null_too: bool) -> KernelResult {
+    let (left, right) = (rows.numbers(0)?, rows.numbers(1)?);
+    let shift = out_scale(rows) + right.scale - left.scale;
+    rows.build_numbers(|row| {
+        Ok(match (left.get(row), right.get(row)) {
+            (None, _) => None,
+            (Some(_), None) => null_too.then_some(0),
+            (Some(_), Some(0)) => Some(0),
+            (Some(a), Some(b)) => {
+                Some(number::divide_scaled(a, b, shift).ok_or_else(number::overflow)?)
+            }
+        })
     })
 }
 

@@ -17,7 +17,7 @@ pub(crate) fn needs_key(sql_type: &SqlType) -> bool {
         || matches!(sql_type, SqlType::Timestamp { zone: TimeZoneKind::Tz, .. })
 }
 
-fn keyed(value: TypedExpr) -> Expr {
+pub(super) fn keyed(value: TypedExpr) -> Expr {
     if needs_key(&value.sql_type) { sort_key_udf().call(vec![value.expr]) } else { value.expr }
 }
 

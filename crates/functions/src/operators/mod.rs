@@ -6,7 +6,7 @@ mod conditional;
 mod path;
 mod pattern;
 
-pub(crate) use arithmetic::{divide, number_type_of};
+pub(crate) use arithmetic::{divide_or_zero, number_type_of};
 pub use comparison::{
     and, between, compare, in_list, is_distinct_from, is_false, is_not_null, is_null, is_true, not,
     or,

@@ -5,13 +5,11 @@ use frazil_common::{SqlType, UserError};
 
 use crate::arguments::Arguments;
 use crate::cast::{CastMode, cast};
-use crate::coerce::unify;
-use crate::facts::Facts;
 use crate::operators::{self, case, coalesce, compare};
 use crate::registry::Registry;
 use crate::typed::TypedExpr;
 
-type Bound = Result<TypedExpr, UserError>;
+pub(super) type Bound = Result<TypedExpr, UserError>;
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add(&["IFF", "IF"], iff);
@@ -30,10 +28,6 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add(&["BOOLOR"], |a| logic(a, "or"));
     registry.add(&["BOOLXOR"], |a| logic(a, "xor"));
     registry.add(&["BOOLNOT"], boolnot);
-    registry.add(&["GREATEST"], |a| extreme(a, Operator::GtEq, false));
-    registry.add(&["LEAST"], |a| extreme(a, Operator::LtEq, false));
-    registry.add(&["GREATEST_IGNORE_NULLS"], |a| extreme(a, Operator::GtEq, true));
-    registry.add(&["LEAST_IGNORE_NULLS"], |a| extreme(a, Operator::LtEq, true));
     registry.add(&["DIV0"], |a| div0(a, false));
     registry.add(&["DIV0NULL"], |a| div0(a, true));
     registry.add(&["REGR_VALX"], |a| regr_value(a, 1));
@@ -152,53 +146,10 @@ fn boolnot(a: Arguments) -> Bound {
     operators::not(a.as_type(0, &SqlType::Boolean)?, a.facts)
 }
 
-/// NULL if any value is NULL, unless NULLs are ignored.
-fn extreme(a: Arguments, op: Operator, ignore_nulls: bool) -> Bound {
-    a.expect(1..=usize::MAX)?;
-    let (values, _) = unify(a.values, a.facts)?;
-    let mut values = values.into_iter();
-    let mut best = values.next().ok_or_else(|| UserError::internal("no values"))?;
-    for value in values {
-        let wins = compare(op, best.clone(), value.clone(), a.facts)?;
-        best = if ignore_nulls {
-            case(
-                None,
-                vec![
-                    (operators::is_null(value.clone()), best.clone()),
-                    (operators::is_null(best.clone()), value.clone()),
-                    (wins, best),
-                ],
-                Some(value),
-                a.facts,
-            )?
-        } else {
-            let missing = operators::or(
-                operators::is_null(best.clone()),
-                operators::is_null(value.clone()),
-                a.facts,
-            )?;
-            let null = TypedExpr::null_of(value.sql_type.clone());
-            case(None, vec![(missing, null), (wins, best)], Some(value), a.facts)?
-        };
-    }
-    Ok(best)
-}
-
 /// Zero where the divisor is zero (or NULL, for DIV0NULL).
 fn div0(a: Arguments, null_too: bool) -> Bound {
     a.expect(2..=2)?;
-    let (left, right) = (numeric(&a, 0)?, numeric(&a, 1)?);
-    let facts: &Facts = a.facts;
-    let mut is_zero = compare(Operator::Eq, right.clone(), zero(), facts)?;
-    if null_too {
-        is_zero = operators::or(operators::is_null(right.clone()), is_zero, facts)?;
-    }
-    let quotient = operators::divide(left.clone(), right, facts)?;
-    let zero = cast(zero(), &quotient.sql_type, CastMode::Implicit, facts)?;
-    let null = TypedExpr::null_of(quotient.sql_type.clone());
-    let mut branches = vec![(operators::is_null(left), null)];
-    branches.push((is_zero, zero));
-    case(None, branches, Some(quotient), facts)
+    operators::divide_or_zero(numeric(&a, 0)?, numeric(&a, 1)?, null_too, a.facts)
 }
 
 /// REGR_VALX(y, x) is x where y is known; REGR_VALY is y where x is known.

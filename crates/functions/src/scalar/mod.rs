@@ -7,6 +7,7 @@ mod context;
 mod conversion;
 mod date_time;
 mod digest;
+mod extreme;
 mod generate;
 pub(crate) mod hash;
 mod ip;
@@ -29,6 +30,7 @@ pub(crate) fn register(registry: &mut Registry) {
     context::register(registry);
     conversion::register(registry);
     date_time::register(registry);
+    extreme::register(registry);
     generate::register(registry);
     type_name::register(registry);
     hash::register(registry);

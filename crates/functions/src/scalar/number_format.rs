@@ -37,8 +37,21 @@ fn bad(format: &str) -> UserError {
     UserError::new(Code::InvalidArgument, format!("Bad number format '{format}'"))
 }
 
+/// Characters of a format; no number has as many digits.
+const FORMAT_LENGTH_MAX: usize = 512;
+
 impl NumberFormat {
     pub fn parse(format: &str) -> Result<NumberFormat, UserError> {
+        let length = format.chars().count();
+        if length > FORMAT_LENGTH_MAX {
+            return Err(UserError::new(
+                Code::InvalidArgument,
+                format!(
+                    "A number format has at most {FORMAT_LENGTH_MAX} characters, this one has \
+                     {length}."
+                ),
+            ));
+        }
         let mut out = NumberFormat {
             marks: Vec::new(),
             fill: false,
@@ -186,6 +199,9 @@ impl NumberFormat {
         // From which place on zeros are shown.
         let before: Vec<Mark> =
             self.marks.iter().copied().take_while(|m| *m != Mark::Point).collect();
+        let has_zero = before.contains(&Mark::Zero);
+        let zero_before =
+            before.iter().take_while(|m| **m != Mark::Zero).filter(|m| **m == Mark::Digit).count();
         let mut place = room;
         let mut shown = false;
         let mut body = String::new();
@@ -200,12 +216,7 @@ impl NumberFormat {
                 Mark::Digit | Mark::Zero if !seen_point => {
                     let digit =
                         whole.len().checked_sub(place).and_then(|i| whole.as_bytes().get(i));
-                    let zero_before = before
-                        .iter()
-                        .take_while(|m| **m != Mark::Zero)
-                        .filter(|m| **m == Mark::Digit)
-                        .count();
-                    let force = before.contains(&Mark::Zero) && room - place >= zero_before;
+                    let force = has_zero && room - place >= zero_before;
                     // A lone format without a point shows a single zero.
                     let last = place == 1 && whole.is_empty() && fraction == 0;
                     if overflow {
@@ -316,6 +327,14 @@ mod tests {
         assert_eq!(write("\">\"TM9\"<\"", -1000, 3), ">-1<");
         assert_eq!(write("\">\"TME\"<\"", 3_987_000, 3), ">3.9870E3<");
         assert_eq!(write("\">\"TME\"<\"", 0, 3), ">0E0<");
+    }
+
+    #[test]
+    fn a_format_has_a_bounded_length() {
+        assert!(NumberFormat::parse(&"9".repeat(FORMAT_LENGTH_MAX)).is_ok());
+        let error = NumberFormat::parse(&"9".repeat(100_000)).unwrap_err();
+        assert_eq!(error.code, Code::InvalidArgument);
+        assert!(error.message.contains("100000"), "{}", error.message);
     }
 
     #[test]

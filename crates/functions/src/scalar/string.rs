@@ -668,24 +668,27 @@ fn editdistance(rows: &Rows) -> KernelResult {
 }
 
 /// Similarity 0–100, ignoring case.
-fn jarowinkler(rows: &Rows) -> KernelResult {
+pub(crate) fn jarowinkler(rows: &Rows) -> KernelResult {
     let (left, right) = (rows.texts(0)?, rows.texts(1)?);
     rows.build_integers(|row| match (left.get(row), right.get(row)) {
-        (Some(a), Some(b)) => Ok(Some((jaro_winkler(a, b) * 100.0).floor() as i64)),
+        (Some(a), Some(b)) => Ok(Some((jaro_winkler(rows, a, b)? * 100.0).floor() as i64)),
         _ => Ok(None),
     })
 }
 
-fn jaro_winkler(a: &str, b: &str) -> f64 {
+fn jaro_winkler(rows: &Rows, a: &str, b: &str) -> KernelResult<f64> {
     let a: Vec<char> = a.to_lowercase().chars().collect();
     let b: Vec<char> = b.to_lowercase().chars().collect();
     if a.is_empty() || b.is_empty() {
-        return 0.0;
+        return Ok(0.0);
     }
     let window = (a.len().max(b.len()) / 2).saturating_sub(1);
     let mut used = vec![false; b.len()];
     let mut matched = Vec::new();
     for (i, x) in a.iter().enumerate() {
+        if b.len() > LONG_TEXT || i.is_multiple_of(LONG_TEXT) {
+            rows.check()?;
+        }
         let from = i.saturating_sub(window);
         let to = (i + window + 1).min(b.len());
         if let Some(j) = (from..to).find(|&j| !used[j] && b[j] == *x) {
@@ -695,14 +698,14 @@ fn jaro_winkler(a: &str, b: &str) -> f64 {
     }
     let m = matched.len() as f64;
     if m == 0.0 {
-        return 0.0;
+        return Ok(0.0);
     }
     let other = b.iter().zip(&used).filter(|(_, u)| **u).map(|(c, _)| *c);
     // Half the characters out of order, cut to a whole number.
     let swaps = (matched.iter().zip(other).filter(|(x, y)| **x != *y).count() / 2) as f64;
     let jaro = (m / a.len() as f64 + m / b.len() as f64 + (m - swaps) / m) / 3.0;
     let prefix = a.iter().zip(&b).take(4).take_while(|(x, y)| x == y).count() as f64;
-    jaro + prefix * 0.1 * (1.0 - jaro)
+    Ok(jaro + prefix * 0.1 * (1.0 - jaro))
 }
 
 fn insert(rows: &Rows) -> KernelResult {

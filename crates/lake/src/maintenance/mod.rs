@@ -33,6 +33,8 @@ pub struct MaintenanceReport {
     pub flushed_tables: usize,
     /// Tables of which small files were merged.
     pub merged_tables: usize,
+    /// Files written anew without the rows that no snapshot shows any more.
+    pub reclaimed_files: usize,
     /// Snapshots forgotten.
     pub expired_snapshots: u64,
     /// Files removed.
@@ -203,6 +205,39 @@ impl Lake {
         let replaced = sources.files();
         let work = Work { base: view.snapshot, flushed: Vec::new(), replaced, patient: true };
         self.relocate(&table, sources, work).await
+    }
+
+    /// Writes files anew of which many rows are shown by no snapshot any more, as snapshots that
+    /// change no row; gives how many. Rows go when the snapshots do that show them, so this follows
+    /// [`Lake::expire`].
+    pub async fn reclaim(&self) -> Result<usize> {
+        let mut reclaimed = 0;
+        for table in self.view().await?.tables() {
+            if table.kind == TableKind::Temporary || self.is_claimed(table.table_id) {
+                continue;
+            }
+            let outcome = self.reclaim_table(table.table_id, &mut reclaimed).await;
+            self.undisturbed(outcome.map(|()| true))?;
+        }
+        Ok(reclaimed)
+    }
+
+    async fn reclaim_table(&self, table_id: i64, reclaimed: &mut usize) -> Result<()> {
+        let view = self.view().await?;
+        let Some(table) = view.table_by_id(table_id).cloned() else { return Ok(()) };
+        let worn = self.worn_files(&table, view.snapshot).await?;
+        if worn.is_empty() {
+            return Ok(());
+        }
+        let whole = self.catalog().whole_snapshots(table_id).await?;
+        for file in worn {
+            let sources = self.worn_source(&table, &file, view.snapshot, &whole).await?;
+            let Some(sources) = sources else { continue };
+            let replaced = sources.files();
+            let work = Work { base: view.snapshot, flushed: Vec::new(), replaced, patient: true };
+            *reclaimed += usize::from(self.relocate(&table, sources, work).await?);
+        }
+        Ok(())
     }
 
     /// Sorts files of a clustered table anew, together, where many overlap, as one snapshot that

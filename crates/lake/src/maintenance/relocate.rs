@@ -31,6 +31,12 @@ use crate::write::{Parts, TableWriter, delete_file, sorted};
 /// Rows that one relocation moves at most: what is kept of each in memory is small.
 pub(super) const ROWS_MAX: u64 = 4_000_000;
 
+/// Files of more rows than this are not written anew on their own.
+const FILE_ROWS_MAX: u64 = 16_000_000;
+
+/// A file is worn when one of so many parts of its rows is gone for good.
+const WORN_FILE_PARTS: u64 = 5;
+
 /// Columns of described rows.
 const BEGIN: &str = "METADATA$BEGIN_SNAPSHOT";
 const END: &str = "METADATA$END_SNAPSHOT";
@@ -39,6 +45,25 @@ const END: &str = "METADATA$END_SNAPSHOT";
 enum Begins {
     Same(SnapshotId),
     Each(Vec<SnapshotId>),
+}
+
+impl Begins {
+    fn of(&self, position: i64) -> Option<SnapshotId> {
+        match self {
+            Begins::Same(at) => Some(*at),
+            Begins::Each(all) => usize::try_from(position).ok().and_then(|at| all.get(at).copied()),
+        }
+    }
+}
+
+/// Whether one of some snapshots, ascending, shows a row that lived from `begin` to before `end`.
+fn shows(snapshots: &[SnapshotId], begin: SnapshotId, end: SnapshotId) -> bool {
+    let first = snapshots.partition_point(|at| *at < begin);
+    snapshots.get(first).is_some_and(|at| *at < end)
+}
+
+fn is_worn(gone: u64, rows: u64) -> bool {
+    gone > 0 && gone.saturating_mul(WORN_FILE_PARTS) >= rows
 }
 
 /// Rows to move that lie in one place.
@@ -124,11 +149,20 @@ pub struct Work {
     pub patient: bool,
 }
 
-/// Files written so far, and facts of their rows in order.
+/// Rows that follow each other with ids in sequence and one begin.
+struct Run {
+    /// Place of the first row in the whole.
+    first: usize,
+    rows: usize,
+    row_id: i64,
+    begin: SnapshotId,
+}
+
+/// Facts of the rows written so far, in order.
 #[derive(Default)]
 struct Moved {
-    row_ids: Vec<i64>,
-    begins: Vec<SnapshotId>,
+    rows: usize,
+    runs: Vec<Run>,
     /// Rows that ended, by place in the whole.
     ends: Vec<(usize, SnapshotId)>,
     /// They come from the catalog database.
@@ -195,24 +229,68 @@ impl Lake {
         files: &[&VisibleFile],
         snapshot: SnapshotId,
     ) -> Result<Sources> {
+        let whole = self.catalog().whole_snapshots(table.table_id).await?;
         let mut sources = Vec::with_capacity(files.len());
         for visible in files {
-            sources.push(self.file_source(table, visible, snapshot).await?);
+            sources.push(self.file_source(table, visible, snapshot, &whole).await?);
         }
         Ok(Sources(sources))
     }
 
+    /// Files of which so many rows are deleted that writing the others anew may pay.
+    pub(super) async fn worn_files(
+        &self,
+        table: &Arc<TableInfo>,
+        snapshot: SnapshotId,
+    ) -> Result<Vec<VisibleFile>> {
+        let set = self.catalog().files(table.table_id, snapshot).await?;
+        let unsigned = |value: i64| u64::try_from(value).unwrap_or(0);
+        let worn = |visible: &VisibleFile| {
+            let deleted = visible.delete_file.as_ref().map_or(0, |entry| unsigned(entry.rows))
+                + visible.inlined_deletes.len() as u64;
+            let rows = unsigned(visible.file.rows);
+            rows <= FILE_ROWS_MAX && is_worn(deleted, rows)
+        };
+        Ok(set.files.iter().filter(|visible| worn(visible)).cloned().collect())
+    }
+
+    /// The rows of a worn file, where enough of the deleted ones are shown by no snapshot any more.
+    pub(super) async fn worn_source(
+        &self,
+        table: &Arc<TableInfo>,
+        visible: &VisibleFile,
+        snapshot: SnapshotId,
+        whole: &[SnapshotId],
+    ) -> Result<Option<Sources>> {
+        let file = &visible.file;
+        let history = self.catalog().delete_history(table.table_id, file.file_id, snapshot).await?;
+        let ends = history.delete_files.iter().map(|(at, _)| *at);
+        let first_end = ends.chain(history.inlined.iter().map(|(_, at)| *at)).min();
+        // Nothing need be read where a snapshot shows the file as it was before any delete.
+        let untouched = |end| shows(whole, file.begin_snapshot, end);
+        if file.partial_max.is_none() && first_end.is_none_or(untouched) {
+            return Ok(None);
+        }
+        let source = self.file_source(table, visible, snapshot, whole).await?;
+        let worn = source
+            .file
+            .as_ref()
+            .is_some_and(|(_, file)| is_worn(file.deleted.len() as u64, file.rows));
+        Ok(worn.then(|| Sources(vec![source])))
+    }
+
+    /// The rows of a file that a snapshot may show; `whole` are the snapshots that there are.
     async fn file_source(
         &self,
         table: &Arc<TableInfo>,
         visible: &VisibleFile,
         snapshot: SnapshotId,
+        whole: &[SnapshotId],
     ) -> Result<Source> {
         let id = visible.file.file_id;
         let columns =
             self.catalog().stored_columns(table.table_id, visible.file.begin_snapshot).await?;
         let mut file = self.data_file(table, visible, snapshot).await?;
-        file.deleted = Arc::default();
         let begins = match visible.file.partial_max {
             None => Begins::Same(visible.file.begin_snapshot),
             Some(_) => Begins::Each(
@@ -237,6 +315,18 @@ impl Lake {
         for (position, at) in history.inlined {
             end(position, at);
         }
+        let mut gone: Vec<i64> = ends
+            .iter()
+            .filter(|(position, end)| {
+                !begins.of(**position).is_some_and(|begin| shows(whole, begin, **end))
+            })
+            .map(|(position, _)| *position)
+            .collect();
+        gone.sort_unstable();
+        for position in &gone {
+            ends.remove(position);
+        }
+        file.deleted = Arc::new(gone);
         Ok(Source {
             table: stored_as(table, columns),
             parts: Parts::Within(visible.file.partition.clone()),
@@ -386,12 +476,9 @@ impl Lake {
             let began: Int64Array = positions
                 .values()
                 .iter()
-                .map(|position| match &begins {
-                    Begins::Same(at) => Ok(*at),
-                    Begins::Each(all) => usize::try_from(*position)
-                        .ok()
-                        .and_then(|at| all.get(at).copied())
-                        .ok_or_else(|| LakeError::Damaged("a row without a snapshot".into())),
+                .map(|position| {
+                    let lost = || LakeError::Damaged("a row without a snapshot".into());
+                    begins.of(*position).ok_or_else(lost)
                 })
                 .collect::<Result<Vec<_>>>()?
                 .into();
@@ -440,6 +527,16 @@ impl Lake {
 }
 
 impl Moved {
+    fn add(&mut self, row_id: i64, begin: SnapshotId) {
+        match self.runs.last_mut() {
+            Some(run) if run.begin == begin && run.row_id + run.rows as i64 == row_id => {
+                run.rows += 1;
+            }
+            _ => self.runs.push(Run { first: self.rows, rows: 1, row_id, begin }),
+        }
+        self.rows += 1;
+    }
+
     /// Writes described rows, and keeps what is known of them.
     async fn write(
         &mut self,
@@ -453,11 +550,12 @@ impl Moved {
             let (row_ids, begins, ends) = (column(0), column(1), column(2));
             for (row, end) in ends.iter().enumerate() {
                 if let Some(end) = end {
-                    self.ends.push((self.row_ids.len() + row, end));
+                    self.ends.push((self.rows + row, end));
                 }
             }
-            self.row_ids.extend_from_slice(row_ids.values());
-            self.begins.extend_from_slice(begins.values());
+            for (row_id, begin) in row_ids.values().iter().zip(begins.values()) {
+                self.add(*row_id, *begin);
+            }
             let values = batch.project(&(0..visible).collect::<Vec<_>>())?;
             writer.write(&values, &[row_ids, begins]).await?;
         }
@@ -473,16 +571,33 @@ impl Moved {
         deleted: Option<(NewDeleteFile, SnapshotId, SnapshotId)>,
     ) -> Result<RelocatedFile> {
         let lost = || LakeError::Damaged("rows were lost while they were moved".into());
-        let begins = self.begins.get(first..first + rows).ok_or_else(lost)?;
-        let row_ids = self.row_ids.get(first..first + rows).ok_or_else(lost)?;
+        // What of each run lies in the file: (first row id, rows, begin).
+        let first_run = self.runs.partition_point(|run| run.first + run.rows <= first);
+        let runs = self.runs[first_run..].iter().take_while(|run| run.first < first + rows);
+        let own: Vec<(i64, i64, SnapshotId)> = runs
+            .map(|run| {
+                let skipped = first.saturating_sub(run.first);
+                let end = (run.first + run.rows).min(first + rows);
+                let count = end - run.first - skipped;
+                (run.row_id + skipped as i64, count as i64, run.begin)
+            })
+            .collect();
+        if own.iter().map(|(_, count, _)| *count).sum::<i64>() != rows as i64 {
+            return Err(lost());
+        }
+        let begins = || own.iter().map(|(_, _, begin)| *begin);
         let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let each = |(row_id, count, begin): &(i64, i64, SnapshotId)| {
+            let (row_id, begin) = (*row_id, *begin);
+            (0..*count).map(move |offset| (row_id + offset, begin))
+        };
         Ok(RelocatedFile {
-            row_id_start: row_ids.iter().copied().min().ok_or_else(lost)?,
-            begin: begins.iter().copied().min().ok_or_else(lost)?,
-            newest: begins.iter().copied().max().ok_or_else(lost)?,
+            row_id_start: own.iter().map(|(row_id, ..)| *row_id).min().ok_or_else(lost)?,
+            begin: begins().min().ok_or_else(lost)?,
+            newest: begins().max().ok_or_else(lost)?,
             deleted,
             rows: match self.inlined {
-                true => row_ids.iter().copied().zip(begins.iter().copied()).collect(),
+                true => own.iter().flat_map(each).collect(),
                 false => Vec::new(),
             },
             file: NewDataFile {

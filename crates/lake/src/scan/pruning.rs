@@ -36,16 +36,43 @@ fn known(file: &DataFile, column: &ColumnInfo, data_type: &DataType) -> Known {
             _ => unknown,
         };
     };
-    let nulls = u64::try_from(row.null_count).ok();
+    // Bounds of other clients may be looser than the values.
+    let own = file.name.starts_with("frazil-") || matches!(file.key, FileKey::Staged(_));
+    // To another client a VARIANT's NULL is a value of its own, which it does not count.
+    let counted = own || !column.sql_type.is_semi_structured();
+    let nulls = u64::try_from(row.null_count).ok().filter(|_| counted);
     if row.contains_nan == Some(true) {
         // NaN is above every number, and outside these bounds.
         return Known { nulls, ..unknown };
     }
     let bound = |text: &Option<String>| text.as_deref().and_then(|t| from_text(t, data_type));
-    // Bounds of other clients may be looser than the values.
-    let own = file.name.starts_with("frazil-") || matches!(file.key, FileKey::Staged(_));
+    let (min, max) = (bound(&row.min), bound(&row.max));
+    if *data_type == DataType::Float64 {
+        // Zeros of both signs are equal, and yet not one value that may stand for the column.
+        let (min, max) = (float(min, !own, f32::next_down), float(max, !own, f32::next_up));
+        let zero = [&min, &max]
+            .iter()
+            .any(|bound| matches!(bound, Some(ScalarValue::Float64(Some(value))) if *value == 0.0));
+        return Known { min, max, nulls, exact: own && !zero };
+    }
     let cut = [&row.min, &row.max].into_iter().flatten().any(|text| is_cut(text));
-    Known { min: bound(&row.min), max: bound(&row.max), nulls, exact: own && !cut }
+    Known { min, max, nulls, exact: own && !cut }
+}
+
+/// A float's bound. Other clients write those of their 32-bit floats with the digits that tell these
+/// apart, which are not the values' own: such a bound is moved outwards by one of them.
+fn float(
+    bound: Option<ScalarValue>,
+    foreign: bool,
+    outwards: fn(f32) -> f32,
+) -> Option<ScalarValue> {
+    match bound {
+        Some(ScalarValue::Float64(Some(value))) if foreign => {
+            let moved = f64::from(outwards(value as f32));
+            moved.is_finite().then_some(ScalarValue::Float64(Some(moved)))
+        }
+        other => other,
+    }
 }
 
 struct FileBounds<'a> {

@@ -10,9 +10,13 @@ use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::parquet::arrow::arrow_reader::ArrowReaderOptions;
 use datafusion::parquet::arrow::async_reader::AsyncFileReader;
+use datafusion::parquet::basic::Type;
 use datafusion::parquet::errors::{ParquetError, Result as ParquetResult};
-use datafusion::parquet::file::metadata::ParquetMetaData;
+use datafusion::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use datafusion::parquet::file::page_index::column_index::ColumnIndexMetaData;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use frazil_catalog::TableInfo;
+use frazil_common::SqlType;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use object_store::path::Path;
@@ -20,7 +24,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::error::LakeError;
 use crate::files::FileStore;
-use crate::version::TableVersion;
+use crate::version::{DataFile, TableVersion};
 
 /// Makes readers of a table version's files.
 #[derive(Debug)]
@@ -28,14 +32,60 @@ pub struct TableFiles<F> {
     readers: F,
     store: Arc<dyn ObjectStore>,
     table: String,
-    /// Ids and names by place.
-    files: Arc<HashMap<Path, String>>,
+    /// Ids and names by place, and whether a file may hold NaN.
+    files: Arc<HashMap<Path, (String, bool)>>,
+}
+
+/// Whether some float column of a file may hold NaN.
+fn may_hold_nan(file: &DataFile, table: &TableInfo) -> bool {
+    let floats = table.columns.iter().filter(|column| column.sql_type == SqlType::Float);
+    floats.into_iter().any(|column| {
+        let known = file.statistics.iter().find(|known| known.field_id == column.field_id);
+        known.is_some_and(|known| known.contains_nan != Some(false))
+    })
+}
+
+/// The same without what is told of the values of float columns. Bounds in Parquet leave NaN out, which
+/// is above every number in SQL: rows would be left out by them.
+fn without_float_bounds(metadata: &ParquetMetaData) -> ParquetMetaData {
+    let is_float =
+        |column: &ColumnChunkMetaData| matches!(column.column_type(), Type::FLOAT | Type::DOUBLE);
+    let mut groups = Vec::with_capacity(metadata.num_row_groups());
+    for group in metadata.row_groups() {
+        let columns = group.columns().iter().map(|column| {
+            if !is_float(column) {
+                return column.clone();
+            }
+            let builder = column.clone().into_builder().clear_statistics();
+            let builder = builder.set_column_index_offset(None).set_column_index_length(None);
+            // Nothing that a build asks for was taken away.
+            builder.build().unwrap_or_else(|_| column.clone())
+        });
+        let columns: Vec<ColumnChunkMetaData> = columns.collect();
+        let group_without = group.clone().into_builder().set_column_metadata(columns).build();
+        groups.push(group_without.unwrap_or_else(|_| group.clone()));
+    }
+    let index = metadata.column_index().map(|index| {
+        let mut index = index.clone();
+        for (group, columns) in metadata.row_groups().iter().zip(&mut index) {
+            for (column, pages) in group.columns().iter().zip(columns) {
+                if is_float(column) {
+                    *pages = ColumnIndexMetaData::NONE;
+                }
+            }
+        }
+        index
+    });
+    let builder = metadata.clone().into_builder();
+    builder.set_row_groups(groups).set_column_index(index).build()
 }
 
 impl<F> TableFiles<F> {
     /// Over other readers of the same files.
     pub fn new(readers: F, store: &FileStore, version: &TableVersion) -> TableFiles<F> {
-        let files = version.files.iter().map(|file| (file.path.clone(), file.described()));
+        let files = version.files.iter().map(|file| {
+            (file.path.clone(), (file.described(), may_hold_nan(file, &version.table)))
+        });
         TableFiles {
             readers,
             store: Arc::clone(store.object_store()),
@@ -56,11 +106,13 @@ impl<F: ParquetFileReaderFactory> ParquetFileReaderFactory for TableFiles<F> {
         let path = file.object_meta.location.clone();
         let inner =
             self.readers.create_reader(partition_index, file, metadata_size_hint, metrics)?;
+        let (file, nan) = self.files.get(&path).cloned().unwrap_or_default();
         Ok(Box::new(TableFile {
             inner,
             store: Arc::clone(&self.store),
             table: self.table.clone(),
-            file: self.files.get(&path).cloned().unwrap_or_default(),
+            file,
+            nan,
             path,
         }))
     }
@@ -71,6 +123,7 @@ struct TableFile {
     store: Arc<dyn ObjectStore>,
     table: String,
     file: String,
+    nan: bool,
     path: Path,
 }
 
@@ -131,6 +184,7 @@ impl AsyncFileReader for TableFile {
     ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
         async move {
             match self.inner.get_metadata(options).await {
+                Ok(metadata) if self.nan => Ok(Arc::new(without_float_bounds(&metadata))),
                 Ok(metadata) => Ok(metadata),
                 Err(error) => {
                     let missing = || TableFile::missing(&self.table, &self.file);

@@ -87,6 +87,7 @@ impl LakeTransaction {
         let mut tables = Vec::new();
         let mut temporary = Vec::new();
         for (_, staged) in std::mem::take(&mut self.rows) {
+            let staged = Arc::unwrap_or_clone(staged);
             self.kept.extend(staged.added.iter().map(|file| file.path.clone()));
             match staged.table.kind {
                 TableKind::Temporary => temporary.push(staged),
@@ -102,7 +103,18 @@ impl LakeTransaction {
                 && change.ended_files.is_empty()
                 && change.ended_inlined_rows.is_empty())
         });
-        let loads = self.take_loads();
+        let (loads, temporary_loads) = self.take_loads();
+        // Of a session's commits that change its temporary tables one goes at a time: none of them
+        // writes back what it read before another.
+        let _turn =
+            if self.temporary_changed || !temporary.is_empty() || !temporary_loads.is_empty() {
+                let turn = self.lake.temporaries().turn(self.session_id);
+                let turn = turn.lock_owned().await;
+                self.apply_temporary(temporary, temporary_loads)?;
+                Some(turn)
+            } else {
+                None
+            };
         let mut snapshot = self.base.snapshot;
         let nothing = self.changes.is_empty()
             && tables.is_empty()
@@ -132,9 +144,6 @@ impl LakeTransaction {
                 }
                 Err(error) => self.settle(error.into(), query_id.as_deref()).await?,
             };
-        }
-        for staged in temporary {
-            self.apply_temporary(staged);
         }
         if self.temporary_changed {
             let tables = std::mem::take(&mut self.temporary);
@@ -267,30 +276,5 @@ impl LakeTransaction {
             footer_bytes: signed(written.footer_bytes),
         };
         Ok((Some(new), file.delete_file))
-    }
-
-    fn apply_temporary(&mut self, staged: StagedRows) {
-        self.temporary_changed = true;
-        let entry = self.temporary.rows.entry(staged.table.table_id).or_default();
-        let rows = Arc::make_mut(entry);
-        let discarded = &mut self.discarded;
-        rows.files.retain(|file| {
-            let gone = staged.ended.contains(&file.key);
-            if gone {
-                discarded.push(file.path.clone());
-            }
-            !gone
-        });
-        for mut file in staged.added {
-            file.row_id_start = rows.next_row_id;
-            rows.next_row_id += i64::try_from(file.rows).unwrap_or(0);
-            rows.files.push(file);
-        }
-        for file in &mut rows.files {
-            if let Some(positions) = staged.deletes.get(&file.key) {
-                let own = Arc::new(positions.iter().copied().collect::<Vec<_>>());
-                file.deleted = crate::union(&file.deleted, &own);
-            }
-        }
     }
 }

@@ -14,6 +14,7 @@ use super::LakeTransaction;
 use crate::error::{LakeError, Result};
 use crate::partition::hashes_differ;
 use crate::temporary::TemporaryRows;
+use crate::write::statistics::from_text;
 
 /// CLUSTER BY.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -330,13 +331,16 @@ impl LakeTransaction {
             None => None,
             Some(value) => {
                 let value = value.cast_to(&column.sql_type.to_arrow())?;
-                let text = crate::write::statistics::value_text(&value).ok_or_else(|| {
+                // Rows that are there read it from the catalog: what cannot be read back would be NULL.
+                let text = crate::write::statistics::value_text(&value)
+                    .filter(|text| from_text(text, &value.data_type()).is_some());
+                Some(text.ok_or_else(|| {
                     UserError::unsupported(format!(
-                        "default of type {} in ADD COLUMN",
+                        "a default such as this one of type {} in ADD COLUMN: add the column without \
+                         it, update the rows, and set it with ALTER COLUMN … SET DEFAULT",
                         column.sql_type
                     ))
-                })?;
-                Some(text)
+                })?)
             }
         };
         self.alter_table(name, |table| {

@@ -11,10 +11,10 @@ use crate::error::Result;
 /// What a transaction does to one table's load metadata.
 #[derive(Debug, Clone)]
 pub(super) struct StagedLoads {
-    table: Arc<TableInfo>,
+    pub(super) table: Arc<TableInfo>,
     /// What was committed up to this snapshot is forgotten (TRUNCATE).
-    forget: Option<SnapshotId>,
-    files: Vec<FileLoad>,
+    pub(super) forget: Option<SnapshotId>,
+    pub(super) files: Vec<FileLoad>,
 }
 
 impl LakeTransaction {
@@ -63,18 +63,12 @@ impl LakeTransaction {
         })
     }
 
-    /// The commit's part; temporary tables keep theirs in the session.
-    pub(super) fn take_loads(&mut self) -> Vec<TableLoads> {
-        let mut lasting = Vec::new();
+    /// The commit's part, and that of temporary tables, which the session keeps.
+    pub(super) fn take_loads(&mut self) -> (Vec<TableLoads>, Vec<StagedLoads>) {
+        let (mut lasting, mut temporary) = (Vec::new(), Vec::new());
         for (table_id, staged) in std::mem::take(&mut self.loads) {
             if staged.table.kind == TableKind::Temporary {
-                self.temporary_changed = true;
-                let entry = self.temporary.rows.entry(table_id).or_default();
-                let rows = Arc::make_mut(entry);
-                if staged.forget.is_some() {
-                    rows.loads.clear();
-                }
-                rows.loads.extend(staged.files);
+                temporary.push(staged);
                 continue;
             }
             // A table made in this transaction has nothing committed to forget.
@@ -89,6 +83,6 @@ impl LakeTransaction {
             });
         }
         lasting.sort_by_key(|loads| loads.table_id);
-        lasting
+        (lasting, temporary)
     }
 }

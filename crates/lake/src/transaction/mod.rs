@@ -5,6 +5,8 @@ mod commit;
 mod definitions;
 mod loads;
 mod rows;
+mod savepoint;
+mod session_tables;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use object_store::path::Path;
 pub use clones::NewClone;
 pub use definitions::{Clustering, NewTable, NewView};
 pub use rows::{DeleteOutcome, MergeOutcome, UpdateOutcome};
+pub use savepoint::Savepoint;
 
 use crate::error::{LakeError, Result};
 use crate::temporary::SessionTables;
@@ -72,13 +75,18 @@ pub struct LakeTransaction {
     session_id: i64,
     base: Arc<CatalogView>,
     view: Arc<CatalogView>,
+    /// `view` without the temporary tables.
+    permanent: Arc<CatalogView>,
     /// Snapshot at the first staged change.
     first_base: Option<SnapshotId>,
     changes: Vec<CatalogChange>,
     account: AccountEffects,
-    rows: HashMap<i64, StagedRows>,
+    /// Shared with savepoints.
+    rows: HashMap<i64, Arc<StagedRows>>,
     /// Load metadata by table.
     loads: HashMap<i64, loads::StagedLoads>,
+    /// The session's temporary tables as they were when this transaction last looked.
+    temporary_base: SessionTables,
     temporary: SessionTables,
     temporary_changed: bool,
     /// Files written here, to remove on rollback.
@@ -112,12 +120,14 @@ impl LakeTransaction {
             lake,
             session_id,
             view: Arc::clone(&base),
+            permanent: Arc::clone(&base),
             base,
             first_base: None,
             changes: Vec::new(),
             account: AccountEffects::default(),
             rows: HashMap::new(),
             loads: HashMap::new(),
+            temporary_base: temporary.clone(),
             temporary,
             temporary_changed: false,
             written: Vec::new(),
@@ -136,9 +146,12 @@ impl LakeTransaction {
     /// top. Fails with a conflict when a staged definition no longer fits.
     pub async fn refresh(&mut self) -> Result<()> {
         let head = self.lake.catalog().head_view().await?;
-        if head.snapshot != self.base.snapshot {
+        let moved = head.snapshot != self.base.snapshot;
+        if moved {
             self.base = head;
             self.note_snapshot();
+        }
+        if self.refresh_temporary() || moved {
             self.rebuild_view()?;
         }
         Ok(())
@@ -154,6 +167,12 @@ impl LakeTransaction {
     /// tables.
     pub fn view(&self) -> &Arc<CatalogView> {
         &self.view
+    }
+
+    /// The same without the session's temporary tables: what the texts of views and policies are read
+    /// in. A table of the asking session's own must not stand in for one that they name.
+    pub fn permanent_view(&self) -> &Arc<CatalogView> {
+        &self.permanent
     }
 
     /// The snapshot statements read now.
@@ -227,25 +246,29 @@ impl LakeTransaction {
     }
 
     fn rebuild_view(&mut self) -> Result<()> {
-        if self.changes.is_empty() && self.temporary.tables.is_empty() {
-            self.view = Arc::clone(&self.base);
-            return Ok(());
+        let view_of = |definitions| {
+            let (snapshot, version) = (self.base.snapshot, self.base.schema_version);
+            Arc::new(CatalogView::new(snapshot, version, Arc::new(definitions)))
+        };
+        self.permanent = Arc::clone(&self.base);
+        if !self.changes.is_empty() {
+            let mut definitions = Definitions::clone(self.base.definitions());
+            for change in &self.changes {
+                definitions.apply(change).map_err(|error| LakeError::Conflict {
+                    object: "a definition".to_string(),
+                    reason: error.message,
+                })?;
+            }
+            self.permanent = view_of(definitions);
         }
-        let mut definitions = Definitions::clone(self.base.definitions());
-        for change in &self.changes {
-            definitions.apply(change).map_err(|error| LakeError::Conflict {
-                object: "a definition".to_string(),
-                reason: error.message,
-            })?;
+        self.view = Arc::clone(&self.permanent);
+        if !self.temporary.tables.is_empty() {
+            let mut definitions = Definitions::clone(self.permanent.definitions());
+            for table in self.temporary.tables.values() {
+                definitions.shadow(Arc::clone(table));
+            }
+            self.view = view_of(definitions);
         }
-        for table in self.temporary.tables.values() {
-            definitions.shadow(Arc::clone(table));
-        }
-        self.view = Arc::new(CatalogView::new(
-            self.base.snapshot,
-            self.base.schema_version,
-            Arc::new(definitions),
-        ));
         Ok(())
     }
 
@@ -253,8 +276,9 @@ impl LakeTransaction {
         self.first_base.get_or_insert(self.base.snapshot);
     }
 
-    /// Keeps upkeep from moving a table's rows that this transaction is about to change.
-    fn claim(&mut self, table_id: i64) {
+    /// Keeps upkeep from moving a table's rows that this transaction is about to change. A snapshot
+    /// read after this is not overtaken by upkeep.
+    pub fn claim(&mut self, table_id: i64) {
         if table_id >= 0 && self.claimed.insert(table_id) {
             *self.lake.claims().lock().entry(table_id).or_default() += 1;
         }
@@ -268,15 +292,18 @@ impl LakeTransaction {
 
     fn staged(&mut self, table: &Arc<TableInfo>) -> &mut StagedRows {
         self.touch();
-        self.rows.entry(table.table_id).or_insert_with(|| StagedRows {
-            table: Arc::clone(table),
-            base: None,
-            added: Vec::new(),
-            chunks: Vec::new(),
-            deletes: HashMap::new(),
-            ended: HashSet::new(),
-            inlined: BTreeSet::new(),
-        })
+        let staged = self.rows.entry(table.table_id).or_insert_with(|| {
+            Arc::new(StagedRows {
+                table: Arc::clone(table),
+                base: None,
+                added: Vec::new(),
+                chunks: Vec::new(),
+                deletes: HashMap::new(),
+                ended: HashSet::new(),
+                inlined: BTreeSet::new(),
+            })
+        });
+        Arc::make_mut(staged)
     }
 }
 

@@ -7,6 +7,8 @@ use datafusion::arrow::array::{Array, AsArray, BooleanArray, Int64Array, RecordB
 use datafusion::arrow::compute::{cast, filter, filter_record_batch};
 use datafusion::arrow::datatypes::{DataType, Int8Type, Int32Type, Int64Type};
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::context::SessionContext;
+use datafusion::physical_plan::execute_stream;
 use frazil_catalog::changes::InlinedRow;
 use frazil_catalog::files::InlinedPart;
 use frazil_catalog::{TableInfo, TableKind};
@@ -138,6 +140,34 @@ impl LakeTransaction {
         let written = Writers { moved: None, fresh: Some(writer) }.finish().await?;
         self.stage_written(table, written)?;
         Ok(count)
+    }
+
+    /// Whether a column of a table has NULLs, as this transaction sees its rows. The future reads the
+    /// column and may be awaited anywhere.
+    ///
+    /// # Errors
+    /// There is no such column, or the rows cannot be read.
+    pub async fn nulls(
+        &self,
+        table: &Arc<TableInfo>,
+        column: &str,
+    ) -> Result<impl Future<Output = Result<bool>> + Send + 'static + use<>> {
+        let place = table.columns.iter().position(|own| own.name == column);
+        let place = place.ok_or_else(|| UserError::not_found("Column", column))?;
+        let version = self.table_version(table).await?;
+        let provider = self.scan(&version);
+        Ok(async move {
+            let context = SessionContext::new();
+            let plan = provider.scan(&context.state(), Some(&vec![place]), &[], None).await?;
+            let mut rows = execute_stream(plan, context.task_ctx())?;
+            while let Some(batch) = rows.next().await {
+                let batch = batch?;
+                if batch.columns().first().is_some_and(|values| values.null_count() > 0) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
     }
 
     /// Deletes rows; the stream has the three identity columns of `version`.

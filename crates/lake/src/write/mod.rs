@@ -227,6 +227,13 @@ impl TableWriter {
             .set_statistics_enabled(EnabledStatistics::Page)
             .set_dictionary_enabled(false);
         for (index, field) in self.schema.arrow.fields().iter().enumerate() {
+            if matches!(field.data_type(), DataType::Float64 | DataType::Float32) {
+                // They leave NaN out, and readers would leave rows out by them; the catalog's bounds
+                // tell of NaN.
+                let path = ColumnPath::new(vec![field.name().clone()]);
+                properties =
+                    properties.set_column_statistics_enabled(path, EnabledStatistics::None);
+            }
             if repeats(sample.column(index)) {
                 let path = ColumnPath::new(vec![field.name().clone()]);
                 properties = properties.set_column_dictionary_enabled(path, true);

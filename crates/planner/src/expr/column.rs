@@ -3,11 +3,12 @@
 use datafusion::common::Column as PlanColumn;
 use datafusion::logical_expr::Expr;
 use frazil_common::UserError;
-use frazil_functions::TypedExpr;
+use frazil_functions::{TypedExpr, is_small};
 use sqlparser::ast::Ident;
 use sqlparser::tokenizer::Span;
 
-use super::function::{contains_aggregate, contains_window};
+use super::function::{contains, contains_aggregate, contains_window};
+use super::size::check_size;
 use crate::binder::{Binder, VolatileAlias};
 use crate::error::{Result, position};
 use crate::names::{fold, keyword, object_name, shown};
@@ -92,7 +93,10 @@ impl Binder<'_> {
                     clause: "SELECT",
                     ..env.clone()
                 };
-                let bound = self.expr(&expr, &select).map(|value| self.computed_once(&name, value));
+                let bound = self.expr(&expr, &select).and_then(|value| {
+                    check_size(&value)?;
+                    Ok(self.computed_once(&name, value))
+                });
                 let state = match &bound {
                     Ok(value) => AliasState::Bound(value.clone()),
                     Err(_) => AliasState::Unbound(expr),
@@ -110,10 +114,12 @@ impl Binder<'_> {
         Ok(Some(value))
     }
 
-    /// The value of an alias; if it is volatile, the column that holds it.
+    /// The value of an alias; if it is volatile or too large to be copied, the column that holds it.
     fn computed_once(&mut self, alias: &str, value: TypedExpr) -> TypedExpr {
         let TypedExpr { expr, sql_type, nullable } = value;
-        if !expr.is_volatile() || contains_aggregate(&expr) || contains_window(&expr) {
+        let apart = expr.is_volatile()
+            || (self.large_aliases_apart && !is_small(&expr) && !contains(&expr, is_tied));
+        if !apart || contains_aggregate(&expr) || contains_window(&expr) {
             return TypedExpr::new(expr, sql_type, nullable);
         }
         let column = self.unique("__volatile");
@@ -121,6 +127,18 @@ impl Binder<'_> {
         self.volatile.push(VolatileAlias { alias: alias.to_string(), expr, column });
         TypedExpr::new(held, sql_type, nullable)
     }
+}
+
+/// Subqueries and columns of queries around are left where they were written.
+fn is_tied(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::ScalarSubquery(_)
+            | Expr::InSubquery(_)
+            | Expr::Exists(_)
+            | Expr::SetComparison(_)
+            | Expr::OuterReferenceColumn(..)
+    )
 }
 
 /// An aggregate or window function where the clause takes none.

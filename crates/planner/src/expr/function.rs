@@ -548,7 +548,7 @@ pub(crate) fn contains_window(expr: &Expr) -> bool {
     contains(expr, |node| matches!(node, Expr::WindowFunction(_)))
 }
 
-fn contains(expr: &Expr, test: impl Fn(&Expr) -> bool) -> bool {
+pub(super) fn contains(expr: &Expr, test: impl Fn(&Expr) -> bool) -> bool {
     let mut found = false;
     let visited = expr.apply(|node| {
         if test(node) {

@@ -7,6 +7,7 @@ mod literal;
 mod model;
 mod operator;
 mod search;
+mod size;
 pub(crate) mod subquery;
 pub(crate) mod window;
 
@@ -26,7 +27,11 @@ pub(crate) use function::{arguments_of, contains_aggregate, contains_window};
 impl Binder<'_> {
     /// Binds an expression where `env` says what it may use.
     pub fn expr(&mut self, expr: &Syntax, env: &Env) -> Result<TypedExpr> {
-        let bound = self.bind_any(expr, env).at(expr.span())?;
+        self.expr_depth += 1;
+        let bound = self.bind_any(expr, env).at(expr.span());
+        self.expr_depth -= 1;
+        let bound = bound?;
+        self.count_nodes(expr, &bound, self.expr_depth == 0)?;
         debug_assert!(bound.sql_type != SqlType::Null || bound.nullable);
         Ok(bound)
     }

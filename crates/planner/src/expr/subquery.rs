@@ -12,20 +12,37 @@ use frazil_common::{Code, SqlType, UserError};
 use frazil_functions::TypedExpr;
 use frazil_functions::coerce::common_type;
 use frazil_functions::operators;
-use sqlparser::ast::{self, Expr as Syntax, Query};
+use sqlparser::ast::{self, Expr as Syntax, Query, Spanned};
 
 use super::binary_operator;
 use super::operator::tuple;
 use super::window::key_of;
 use crate::binder::{Binder, Bound};
-use crate::error::{Result, unsupported};
+use crate::error::{Result, position, unsupported};
 use crate::scope::Env;
+
+/// How deep subqueries may be nested in expressions: the engine's time doubles with each level.
+const NESTED_QUERIES_MAX: usize = 12;
 
 impl Binder<'_> {
     /// Plans a query whose expressions may refer to the columns here.
     pub(crate) fn nested_query(&mut self, query: &Query, env: &Env) -> Result<Bound> {
+        if self.outer.len() >= NESTED_QUERIES_MAX {
+            return Err(UserError::new(
+                Code::ResourceLimit,
+                format!(
+                    "SQL statement is too complex: subqueries are nested too deeply, more than \
+                     {NESTED_QUERIES_MAX} deep."
+                ),
+            )
+            .at(position(query.span()))
+            .into());
+        }
         self.outer.push(env.scope.clone());
+        // What the query binds is no part of the expression around it.
+        let depth = std::mem::take(&mut self.expr_depth);
         let bound = self.query(query);
+        self.expr_depth = depth;
         self.outer.pop();
         bound
     }

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod audit;
+mod bounds;
 mod data_types;
 mod dml;
 mod grouping;

@@ -47,7 +47,12 @@ impl ServingError {
     fn code(&self) -> String {
         match self {
             ServingError::Engine(error) => format!("{:06}", error.code.number()),
-            other => other.status().canonical_reason().unwrap_or("error").to_uppercase(),
+            other => other
+                .status()
+                .canonical_reason()
+                .unwrap_or("error")
+                .to_uppercase()
+                .replace(' ', "_"),
         }
     }
 }
@@ -61,6 +66,11 @@ impl IntoResponse for ServingError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn codes_are_one_word() {
+        assert_eq!(ServingError::BadRequest(String::new()).code(), "BAD_REQUEST");
+    }
 
     #[test]
     fn engine_errors_map_to_statuses() {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -30,18 +31,30 @@ pub fn routes() -> Router<Arc<ServerState>> {
 async fn invoke(
     State(state): State<Arc<ServerState>>,
     Path(name): Path<String>,
-    Query(query): Query<InvocationQuery>,
+    query: Result<Query<InvocationQuery>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ServingError> {
     let token = bearer(&headers)?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media = convert::media(content_type)?;
-    let bytes = body::read(&headers, body, state.settings.body_bytes_max).await?;
-    let rows = convert::rows(media, &bytes)?;
+    let Query(query) =
+        query.map_err(|rejection| ServingError::BadRequest(rejection.body_text()))?;
+    if !body::is_small(&headers) {
+        // Nothing large is read for somebody who may not use the endpoint.
+        if let Err(error) = state.engine.ping_endpoint(&name, token).await {
+            body::drain(body, body::SMALL_BYTES_MAX).await;
+            return Err(error.into());
+        }
+    }
+    let bytes_max = state.settings.body_bytes_max;
+    let bytes = body::read(&headers, body, bytes_max, &state.bodies.known).await?;
+    let (rows, held) = state.bodies.parse(bytes, move |bytes| convert::rows(media, bytes)).await?;
+    let rows = rows?;
     let started = Instant::now();
     let reply = state.engine.invoke_endpoint(&name, token, query.method.as_deref(), rows).await;
     state.metrics.invocation(reply.is_ok(), started);
+    drop(held);
     let reply = reply?;
     let version = HeaderValue::from_str(&reply.version).ok();
     let body = Reply { predictions: reply.predictions, model: reply.model, version: reply.version };

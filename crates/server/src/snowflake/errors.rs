@@ -3,13 +3,14 @@
 //! HTTP error statuses mean "retry" to the drivers, some of them without end, so a statement that
 //! fails never answers with one.
 
+use axum::extract::rejection::QueryRejection;
 use axum::response::{IntoResponse, Response};
 use frazil_common::{Code, Position, UserError};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::wire::Envelope;
-use crate::body::BodyError;
+use crate::body::{self, BodyError};
 
 /// The `data` of a failed statement.
 #[derive(Debug, Default, Serialize)]
@@ -135,11 +136,22 @@ impl From<BodyError> for Failure {
     }
 }
 
+impl From<QueryRejection> for Failure {
+    fn from(rejection: QueryRejection) -> Self {
+        let text = format!("SQL request error: {}", rejection.body_text());
+        Failure::Statement(UserError::new(Code::InvalidArgument, text), None)
+    }
+}
+
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         match self {
             Failure::Statement(error, query_id) => statement_error(&error, query_id),
             Failure::Door(code, text, query_id) => door_error(code, text, query_id),
+            // Drivers send a statement again on this status, after a pause: what is wanted here.
+            Failure::Body(error @ BodyError::Busy) => {
+                body::error(error.status(), "SERVICE_UNAVAILABLE", error.to_string())
+            }
             Failure::Body(error) => body_error(&error),
         }
     }
@@ -149,8 +161,8 @@ impl IntoResponse for Failure {
 /// request is a failed statement too.
 fn body_error(error: &BodyError) -> Response {
     let code = match error {
-        BodyError::TooLarge(_) => Code::ResourceLimit,
-        BodyError::Unreadable(_) => Code::InvalidArgument,
+        BodyError::TooLarge(_) | BodyError::Busy => Code::ResourceLimit,
+        BodyError::Unreadable(_) | BodyError::Slow => Code::InvalidArgument,
     };
     statement_error(&UserError::new(code, format!("SQL request error: {error}")), None)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 use super::errors::Failure;
 use super::sessions::{authenticate, bearer, client_text};
 use super::wire::{Envelope, LoginBody, LoginData, LoginQuery, Parameter, RenewBody};
-use crate::body;
+use crate::body::{self, SMALL_BYTES_MAX};
 use crate::listener::Peer;
 use crate::state::ServerState;
 
@@ -25,12 +26,13 @@ const SERVER_VERSION: &str = concat!("10.0.0-frazil-", env!("CARGO_PKG_VERSION")
 /// `POST /session/v1/login-request`
 pub async fn login(
     State(state): State<Arc<ServerState>>,
-    Query(query): Query<LoginQuery>,
+    query: Result<Query<LoginQuery>, QueryRejection>,
     peer: Option<Extension<ConnectInfo<Peer>>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
-    let bytes = body::read(&headers, body, state.settings.body_bytes_max).await?;
+    let Query(query) = query?;
+    let bytes = body::read(&headers, body, SMALL_BYTES_MAX, &state.bodies.unknown).await?;
     let LoginBody { data } = serde_json::from_slice(&bytes).map_err(|error| {
         UserError::new(Code::InvalidArgument, format!("SQL login request is not valid: {error}"))
     })?;
@@ -132,15 +134,15 @@ pub async fn renew(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
-    let bytes = body::read(&headers, body, state.settings.body_bytes_max).await?;
+    let master = bearer(&headers)
+        .ok_or_else(|| UserError::new(Code::MasterTokenInvalid, "The master token is missing."))?;
+    let bytes = body::read(&headers, body, SMALL_BYTES_MAX, &state.bodies.unknown).await?;
     let request: RenewBody = serde_json::from_slice(&bytes).unwrap_or_default();
     if !matches!(request.request_type.as_str(), "" | "RENEW") {
         return Err(
             UserError::unsupported(format!("token request {}", request.request_type)).into()
         );
     }
-    let master = bearer(&headers)
-        .ok_or_else(|| UserError::new(Code::MasterTokenInvalid, "The master token is missing."))?;
     let (session_id, tokens) = state.engine.renew(master).await?;
     let data = json!({
         "sessionToken": tokens.session_token,
@@ -170,9 +172,10 @@ pub struct SessionQuery {
 /// `POST /session?delete=true`
 pub async fn session(
     State(state): State<Arc<ServerState>>,
-    Query(query): Query<SessionQuery>,
+    query: Result<Query<SessionQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
+    let Query(query) = query?;
     let session = authenticate(&state, &headers).await?;
     if query.delete {
         state.running.cancel_session(session.id());
@@ -188,6 +191,6 @@ const TELEMETRY_BYTES_MAX: usize = 4 << 20;
 /// `POST /telemetry/send`: taken and dropped; an error would only cost the client retries.
 pub async fn telemetry(body: Body) -> Response {
     // Read to the end, so that the connection can be used again.
-    let _ = axum::body::to_bytes(body, TELEMETRY_BYTES_MAX).await;
+    body::drain(body, TELEMETRY_BYTES_MAX).await;
     axum::Json(Envelope::success(json!("Log Received"))).into_response()
 }

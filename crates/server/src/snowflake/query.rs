@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
@@ -19,7 +20,7 @@ use super::results::{self, ReplyOptions};
 use super::running::{StartOptions, Statement};
 use super::sessions::authenticate;
 use super::wire::{AbortBody, Binding, Envelope, QueryBody, RequestIds};
-use crate::body;
+use crate::body::{self, SMALL_BYTES_MAX};
 use crate::state::ServerState;
 
 /// How long an abort waits for what it stops.
@@ -28,13 +29,17 @@ const ABORT_HOLD: Duration = Duration::from_secs(2);
 /// `POST /queries/v1/query-request`
 pub async fn query_request(
     State(state): State<Arc<ServerState>>,
-    Query(ids): Query<RequestIds>,
+    ids: Result<Query<RequestIds>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
     let session = authenticate(&state, &headers).await?;
-    let bytes = body::read(&headers, body, state.settings.body_bytes_max).await?;
-    let body: QueryBody = parse(&bytes)?;
+    let Query(ids) = ids?;
+    let bytes_max = state.settings.body_bytes_max;
+    let bytes = body::read(&headers, body, bytes_max, &state.bodies.known).await?;
+    let (body, held) = state.bodies.parse(bytes, |bytes| parse::<QueryBody>(bytes)).await?;
+    drop(held);
+    let body = body?;
     if let Some(statement) = retried(&state, &session, &ids, &body.sql_text) {
         return answer(&state, &session, &statement, &headers).await;
     }
@@ -219,7 +224,7 @@ pub async fn result(
         return answer(&state, &session, &statement, &headers).await;
     }
     if let Some(result) = state.engine.result(&query_id) {
-        if result.user != user {
+        if !result.is_readable_by(&session.reader()) {
             return Err(unknown());
         }
         return results::respond(&state, &session, result, ReplyOptions::default(), &headers).await;
@@ -237,7 +242,7 @@ pub async fn abort_request(
     body: Body,
 ) -> Result<Response, Failure> {
     let session = authenticate(&state, &headers).await?;
-    let bytes = body::read(&headers, body, state.settings.body_bytes_max).await?;
+    let bytes = body::read(&headers, body, SMALL_BYTES_MAX, &state.bodies.known).await?;
     let body: AbortBody = parse(&bytes)?;
     let statement = state.running.by_request(session.id(), &body.request_id);
     abort(&state, statement).await

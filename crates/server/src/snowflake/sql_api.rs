@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +18,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use frazil_common::{Code, SqlType, UserError};
 use frazil_engine::{
-    Credential, LoginRequest, QueryStatus, StatementRequest, StoredResult, new_query_id,
+    Credential, LoginRequest, QueryStatus, ResultReader, StatementRequest, StoredResult,
+    new_query_id,
 };
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -33,7 +35,7 @@ use super::results::ReplyOptions;
 use super::rowtype::row_types;
 use super::running::{StartOptions, Statement};
 use super::wire::Binding;
-use crate::body;
+use crate::body::{self, BodyError};
 use crate::listener::Peer;
 use crate::state::ServerState;
 
@@ -140,6 +142,18 @@ impl Refusal {
     }
 }
 
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        Refusal { status: error.status(), ..Refusal::bad_request(error.to_string()) }
+    }
+}
+
+impl From<QueryRejection> for Refusal {
+    fn from(rejection: QueryRejection) -> Self {
+        Refusal::bad_request(rejection.body_text())
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut body = json!({"code": self.code, "message": self.message, "sqlState": self.state});
@@ -195,17 +209,32 @@ fn login_request(
 /// `POST /api/v2/statements`
 pub async fn submit(
     State(state): State<Arc<ServerState>>,
-    Query(query): Query<SubmitQuery>,
+    query: Result<Query<SubmitQuery>, QueryRejection>,
     peer: Option<Extension<ConnectInfo<Peer>>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
+    let Query(query) = query?;
     let mut login = login_request(&headers, peer)?;
-    let bytes =
-        body::read(&headers, body, state.settings.body_bytes_max).await.map_err(|error| {
-            Refusal { status: error.status(), ..Refusal::bad_request(error.to_string()) }
-        })?;
-    let submission: Submission = serde_json::from_slice(&bytes)
+    if !body::is_small(&headers) && state.engine.identify(&login).await.is_err() {
+        body::drain(body, body::SMALL_BYTES_MAX).await;
+        // The same refusal again, and this time the history of logins has it.
+        let result = state.engine.login(login).await;
+        state.metrics.login(result.is_ok());
+        return match result {
+            Err(error) => Err(Refusal::unauthorised(&error)),
+            Ok(ok) => {
+                close(&state, &ok.session).await;
+                Err(Refusal::from(BodyError::Busy))
+            }
+        };
+    }
+    let bytes_max = state.settings.body_bytes_max;
+    let bytes = body::read(&headers, body, bytes_max, &state.bodies.known).await?;
+    let parse = |bytes: &[u8]| serde_json::from_slice::<Submission>(bytes);
+    let (submission, held) = state.bodies.parse(bytes, parse).await?;
+    drop(held);
+    let submission = submission
         .map_err(|error| Refusal::bad_request(format!("The request is not valid JSON: {error}")))?;
     login.database = submission.database;
     login.schema = submission.schema;
@@ -217,13 +246,13 @@ pub async fn submit(
     let result = state.engine.login(login).await;
     state.metrics.login(result.is_ok());
     let session = result.map_err(|error| Refusal::unauthorised(&error))?.session;
-    let user = session.user().to_string();
+    let reader = session.reader();
     if query.retry == Some(true)
         && let Some(request_id) = &query.request_id
-        && let Some(earlier) = state.running_or_done(&user, request_id)
+        && let Some(earlier) = state.running_or_done(&reader.user, request_id)
     {
         close(&state, &session).await;
-        return part(&state, &user, earlier, 0, query.nullable != Some(false), HOLD).await;
+        return part(&state, &reader, earlier, 0, query.nullable != Some(false), HOLD).await;
     }
     let request =
         match statement_request(submission.statement, submission.bindings, submission.parameters) {
@@ -235,7 +264,7 @@ pub async fn submit(
         };
     let query_id = request.query_id;
     if let Some(request_id) = &query.request_id {
-        state.sql_api_requests.remember(&user, request_id, query_id);
+        state.sql_api_requests.remember(&reader.user, request_id, query_id);
     }
     let options = StartOptions { request_id: None, reply: ReplyOptions::default() };
     let statement = state.running.start(&session, request, options);
@@ -248,7 +277,7 @@ pub async fn submit(
     if query.r#async == Some(true) {
         return Ok(in_progress(query_id, codes::DETACHED));
     }
-    part(&state, &user, query_id, 0, query.nullable != Some(false), HOLD).await
+    part(&state, &reader, query_id, 0, query.nullable != Some(false), HOLD).await
 }
 
 async fn close(state: &ServerState, session: &frazil_engine::Session) {
@@ -274,14 +303,15 @@ fn statement_request(
 pub async fn status(
     State(state): State<Arc<ServerState>>,
     Path(handle): Path<String>,
-    Query(query): Query<PartQuery>,
+    query: Result<Query<PartQuery>, QueryRejection>,
     peer: Option<Extension<ConnectInfo<Peer>>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let user = identify(&state, &headers, peer).await?;
+    let Query(query) = query?;
+    let reader = identify(&state, &headers, peer).await?;
     let query_id = Uuid::parse_str(&handle).map_err(|_| Refusal::not_found(&handle))?;
     // Asking does not wait: the caller decides when to ask again.
-    part(&state, &user, query_id, query.partition.unwrap_or(0), true, Duration::ZERO).await
+    part(&state, &reader, query_id, query.partition.unwrap_or(0), true, Duration::ZERO).await
 }
 
 /// `POST /api/v2/statements/{handle}/cancel`
@@ -291,7 +321,7 @@ pub async fn cancel(
     peer: Option<Extension<ConnectInfo<Peer>>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let user = identify(&state, &headers, peer).await?;
+    let user = identify(&state, &headers, peer).await?.user;
     let statement = Uuid::parse_str(&handle)
         .ok()
         .and_then(|id| state.running.by_id(&id))
@@ -323,7 +353,7 @@ async fn identify(
     state: &ServerState,
     headers: &HeaderMap,
     peer: Option<Extension<ConnectInfo<Peer>>>,
-) -> Result<String, Refusal> {
+) -> Result<ResultReader, Refusal> {
     let login = login_request(headers, peer)?;
     state.engine.identify(&login).await.map_err(|error| Refusal::unauthorised(&error))
 }
@@ -340,14 +370,14 @@ impl ServerState {
 /// One part of a statement's answer, or where it stands.
 async fn part(
     state: &Arc<ServerState>,
-    user: &str,
+    reader: &ResultReader,
     query_id: Uuid,
     partition: u64,
     nullable: bool,
     hold: Duration,
 ) -> Result<Response, Refusal> {
     let result = match state.running.by_id(&query_id) {
-        Some(statement) => match outcome(state, &statement, user, hold).await? {
+        Some(statement) => match outcome(state, &statement, &reader.user, hold).await? {
             None => return Ok(in_progress(query_id, codes::IN_PROGRESS)),
             Some(result) => result,
         },
@@ -361,7 +391,7 @@ async fn part(
             }
         },
     };
-    if result.user != user {
+    if !result.is_readable_by(reader) {
         return Err(Refusal::not_found(&query_id.to_string()));
     }
     tokio::task::spawn_blocking(move || reply(&result, partition, nullable))

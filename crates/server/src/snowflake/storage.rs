@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -87,12 +88,15 @@ impl IntoResponse for Refusal {
 pub async fn object(
     State(state): State<Arc<ServerState>>,
     Path((bucket, path)): Path<(String, String)>,
-    Query(query): Query<TokenQuery>,
+    query: Result<Query<TokenQuery>, QueryRejection>,
     method: Method,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let handled = async {
+        let Query(query) = query.map_err(|rejection| {
+            Refusal::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", rejection.body_text())
+        })?;
         let write = method == Method::PUT;
         let claims = authorise(&state, &bucket, &path, query.token.as_deref(), write, &headers)?;
         if write {
@@ -245,7 +249,7 @@ async fn put(
     body: Body,
 ) -> Result<Response, Refusal> {
     let store = state.engine.stage_store();
-    let mut body = body.into_data_stream().map_err(io::Error::other).boxed();
+    let mut body = body::pieces(body);
     let mut path = path.to_string();
     if claims.name_gzip && !path.ends_with(".gz") {
         let (start, rest) = peek(body, GZIP_MAGIC.len()).await.map_err(Refusal::internal)?;

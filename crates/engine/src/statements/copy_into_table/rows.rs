@@ -25,6 +25,7 @@ use frazil_common::{Code, UserError};
 use futures::StreamExt;
 
 use crate::run::execute::user_error;
+use crate::run::halved::HalvedExec;
 use crate::stages::load_log::{Category, LoadLog, RowError, is_about_row};
 use crate::stages::scan::{ROW_NUMBER, ROW_OFFSET};
 
@@ -212,6 +213,13 @@ fn take_apart(
     if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
         steps.push(Step::Project {
             expressions: projection.expr().to_vec(),
+            schema: projection.schema(),
+        });
+        return take_apart(projection.input(), steps);
+    }
+    if let Some(projection) = plan.downcast_ref::<HalvedExec>() {
+        steps.push(Step::Project {
+            expressions: projection.exprs().to_vec(),
             schema: projection.schema(),
         });
         return take_apart(projection.input(), steps);
