@@ -141,6 +141,34 @@ def test_views_nan_and_variant_nulls_from_both_sides(tmp_path):
     assert query(directory, "SELECT COUNT(*) AS c FROM t.public.d WHERE id = -1")[1] == [["500"]]
 
 
+def test_defaults_and_dates_that_one_side_alone_knows(tmp_path):
+    directory = tmp_path / "lake"
+    sql(
+        directory,
+        "CREATE DATABASE t; USE SCHEMA t.public; CREATE TABLE a (id INT, d DATE); "
+        "INSERT INTO a SELECT SEQ4(), '2020-01-01'::DATE + SEQ4() FROM TABLE(GENERATOR(ROWCOUNT => 500)); "
+        "INSERT INTO a SELECT SEQ4(), DATEADD(day, SEQ4(), '9999-12-01'::DATE) FROM TABLE(GENERATOR(ROWCOUNT => 500)); "
+        "ALTER TABLE a ADD COLUMN t TIME(9) DEFAULT '01:02:03.000000004'::TIME(9); "
+        "CREATE TABLE b (id INT) AS SELECT 1;",
+    )
+    assert query(directory, "SELECT COUNT(*), MIN(TO_VARCHAR(t, 'HH24:MI:SS.FF9')) FROM a WHERE d > '9999-12-31'")[1] == [["469", "01:02:03.000000004"]]
+    connection = attach(directory)
+    schema = 'lake."T.PUBLIC"'
+    assert connection.execute(f"SELECT count(*), min(\"T\") FROM {schema}.A").fetchone() == (1000, 3723000000004)
+    # Defaults that are not read here are errors, not NULL.
+    for name, added in (
+        ("BLOBS", "BLOB DEFAULT '\\x00\\xFF'"),
+        ("ENDLESS", "TIMESTAMP DEFAULT 'infinity'"),
+        ("FAR", "DATE DEFAULT '12345-01-01'"),
+    ):
+        connection.execute(f"CREATE TABLE {schema}.{name} AS SELECT 1 AS \"ID\"")
+        connection.execute(f'ALTER TABLE {schema}.{name} ADD COLUMN "C" {added}')
+    connection.close()
+    for name in ("BLOBS", "ENDLESS", "FAR"):
+        assert "another client set it" in sql(directory, f"SELECT * FROM t.public.{name};", fails=True), name
+    assert query(directory, "SELECT id FROM t.public.b")[1] == [["1"]]
+
+
 def test_inlined_rows_of_rarer_types(tmp_path):
     directory = tmp_path / "lake"
     sql(directory, f"CREATE DATABASE t; USE SCHEMA t.public; {RARE}")

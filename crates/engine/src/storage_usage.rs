@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use frazil_catalog::account::{AccountStore, StorageSample, now_micros};
+use frazil_catalog::account::{AccountStore, StorageSample, day_of, now_micros};
 use frazil_catalog::{Catalog, CatalogView, TableStorage};
 use frazil_common::UserError;
 use frazil_lake::{Lake, ObjectFolder};
 
 use crate::stage_files::STAGES_FOLDER;
 use crate::statements::account_change::AccountChange;
-
-pub(crate) const DAY_MICROS: i64 = 86_400_000_000;
 
 /// The bytes of all files that are kept for a table.
 pub(crate) fn total(storage: TableStorage) -> u64 {
@@ -59,7 +57,6 @@ pub(crate) async fn sample(lake: &Lake, accounts: &AccountStore) -> Result<(), U
     let stages = lake.store().folder(STAGES_FOLDER)?;
     let samples = samples(lake.catalog(), &view, &stages).await?;
     let mut change = AccountChange::on(accounts).await?;
-    let today = now_micros().div_euclid(DAY_MICROS);
-    change.writer().add_storage_samples(today, &samples).await?;
+    change.writer().add_storage_samples(day_of(now_micros()), &samples).await?;
     change.commit().await
 }

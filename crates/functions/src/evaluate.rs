@@ -8,7 +8,6 @@ use arrow::datatypes::Schema;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::execution::context::ExecutionProps;
-use datafusion::logical_expr::expr::ScalarFunction as ScalarCall;
 use datafusion::logical_expr::{ColumnarValue, Expr};
 use datafusion::physical_expr::create_physical_expr;
 use frazil_common::UserError;
@@ -106,36 +105,12 @@ fn is_small_literal(expr: &Expr) -> bool {
     }
 }
 
-/// Whether a call gives a text as long as a number among its arguments says, which is too long to
-/// be made at bind time.
-fn makes_long_text(call: &ScalarCall) -> bool {
-    const MAKERS: &[&str] = &[
-        "frazil_repeat",
-        "frazil_space",
-        "frazil_lpad",
-        "frazil_rpad",
-        "frazil_binary_lpad",
-        "frazil_binary_rpad",
-    ];
-    let length = |arg: &Expr| match arg {
-        Expr::Literal(ScalarValue::Int64(Some(count)), _) => usize::try_from(*count).unwrap_or(0),
-        Expr::Literal(ScalarValue::Decimal128(Some(count), ..), _) => {
-            usize::try_from(*count).unwrap_or(0)
-        }
-        _ => 0,
-    };
-    MAKERS.contains(&call.func.name())
-        && call.args.iter().map(length).any(|length| length > FOLDED_TEXT_MAX)
-}
-
 /// Computes a call of literals now, unless it takes long or makes much: then it is left to the
 /// running statement, which can be stopped. An error stays in the expression, so that it is raised
 /// only if the row is ever evaluated.
 pub(crate) fn fold(value: TypedExpr) -> TypedExpr {
     let literals = match &value.expr {
-        Expr::ScalarFunction(call) => {
-            call.args.iter().all(is_small_literal) && !makes_long_text(call)
-        }
+        Expr::ScalarFunction(call) => call.args.iter().all(is_small_literal),
         Expr::Cast(cast) => is_small_literal(cast.expr.as_ref()),
         _ => false,
     };
@@ -167,6 +142,11 @@ mod tests {
         assert_eq!(repeated(2).as_text_literal().as_deref(), Some("abab"));
         assert!(repeated(40_000).as_literal().is_none());
         assert!(repeated(1_000_000).as_literal().is_none());
+        for name in ["LPAD", "RPAD"] {
+            let padded = |n| call(name, vec![TypedExpr::text("ab"), TypedExpr::integer(n)]);
+            assert!(padded(5).as_literal().is_some() && padded(1_000_000).as_literal().is_none());
+        }
+        assert!(call("SPACE", vec![TypedExpr::integer(1_000_000)]).as_literal().is_none());
         let long = TypedExpr::text(&"a".repeat(FOLDED_TEXT_MAX));
         let longer = TypedExpr::text(&"a".repeat(FOLDED_TEXT_MAX + 1));
         assert!(call("LENGTH", vec![long.clone()]).as_literal().is_some());

@@ -229,6 +229,14 @@ impl Numbers<'_> {
 }
 
 impl Rows {
+    /// Whether a text of so many bytes may be made, before it is.
+    ///
+    /// # Errors
+    /// The call makes more than it may.
+    pub fn room_for(&self, bytes: usize) -> KernelResult<()> {
+        Ok(MadeBytes::new(self.made_max.as_ref()).add(bytes)?)
+    }
+
     /// # Errors
     /// The statement was cancelled or is out of time.
     pub fn check(&self) -> KernelResult<()> {

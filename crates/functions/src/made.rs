@@ -64,40 +64,30 @@ impl MadeBytes {
     /// # Errors
     /// The value is larger than it may be.
     pub fn add_to_value(&mut self, bytes: usize) -> Result<(), UserError> {
-        match self.left.checked_sub(bytes) {
-            Some(left) => {
-                self.left = left;
-                Ok(())
-            }
-            None => Err(UserError::new(
-                Code::ResourceLimit,
-                format!(
-                    "An array or object would have more than {} MiB. Aggregate fewer or shorter \
-                     values in a group.",
-                    self.most / (1024 * 1024)
-                ),
-            )),
-        }
+        self.take(bytes, |most| {
+            format!(
+                "An array or object would have more than {most} MiB. Aggregate fewer or shorter \
+                 values in a group."
+            )
+        })
     }
 
     /// # Errors
     /// The call makes more than it may.
     pub fn add(&mut self, bytes: usize) -> Result<(), UserError> {
-        match self.left.checked_sub(bytes) {
-            Some(left) => {
-                self.left = left;
-                Ok(())
-            }
-            None => Err(UserError::new(
-                Code::ResourceLimit,
-                format!(
-                    "The statement needs more memory than the limit allows: a function makes more \
-                     than {} MiB for one batch of rows. Raise --memory-limit, use a larger \
-                     warehouse, or make the values shorter.",
-                    self.most / (1024 * 1024)
-                ),
-            )),
-        }
+        self.take(bytes, |most| {
+            format!(
+                "The statement needs more memory than the limit allows: a function makes more \
+                 than {most} MiB for one batch of rows. Raise --memory-limit, use a larger \
+                 warehouse, or make the values shorter."
+            )
+        })
+    }
+
+    fn take(&mut self, bytes: usize, told: impl Fn(usize) -> String) -> Result<(), UserError> {
+        let too_much = || UserError::new(Code::ResourceLimit, told(self.most / (1024 * 1024)));
+        self.left = self.left.checked_sub(bytes).ok_or_else(too_much)?;
+        Ok(())
     }
 }
 

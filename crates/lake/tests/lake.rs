@@ -387,3 +387,25 @@ async fn counts_and_pruning_come_from_the_catalog() {
     let shown = datafusion::physical_plan::displayable(plan.as_ref()).indent(false).to_string();
     assert!(!shown.contains(".parquet"), "{shown}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_savepoint_takes_back_definitions_for_whoever_asks() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lake, table) = setup(dir.path()).await;
+    let mut t = lake.begin(1).await.unwrap();
+    t.append(&table, rows(0, 5)).await.unwrap();
+    let savepoint = t.savepoint();
+    t.create_table(new_table("LATER", TableKind::Permanent)).await.unwrap();
+    t.create_table(new_table("OWN", TableKind::Temporary)).await.unwrap();
+    t.append(&table, rows(5, 9)).await.unwrap();
+    assert!(t.permanent_view().table(&name("LATER")).is_some());
+    assert!(t.permanent_view().table(&name("OWN")).is_none() && t.table(&name("OWN")).is_ok());
+    t.restore(savepoint).await;
+    for gone in ["LATER", "OWN"] {
+        assert!(t.permanent_view().table(&name(gone)).is_none(), "{gone}");
+        assert!(t.view().table(&name(gone)).is_none(), "{gone}");
+    }
+    let before = ids(current(&lake).await).await.len();
+    t.commit(meta("kept")).await.unwrap();
+    assert_eq!(ids(current(&lake).await).await.len(), before + 5);
+}

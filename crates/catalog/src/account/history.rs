@@ -9,8 +9,6 @@ use super::error::{from_json, parse_word, to_json};
 use super::{AccountStore, Writer};
 use crate::{CatalogError, Result};
 
-const DAY_MICROS: i64 = 86_400_000_000;
-
 /// Rows of one INSERT statement; keeps bound values below the database's limit.
 const ROWS_PER_INSERT: usize = 500;
 
@@ -446,10 +444,6 @@ impl Writer<'_> {
         ] {
             sqlx::query(statement).bind(before).execute(&mut *self.connection).await?;
         }
-        sqlx::query("DELETE FROM frazil_storage_usage WHERE usage_day < $1")
-            .bind(before.div_euclid(DAY_MICROS))
-            .execute(&mut *self.connection)
-            .await?;
-        Ok(())
+        self.prune_storage_days(before).await
     }
 }

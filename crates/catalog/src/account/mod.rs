@@ -55,7 +55,7 @@ pub use parameters::ParameterLevel;
 pub use policies::PolicyReference;
 pub use roles::{Grantee, Role, RoleGrant};
 pub use sessions::{NewSession, SessionRow, SessionState};
-pub use storage_usage::{StorageDay, StorageSample};
+pub use storage_usage::{StorageDay, StorageSample, day_of};
 pub use tags::{DroppedTag, TagReference};
 pub use tokens::{AccessToken, NewAccessToken};
 pub use users::{NewUser, User, UserProperties};

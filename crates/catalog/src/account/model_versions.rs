@@ -189,17 +189,8 @@ impl AccountStore {
     }
 }
 
-/// Digests of all model files that some version in a catalog uses; none in a catalog without an
-/// account.
+/// Digests of all model files that some version in an account uses.
 pub(crate) async fn model_digests(connection: &mut SqliteConnection) -> Result<Vec<String>> {
-    let there: Option<i64> = sqlx::query_scalar(
-        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'frazil_model_version'",
-    )
-    .fetch_optional(&mut *connection)
-    .await?;
-    if there.is_none() {
-        return Ok(Vec::new());
-    }
     Ok(sqlx::query_scalar("SELECT DISTINCT file_sha256 FROM frazil_model_version")
         .fetch_all(&mut *connection)
         .await?)

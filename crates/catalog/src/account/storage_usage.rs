@@ -23,6 +23,13 @@ pub struct StorageDay {
     pub average_bytes: f64,
 }
 
+const DAY_MICROS: i64 = 86_400_000_000;
+
+/// The day of a time in microseconds since 1970 UTC.
+pub fn day_of(micros: i64) -> i64 {
+    micros.div_euclid(DAY_MICROS)
+}
+
 /// Stands for the stages, where ids of databases do.
 const STAGES: i64 = -1;
 
@@ -76,6 +83,15 @@ impl Writer<'_> {
             .execute(&mut *self.connection)
             .await?;
         }
+        Ok(())
+    }
+
+    /// Forgets the days before a time.
+    pub(super) async fn prune_storage_days(&mut self, before: i64) -> Result<()> {
+        sqlx::query("DELETE FROM frazil_storage_usage WHERE usage_day < $1")
+            .bind(day_of(before))
+            .execute(&mut *self.connection)
+            .await?;
         Ok(())
     }
 }

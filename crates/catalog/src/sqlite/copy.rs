@@ -48,9 +48,13 @@ impl CatalogFile {
         Ok(paths)
     }
 
-    /// Digests of the files that versions of models name.
+    /// Digests of the files that versions of models name; none in a catalog without an account.
     pub async fn model_digests(&self) -> Result<Vec<String>> {
-        crate::account::model_digests(&mut *self.pool.acquire().await?).await
+        let mut connection = self.pool.acquire().await?;
+        if !super::files::has_table(&mut connection, "frazil_model_version").await? {
+            return Ok(Vec::new());
+        }
+        crate::account::model_digests(&mut connection).await
     }
 
     /// The absolute data folder that the catalog was last used with, with a slash at its end.

@@ -1,4 +1,4 @@
-//! What tables take on the disk, and what is kept of that from day to day.
+//! What tables take on the disk.
 
 use std::collections::{HashMap, HashSet};
 

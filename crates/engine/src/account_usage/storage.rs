@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use frazil_catalog::account::StorageDay;
+use frazil_catalog::account::{StorageDay, day_of, now_micros};
 use frazil_catalog::{CatalogView, TableInfo, TableKind, TableStorage};
 use frazil_common::{SqlType, UserError};
 
@@ -10,7 +10,7 @@ use super::{INSTANT, NUMBER, Source, TEXT, Table};
 use crate::resolve::objects::table_object;
 use crate::resolve::policies::hides_row_count;
 use crate::statements::outcome::Cell;
-use crate::storage_usage::{self, DAY_MICROS};
+use crate::storage_usage;
 
 const BYTES: SqlType = SqlType::Number { precision: 38, scale: 6 };
 
@@ -104,7 +104,7 @@ pub(super) async fn table_storage_metrics(source: &Source<'_>) -> Result<Table, 
 async fn days(source: &Source<'_>) -> Result<Vec<StorageDay>, UserError> {
     let shared = &source.context.shared;
     let days = shared.accounts.storage_days().await?;
-    let today = frazil_catalog::account::now_micros().div_euclid(DAY_MICROS);
+    let today = day_of(now_micros());
     if days.last().is_some_and(|last| last.day == today) {
         return Ok(days);
     }

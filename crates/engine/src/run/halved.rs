@@ -17,15 +17,17 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::ScalarFunctionExpr;
 use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use frazil_common::{Code, UserError};
 use futures::StreamExt;
+
+use crate::run::one_input::one_input;
+
+/// Its name as an operator; a profile calls it what it does.
+pub(crate) const NAME: &str = "HalvedExec";
 
 /// Puts a [`HalvedExec`] in the place of every projection that calls functions. Where one of them gives
 /// another value each time it is asked, nothing may be asked twice: those projections stay.
@@ -162,25 +164,23 @@ impl DisplayAs for HalvedExec {
 }
 
 impl ExecutionPlan for HalvedExec {
-    // It does a projection's work, and is one to whoever reads a profile.
     fn name(&self) -> &str {
-        "ProjectionExec"
+        NAME
     }
+
+    one_input!(NAME, |own, input| HalvedExec {
+        exprs: own.exprs.clone(),
+        input,
+        properties: Arc::clone(&own.properties),
+        metrics: ExecutionPlanMetricsSet::new(),
+    });
 
     fn properties(&self) -> &Arc<PlanProperties> {
         &self.properties
     }
 
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
         vec![true]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
     }
 
     fn apply_expressions(
@@ -192,30 +192,6 @@ impl ExecutionPlan for HalvedExec {
             go_on = go_on.visit_sibling(|| f(&expr.expr))?;
         }
         Ok(go_on)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match children.into_iter().next() {
-            Some(input) => Ok(Arc::new(HalvedExec {
-                exprs: self.exprs.clone(),
-                input,
-                properties: Arc::clone(&self.properties),
-                metrics: ExecutionPlanMetricsSet::new(),
-            })),
-            None => Err(DataFusionError::Internal("a projection has one input".to_string())),
-        }
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-        self.replace_children(children, options)
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

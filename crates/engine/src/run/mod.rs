@@ -1,8 +1,10 @@
 //! Running governed plans and keeping their results.
 
+pub(crate) mod apart;
 mod asof;
 pub(crate) mod execute;
 pub(crate) mod halved;
+mod one_input;
 pub(crate) mod optimize;
 mod part_pool;
 pub(crate) mod profile;

@@ -5,7 +5,7 @@ use datafusion::physical_plan::{DisplayFormatType, ExecutionPlan};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::run::sealed;
+use crate::run::{halved, sealed};
 
 const NANOS_PER_MILLI: f64 = 1e6;
 
@@ -30,6 +30,7 @@ const WORDS: &[(&str, &str)] = &[
     ("EmptyExec", "ValuesClause"),
     ("FilterExec", "Filter"),
     ("GlobalLimitExec", "Limit"),
+    (halved::NAME, "Projection"),
     ("HashJoinExec", "Join"),
     ("InterleaveExec", "UnionAll"),
     ("LocalLimitExec", "Limit"),

@@ -12,6 +12,8 @@ use arrow::ipc::writer::FileWriter;
 use frazil_common::UserError;
 use parking_lot::Mutex;
 
+/// Bytes of texts in one slice of a batch, unless one row alone has more.
+const SLICE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// A result with at most this many bytes stays in memory.
 const MEMORY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Rows of one stored batch, so that a reader of any batch needs bounded memory.
@@ -160,7 +162,11 @@ impl SpoolWriter {
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), UserError> {
         let mut offset = 0;
         while offset < batch.num_rows() {
-            let rows = BATCH_ROWS_MAX.min(batch.num_rows() - offset);
+            let mut rows = BATCH_ROWS_MAX.min(batch.num_rows() - offset);
+            // Many rows may share one text, which each of them gets of its own below.
+            while rows > 1 && text_bytes(&batch.slice(offset, rows)) > SLICE_BYTES_MAX {
+                rows = rows.div_ceil(2);
+            }
             // A slice keeps the whole buffers alive, so string views are compacted below.
             self.write_slice(compact(&batch.slice(offset, rows))?)?;
             offset += rows;
@@ -230,6 +236,18 @@ impl Drop for SpoolWriter {
     }
 }
 
+/// The bytes of a batch's texts if no two rows shared any.
+fn text_bytes(batch: &RecordBatch) -> usize {
+    // The lower half of a view's first eight bytes is its length.
+    let of = |views: &[u128]| -> usize { views.iter().map(|view| *view as u32 as usize).sum() };
+    let columns = batch.columns().iter().map(|column| match column.data_type() {
+        DataType::Utf8View => of(column.as_string_view().views()),
+        DataType::BinaryView => of(column.as_binary_view().views()),
+        _ => 0,
+    });
+    columns.sum()
+}
+
 /// Copies view arrays so that a batch holds only its own bytes.
 fn compact(batch: &RecordBatch) -> Result<RecordBatch, UserError> {
     let columns = batch
@@ -282,6 +300,21 @@ mod tests {
             ("B", Arc::new(text) as ArrayRef),
         ])
         .unwrap()
+    }
+
+    #[test]
+    fn rows_that_share_a_long_text_are_counted_before_they_are_copied() {
+        let directory = tempfile::tempdir().unwrap();
+        let long = "x".repeat(1 << 20);
+        let shared = StringViewArray::from(vec![long.as_str()]);
+        let indices = arrow::array::UInt32Array::from(vec![0; 1000]);
+        let texts = arrow::compute::take(&shared, &indices, None).unwrap();
+        let batch = RecordBatch::try_from_iter([("T", texts)]).unwrap();
+        let most = 100 << 20;
+        let mut writer = SpoolWriter::new(batch.schema(), directory.path(), "q", Some(most));
+        assert!(writer.write(&batch).is_err());
+        // It was told within one slice of the limit.
+        assert!(writer.bytes < most + 2 * SLICE_BYTES_MAX as u64);
     }
 
     #[test]

@@ -16,8 +16,10 @@ use uuid::Uuid;
 
 use crate::api::{Changes, StatementRequest, StoredResult};
 use crate::history::access::access_record;
+use crate::run::apart::apart;
 use crate::run::profile::Profile;
 use crate::session::binds::{ArrayBinds, Names, scalar_binds, staged};
+use crate::session::kept::Kept;
 use crate::session::parameters::Parameters;
 use crate::session::{Session, SessionState};
 use crate::statements;
@@ -55,7 +57,8 @@ impl Session {
         request: &StatementRequest,
     ) -> Result<Arc<StoredResult>, UserError> {
         let names = Names { binds: &request.binds, state: &self.state };
-        let mut parsed = match parse_statements_with(&request.text, &names) {
+        let parse = || parse_statements_with(&request.text, &names);
+        let mut parsed = match apart(request.text.len(), parse) {
             Ok(parsed) => parsed,
             Err(error) => {
                 self.record_unparsed(request, &error).await;
@@ -489,10 +492,10 @@ impl Session {
     async fn record_unparsed(&self, request: &StatementRequest, error: &UserError) {
         let now = now_micros();
         let state = self.state.lock().clone();
-        let text = redacted(&request.text);
+        let kept = Kept::of(&request.text, Some(error));
         let record = QueryRecord {
             query_id: request.query_id.to_string(),
-            query_text: cut(text.as_ref().unwrap_or(&request.text), KEPT_TEXT),
+            query_text: kept.text,
             query_type: "UNKNOWN".to_string(),
             user: self.user.clone(),
             role: Some(state.role),
@@ -504,7 +507,7 @@ impl Session {
             end_time: now,
             state: QueryState::Fail,
             error_code: Some(i64::from(error.code.number())),
-            error_message: Some(kept_message(error, text.is_some())),
+            error_message: kept.message,
             rows_produced: 0,
             rows_inserted: 0,
             rows_updated: 0,
@@ -536,12 +539,10 @@ impl Session {
             Err(_) => (0, Default::default()),
         };
         let error = result.as_ref().err();
+        let kept = Kept::of(&parsed.text, error);
         let query = QueryRecord {
             query_id: query_id.to_string(),
-            query_text: cut(
-                &redacted(&parsed.text).unwrap_or_else(|| parsed.text.clone()),
-                KEPT_TEXT,
-            ),
+            query_text: kept.text,
             query_type: if request.describe_only {
                 "DESCRIBE".to_string()
             } else {
@@ -557,7 +558,7 @@ impl Session {
             end_time: now_micros(),
             state: if error.is_some() { QueryState::Fail } else { QueryState::Success },
             error_code: error.map(|error| i64::from(error.code.number())),
-            error_message: error.map(|error| kept_message(error, redacted(&parsed.text).is_some())),
+            error_message: kept.message,
             rows_produced: produced,
             rows_inserted: changes.inserted as i64,
             rows_updated: changes.updated as i64,
@@ -577,41 +578,6 @@ impl Session {
             .flatten();
         (query, access)
     }
-}
-
-/// A statement's text without the password in it, if it may have one: a statement that names a user and
-/// a password after CREATE or ALTER, also inside EXECUTE IMMEDIATE, EXPLAIN or a text, and whether it can
-/// be parsed or not. What follows the word PASSWORD is left out.
-fn redacted(text: &str) -> Option<String> {
-    let upper = text.to_ascii_uppercase();
-    let verb = ["CREATE", "ALTER"].iter().filter_map(|verb| upper.find(verb)).min()?;
-    let user = verb + upper[verb..].find("USER")?;
-    let at = user + upper[user..].find("PASSWORD")?;
-    Some(format!("{}PASSWORD = '***' …", &text[..at]))
-}
-
-/// What is kept of an error: its words may quote the statement.
-fn kept_message(error: &UserError, redacted: bool) -> String {
-    match redacted {
-        true => format!("Error {:06}; the words are not kept with a password", error.code.number()),
-        false => cut(&error.message, KEPT_MESSAGE),
-    }
-}
-
-/// Most bytes of a statement's text, and of an error's, that the history keeps.
-const KEPT_TEXT: usize = 100_000;
-const KEPT_MESSAGE: usize = 10_000;
-
-/// A text of at most so many bytes.
-fn cut(text: &str, most: usize) -> String {
-    if text.len() <= most {
-        return text.to_string();
-    }
-    let mut end = most;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{} …", &text[..end])
 }
 
 /// The secondary roles and the word that chose them.

@@ -4,6 +4,7 @@ pub(crate) mod authenticate;
 pub(crate) mod binds;
 pub(crate) mod closing;
 pub(crate) mod execute;
+mod kept;
 pub(crate) mod key_pair;
 pub(crate) mod login;
 pub mod parameters;

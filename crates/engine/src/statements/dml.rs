@@ -18,6 +18,7 @@ use crate::history::access::note_written;
 use crate::resolve::objects::{parents_of, table_object};
 use crate::resolve::policies::Kept;
 use crate::resolve::relation::{extended_relation, table_relation, target_table};
+use crate::run::apart::apart;
 use crate::run::execute::{Operators, run_to_stream};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::defaults;
@@ -161,7 +162,9 @@ async fn insert_plan(
     let empty = Resolved { relations: HashMap::new(), ..Default::default() };
     let wanted = references_of_insert(statement, &plan_context(context, &empty, &context.text))?;
     let resolved = resolve_all(context, work, wanted).await?;
-    let dml = plan_insert(statement, &target, &plan_context(context, &resolved, &context.text))?;
+    let dml = apart(context.text.len(), || {
+        plan_insert(statement, &target, &plan_context(context, &resolved, &context.text))
+    })?;
     Ok((table, dml))
 }
 

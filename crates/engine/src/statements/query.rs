@@ -8,6 +8,7 @@ use frazil_planner::{PlanContext, Planned, Reference, Resolved, plan_query, refe
 
 use crate::resolve::objects::parents_by_object;
 use crate::resolve::resolve;
+use crate::run::apart::apart;
 use crate::run::execute::{self, Operators, optimized, physical_plan, run_to_spool, user_error};
 use crate::run::sealed::{logical_lines, physical_lines};
 use crate::statements::context::{StatementContext, Work};
@@ -27,10 +28,10 @@ pub(crate) async fn plan(
     let empty = Resolved::default();
     let wanted = {
         let plan_context = plan_context(context, &empty, source);
-        references(query, &plan_context)?
+        apart(source.len(), || references(query, &plan_context))?
     };
     let resolved = resolve(context, work, wanted, 0).await?;
-    plan_query(query, &plan_context(context, &resolved, source))
+    apart(source.len(), || plan_query(query, &plan_context(context, &resolved, source)))
 }
 
 pub(crate) fn plan_context<'a>(

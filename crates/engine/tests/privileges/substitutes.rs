@@ -26,6 +26,12 @@ async fn code(client: &Client, text: &str) -> Option<u32> {
     client.try_run(text).await.err().map(|error| error.code.number())
 }
 
+/// Lets a role into database `d` and its schemas.
+async fn lets_in(admin: &Client, role: &str) {
+    admin.run(&format!("GRANT USAGE ON DATABASE d TO ROLE {role}")).await;
+    admin.run(&format!("GRANT USAGE ON ALL SCHEMAS IN DATABASE d TO ROLE {role}")).await;
+}
+
 async fn value(client: &Client, text: &str) -> String {
     client.run(text).await[0][0].clone().unwrap_or_default()
 }
@@ -46,13 +52,12 @@ async fn temporary_tables_do_not_replace_what_policies_and_views_read() {
              EXISTS (SELECT 1 FROM d.s.map m WHERE m.g = arg AND m.r = CURRENT_ROLE())",
             "ALTER TABLE d.s.t ADD ROW ACCESS POLICY d.s.rp ON (g)",
             "CREATE SECURE VIEW d.s.v AS SELECT g FROM d.s.map",
-            "GRANT USAGE ON DATABASE d TO ROLE low",
-            "GRANT USAGE ON SCHEMA d.s TO ROLE low",
             "GRANT SELECT ON TABLE d.s.t TO ROLE low",
             "GRANT SELECT ON VIEW d.s.v TO ROLE low",
         ],
     )
     .await;
+    lets_in(&admin, "low").await;
     let low = user(&account, &admin, "eve", &["LOW"]).await;
     let count = "SELECT COUNT(*) FROM d.s.t";
     assert_eq!(value(&low, count).await, "1");
@@ -108,12 +113,11 @@ async fn a_role_that_was_taken_away_gives_nothing_to_open_sessions() {
             "CREATE ROLE high",
             "CREATE DATABASE d",
             "CREATE TABLE d.public.t AS SELECT 1 AS n",
-            "GRANT USAGE ON DATABASE d TO ROLE high",
-            "GRANT USAGE ON SCHEMA d.public TO ROLE high",
             "GRANT SELECT ON TABLE d.public.t TO ROLE high",
         ],
     )
     .await;
+    lets_in(&admin, "high").await;
     let open = user(&account, &admin, "u", &["HIGH"]).await;
     let read = "SELECT n FROM d.public.t";
     assert_eq!(value(&open, read).await, "1");
@@ -124,15 +128,10 @@ async fn a_role_that_was_taken_away_gives_nothing_to_open_sessions() {
     // Another role of the name is another role.
     all(
         &admin,
-        &[
-            "DROP ROLE high",
-            "CREATE ROLE high",
-            "GRANT USAGE ON DATABASE d TO ROLE high",
-            "GRANT USAGE ON SCHEMA d.public TO ROLE high",
-            "GRANT SELECT ON TABLE d.public.t TO ROLE high",
-        ],
+        &["DROP ROLE high", "CREATE ROLE high", "GRANT SELECT ON TABLE d.public.t TO ROLE high"],
     )
     .await;
+    lets_in(&admin, "high").await;
     assert_eq!(code(&open, read).await, Some(2003));
     // A disabled user's sessions end for good.
     admin.run("GRANT ROLE high TO USER u").await;
@@ -159,7 +158,6 @@ async fn what_moves_keeps_its_masks_and_leaves_database_roles_behind() {
             "CREATE TAG d.s.tg",
             "ALTER TAG d.s.tg SET MASKING POLICY d.s.hide",
             "ALTER SCHEMA d.s SET TAG d.s.tg = 'x'",
-            "GRANT USAGE ON DATABASE d TO ROLE low",
             "GRANT USAGE ON DATABASE e TO ROLE low",
             "GRANT USAGE, CREATE TABLE, CREATE VIEW ON ALL SCHEMAS IN DATABASE d TO ROLE low",
             "GRANT USAGE, CREATE TABLE ON SCHEMA e.s TO ROLE low",
@@ -168,6 +166,7 @@ async fn what_moves_keeps_its_masks_and_leaves_database_roles_behind() {
         ],
     )
     .await;
+    lets_in(&admin, "low").await;
     for table in ["t", "u", "moved"] {
         admin.run(&format!("CREATE TABLE d.s.{table} AS SELECT 'secret' AS v")).await;
         admin.run(&format!("GRANT SELECT ON TABLE d.s.{table} TO DATABASE ROLE d.dr")).await;
@@ -207,12 +206,11 @@ async fn constraints_look_at_rows_that_a_policy_holds_back() {
             "CREATE TABLE d.public.t AS SELECT * FROM VALUES (1, 'a'), (2, NULL) AS v(n, v)",
             "CREATE ROW ACCESS POLICY d.public.rp AS (n INT) RETURNS BOOLEAN -> n = 1",
             "ALTER TABLE d.public.t ADD ROW ACCESS POLICY d.public.rp ON (n)",
-            "GRANT USAGE ON DATABASE d TO ROLE low",
-            "GRANT USAGE ON SCHEMA d.public TO ROLE low",
             "GRANT OWNERSHIP ON TABLE d.public.t TO ROLE low",
         ],
     )
     .await;
+    lets_in(&admin, "low").await;
     let low = user(&account, &admin, "u", &["LOW"]).await;
     let nulls = Some(Code::NullNotAllowed.number());
     assert_eq!(code(&low, "ALTER TABLE d.public.t ALTER COLUMN v SET NOT NULL").await, nulls);
@@ -289,12 +287,11 @@ async fn views_read_stages_models_and_sequences_with_their_owners_rights() {
             "CREATE VIEW d.public.of_stage AS SELECT $1 AS x FROM @d.public.st/f",
             "CREATE VIEW d.public.of_model AS SELECT ROUND(d.public.m!PREDICT(3)) AS x",
             "CREATE VIEW d.public.of_sequence AS SELECT d.public.sq.NEXTVAL > 0 AS x",
-            "GRANT USAGE ON DATABASE d TO ROLE low",
-            "GRANT USAGE ON SCHEMA d.public TO ROLE low",
             "GRANT SELECT ON ALL VIEWS IN SCHEMA d.public TO ROLE low",
         ],
     )
     .await;
+    lets_in(&admin, "low").await;
     let low = user(&account, &admin, "u", &["LOW"]).await;
     for (view, expected) in [("of_stage", "7"), ("of_model", "6"), ("of_sequence", "TRUE")] {
         assert_eq!(value(&low, &format!("SELECT x FROM d.public.{view}")).await, expected);

@@ -14,6 +14,7 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility,
 };
+use frazil_common::SqlType;
 
 use crate::kernel::{Input, KernelResult, Rows};
 use crate::made::MadeBytesMax;
@@ -33,9 +34,6 @@ pub(crate) struct Shape {
 
 /// Bytes that the result for one group may have: the most that Snowflake has in one value.
 const MADE_BYTES_MAX: usize = 128 * 1024 * 1024;
-
-/// Aggregates whose results are made of a value for each row.
-const MAKE_VALUES: &[&str] = &["frazil_array_agg", "frazil_array_union_agg", "frazil_object_agg"];
 
 #[derive(Debug)]
 pub(crate) struct Collect {
@@ -84,7 +82,7 @@ impl AggregateUDFImpl for Collect {
             chunks: vec![Vec::new(); types.len()],
             held: 0,
             rows: 0,
-            makes_values: MAKE_VALUES.contains(&self.name),
+            makes_values: self.returns == SqlType::Variant.to_arrow(),
             types,
             skip: 0,
             returns: self.returns.clone(),

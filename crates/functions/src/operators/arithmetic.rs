@@ -460,12 +460,29 @@ pub(crate) fn negate(value: TypedExpr, facts: &Facts) -> Result<TypedExpr, UserE
         let negated = match literal {
             ScalarValue::Int64(Some(v)) => ScalarValue::Int64(Some(-v)),
             ScalarValue::Decimal128(Some(v), p, s) => ScalarValue::Decimal128(Some(-v), *p, *s),
-            ScalarValue::Float64(Some(v)) => ScalarValue::Float64(Some(-v)),
+            ScalarValue::Float64(Some(v)) => ScalarValue::Float64(Some(negated_float(*v))),
             other => other.clone(),
         };
         return Ok(TypedExpr::literal(negated, value.sql_type));
     }
+    if value.sql_type == SqlType::Float {
+        return Ok(call(
+            "frazil_negate",
+            vec![value.expr],
+            SqlType::Float,
+            value.nullable,
+            |rows| {
+                let values = rows.floats(0)?;
+                rows.build::<Float64Type>(|row| Ok(values.get(row).map(negated_float)))
+            },
+        ));
+    }
     Ok(TypedExpr { expr: Expr::Negative(Box::new(value.expr)), ..value })
+}
+
+/// There is one NaN: with a sign it would be another value, below all others.
+fn negated_float(value: f64) -> f64 {
+    if value.is_nan() { f64::NAN } else { -value }
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ fn padded(rows: &Rows, left: bool) -> KernelResult {
             )
             .into());
         }
+        rows.room_for(length)?;
         if value.len() >= length {
             return Ok(Some(value[..length].to_vec()));
         }

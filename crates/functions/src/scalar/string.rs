@@ -367,6 +367,7 @@ fn pad(rows: &Rows, left: bool) -> KernelResult {
         if length > frazil_common::types::VARCHAR_LENGTH_MAX as usize {
             return Err(too_long().into());
         }
+        rows.room_for(length)?;
         let held = text.chars().count();
         if held >= length {
             return Ok(Some(text.chars().take(length).collect::<String>()));
@@ -580,6 +581,7 @@ fn repeat(rows: &Rows) -> KernelResult {
             if total > TEXT_BYTES_MAX {
                 return Err(too_long().into());
             }
+            rows.room_for(total)?;
             Ok(Some(text.repeat(times)))
         }
         _ => Ok(None),
@@ -590,7 +592,12 @@ fn space(rows: &Rows) -> KernelResult {
     let times = rows.integers(0)?;
     rows.build_texts(|row| match times.get(row) {
         Some(n) if n > frazil_common::types::VARCHAR_LENGTH_MAX as i64 => Err(too_long().into()),
-        n => Ok(n.map(|n| " ".repeat(n.max(0) as usize))),
+        Some(n) => {
+            let spaces = n.max(0) as usize;
+            rows.room_for(spaces)?;
+            Ok(Some(" ".repeat(spaces)))
+        }
+        None => Ok(None),
     })
 }
 

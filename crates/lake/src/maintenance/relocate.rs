@@ -229,7 +229,14 @@ impl Lake {
         files: &[&VisibleFile],
         snapshot: SnapshotId,
     ) -> Result<Sources> {
-        let whole = self.catalog().whole_snapshots(table.table_id).await?;
+        let deletes = |visible: &&VisibleFile| {
+            visible.delete_file.is_some() || !visible.inlined_deletes.is_empty()
+        };
+        // Where no row was deleted none is gone.
+        let whole = match files.iter().any(deletes) {
+            true => self.catalog().whole_snapshots(table.table_id).await?,
+            false => Vec::new(),
+        };
         let mut sources = Vec::with_capacity(files.len());
         for visible in files {
             sources.push(self.file_source(table, visible, snapshot, &whole).await?);

@@ -22,7 +22,7 @@ use futures::StreamExt;
 use crate::error::{LakeError, Result};
 use crate::version::DataFile;
 use crate::write::schema::reshape;
-use crate::write::statistics::from_text;
+use crate::write::statistics::{from_text, initial_value};
 
 /// Where a key's values come from.
 #[derive(Debug, Clone)]
@@ -66,7 +66,7 @@ impl Partitioner {
             let Some(column) = column else { return Err(unsupported(table, key)) };
             let source = match stored.iter().position(|own| own.field_id == key.field_id) {
                 Some(place) => Source::Place(place),
-                None => Source::Value(initial(column)?),
+                None => Source::Value(initial_value(column)?),
             };
             keys.push(Key { source, column: column.clone(), transform: key.transform.clone() });
         }
@@ -146,16 +146,6 @@ fn unsupported(table: &TableInfo, key: &PartitionKey) -> LakeError {
         "writing rows of table {}, which is partitioned by {} of {column}",
         table.name, key.transform
     )))
-}
-
-/// What readers find in rows that are older than the column.
-fn initial(column: &ColumnInfo) -> Result<ScalarValue> {
-    let data_type = column.sql_type.to_arrow();
-    let value = column.initial_default.as_deref().and_then(|text| from_text(text, &data_type));
-    Ok(match value {
-        Some(value) => value,
-        None => ScalarValue::try_from(&data_type)?,
-    })
 }
 
 fn is_calendar(physical: &str) -> bool {

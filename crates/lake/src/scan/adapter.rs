@@ -15,17 +15,18 @@ use datafusion::parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
 use datafusion::physical_expr_adapter::{PhysicalExprAdapter, PhysicalExprAdapterFactory};
-use frazil_catalog::TableInfo;
+use frazil_catalog::{ColumnInfo, TableInfo};
 use parquet_variant_compute::{VariantArray, unshred_variant};
 
 use crate::error::LakeError;
 use crate::write::schema::{ROW_ID_COLUMN, ROW_ID_FIELD, reshape};
-use crate::write::statistics::from_text;
+use crate::write::statistics::initial_value;
 
 #[derive(Debug, Clone)]
 struct FieldFacts {
     field_id: i64,
-    initial: Option<ScalarValue>,
+    /// None for what is no column of the table.
+    column: Option<ColumnInfo>,
     variant: bool,
 }
 
@@ -42,13 +43,9 @@ impl FieldIdAdapterFactory {
             .columns
             .iter()
             .map(|column| {
-                let initial = column
-                    .initial_default
-                    .as_deref()
-                    .and_then(|text| from_text(text, &column.sql_type.to_arrow()));
                 let facts = FieldFacts {
                     field_id: column.field_id,
-                    initial,
+                    column: Some(column.clone()),
                     variant: column.sql_type.is_semi_structured(),
                 };
                 (column.name.clone(), facts)
@@ -56,7 +53,7 @@ impl FieldIdAdapterFactory {
             .collect();
         fields.insert(
             ROW_ID_COLUMN.to_string(),
-            FieldFacts { field_id: ROW_ID_FIELD, initial: None, variant: false },
+            FieldFacts { field_id: ROW_ID_FIELD, column: None, variant: false },
         );
         FieldIdAdapterFactory { fields: Arc::new(fields) }
     }
@@ -105,9 +102,8 @@ impl FieldIdAdapter {
             _ => self.physical.index_of(column.name()).ok(),
         };
         let Some(index) = found else {
-            let initial = facts.and_then(|f| f.initial.clone());
-            let value = match initial {
-                Some(value) => value,
+            let value = match facts.and_then(|facts| facts.column.as_ref()) {
+                Some(column) => initial_value(column)?,
                 None => ScalarValue::try_from(target.data_type())?,
             };
             return Ok(Some(Arc::new(Literal::new(value))));

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use datafusion::arrow::array::{ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch};
 use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::common::ScalarValue;
 use frazil_common::UserError;
 
 use crate::error::{LakeError, Result};
 use crate::version::{RowChunk, TableVersion};
 use crate::write::schema::reshape;
-use crate::write::statistics::from_text;
+use crate::write::statistics::initial_value;
 
 /// The rows with the provider's whole schema.
 pub fn batches(version: &TableVersion, schema: &SchemaRef) -> Result<Vec<RecordBatch>> {
@@ -54,13 +53,7 @@ fn batch(
             Some(array) => reshape(array, &data_type)?,
             None => {
                 // The column is younger than the rows.
-                let initial =
-                    column.initial_default.as_deref().and_then(|t| from_text(t, &data_type));
-                let value = match initial {
-                    Some(value) => value,
-                    None => ScalarValue::try_from(&data_type)?,
-                };
-                value.to_array_of_size(count)?
+                initial_value(column)?.to_array_of_size(count)?
             }
         });
     }

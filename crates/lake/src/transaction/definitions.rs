@@ -14,7 +14,7 @@ use super::LakeTransaction;
 use crate::error::{LakeError, Result};
 use crate::partition::hashes_differ;
 use crate::temporary::TemporaryRows;
-use crate::write::statistics::from_text;
+use crate::write::statistics::{from_text, value_text};
 
 /// CLUSTER BY.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -332,8 +332,16 @@ impl LakeTransaction {
             Some(value) => {
                 let value = value.cast_to(&column.sql_type.to_arrow())?;
                 // Rows that are there read it from the catalog: what cannot be read back would be NULL.
-                let text = crate::write::statistics::value_text(&value)
-                    .filter(|text| from_text(text, &value.data_type()).is_some());
+                let text = match &value {
+                    // Kept as a count, which is what other readers take the column for.
+                    ScalarValue::Time64Nanosecond(Some(count))
+                        if column.physical_type == "int64" =>
+                    {
+                        Some(count.to_string())
+                    }
+                    other => value_text(other),
+                };
+                let text = text.filter(|text| from_text(text, &value.data_type()).is_some());
                 Some(text.ok_or_else(|| {
                     UserError::unsupported(format!(
                         "a default such as this one of type {} in ADD COLUMN: add the column without \

@@ -15,6 +15,7 @@ use crate::temporary::SessionTables;
 pub struct Savepoint {
     base: Arc<CatalogView>,
     view: Arc<CatalogView>,
+    permanent: Arc<CatalogView>,
     first_base: Option<SnapshotId>,
     changes: Vec<CatalogChange>,
     account: AccountEffects,
@@ -34,6 +35,7 @@ impl LakeTransaction {
         Savepoint {
             base: Arc::clone(&self.base),
             view: Arc::clone(&self.view),
+            permanent: Arc::clone(&self.permanent),
             first_base: self.first_base,
             changes: self.changes.clone(),
             account: self.account.clone(),
@@ -52,6 +54,7 @@ impl LakeTransaction {
     pub async fn restore(&mut self, savepoint: Savepoint) {
         self.base = savepoint.base;
         self.view = savepoint.view;
+        self.permanent = savepoint.permanent;
         self.first_base = savepoint.first_base;
         self.changes = savepoint.changes;
         self.account = savepoint.account;

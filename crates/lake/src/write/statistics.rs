@@ -11,7 +11,11 @@ use datafusion::arrow::datatypes::{
     Time64NanosecondType, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType,
 };
 use datafusion::scalar::ScalarValue;
+use frazil_catalog::ColumnInfo;
 use frazil_catalog::changes::ColumnStatistics;
+use frazil_common::UserError;
+
+use crate::error::{LakeError, Result};
 
 /// Longer text is cut: the bounds stay bounds, but are no longer values.
 const TEXT_BOUND_CHARS: usize = 128;
@@ -153,6 +157,7 @@ pub fn value_text(value: &ScalarValue) -> Option<String> {
         ScalarValue::Int64(Some(value)) => Some(value.to_string()),
         ScalarValue::Float64(Some(value)) => Some(format!("{value:?}")),
         ScalarValue::Utf8View(Some(text)) => Some(text.clone()),
+        other if is_beyond_years(other) => None,
         other if other.data_type().is_nested() || other.is_null() => None,
         other => {
             let text = cast(&other.to_array().ok()?, &DataType::Utf8).ok()?;
@@ -166,6 +171,18 @@ pub fn value_text(value: &ScalarValue) -> Option<String> {
                 _ => Some(text),
             }
         }
+    }
+}
+
+/// Whether a date or timestamp is after the year 9999, for which DuckDB has another text.
+fn is_beyond_years(value: &ScalarValue) -> bool {
+    /// Days from 1970 to the year 10000.
+    const END_DAYS: i64 = 2_932_897;
+    let end = |in_a_day: i64| END_DAYS.saturating_mul(in_a_day);
+    match value {
+        ScalarValue::Date32(Some(days)) => i64::from(*days) >= END_DAYS,
+        ScalarValue::TimestampMicrosecond(Some(count), _) => *count >= end(86_400_000_000),
+        _ => false,
     }
 }
 
@@ -192,6 +209,21 @@ pub fn is_cut(text: &str) -> bool {
     text.chars().count() >= TEXT_BOUND_CHARS
 }
 
+/// What rows that are older than a column have in it: NULL, or its first default.
+///
+/// # Errors
+/// Another client's default of a kind that is not read here: NULL would be wrong.
+pub fn initial_value(column: &ColumnInfo) -> Result<ScalarValue> {
+    let data_type = column.sql_type.to_arrow();
+    let Some(text) = &column.initial_default else { return Ok(ScalarValue::try_from(&data_type)?) };
+    from_text(text, &data_type).ok_or_else(|| {
+        LakeError::User(UserError::unsupported(format!(
+            "the default '{text}' that rows older than column {} ({}) have; another client set it",
+            column.name, column.physical_type
+        )))
+    })
+}
+
 /// Reads a bound in DuckLake's text form; none where it has no such value.
 pub fn from_text(text: &str, data_type: &DataType) -> Option<ScalarValue> {
     match data_type {
@@ -202,6 +234,9 @@ pub fn from_text(text: &str, data_type: &DataType) -> Option<ScalarValue> {
         },
         DataType::Utf8View => Some(ScalarValue::Utf8View(Some(text.to_string()))),
         DataType::Binary | DataType::Struct(_) | DataType::List(_) => None,
+        DataType::Time64(TimeUnit::Nanosecond) if text.parse::<i64>().is_ok() => {
+            text.parse().ok().map(|count| ScalarValue::Time64Nanosecond(Some(count)))
+        }
         DataType::Timestamp(_, Some(_)) => {
             let text = text.strip_suffix("+00").map_or(text.to_string(), |t| format!("{t}+00:00"));
             ScalarValue::try_from_string(text, data_type).ok()

@@ -2,13 +2,16 @@
 //! update is lost, no read is torn and no guard is passed by two.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod interrupted;
+
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use frazil_common::{Code, UserError};
 use frazil_engine::{
-    Credential, Engine, EngineSettings, LoginRequest, Session, StatementRequest, cell_text,
+    Credential, Engine, EngineSettings, LoginOk, LoginRequest, Session, StatementRequest, cell_text,
 };
 
 struct Account {
@@ -19,10 +22,7 @@ struct Account {
 impl Account {
     async fn open(prepare: &[&str]) -> Account {
         let directory = tempfile::tempdir().unwrap();
-        let mut settings = EngineSettings::new(directory.path());
-        settings.threads = Some(2);
-        settings.bootstrap_password = Some("a long password".to_string());
-        let (engine, _) = Engine::open(settings).await.unwrap();
+        let engine = open(directory.path()).await;
         let account = Account { engine, _directory: directory };
         let first = account.client().await;
         first.run("CREATE DATABASE d").await;
@@ -33,22 +33,49 @@ impl Account {
     }
 
     async fn client(&self) -> Client {
-        let request = LoginRequest {
-            user: "admin".to_string(),
-            credential: Credential::Embedded,
-            database: None,
-            schema: None,
-            warehouse: None,
-            role: None,
-            parameters: HashMap::new(),
-            client: "test".to_string(),
-            client_ip: None,
-        };
-        let client = Client { session: self.engine.login(request).await.unwrap().session };
-        // The first client comes before the schema.
-        let _ = client.try_run("USE SCHEMA d.public").await;
-        client
+        Client { session: login(&self.engine).await.session }
     }
+}
+
+async fn open(folder: &Path) -> Arc<Engine> {
+    let mut settings = EngineSettings::new(folder);
+    settings.threads = Some(2);
+    settings.bootstrap_password = Some("a long password".to_string());
+    Engine::open(settings).await.unwrap().0
+}
+
+async fn login(engine: &Engine) -> LoginOk {
+    let request = LoginRequest {
+        user: "admin".to_string(),
+        credential: Credential::Embedded,
+        database: None,
+        schema: None,
+        warehouse: None,
+        role: None,
+        parameters: HashMap::new(),
+        client: "test".to_string(),
+        client_ip: None,
+    };
+    let done = engine.login(request).await.unwrap();
+    // The first one comes before the schema.
+    let _ = answer(&done.session, StatementRequest::new("USE SCHEMA d.public")).await;
+    done
+}
+
+async fn answer(
+    session: &Arc<Session>,
+    request: StatementRequest,
+) -> Result<Vec<Vec<String>>, UserError> {
+    let result = session.execute(request).await?;
+    let mut rows = Vec::new();
+    for batch in result.rows.read_all()? {
+        for row in 0..batch.num_rows() {
+            let cells = result.columns.iter().zip(batch.columns());
+            let cells = cells.map(|(column, array)| cell_text(column, array, row));
+            rows.push(cells.map(Option::unwrap_or_default).collect());
+        }
+    }
+    Ok(rows)
 }
 
 #[derive(Clone)]
@@ -58,16 +85,7 @@ struct Client {
 
 impl Client {
     async fn try_run(&self, text: &str) -> Result<Vec<Vec<String>>, UserError> {
-        let result = self.session.execute(StatementRequest::new(text)).await?;
-        let mut rows = Vec::new();
-        for batch in result.rows.read_all()? {
-            for row in 0..batch.num_rows() {
-                let cells = result.columns.iter().zip(batch.columns());
-                let cells = cells.map(|(column, array)| cell_text(column, array, row));
-                rows.push(cells.map(Option::unwrap_or_default).collect());
-            }
-        }
-        Ok(rows)
+        answer(&self.session, StatementRequest::new(text)).await
     }
 
     async fn run(&self, text: &str) -> Vec<Vec<String>> {

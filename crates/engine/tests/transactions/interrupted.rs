@@ -1,7 +1,5 @@
 //! Statements that are cancelled, and what is left of them; sessions whose server was killed.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,55 +7,14 @@ use std::time::Duration;
 use frazil_catalog::account::{AccountStore, SessionRow};
 use frazil_catalog::{CATALOG_FILE, Catalog};
 use frazil_common::{Code, UserError};
-use frazil_engine::{
-    Credential, Engine, EngineSettings, LoginOk, LoginRequest, Session, StatementRequest, cell_text,
-};
+use frazil_engine::{LoginOk, Session, StatementRequest};
 use tokio_util::sync::CancellationToken;
+
+use super::{answer, login, open};
 
 /// Never done in a test's time.
 const ENDLESS: &str = "INSERT INTO t SELECT COUNT(*) FROM TABLE(GENERATOR(ROWCOUNT => 2000000000)) a, \
                        TABLE(GENERATOR(ROWCOUNT => 100)) b WHERE RANDOM() > 0";
-
-async fn open(folder: &Path) -> Arc<Engine> {
-    let mut settings = EngineSettings::new(folder);
-    settings.threads = Some(2);
-    settings.bootstrap_password = Some("a long password".to_string());
-    Engine::open(settings).await.unwrap().0
-}
-
-async fn login(engine: &Engine) -> LoginOk {
-    let request = LoginRequest {
-        user: "admin".to_string(),
-        credential: Credential::Embedded,
-        database: None,
-        schema: None,
-        warehouse: None,
-        role: None,
-        parameters: HashMap::new(),
-        client: "test".to_string(),
-        client_ip: None,
-    };
-    let done = engine.login(request).await.unwrap();
-    // The first one comes before the schema.
-    let _ = run(&done.session, "USE SCHEMA d.public").await;
-    done
-}
-
-async fn answer(
-    session: &Arc<Session>,
-    request: StatementRequest,
-) -> Result<Vec<Vec<String>>, UserError> {
-    let result = session.execute(request).await?;
-    let mut rows = Vec::new();
-    for batch in result.rows.read_all()? {
-        for row in 0..batch.num_rows() {
-            let cells = result.columns.iter().zip(batch.columns());
-            let cells = cells.map(|(column, array)| cell_text(column, array, row));
-            rows.push(cells.map(Option::unwrap_or_default).collect());
-        }
-    }
-    Ok(rows)
-}
 
 async fn run(session: &Arc<Session>, text: &str) -> Result<Vec<Vec<String>>, UserError> {
     answer(session, StatementRequest::new(text)).await

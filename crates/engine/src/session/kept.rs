@@ -1,0 +1,92 @@
+//! What the history keeps of a statement's texts: no password, and no more than somebody reads.
+
+use frazil_common::UserError;
+
+/// Most bytes of a statement's text, and of an error's.
+const TEXT_BYTES: usize = 100_000;
+const MESSAGE_BYTES: usize = 10_000;
+
+/// The texts of a statement and its error as the history keeps them.
+pub(super) struct Kept {
+    pub text: String,
+    pub message: Option<String>,
+}
+
+impl Kept {
+    pub fn of(text: &str, error: Option<&UserError>) -> Kept {
+        let redacted = redacted(text);
+        // An error's words may quote the statement.
+        let message = error.map(|error| match &redacted {
+            Some(_) => {
+                format!("Error {:06}; its words may hold the password", error.code.number())
+            }
+            None => cut(&error.message, MESSAGE_BYTES),
+        });
+        Kept { text: cut(redacted.as_deref().unwrap_or(text), TEXT_BYTES), message }
+    }
+}
+
+/// The place of a word, in letters of either case, at or after `from`.
+fn find_word(text: &str, word: &str, from: usize) -> Option<usize> {
+    let rest = text.as_bytes().get(from..)?;
+    let found =
+        rest.windows(word.len()).position(|part| part.eq_ignore_ascii_case(word.as_bytes()))?;
+    Some(from + found)
+}
+
+/// A statement's text up to the password that it may give: after CREATE or ALTER, USER and PASSWORD
+/// with `=` or a text behind it. It may stand in EXECUTE IMMEDIATE or in a text, and need not parse.
+fn redacted(text: &str) -> Option<String> {
+    const GIVEN: [char; 4] = ['=', '\'', '$', '/'];
+    let mut at = find_word(text, "PASSWORD", 0)?;
+    let verbs = ["CREATE", "ALTER"].iter().filter_map(|verb| find_word(text, verb, 0));
+    let user = find_word(text, "USER", verbs.min()?)?;
+    // A column or a word of a comment gives none.
+    while at < user || !text[at + "PASSWORD".len()..].trim_start().starts_with(GIVEN) {
+        at = find_word(text, "PASSWORD", at + 1)?;
+    }
+    Some(format!("{}PASSWORD = '***' …", &text[..at]))
+}
+
+/// A text of at most so many bytes.
+fn cut(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_string();
+    }
+    let mut end = most;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{} …", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_left_out_and_columns_of_the_name_kept() {
+        for (text, kept) in [
+            ("CREATE USER u PASSWORD = 'x' COMMENT = 'y'", "CREATE USER u PASSWORD = '***' …"),
+            ("alter user u set Password='x", "alter user u set PASSWORD = '***' …"),
+            (
+                "CREATE USER u COMMENT='password of' PASSWORD /**/ = 'x'",
+                "CREATE USER u COMMENT='password of' PASSWORD = '***' …",
+            ),
+            (
+                "EXECUTE IMMEDIATE $$CREATE USER u PASSWORD='x'$$",
+                "EXECUTE IMMEDIATE $$CREATE USER u PASSWORD = '***' …",
+            ),
+        ] {
+            assert_eq!(redacted(text).as_deref(), Some(kept));
+        }
+        for text in [
+            "SELECT password FROM users WHERE password = 'é'",
+            "CREATE TABLE users (user_id INT, password VARCHAR)",
+        ] {
+            assert_eq!(redacted(text), None, "{text}");
+        }
+        assert_eq!(cut("aéb", 2), "a …");
+        assert_eq!(cut("aé", 3), "aé");
+    }
+}
