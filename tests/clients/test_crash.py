@@ -6,10 +6,11 @@ import signal
 import subprocess
 import threading
 import time
+import uuid
 
 import pytest
 
-from conftest import CONNECTOR_MAJOR, start_server
+from conftest import CONNECTOR_MAJOR, Wire, start_server
 
 KILLS = int(os.environ.get("FRAZIL_CRASH_KILLS", "50"))
 WRITERS = 3
@@ -148,3 +149,70 @@ def test_a_killed_copy_leaves_all_or_nothing(tmp_path):
         assert total == (files * 1000, files)
     server.process.terminate()
     assert server.process.wait(timeout=60) == 0
+
+
+@pytest.mark.skipif(CONNECTOR_MAJOR != 4, reason="one connector generation is enough")
+def test_a_request_that_is_sent_again_after_a_kill_runs_once(own_server):
+    """The answers are lost with the server; what has committed is answered and does not run again."""
+    server = own_server()
+    wire = Wire(server)
+    several = {"parameters": {"MULTI_STATEMENT_COUNT": 2}}
+    assert wire.query("CREATE DATABASE again")["success"]
+    requests = {}
+
+    def run(text, **body):
+        requests[text] = str(uuid.uuid4())
+        answer = wire.query(text, request_id=requests[text], **body)
+        assert answer["success"], answer
+        return answer["data"]
+
+    def again(text, **body):
+        return wire.query(text, request_id=requests[text], retry=1, **body)
+
+    texts = [
+        "CREATE TABLE again.public.t (a INT)",
+        "INSERT INTO again.public.t VALUES (1), (2)",
+        "UPDATE again.public.t SET a = a + 10",
+        "DELETE FROM again.public.t WHERE a = 11",
+        "MERGE INTO again.public.t USING (SELECT 5 AS b) ON a = b WHEN NOT MATCHED THEN INSERT VALUES (b)",
+        "INSERT INTO again.public.t SELECT a + 100 FROM again.public.t",
+    ]
+    answers = {text: run(text) for text in texts}
+    both = "INSERT INTO again.public.t VALUES (7); INSERT INTO again.public.t VALUES (8)"
+    run(both, **several)
+    run("BEGIN")
+    run("INSERT INTO again.public.t VALUES (9)")
+    run("COMMIT")
+    run("BEGIN ")
+    run("INSERT INTO again.public.t VALUES (10)")
+    rows = "SELECT a FROM again.public.t ORDER BY a"
+
+    server.process.kill()
+    server.process.wait()
+    wire.server = own_server()
+    for text in texts:
+        answer = again(text)
+        assert answer["success"], answer
+        assert answer["data"]["queryId"] == answers[text]["queryId"], text
+        if not text.startswith("CREATE"):
+            # An UPDATE's number of multi-joined rows is not known any more.
+            assert answer["data"]["rowset"][0][0] == answers[text]["rowset"][0][0], text
+    # Of several statements nobody knows how far they came.
+    refused = again(both, **several)
+    assert not refused["success"] and refused["code"] == "000625", refused
+    assert "not run again" in refused["message"]
+    # What was not committed is gone with its transaction, and the client is told.
+    lost = again("INSERT INTO again.public.t VALUES (10)")
+    assert not lost["success"] and "restarted" in lost["message"], lost
+    assert wire.query("ROLLBACK")["success"]
+    assert again("COMMIT")["success"]
+    expected = [["5"], ["7"], ["8"], ["9"], ["12"], ["105"], ["112"]]
+    found = wire.query(rows, parameters={"PYTHON_CONNECTOR_QUERY_RESULT_FORMAT": "JSON"})
+    assert found["data"]["rowset"] == expected
+    # A request of which nothing has committed runs.
+    fresh = wire.query("INSERT INTO again.public.t VALUES (1)", request_id=str(uuid.uuid4()), retry=1)
+    assert fresh["success"] and fresh["data"]["rowset"] == [["1"]]
+    # A session that is gone runs nothing.
+    wire.post("/session?delete=true", {}, token=wire.token)
+    gone = again("INSERT INTO again.public.t VALUES (1), (2)")
+    assert not gone["success"] and gone["code"] in ("390104", "390111"), gone

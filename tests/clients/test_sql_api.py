@@ -148,6 +148,26 @@ def test_a_repeated_request_runs_once(api, cursor, name):
     assert api.post(f"SELECT COUNT(*) FROM {name}")["data"] == [["1"]]
 
 
+def test_a_repeated_request_runs_once_over_a_kill(own_server):
+    server = own_server()
+    with server.connect() as connection:
+        cursor = connection.cursor()
+        cursor.execute("CREATE DATABASE CLIENTS")
+        cursor.execute("CREATE TABLE CLIENTS.PUBLIC.T (A INT)")
+        cursor.execute("ALTER USER ADMIN ADD PROGRAMMATIC ACCESS TOKEN T")
+        api = Api(server, cursor.fetchone()[1])
+    insert = {"statement": "INSERT INTO T VALUES (1)", "schema": "PUBLIC"}
+    query = {"requestId": str(uuid.uuid4())}
+    first = api.post(query=query, **insert)
+    server.process.kill()
+    server.process.wait()
+    api.url = own_server().url + "/api/v2/statements"
+    again = api.post(query={**query, "retry": "true"}, **insert)
+    assert again["statementHandle"] == first["statementHandle"]
+    assert again["data"] == first["data"] == [["1"]]
+    assert api.post("SELECT COUNT(*) FROM T", schema="PUBLIC")["data"] == [["1"]]
+
+
 def test_several_statements(api):
     reply = api.post("SELECT 1; SELECT 'b'", parameters={"MULTI_STATEMENT_COUNT": "2"})
     handles = reply["statementHandles"]

@@ -287,6 +287,47 @@ async fn files_of_a_snapshot_stay_the_same() {
     assert_eq!((sizes[&info.table_id].rows, sizes[&info.table_id].bytes), (20, 200));
 }
 
+/// A catalog from before a migration: it is opened, changed once, and stays so.
+#[tokio::test]
+async fn view_aliases_lose_their_blanks() {
+    let folder = Folder::new("aliases");
+    let before = [
+        ("TWO", "\"A\", \"B\"", "\"A\",\"B\""),
+        ("ONE", "\"A\"", "\"A\""),
+        // What looks like an end is part of the name.
+        ("ODD", "\"A\"\", \"\"B\"", "\"A\"\", \"\"B\""),
+    ];
+    {
+        let catalog = Catalog::open(&folder.file()).await.unwrap();
+        let mut writer = catalog.begin_write().await.unwrap();
+        sqlx::query("DELETE FROM frazil_migration").execute(&mut *writer).await.unwrap();
+        for (name, aliases, _) in before {
+            sqlx::query(
+                "INSERT INTO ducklake_view VALUES (1, 'u', 0, NULL, 0, ?, 'duckdb', 'SELECT 1', ?)",
+            )
+            .bind(name)
+            .bind(aliases)
+            .execute(&mut *writer)
+            .await
+            .unwrap();
+        }
+        writer.commit().await.unwrap();
+        catalog.close().await;
+    }
+    for _ in 0..2 {
+        let catalog = Catalog::open(&folder.file()).await.unwrap();
+        for (name, _, after) in before {
+            let aliases: String =
+                sqlx::query_scalar("SELECT column_aliases FROM ducklake_view WHERE view_name = ?")
+                    .bind(name)
+                    .fetch_one(&mut *catalog.reader().await.unwrap())
+                    .await
+                    .unwrap();
+            assert_eq!(aliases, after, "{name}");
+        }
+    }
+}
+
 /// A table of one column whose rows are kept in the catalog.
 fn numbers(id: i64, schema_id: i64, name: &str) -> Arc<TableInfo> {
     let mut numbers = TableInfo::clone(&table(id, schema_id, name));

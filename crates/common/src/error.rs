@@ -1,5 +1,6 @@
 //! Errors a user can read: Snowflake's code and SQLSTATE, a message, and where it happened.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// A place in the statement's text, both counted from 1.
@@ -144,9 +145,36 @@ pub struct UserError {
     pub position: Option<Position>,
 }
 
+/// Most characters of a value in a message.
+const VALUE_CHARS: usize = 200;
+/// Most characters of a message, and those of its beginning that remain of a longer one.
+const MESSAGE_CHARS: usize = 2000;
+const MESSAGE_HEAD_CHARS: usize = 1500;
+
+/// A value as messages quote it: whole, or its beginning.
+pub fn excerpt(value: &str) -> Cow<'_, str> {
+    match value.char_indices().nth(VALUE_CHARS) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &value[..end])),
+        None => Cow::Borrowed(value),
+    }
+}
+
+/// A message without its middle where it is too long, which is where it quotes what it is about:
+/// messages go to clients, logs and the history, and values may have megabytes.
+fn shortened(message: String) -> String {
+    if message.len() <= MESSAGE_CHARS || message.chars().count() <= MESSAGE_CHARS {
+        return message;
+    }
+    let start_of = |place: usize| message.char_indices().nth(place).map_or(0, |(at, _)| at);
+    let end_of = |place: usize| message.char_indices().nth_back(place).map_or(0, |(at, _)| at);
+    let tail = MESSAGE_CHARS - MESSAGE_HEAD_CHARS;
+    let (head, tail) = (start_of(MESSAGE_HEAD_CHARS), end_of(tail - 1));
+    format!("{}…{}", &message[..head], &message[tail..])
+}
+
 impl UserError {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        UserError { code, message: message.into(), position: None }
+        UserError { code, message: shortened(message.into()), position: None }
     }
 
     /// The same error, placed in the statement's text unless it has a place already.
@@ -209,3 +237,26 @@ impl fmt::Display for UserError {
 }
 
 impl std::error::Error for UserError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_quoted_in_part_on_character_boundaries() {
+        assert_eq!(excerpt("aé"), "aé");
+        let exact = "é".repeat(VALUE_CHARS);
+        assert_eq!(excerpt(&exact), exact.as_str());
+        assert_eq!(excerpt(&format!("{exact}x")), format!("{exact}…"));
+    }
+
+    #[test]
+    fn long_messages_lose_their_middle() {
+        let short = "é".repeat(MESSAGE_CHARS);
+        assert_eq!(UserError::syntax(short.as_str()).message, short);
+        let long = format!("Value '{}' is none", "é".repeat(1_000_000));
+        let message = UserError::syntax(long).message;
+        assert_eq!(message.chars().count(), MESSAGE_CHARS + 1);
+        assert!(message.starts_with("Value 'é") && message.ends_with("é' is none"));
+    }
+}

@@ -7,7 +7,7 @@ pub mod name;
 pub mod principal;
 pub mod types;
 
-pub use error::{Code, Position, UserError};
+pub use error::{Code, Position, UserError, excerpt};
 pub use name::{ObjectName, QualifiedName, fold_identifier, quote_identifier};
 pub use principal::{Access, ObjectKind, ObjectRef, Principal, Privilege};
 pub use types::{Column, SqlType, TimeZoneKind, VectorElement};

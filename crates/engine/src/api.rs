@@ -110,6 +110,8 @@ pub struct BindValue {
 pub struct StatementRequest {
     pub text: String,
     pub query_id: Uuid,
+    /// The client's id of the request, the same when it sends the request again.
+    pub request_id: Option<Uuid>,
     /// In position order: `?` number 1 first.
     pub binds: Vec<BindValue>,
     /// Stage path (`@stage/path`) of CSV files with the values of an array bind.
@@ -129,6 +131,7 @@ impl StatementRequest {
         StatementRequest {
             text: text.into(),
             query_id: Uuid::now_v7(),
+            request_id: None,
             binds: Vec::new(),
             bind_stage: None,
             describe_only: false,

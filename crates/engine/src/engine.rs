@@ -108,6 +108,8 @@ pub struct Gauges {
     pub memory_limit_bytes: usize,
     /// Bytes that operators have spilled to disk.
     pub spill_used_bytes: u64,
+    /// Triggers of resource monitors that were reached since the start.
+    pub monitor_notifications: u64,
 }
 
 impl Engine {
@@ -187,6 +189,7 @@ impl Engine {
             memory_used_bytes: runtime.state().runtime_env().memory_pool.reserved(),
             memory_limit_bytes: runtime.memory_limit,
             spill_used_bytes: runtime.state().runtime_env().disk_manager.used_disk_space(),
+            monitor_notifications: self.shared.warehouses.notifications(),
         }
     }
 

@@ -198,6 +198,46 @@ async fn privileges_are_granted_used_and_revoked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn users_choose_where_their_own_sessions_begin() {
+    let account = Account::open().await;
+    let admin = account.admin().await;
+    admin.run("CREATE ROLE reader").await;
+    admin.run("CREATE USER rita PASSWORD = 'secret words'").await;
+    admin.run("CREATE USER other").await;
+    admin.run("GRANT ROLE reader TO USER rita").await;
+    let password = || Credential::Password("secret words".to_string());
+    let rita = account.login("rita", password()).await.unwrap();
+    rita.run("ALTER USER rita SET TIMEZONE = 'Asia/Tokyo' DEFAULT_ROLE = reader").await;
+    rita.run("ALTER USER rita SET DEFAULT_NAMESPACE = 'd.s' DEFAULT_WAREHOUSE = w").await;
+    let later = account.login("rita", password()).await.unwrap();
+    assert_eq!(later.session.current().role, "READER");
+    assert_eq!(later.column("SHOW PARAMETERS LIKE 'TIMEZONE'", "value").await, ["Asia/Tokyo"]);
+    assert_eq!(later.column("SHOW PARAMETERS LIKE 'TIMEZONE'", "level").await, ["USER"]);
+    later.run("ALTER SESSION SET TIMEZONE = 'UTC'").await;
+    assert_eq!(later.column("SHOW PARAMETERS LIKE 'TIMEZONE'", "level").await, ["SESSION"]);
+    later.run("ALTER USER rita UNSET TIMEZONE").await;
+    // A role to begin with is one that was granted.
+    later.run("ALTER USER rita SET DEFAULT_ROLE = accountadmin").await;
+    let third = account.login("rita", password()).await.unwrap();
+    assert_eq!(third.session.current().role, "PUBLIC");
+    for text in [
+        "ALTER USER rita SET DISABLED = FALSE",
+        "ALTER USER rita SET TIMEZONE = 'UTC' LOGIN_NAME = 'admin2'",
+        "ALTER USER rita SET DEFAULT_SECONDARY_ROLES = ('ALL')",
+        "ALTER USER rita SET MUST_CHANGE_PASSWORD = FALSE",
+        "ALTER USER rita SET MINS_TO_UNLOCK = 0 WEEK_START = 1",
+        "ALTER USER rita SET COMMENT = 'c'",
+        "ALTER USER rita RENAME TO rosa",
+    ] {
+        // Without a privilege on it the user itself is as one that is absent.
+        let code = rita.fails(text).await.code;
+        assert_eq!(code, Code::ObjectNotFoundOrNotAuthorized, "{text}");
+    }
+    let code = rita.fails("ALTER USER other SET TIMEZONE = 'UTC'").await.code;
+    assert_eq!(code, Code::ObjectNotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn access_tokens_open_sessions_until_they_are_removed() {
     let account = Account::open().await;
     let admin = account.admin().await;
@@ -464,6 +504,24 @@ fn only_file(folder: &Path) -> PathBuf {
     }
     assert_eq!(files.len(), 1, "{files:?}");
     files.remove(0)
+}
+
+/// Two backups at once into one folder would take each other's copy of the catalog for theirs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_backup_at_a_time_goes_into_a_folder() {
+    let account = Account::open().await;
+    let folder = account._directory.path();
+    let backups = tempfile::tempdir().unwrap();
+    let (mut one, mut other) = (|_| {}, |_| {});
+    let (first, second) = tokio::join!(
+        backup::backup(folder, backups.path(), &mut one),
+        backup::backup(folder, backups.path(), &mut other)
+    );
+    first.unwrap();
+    let error = second.unwrap_err().to_string();
+    assert!(error.contains("another backup") && error.contains("is running"), "{error}");
+    let again = backup::backup(folder, backups.path(), &mut |_| {}).await;
+    assert_eq!(again.map(|_| backup::list(backups.path()).unwrap().len()).unwrap(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

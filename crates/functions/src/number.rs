@@ -1,7 +1,7 @@
 //! Decimal arithmetic on i128 units: digits, rounding, reading and writing.
 
 use arrow::datatypes::i256;
-use frazil_common::{Code, UserError};
+use frazil_common::{Code, UserError, excerpt};
 
 /// 10^exponent, `None` above 38.
 pub(crate) fn power_of_ten(exponent: u8) -> Option<i128> {
@@ -39,7 +39,10 @@ pub(crate) fn division_by_zero() -> UserError {
 }
 
 pub(crate) fn not_recognized(text: &str) -> UserError {
-    UserError::new(Code::NumericNotRecognized, format!("Numeric value '{text}' is not recognized"))
+    UserError::new(
+        Code::NumericNotRecognized,
+        format!("Numeric value '{}' is not recognized", excerpt(text)),
+    )
 }
 
 /// `value / divisor`, halves rounded away from zero; `divisor` is positive.

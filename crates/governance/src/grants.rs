@@ -25,13 +25,42 @@ pub fn may_grant_privilege(
             format!("Privilege {privilege} can not be granted on {}.", object.kind),
         ));
     }
-    let decides = match model.managed_schema(parents) {
-        Some(schema) => model.owns(roles, schema),
-        None => model.owns(roles, object) || model.holds_grant_option(roles, object, privilege),
-    };
-    let allowed = model.has_global(roles, Privilege::ManageGrants)
-        || (model.reaches(roles, parents) && decides);
+    let passes = model.managed_schema(parents).is_none()
+        && model.reaches(roles, parents)
+        && model.holds_grant_option(roles, object, privilege);
+    let allowed = passes || acts_as_owner(model, roles, object, parents);
     refuse_unless(allowed, model, roles, object, parents)
+}
+
+/// Whether the roles grant and revoke in the owner's place: they own the object (or the schema with
+/// managed access that it is in), or hold MANAGE GRANTS.
+pub fn acts_as_owner(
+    model: &AccessModel,
+    roles: &EffectiveRoles,
+    object: &ObjectRef,
+    parents: &[ObjectRef],
+) -> bool {
+    let decider = model.managed_schema(parents).unwrap_or(object);
+    model.has_global(roles, Privilege::ManageGrants)
+        || (model.reaches(roles, parents) && model.owns(roles, decider))
+}
+
+/// The role that a grant is on record as given by: the owner where the roles own the object, or else the
+/// one of them that may pass the privilege on, or else, by MANAGE GRANTS, the owner again. In a schema
+/// with managed access it is always the schema's owner.
+pub fn grantor<'m>(
+    model: &'m AccessModel,
+    roles: &EffectiveRoles,
+    object: &ObjectRef,
+    parents: &[ObjectRef],
+    privilege: Privilege,
+) -> Option<&'m str> {
+    let managed = model.managed_schema(parents);
+    let decider = managed.unwrap_or(object);
+    match model.option_holder(roles, object, privilege) {
+        Some(holder) if managed.is_none() && !model.owns(roles, decider) => Some(holder),
+        _ => model.owner(decider),
+    }
 }
 
 /// REVOKE follows the same rule as GRANT.

@@ -10,6 +10,7 @@ mod grants;
 mod model;
 mod names;
 mod protect;
+mod refusal;
 mod roles;
 mod scans;
 mod sealed;
@@ -17,11 +18,12 @@ mod sealed;
 pub use authorize::{HiddenError, Requirement, authorize};
 pub use governed::{Containers, Governed, authorize_accesses, govern};
 pub use grants::{
-    may_grant_future, may_grant_privilege, may_grant_role, may_revoke_privilege,
-    may_transfer_ownership,
+    acts_as_owner, grantor, may_grant_future, may_grant_privilege, may_grant_role,
+    may_revoke_privilege, may_transfer_ownership,
 };
 pub use model::{AccessFacts, AccessModel, GrantFact};
 pub use protect::{Policies, PolicyUse, Protections};
+pub use refusal::check_refusals;
 pub use roles::{EffectiveRoles, SecondaryRoles, is_database_role, system};
 pub use scans::INTERNAL_SCHEMA;
-pub use sealed::Sealed;
+pub use sealed::{REDACTED, Sealed};

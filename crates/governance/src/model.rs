@@ -245,11 +245,22 @@ impl AccessModel {
         object: &ObjectRef,
         privilege: Privilege,
     ) -> bool {
-        self.grants.get(&(object.kind, object.id)).is_some_and(|held| {
-            held.iter().any(|grant| {
-                grant.grant_option && grant.privilege == privilege && roles.any.contains(grant.role)
-            })
-        })
+        self.option_holder(roles, object, privilege).is_some()
+    }
+
+    /// The role by which they do; the primary one where there are several.
+    pub(crate) fn option_holder(
+        &self,
+        roles: &EffectiveRoles,
+        object: &ObjectRef,
+        privilege: Privilege,
+    ) -> Option<&str> {
+        let grants = self.grants.get(&(object.kind, object.id))?;
+        let holders = grants.iter().filter(|grant| {
+            grant.grant_option && grant.privilege == privilege && roles.any.contains(grant.role)
+        });
+        let holder = holders.min_by_key(|grant| self.names[grant.role] != roles.name)?;
+        Some(&self.names[holder.role])
     }
 
     pub(crate) fn owns(&self, roles: &EffectiveRoles, object: &ObjectRef) -> bool {

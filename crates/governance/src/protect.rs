@@ -9,6 +9,7 @@ use datafusion::logical_expr::{Expr, Filter, LogicalPlan, Projection};
 use frazil_common::{ObjectRef, UserError};
 
 use crate::names::reference_parts;
+use crate::refusal::refused;
 use crate::sealed::Sealed;
 
 /// Policies on one table or view, bound over [`Policies::with_arguments`].
@@ -18,6 +19,8 @@ pub struct Policies {
     pub rows: Vec<Expr>,
     /// By index of the plan's field: what is seen in the place of the column.
     pub columns: HashMap<usize, Expr>,
+    /// By index of the plan's field: why the column cannot be read.
+    pub refused: HashMap<usize, UserError>,
     /// Further fields, after the others: the values as they are, for UPDATE and MERGE to write
     /// back.
     pub kept: Vec<(usize, String)>,
@@ -52,7 +55,7 @@ impl Policies {
         plan: &LogicalPlan,
         extended: LogicalPlan,
     ) -> Result<LogicalPlan, UserError> {
-        let Policies { rows, mut columns, kept } = self;
+        let Policies { rows, mut columns, refused: refusals, kept } = self;
         let mut below = extended;
         let filtered = !rows.is_empty();
         for condition in rows {
@@ -60,6 +63,9 @@ impl Policies {
             below = LogicalPlan::Filter(filter);
         }
         let fields = plan.schema().columns();
+        for (index, error) in refusals {
+            columns.insert(index, refused(error, plan.schema().field(index).data_type().clone()));
+        }
         let masked: Vec<String> = columns
             .keys()
             .filter_map(|index| fields.get(*index))

@@ -10,6 +10,9 @@ use datafusion::logical_expr::{
     Expr, Extension, Limit, LogicalPlan, UserDefinedLogicalNodeCore, lit,
 };
 
+/// What is told of an error from below.
+pub const REDACTED: &str = "Error in secure object";
+
 /// Hands on the rows of its input. Conditions from above are not tried below it, where their errors
 /// would tell of rows that are not shown, and errors from below do not tell of values.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

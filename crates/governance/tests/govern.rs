@@ -10,9 +10,10 @@ use datafusion::logical_expr::builder::LogicalTableSource;
 use datafusion::logical_expr::{
     LogicalPlan, LogicalPlanBuilder, col, exists, lit, scalar_subquery,
 };
-use frazil_common::{Access, Code, ObjectKind, ObjectRef, Privilege};
+use frazil_common::{Access, Code, ObjectKind, ObjectRef, Privilege, UserError};
 use frazil_governance::{
-    AccessFacts, AccessModel, GrantFact, Policies, Protections, SecondaryRoles, govern,
+    AccessFacts, AccessModel, GrantFact, Policies, Protections, REDACTED, Sealed, SecondaryRoles,
+    check_refusals, govern,
 };
 
 fn scan(name: impl Into<TableReference>) -> LogicalPlanBuilder {
@@ -179,9 +180,25 @@ fn protected() -> LogicalPlan {
     let policies = Policies {
         rows: vec![col("argument").lt(lit(10i64))],
         columns: [(0, lit(0i64))].into(),
-        kept: Vec::new(),
+        ..Policies::default()
     };
     policies.apply(&plan, extended).unwrap()
+}
+
+#[test]
+fn a_column_that_cannot_be_read_is_told_of_but_below_a_secure_view() {
+    let plan = scan(full("T")).build().unwrap();
+    let extended = Policies::with_arguments(plan.clone(), Vec::new()).unwrap();
+    let why = UserError::new(Code::InvalidStatement, "A has two masks");
+    let policies = Policies { refused: [(0, why)].into(), ..Policies::default() };
+    let masked = policies.apply(&plan, extended).unwrap();
+    let told = |plan: &LogicalPlan| check_refusals(plan).map_err(|error| error.to_string());
+    assert_eq!(told(&plan), Ok(()));
+    assert!(told(&masked).unwrap_err().contains("A has two masks"));
+    let within = scan(full("V")).filter(exists(Arc::new(masked.clone()))).unwrap().build().unwrap();
+    assert!(told(&within).unwrap_err().contains("A has two masks"));
+    let secure = told(&Sealed::whole(masked, true)).unwrap_err();
+    assert!(secure.contains(REDACTED) && !secure.contains("masks"), "{secure}");
 }
 
 #[test]

@@ -31,6 +31,8 @@ const TRIES_MAX: usize = 5;
 /// Folders whose files are kept by content.
 const CONTENT_FOLDERS: [&str; 2] = ["stages", MODELS];
 const MODELS: &str = "models";
+/// Whoever has this file of the backup folder locked takes a backup.
+const LOCK: &str = "lock";
 const COPY_BUFFER: usize = 1 << 20;
 
 /// A file of a stage or a model.
@@ -115,7 +117,8 @@ pub fn list(backup: &Path) -> Result<Vec<Manifest>> {
 /// Needs no lock: a server may be writing. What it shows is one moment of the catalog.
 ///
 /// # Errors
-/// `data_dir` is no data directory, a file it names is missing, or the disk fails.
+/// `data_dir` is no data directory, a file it names is missing, another backup goes into the folder, or
+/// the disk fails.
 pub async fn backup(
     data_dir: &Path,
     backup: &Path,
@@ -124,9 +127,11 @@ pub async fn backup(
     if let Some(fault) = crate::directory::format_fault(data_dir)? {
         return Err(refuse(format!("{}: {fault}", data_dir.display())));
     }
-    let earlier = list(backup)?;
     let folder = backups_folder(backup);
     std::fs::create_dir_all(&folder).map_err(io(&folder))?;
+    // Held until the end; that of a process which was killed is free.
+    let _turn = turn(&folder)?;
+    let earlier = list(backup)?;
     let mut tries = 0;
     loop {
         tries += 1;
@@ -141,6 +146,21 @@ pub async fn backup(
             Err(Interrupted::Failed(error)) => return Err(error),
             Ok(report) => return Ok(report),
         }
+    }
+}
+
+/// One backup at a time goes into a folder: two would take each other's copy of the catalog for theirs.
+fn turn(folder: &Path) -> Result<File> {
+    let path = folder.join(LOCK);
+    let lock =
+        File::options().create(true).truncate(false).write(true).open(&path).map_err(io(&path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(refuse(format!(
+            "another backup into {} is running; wait for its end, or use another folder",
+            folder.parent().unwrap_or(folder).display()
+        ))),
+        Err(std::fs::TryLockError::Error(error)) => Err(io(&path)(error)),
     }
 }
 

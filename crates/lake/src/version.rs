@@ -64,6 +64,12 @@ impl DataFile {
         }
     }
 
+    /// Whether it was written here: what other clients tell of a file's columns may be looser, or not
+    /// told at all.
+    pub fn is_own(&self) -> bool {
+        self.name.starts_with("frazil-") || matches!(self.key, FileKey::Staged(_))
+    }
+
     /// Rows that are left.
     pub fn live_rows(&self) -> u64 {
         self.rows.saturating_sub(self.deleted.len() as u64)

@@ -218,7 +218,7 @@ impl Binder<'_> {
         check_qualifiers(assignments, target, alias.as_deref())?;
         let set = self.assignments(assignments, target, &env)?;
         if !from.is_empty() {
-            plan = first_of_each(plan, &identity)?;
+            plan = first_two_of_each(plan, &identity)?;
         }
         let values: Vec<Expr> = set
             .into_iter()
@@ -425,16 +425,17 @@ pub(crate) fn count_mismatch(
     .into()
 }
 
-/// One row for each row of the target: where a join matches several, the first one counts.
-fn first_of_each(plan: LogicalPlan, identity: &[Expr]) -> Result<LogicalPlan> {
+/// At most two rows for each row of the target: where a join matches several, the first one that comes
+/// counts, and the second tells that there are several.
+fn first_two_of_each(plan: LogicalPlan, identity: &[Expr]) -> Result<LogicalPlan> {
     use datafusion::logical_expr::ExprFunctionExt;
     let number = datafusion::functions_window::expr_fn::row_number()
         .partition_by(identity.to_vec())
         .build()?;
     let name = number.schema_name().to_string();
     let plan = LogicalPlanBuilder::from(plan).window(vec![number])?.build()?;
-    let first = Expr::Column(PlanColumn::from_name(name)).eq(lit(1u64));
-    Ok(LogicalPlanBuilder::from(plan).filter(first)?.build()?)
+    let two = Expr::Column(PlanColumn::from_name(name)).lt_eq(lit(2u64));
+    Ok(LogicalPlanBuilder::from(plan).filter(two)?.build()?)
 }
 
 /// The output of UPDATE, DELETE and MERGE.

@@ -114,6 +114,7 @@ impl Metrics {
             memory_used_bytes,
             memory_limit_bytes,
             spill_used_bytes,
+            monitor_notifications,
         } = engine.gauges();
         let mut gauge = |name: &str, help: &str, value: f64| {
             writeln!(text, "# HELP {name} {help}.\n# TYPE {name} gauge\n{name} {value}")
@@ -145,6 +146,12 @@ impl Metrics {
         if let Some(bytes) = resident_bytes() {
             gauge("process_resident_memory_bytes", "Resident memory of the process", bytes)?;
         }
+        writeln!(
+            text,
+            "# HELP frazil_monitor_notifications Triggers of resource monitors that were reached.\n\
+             # TYPE frazil_monitor_notifications counter\n\
+             frazil_monitor_notifications_total {monitor_notifications}"
+        )?;
         encode(&mut text, &self.registry)?;
         Ok(text)
     }

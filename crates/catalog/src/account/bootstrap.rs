@@ -2,7 +2,7 @@
 
 use frazil_common::{ObjectKind, Privilege};
 
-use super::schema::{TABLES, VERSION};
+use super::schema::{GRANTORS_APART, TABLES, VERSION};
 use super::{Grantee, Writer};
 use crate::{CatalogError, Result};
 
@@ -37,9 +37,7 @@ const PRIVILEGES: [(Privilege, &str); 7] = [
 ];
 
 pub(super) async fn migrate(mut writer: Writer<'_>) -> Result<()> {
-    for statement in TABLES {
-        sqlx::query(*statement).execute(&mut *writer.connection).await?;
-    }
+    make_tables(&mut writer).await?;
     let found: Option<(i64,)> = sqlx::query_as("SELECT value FROM frazil_counter WHERE name = $1")
         .bind(SCHEMA_VERSION)
         .fetch_optional(&mut *writer.connection)
@@ -48,8 +46,11 @@ pub(super) async fn migrate(mut writer: Writer<'_>) -> Result<()> {
         Some((version,)) if version > VERSION => Err(CatalogError::Format(format!(
             "the account's tables have version {version}; this build reads up to {VERSION}"
         ))),
-        // Later versions only add tables, which are made above.
+        // But for this one, later versions only add tables, which are made above.
         Some((version,)) if version < VERSION => {
+            if version < GRANTORS_APART {
+                tell_grantors_apart(&mut writer).await?;
+            }
             sqlx::query("UPDATE frazil_counter SET value = $2 WHERE name = $1")
                 .bind(SCHEMA_VERSION)
                 .bind(VERSION)
@@ -67,6 +68,31 @@ pub(super) async fn migrate(mut writer: Writer<'_>) -> Result<()> {
             make_account(&mut writer).await
         }
     }
+}
+
+async fn make_tables(writer: &mut Writer<'_>) -> Result<()> {
+    for statement in TABLES {
+        sqlx::query(*statement).execute(&mut *writer.connection).await?;
+    }
+    Ok(())
+}
+
+/// Makes the table of grants anew, with the grantor in its key.
+async fn tell_grantors_apart(writer: &mut Writer<'_>) -> Result<()> {
+    sqlx::query("ALTER TABLE frazil_grant RENAME TO frazil_grant_before")
+        .execute(&mut *writer.connection)
+        .await?;
+    make_tables(writer).await?;
+    for statement in [
+        "INSERT INTO frazil_grant (object_kind, object_id, privilege, role_id, grant_option,
+            granted_by, created_on)
+         SELECT object_kind, object_id, privilege, role_id, grant_option,
+            COALESCE(granted_by, 0), created_on FROM frazil_grant_before",
+        "DROP TABLE frazil_grant_before",
+    ] {
+        sqlx::query(statement).execute(&mut *writer.connection).await?;
+    }
+    Ok(())
 }
 
 async fn make_account(writer: &mut Writer<'_>) -> Result<()> {

@@ -101,6 +101,19 @@ pub struct QueryFilter {
     /// Start times in this half-open range.
     pub started_from: Option<i64>,
     pub started_before: Option<i64>,
+    /// Those that come after this one: its start time and query id.
+    pub after: Option<(i64, String)>,
+    /// At most this many, the newest ones.
+    pub limit: Option<i64>,
+}
+
+/// Which attempts to log in to list. Unset fields do not restrict.
+#[derive(Debug, Clone, Default)]
+pub struct LoginFilter {
+    pub user: Option<String>,
+    /// Times in this closed range.
+    pub from: Option<i64>,
+    pub to: Option<i64>,
     /// At most this many, the newest ones.
     pub limit: Option<i64>,
     /// How many of the newest to leave out, where there is a limit.
@@ -233,6 +246,16 @@ impl<'q> Conditions<'q> {
         }
         self
     }
+
+    /// Records after one, in the order of their times and ids, newest first. `left` is `(time, id) < (`.
+    fn after(mut self, left: &'static str, after: Option<(i64, String)>) -> Self {
+        if let Some((time, id)) = after {
+            self.query.push(if self.any { " AND " } else { " WHERE " });
+            self.query.push(left).push_bind(time).push(", ").push_bind(id).push(")");
+            self.any = true;
+        }
+        self
+    }
 }
 
 impl AccountStore {
@@ -248,11 +271,11 @@ impl AccountStore {
             .with("warehouse_name = ", filter.warehouse.clone())
             .with("session_id = ", filter.session_id)
             .with("q.start_time >= ", filter.started_from)
-            .with("q.start_time < ", filter.started_before);
+            .with("q.start_time < ", filter.started_before)
+            .after("(q.start_time, q.query_id) < (", filter.after.clone());
         query.push(" ORDER BY q.start_time DESC, q.query_id DESC");
         if let Some(limit) = filter.limit {
             query.push(" LIMIT ").push_bind(limit);
-            query.push(" OFFSET ").push_bind(filter.offset);
         }
         query
             .build()
@@ -273,53 +296,62 @@ impl AccountStore {
         found.and_then(|(operators,)| operators).map(|text| from_json(&text)).transpose()
     }
 
-    /// Login attempts since a time, newest first.
-    pub async fn login_history(&self, from: Option<i64>, limit: i64) -> Result<Vec<LoginRecord>> {
-        sqlx::query(
-            "SELECT * FROM frazil_login_history WHERE event_time >= $1
-             ORDER BY event_time DESC, event_id DESC LIMIT $2",
-        )
-        .bind(from.unwrap_or(i64::MIN))
-        .bind(limit)
-        .fetch_all(&mut *self.reader().await?)
-        .await?
-        .iter()
-        .map(|row| {
-            Ok(LoginRecord {
-                event_time: row.try_get("event_time")?,
-                user: row.try_get("user_name")?,
-                client_ip: row.try_get("client_ip")?,
-                client_name: row.try_get("client_name")?,
-                client_version: row.try_get("client_version")?,
-                factor: row.try_get("factor")?,
-                success: row.try_get("success")?,
-                error_code: row.try_get("error_code")?,
-                error_message: row.try_get("error_message")?,
+    /// Login attempts, newest first.
+    pub async fn login_history(&self, filter: &LoginFilter) -> Result<Vec<LoginRecord>> {
+        let mut query = QueryBuilder::new("SELECT * FROM frazil_login_history");
+        Conditions::new(&mut query)
+            .with("user_name = ", filter.user.clone())
+            .with("event_time >= ", filter.from)
+            .with("event_time <= ", filter.to);
+        query.push(" ORDER BY event_time DESC, event_id DESC");
+        if let Some(limit) = filter.limit {
+            query.push(" LIMIT ").push_bind(limit);
+            query.push(" OFFSET ").push_bind(filter.offset);
+        }
+        query
+            .build()
+            .fetch_all(&mut *self.reader().await?)
+            .await?
+            .iter()
+            .map(|row| {
+                Ok(LoginRecord {
+                    event_time: row.try_get("event_time")?,
+                    user: row.try_get("user_name")?,
+                    client_ip: row.try_get("client_ip")?,
+                    client_name: row.try_get("client_name")?,
+                    client_version: row.try_get("client_version")?,
+                    factor: row.try_get("factor")?,
+                    success: row.try_get("success")?,
+                    error_code: row.try_get("error_code")?,
+                    error_message: row.try_get("error_message")?,
+                })
             })
-        })
-        .collect()
+            .collect()
     }
 
-    /// What queries touched since a time, newest first.
-    pub async fn access_history(&self, from: Option<i64>, limit: i64) -> Result<Vec<AccessRecord>> {
-        sqlx::query(
-            "SELECT * FROM frazil_access_history WHERE query_start_time >= $1
-             ORDER BY query_start_time DESC, query_id DESC LIMIT $2",
-        )
-        .bind(from.unwrap_or(i64::MIN))
-        .bind(limit)
-        .fetch_all(&mut *self.reader().await?)
-        .await?
-        .iter()
-        .map(|row| {
-            Ok(AccessRecord {
-                query_id: row.try_get("query_id")?,
-                query_start_time: row.try_get("query_start_time")?,
-                user: row.try_get("user_name")?,
-                objects: from_json(row.try_get("objects")?)?,
+    /// What queries touched, newest first, after the one of a start time and query id.
+    pub async fn access_history(
+        &self,
+        after: Option<(i64, String)>,
+        limit: i64,
+    ) -> Result<Vec<AccessRecord>> {
+        let mut query = QueryBuilder::new("SELECT * FROM frazil_access_history");
+        Conditions::new(&mut query).after("(query_start_time, query_id) < (", after);
+        query.push(" ORDER BY query_start_time DESC, query_id DESC LIMIT ").push_bind(limit);
+        query
+            .build()
+            .fetch_all(&mut *self.reader().await?)
+            .await?
+            .iter()
+            .map(|row| {
+                Ok(AccessRecord {
+                    query_id: row.try_get("query_id")?,
+                    query_start_time: row.try_get("query_start_time")?,
+                    user: row.try_get("user_name")?,
+                    objects: from_json(row.try_get("objects")?)?,
+                })
             })
-        })
-        .collect()
+            .collect()
     }
 
     /// Keeps finished queries and what they touched, all in one transaction. A query that is
@@ -439,6 +471,7 @@ impl Writer<'_> {
             "DELETE FROM frazil_query_detail WHERE start_time < $1",
             "DELETE FROM frazil_metering WHERE end_time < $1",
             "DELETE FROM frazil_warehouse_event WHERE event_time < $1",
+            "DELETE FROM frazil_notification WHERE event_time < $1",
             "DELETE FROM frazil_login_history WHERE event_time < $1",
             "DELETE FROM frazil_access_history WHERE query_start_time < $1",
         ] {

@@ -3,6 +3,7 @@
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use super::error::{from_json, to_json};
 use super::{AccountStore, Writer};
 use crate::Result;
 
@@ -47,6 +48,20 @@ pub struct WarehouseEvent {
     pub query_id: Option<String>,
 }
 
+/// A trigger of a resource monitor that was reached in a period.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Notification {
+    pub event_id: i64,
+    pub event_time: i64,
+    pub monitor_id: i64,
+    pub monitor_name: String,
+    pub period_start: i64,
+    pub percent: u32,
+    pub used_credits: f64,
+    pub credit_quota: Option<i64>,
+    pub notify_users: Vec<String>,
+}
+
 impl MeteredTime {
     fn from_row(row: &SqliteRow) -> Result<Self> {
         Ok(MeteredTime {
@@ -71,6 +86,34 @@ impl AccountStore {
         .await?
         .iter()
         .map(MeteredTime::from_row)
+        .collect()
+    }
+
+    /// The triggers that were reached in a closed range of times, newest first.
+    pub async fn notifications(&self, from: i64, to: i64, limit: i64) -> Result<Vec<Notification>> {
+        sqlx::query(
+            "SELECT * FROM frazil_notification WHERE event_time BETWEEN $1 AND $2
+             ORDER BY event_time DESC, event_id DESC LIMIT $3",
+        )
+        .bind(from)
+        .bind(to)
+        .bind(limit)
+        .fetch_all(&mut *self.reader().await?)
+        .await?
+        .iter()
+        .map(|row| {
+            Ok(Notification {
+                event_id: row.try_get("event_id")?,
+                event_time: row.try_get("event_time")?,
+                monitor_id: row.try_get("monitor_id")?,
+                monitor_name: row.try_get("monitor_name")?,
+                period_start: row.try_get("period_start")?,
+                percent: row.try_get("percent")?,
+                used_credits: row.try_get("used_credits")?,
+                credit_quota: row.try_get("credit_quota")?,
+                notify_users: from_json(row.try_get("notify_users")?)?,
+            })
+        })
         .collect()
     }
 
@@ -121,6 +164,27 @@ impl Writer<'_> {
             .await?;
         }
         Ok(())
+    }
+
+    /// Keeps that a trigger was reached; tells whether that was not known of its period.
+    pub async fn insert_notification(&mut self, notification: &Notification) -> Result<bool> {
+        let inserted = sqlx::query(
+            "INSERT OR IGNORE INTO frazil_notification (monitor_id, period_start, percent, event_id,
+                event_time, monitor_name, used_credits, credit_quota, notify_users)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(notification.monitor_id)
+        .bind(notification.period_start)
+        .bind(notification.percent)
+        .bind(self.next_id().await?)
+        .bind(notification.event_time)
+        .bind(&notification.monitor_name)
+        .bind(notification.used_credits)
+        .bind(notification.credit_quota)
+        .bind(to_json(&notification.notify_users)?)
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(inserted.rows_affected() > 0)
     }
 
     /// Keeps what was done to a warehouse.

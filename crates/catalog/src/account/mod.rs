@@ -37,11 +37,11 @@ use crate::{Catalog, ReadConnection, Result, WriteTransaction};
 pub use future::FutureGrant;
 pub use grants::{Grant, GrantTarget};
 pub use history::{
-    AccessRecord, AccessedObject, ColumnSource, ColumnSources, LoginRecord, Protected, QueryDetail,
-    QueryFilter, QueryRecord, QueryState,
+    AccessRecord, AccessedObject, ColumnSource, ColumnSources, LoginFilter, LoginRecord, Protected,
+    QueryDetail, QueryFilter, QueryRecord, QueryState,
 };
 pub use login_failures::LoginFailures;
-pub use metering::{MeteredTime, WarehouseEvent};
+pub use metering::{MeteredTime, Notification, WarehouseEvent};
 pub(crate) use model_versions::model_digests;
 pub use model_versions::{
     ModelChange, ModelVersion, ModelVersionBody, NewModelVersion, VersionSource,

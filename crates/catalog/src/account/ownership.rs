@@ -85,7 +85,8 @@ impl Writer<'_> {
         self.touch_security().await
     }
 
-    /// GRANT OWNERSHIP. Without `copy_grants` all grants on the object end, else they stay.
+    /// GRANT OWNERSHIP. Without `copy_grants` all grants on the object end, else they stay, and those
+    /// that the former owner gave are the new one's.
     ///
     /// # Errors
     /// An unknown role.
@@ -97,11 +98,44 @@ impl Writer<'_> {
         copy_grants: bool,
     ) -> Result<()> {
         let role_id = self.role_id(to_role).await?;
-        if !copy_grants {
+        if copy_grants {
+            self.hand_over_grants(kind, id, role_id).await?;
+        } else {
             self.delete_grants(kind, id).await?;
         }
         self.set_owner_id(kind, id, role_id).await?;
         self.touch_security().await
+    }
+
+    /// Makes grants that an object's owner gave those of another role.
+    async fn hand_over_grants(&mut self, kind: ObjectKind, id: i64, to: i64) -> Result<()> {
+        let owner: Option<(i64,)> = sqlx::query_as(
+            "SELECT role_id FROM frazil_owner WHERE object_kind = $1 AND object_id = $2",
+        )
+        .bind(kind.as_str())
+        .bind(id)
+        .fetch_optional(&mut *self.connection)
+        .await?;
+        let Some((owner,)) = owner.filter(|(owner,)| *owner != to) else { return Ok(()) };
+        for statement in [
+            "INSERT INTO frazil_grant (object_kind, object_id, privilege, role_id, grant_option,
+                granted_by, created_on)
+             SELECT object_kind, object_id, privilege, role_id, grant_option, $4, created_on
+             FROM frazil_grant WHERE object_kind = $1 AND object_id = $2 AND granted_by = $3
+             ON CONFLICT (object_kind, object_id, privilege, role_id, granted_by)
+             DO UPDATE SET grant_option = frazil_grant.grant_option OR excluded.grant_option",
+            "DELETE FROM frazil_grant
+             WHERE object_kind = $1 AND object_id = $2 AND granted_by = $3 AND granted_by <> $4",
+        ] {
+            sqlx::query(statement)
+                .bind(kind.as_str())
+                .bind(id)
+                .bind(owner)
+                .bind(to)
+                .execute(&mut *self.connection)
+                .await?;
+        }
+        Ok(())
     }
 
     /// Ends the grants on a dropped object and forgets its owner and the policies and tags on
@@ -153,7 +187,7 @@ impl Writer<'_> {
              SELECT object_kind, $3, privilege, role_id, grant_option, granted_by, created_on
              FROM frazil_grant WHERE object_kind = $1 AND object_id = $2 AND ($4 OR role_id NOT IN
                 (SELECT role_id FROM frazil_role WHERE name LIKE '%.%'))
-             ON CONFLICT (object_kind, object_id, privilege, role_id) DO NOTHING",
+             ON CONFLICT (object_kind, object_id, privilege, role_id, granted_by) DO NOTHING",
         )
         .bind(kind.as_str())
         .bind(from)

@@ -4,7 +4,9 @@
 //! DuckLake's readers never meet them. Times are microseconds since 1970 UTC.
 
 /// Version of this shape; a database with a higher one is refused.
-pub(super) const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 5;
+/// The first one in which each grantor's grant is a row.
+pub(super) const GRANTORS_APART: i64 = 5;
 
 /// Makes whatever is missing.
 pub(super) const TABLES: &[&str] = &[
@@ -53,9 +55,9 @@ pub(super) const TABLES: &[&str] = &[
         privilege TEXT NOT NULL,
         role_id BIGINT NOT NULL,
         grant_option BOOLEAN NOT NULL,
-        granted_by BIGINT,
+        granted_by BIGINT NOT NULL,
         created_on BIGINT NOT NULL,
-        PRIMARY KEY (object_kind, object_id, privilege, role_id))",
+        PRIMARY KEY (object_kind, object_id, privilege, role_id, granted_by))",
     "CREATE TABLE IF NOT EXISTS frazil_future_grant (
         container_kind TEXT NOT NULL,
         container_id BIGINT NOT NULL,
@@ -237,4 +239,15 @@ pub(super) const TABLES: &[&str] = &[
         query_id TEXT)",
     "CREATE INDEX IF NOT EXISTS frazil_warehouse_event_time
         ON frazil_warehouse_event (event_time)",
+    "CREATE TABLE IF NOT EXISTS frazil_notification (
+        monitor_id BIGINT NOT NULL,
+        period_start BIGINT NOT NULL,
+        percent BIGINT NOT NULL,
+        event_id BIGINT NOT NULL,
+        event_time BIGINT NOT NULL,
+        monitor_name TEXT NOT NULL,
+        used_credits DOUBLE PRECISION NOT NULL,
+        credit_quota BIGINT,
+        notify_users TEXT NOT NULL,
+        PRIMARY KEY (monitor_id, period_start, percent))",
 ];

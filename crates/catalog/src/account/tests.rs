@@ -226,9 +226,38 @@ async fn revoking_and_transferring() {
     });
     assert!(store.view().await.unwrap().grants_on(object.0, object.1)[0].grant_option);
     write!(store, |w| assert!(
-        w.revoke_privilege(object, Privilege::Select, "PUBLIC", true).await.unwrap()
+        w.revoke_privilege(object, Privilege::Select, "PUBLIC", None, true).await.unwrap()
     ));
     assert!(!store.view().await.unwrap().grants_on(object.0, object.1)[0].grant_option);
+    // Another grantor's grant is one of its own.
+    write!(store, |w| {
+        let by = Some("SYSADMIN");
+        w.grant_privilege(object, Privilege::Select, "PUBLIC", true, by).await.unwrap();
+        assert!(
+            !w.revoke_privilege(object, Privilege::Select, "PUBLIC", Some("USERADMIN"), false)
+                .await
+                .unwrap()
+        );
+    });
+    assert_eq!(store.view().await.unwrap().grants_on(object.0, object.1).len(), 2);
+    write!(store, |w| w.transfer_ownership(object.0, 5, "USERADMIN", true).await.unwrap());
+    let grantors: Vec<Option<String>> = store
+        .view()
+        .await
+        .unwrap()
+        .grants_on(object.0, object.1)
+        .iter()
+        .map(|grant| grant.granted_by.clone())
+        .collect();
+    assert_eq!(grantors, [None, Some("USERADMIN".to_string())]);
+    write!(store, |w| {
+        assert!(
+            w.revoke_privilege(object, Privilege::Select, "PUBLIC", Some("USERADMIN"), false)
+                .await
+                .unwrap()
+        );
+        w.transfer_ownership(object.0, 5, "SYSADMIN", true).await.unwrap();
+    });
     write!(store, |w| w.copy_grants(object.0, 5, 6, true).await.unwrap());
     assert_eq!(store.view().await.unwrap().grants_on(object.0, 6).len(), 1);
     write!(store, |w| w.transfer_ownership(object.0, 5, "USERADMIN", false).await.unwrap());
@@ -236,7 +265,7 @@ async fn revoking_and_transferring() {
     assert_eq!(view.owner(object.0, 5), Some("USERADMIN"));
     assert!(view.grants_on(object.0, 5).is_empty());
     write!(store, |w| assert!(
-        !w.revoke_privilege(object, Privilege::Select, "PUBLIC", false).await.unwrap()
+        !w.revoke_privilege(object, Privilege::Select, "PUBLIC", None, false).await.unwrap()
     ));
 }
 
@@ -395,7 +424,12 @@ async fn histories() {
         ..QueryFilter::default()
     };
     assert_eq!(store.query_history(&filter).await.unwrap(), [all[499].clone(), all[498].clone()]);
-    assert_eq!(store.access_history(None, 10).await.unwrap(), [access]);
+    let after = Some((all[498].start_time, all[498].query_id.clone()));
+    let filter = QueryFilter { after, ..filter };
+    assert_eq!(store.query_history(&filter).await.unwrap(), [all[497].clone(), all[496].clone()]);
+    assert_eq!(store.access_history(None, 10).await.unwrap(), std::slice::from_ref(&access));
+    let after = Some((access.query_start_time, access.query_id.clone()));
+    assert_eq!(store.access_history(after, 10).await.unwrap(), []);
 
     let login = LoginRecord {
         event_time: 5,
@@ -405,10 +439,18 @@ async fn histories() {
         ..LoginRecord::default()
     };
     write!(store, |w| w.insert_login(&login).await.unwrap());
-    assert_eq!(store.login_history(None, 10).await.unwrap(), std::slice::from_ref(&login));
+    let logins = store.login_history(&LoginFilter::default()).await.unwrap();
+    assert_eq!(logins, std::slice::from_ref(&login));
+    for filter in [
+        LoginFilter { limit: Some(10), offset: 1, ..LoginFilter::default() },
+        LoginFilter { to: Some(4), ..LoginFilter::default() },
+        LoginFilter { user: Some("B".to_string()), ..LoginFilter::default() },
+    ] {
+        assert_eq!(store.login_history(&filter).await.unwrap(), [], "{filter:?}");
+    }
     write!(store, |w| w.prune_history(1000).await.unwrap());
     assert_eq!(store.query_history(&QueryFilter::default()).await.unwrap().len(), 200);
-    assert_eq!(store.login_history(None, 10).await.unwrap(), []);
+    assert_eq!(store.login_history(&LoginFilter::default()).await.unwrap(), []);
 }
 
 #[tokio::test]

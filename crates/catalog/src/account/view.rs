@@ -121,7 +121,7 @@ impl AccountStore {
                     privilege: row.privilege,
                     role,
                     grant_option: row.grant_option,
-                    granted_by: grantor(row.granted_by),
+                    granted_by: name(row.granted_by),
                     created_on: row.created_on,
                 });
             }

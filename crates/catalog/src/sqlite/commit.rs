@@ -121,7 +121,10 @@ async fn write(
     let schema_version = new.schema_version + i64::from(new.definitions_changed);
     let outcome = CommitOutcome { snapshot: new.snapshot, ids: std::mem::take(&mut new.ids) };
     let meta = &request.meta;
-    let extra = meta.query_id.as_ref().map(|id| serde_json::json!({ "query_id": id }).to_string());
+    let extra = meta.query_id.as_ref().map(|id| match meta.rows {
+        Some(rows) => serde_json::json!({ "query_id": id, "rows": rows }).to_string(),
+        None => serde_json::json!({ "query_id": id }).to_string(),
+    });
     new.batch
         .statement("INSERT INTO ducklake_snapshot VALUES (?, ?, ?, ?, ?)")
         .bind(new.snapshot)
@@ -143,6 +146,15 @@ async fn write(
         new.batch
             .statement("INSERT OR REPLACE INTO frazil_statement VALUES (?, ?, ?)")
             .bind(*statement)
+            .bind(head_id)
+            .bind(snapshot);
+    } else if let [one, other] = statements.as_slice() {
+        new.batch
+            .statement("INSERT OR REPLACE INTO frazil_statement VALUES (?, ?, ?), (?, ?, ?)")
+            .bind(*one)
+            .bind(head_id)
+            .bind(snapshot)
+            .bind(*other)
             .bind(head_id)
             .bind(snapshot);
     } else {

@@ -69,7 +69,9 @@ pub async fn list(pool: &SqlitePool, after: SnapshotId) -> Result<Vec<SnapshotIn
     let rows = sqlx::query(
         "SELECT s.snapshot_id, s.snapshot_time, s.schema_version, c.changes_made, c.author, \
          c.commit_message, json_extract(CASE WHEN json_valid(c.commit_extra_info) \
-         THEN c.commit_extra_info END, '$.query_id') \
+         THEN c.commit_extra_info END, '$.query_id'), \
+         json_extract(CASE WHEN json_valid(c.commit_extra_info) \
+         THEN c.commit_extra_info END, '$.rows') \
          FROM ducklake_snapshot s LEFT JOIN ducklake_snapshot_changes c USING (snapshot_id) \
          WHERE s.snapshot_id > ? ORDER BY s.snapshot_id",
     )
@@ -80,6 +82,7 @@ pub async fn list(pool: &SqlitePool, after: SnapshotId) -> Result<Vec<SnapshotIn
         .map(|row| {
             let time: Option<String> = row.try_get(1)?;
             let changes: Option<String> = row.try_get(3)?;
+            let rows: Option<String> = row.try_get(7)?;
             Ok(SnapshotInfo {
                 snapshot: row.try_get(0)?,
                 micros: parse_time(time.as_deref().unwrap_or_default()),
@@ -88,6 +91,8 @@ pub async fn list(pool: &SqlitePool, after: SnapshotId) -> Result<Vec<SnapshotIn
                 author: row.try_get(4)?,
                 message: row.try_get(5)?,
                 query_id: row.try_get(6)?,
+                // Others may write what they like there.
+                rows: rows.and_then(|rows| serde_json::from_str(&rows).ok()),
             })
         })
         .collect()

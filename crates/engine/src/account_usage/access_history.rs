@@ -1,14 +1,15 @@
 //! ACCESS_HISTORY: the objects and columns that each query read and wrote.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use frazil_catalog::account::{AccessRecord, AccessedObject, ColumnSource, ColumnSources};
 use frazil_common::{ObjectKind, Privilege, SqlType, UserError};
 use serde_json::{Value, json};
 
-use super::Source;
+use super::{INSTANT, Source, TEXT, Table};
 use crate::history::access::writes;
-use crate::information_schema::{INSTANT, Rows, TEXT};
+use crate::history::pages;
 use crate::statements::outcome::Cell;
 
 const COLUMNS: [(&str, SqlType); 10] = [
@@ -24,14 +25,13 @@ const COLUMNS: [(&str, SqlType); 10] = [
     ("ROOT_QUERY_ID", TEXT),
 ];
 
-pub(super) async fn access_history(source: &Source<'_>) -> Result<Rows, UserError> {
-    let context = source.context;
-    context.shared.history.flush().await;
-    let mut rows = Rows::new("ACCESS_HISTORY", &COLUMNS);
-    for record in context.shared.accounts.access_history(None, i64::MAX).await? {
-        rows.push(row(&record));
-    }
-    Ok(rows)
+pub(super) async fn access_history(source: &Source<'_>) -> Result<Table, UserError> {
+    let mut table = Table::new(source.context, "ACCESS_HISTORY", &COLUMNS);
+    pages::each_access(source.context, |record| {
+        table.push(row(&record)).map(|()| ControlFlow::Continue(()))
+    })
+    .await?;
+    Ok(table)
 }
 
 fn row(record: &AccessRecord) -> Vec<Cell> {

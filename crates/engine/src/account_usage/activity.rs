@@ -1,13 +1,14 @@
 //! QUERY_HISTORY and LOGIN_HISTORY.
 
-use frazil_catalog::account::{QueryFilter, QueryRecord};
+use std::ops::ControlFlow;
+
+use frazil_catalog::account::{LoginFilter, QueryFilter, QueryRecord};
 use frazil_common::{SqlType, UserError};
 
 use super::{INSTANT, NUMBER, Source, TEXT, Table};
+use crate::history::pages;
 use crate::statements::outcome::Cell;
 
-/// Records read at a time.
-const PAGE: i64 = 10_000;
 const MICROS_PER_MILLI: i64 = 1000;
 
 const QUERY_COLUMNS: [(&str, SqlType); 33] = [
@@ -87,34 +88,17 @@ fn query_row(record: QueryRecord) -> Vec<Cell> {
     ]
 }
 
-/// Hands on every record of the history, page by page.
+/// Hands on every query that began before the statement.
 pub(super) async fn each_query(
     source: &Source<'_>,
     mut take: impl FnMut(QueryRecord) -> Result<(), UserError>,
 ) -> Result<(), UserError> {
-    let shared = &source.context.shared;
-    shared.history.flush().await;
-    let mut offset = 0;
-    // What ends while the pages are read would shift them.
     let before = Some(source.context.facts.now_micros);
-    loop {
-        let filter = QueryFilter {
-            started_before: before,
-            limit: Some(PAGE),
-            offset,
-            ..QueryFilter::default()
-        };
-        let page = shared.accounts.query_history(&filter).await?;
-        let full = page.len() as i64 == PAGE;
-        for record in page {
-            take(record)?;
-        }
-        source.context.check_cancelled()?;
-        if !full {
-            return Ok(());
-        }
-        offset += PAGE;
-    }
+    let filter = QueryFilter { started_before: before, ..QueryFilter::default() };
+    pages::each_query(source.context, filter, |record| {
+        take(record).map(|()| ControlFlow::Continue(()))
+    })
+    .await
 }
 
 pub(super) async fn query_history(source: &Source<'_>) -> Result<Table, UserError> {
@@ -138,8 +122,8 @@ pub(super) async fn login_history(source: &Source<'_>) -> Result<Table, UserErro
         ("ERROR_MESSAGE", TEXT),
     ];
     let mut table = Table::new(source.context, "LOGIN_HISTORY", &columns);
-    for login in source.context.shared.accounts.login_history(None, i64::MAX).await? {
-        table.push(vec![
+    pages::each_login(source.context, LoginFilter::default(), |login| {
+        let row = vec![
             Cell::Instant(login.event_time),
             Cell::from("LOGIN"),
             Cell::from(login.user),
@@ -151,7 +135,9 @@ pub(super) async fn login_history(source: &Source<'_>) -> Result<Table, UserErro
             Cell::from(if login.success { "YES" } else { "NO" }),
             Cell::from(login.error_code),
             Cell::from(login.error_message),
-        ])?;
-    }
+        ];
+        table.push(row).map(|()| ControlFlow::Continue(()))
+    })
+    .await?;
     Ok(table)
 }

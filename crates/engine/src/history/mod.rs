@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod lineage;
+pub(crate) mod pages;
 
 use std::time::Duration;
 

@@ -1,21 +1,26 @@
-//! QUERY_HISTORY and LOGIN_HISTORY as table functions.
+//! The account's histories as table functions.
+
+use std::ops::ControlFlow;
 
 use datafusion::common::ScalarValue;
-use frazil_catalog::account::{QueryFilter, QueryRecord};
+use frazil_catalog::account::{LoginFilter, QueryFilter, QueryRecord};
 use frazil_common::{Code, Privilege, SqlType, UserError, fold_identifier};
 use frazil_functions::TypedExpr;
 use frazil_functions::cast::{CastMode, cast};
 use frazil_functions::evaluate_constant;
 use frazil_planner::FunctionValue;
+use serde_json::json;
 
 use super::{INSTANT, NUMBER, Rows, TEXT};
 use crate::account_usage::{CREDITS, credits, metering};
+use crate::history::pages;
 use crate::statements::context::StatementContext;
 use crate::statements::outcome::Cell;
 
 const LIMIT_DEFAULT: i64 = 100;
 const LIMIT_MAX: i64 = 10_000;
 const MICROS_PER_MILLI: i64 = 1000;
+const DAY_MICROS: i64 = 86_400_000_000;
 
 pub(super) type Arguments = [(Option<String>, FunctionValue)];
 
@@ -130,6 +135,7 @@ pub(super) async fn function(
         | "QUERY_HISTORY_BY_USER"
         | "QUERY_HISTORY_BY_WAREHOUSE" => queries(context, name, arguments).await?,
         "LOGIN_HISTORY" | "LOGIN_HISTORY_BY_USER" => logins(context, name, arguments).await?,
+        "NOTIFICATION_HISTORY" => notifications(context, name, arguments).await?,
         "WAREHOUSE_METERING_HISTORY" => warehouse_metering(context, name, arguments).await?,
         _ => return Ok(None),
     }))
@@ -176,6 +182,58 @@ async fn warehouse_metering(
                 credits(0.0),
             ]);
         }
+    }
+    Ok(rows)
+}
+
+/// What resource monitors told, for roles that may monitor the account. Nothing is sent anywhere: a
+/// notification is done when it is kept here and in the log.
+async fn notifications(
+    context: &StatementContext,
+    name: &str,
+    arguments: &Arguments,
+) -> Result<Rows, UserError> {
+    let names = ["START_TIME", "END_TIME", "INTEGRATION_NAME", "RESULT_LIMIT"];
+    let given = Given::read(context, name, &names, arguments)?;
+    let to = given.instant("END_TIME")?.unwrap_or(context.facts.now_micros);
+    let from = given.instant("START_TIME")?.unwrap_or(to - DAY_MICROS);
+    let mut rows = Rows::new(
+        "NOTIFICATION_HISTORY",
+        &[
+            ("CREATED", INSTANT),
+            ("PROCESSED", INSTANT),
+            ("MESSAGE_SOURCE", TEXT),
+            ("INTEGRATION_NAME", TEXT),
+            ("STATUS", TEXT),
+            ("ERROR_MESSAGE", TEXT),
+            ("ID", TEXT),
+            ("ATTEMPT", NUMBER),
+            ("MESSAGE_SOURCE_INFO", SqlType::Object),
+        ],
+    );
+    let limit = i64::try_from(given.limit()?).unwrap_or(LIMIT_MAX);
+    let of_integration = given.text("INTEGRATION_NAME")?.is_some_and(|name| !name.is_empty());
+    if !sees_all(context) || of_integration {
+        return Ok(rows);
+    }
+    for told in context.shared.accounts.notifications(from, to, limit).await? {
+        rows.push(vec![
+            Cell::Instant(told.event_time),
+            Cell::Instant(told.event_time),
+            Cell::from("RESOURCE_MONITOR"),
+            Cell::Null,
+            Cell::from("SUCCESS"),
+            Cell::Null,
+            Cell::from(told.event_id.to_string()),
+            Cell::Number(1),
+            Cell::Json(json!({
+                "resourceMonitorName": told.monitor_name,
+                "percent": told.percent,
+                "usedCredits": told.used_credits,
+                "creditQuota": told.credit_quota,
+                "notifyUsers": told.notify_users,
+            })),
+        ]);
     }
     Ok(rows)
 }
@@ -232,16 +290,22 @@ async fn queries(
     filter.started_before = to.map(|to| to.saturating_add(1));
     if from.is_none() && to.is_none() {
         filter.limit = i64::try_from(limit).ok();
+        context.shared.history.flush().await;
+        for record in context.shared.accounts.query_history(&filter).await? {
+            rows.push(query_row(record));
+        }
+        return Ok(rows);
     }
-    context.shared.history.flush().await;
-    let mut records = context.shared.accounts.query_history(&filter).await?;
-    records.retain(|record| {
-        from.is_none_or(|from| record.end_time >= from) && to.is_none_or(|to| record.end_time <= to)
-    });
-    records.truncate(limit);
-    for record in records {
-        rows.push(query_row(record));
-    }
+    let mut left = limit;
+    pages::each_query(context, filter, |record| {
+        let ended = record.end_time;
+        if from.is_none_or(|from| ended >= from) && to.is_none_or(|to| ended <= to) {
+            rows.push(query_row(record));
+            left -= 1;
+        }
+        Ok(if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })
+    .await?;
     Ok(rows)
 }
 
@@ -382,14 +446,14 @@ async fn logins(
             ("CONNECTION", TEXT),
         ],
     );
-    // Filtered here, so the store's limit can't be the caller's.
-    let logins = context.shared.accounts.login_history(from, i64::MAX).await?;
-    let seen = logins.into_iter().filter(|login| {
-        (all || login.user == context.session.user)
-            && user.as_ref().is_none_or(|user| login.user == *user)
-            && to.is_none_or(|to| login.event_time <= to)
-    });
-    for login in seen.take(limit) {
+    if !all && user.as_ref().is_some_and(|user| *user != context.session.user) {
+        return Ok(rows);
+    }
+    let user = if all { user } else { Some(context.session.user.clone()) };
+    // At most so many rows that they are read at once.
+    let limit = i64::try_from(limit).ok();
+    let filter = LoginFilter { user, from, to, limit, offset: 0 };
+    for login in context.shared.accounts.login_history(&filter).await? {
         rows.push(vec![
             Cell::Instant(login.event_time),
             Cell::Null,

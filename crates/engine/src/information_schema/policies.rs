@@ -12,7 +12,7 @@ use frazil_governance::Requirement;
 
 use super::history::{Arguments, Given};
 use super::{Rows, TEXT};
-use crate::resolve::tags::{ColumnAt, MaskRules, effective, levels, mask_of_column};
+use crate::resolve::tags::{ColumnAt, MaskRules, effective, levels, masks_of_column};
 use crate::statements::context::StatementContext;
 use crate::statements::lookup::{
     Found, Target, absent, find, find_reached, of_schema_object, of_table, of_view,
@@ -70,6 +70,10 @@ pub(crate) const REFERENCE_COLUMNS: [(&str, SqlType); 14] = [
     ("TAG_NAME", TEXT),
     ("POLICY_STATUS", TEXT),
 ];
+
+/// Of a policy that is in force, and of one of several that tags bring for a column.
+const ACTIVE: &str = "ACTIVE";
+const SEVERAL: &str = "MULTIPLE_MASKING_POLICY_ASSIGNED_TO_THE_COLUMN";
 
 fn rows() -> Rows {
     Rows::new(FUNCTION, &REFERENCE_COLUMNS)
@@ -148,7 +152,7 @@ impl List<'_> {
                 _ => self.relation(reference.on),
             };
             let Some(on) = on.filter(|on| self.is_shown(on, kind)) else { continue };
-            self.push(&policy.object, &on, reference, None);
+            self.push(&policy.object, &on, reference, None, ACTIVE);
         }
         Ok(())
     }
@@ -186,7 +190,7 @@ impl List<'_> {
                 continue;
             }
             if let Some(policy) = self.policy(reference).await? {
-                self.push(&policy, &on, reference, None);
+                self.push(&policy, &on, reference, None, ACTIVE);
             }
         }
         if word != ObjectWord::Tag && (owned || everywhere(self.context, kinds[0])) {
@@ -199,35 +203,37 @@ impl List<'_> {
     async fn by_tags(&mut self, on: &Found) -> Result<(), UserError> {
         let own = self.account.policies_on(on.object.kind, on.object.id);
         let mut rules = MaskRules::default();
-        for (name, id, sql_type) in columns(on) {
+        for (_, id, sql_type) in columns(on) {
             let masked = |own: &PolicyReference| {
                 own.policy.0 == ObjectKind::MaskingPolicy && own.column == id
             };
             if own.iter().any(masked) {
                 continue;
             }
-            let at = ColumnAt { object: &on.object, parents: &on.parents, id, name: &name };
+            let at = ColumnAt { object: &on.object, parents: &on.parents, id };
             let found =
-                mask_of_column(self.context, self.account, &mut rules, &at, &sql_type).await?;
-            let Some(policy) = found else { continue };
-            let reference = PolicyReference {
-                policy,
-                on: (on.object.kind, on.object.id),
-                column: id,
-                arguments: vec![id],
-            };
-            let Some(policy) = self.policy(&reference).await? else { continue };
-            let bringing = effective(self.account, &levels(&on.object, &on.parents, Some(id)))
-                .into_iter()
-                .find(|tag| {
-                    let policies = self.account.policies_on(ObjectKind::Tag, tag.tag);
-                    policies.iter().any(|set| set.policy == reference.policy)
-                });
-            let tag = match bringing {
-                Some(tag) => self.tag(tag.tag).await?,
-                None => None,
-            };
-            self.push(&policy, on, &reference, tag.as_ref());
+                masks_of_column(self.context, self.account, &mut rules, &at, &sql_type).await?;
+            let status = if found.len() > 1 { SEVERAL } else { ACTIVE };
+            for policy in found {
+                let reference = PolicyReference {
+                    policy,
+                    on: (on.object.kind, on.object.id),
+                    column: id,
+                    arguments: vec![id],
+                };
+                let Some(policy) = self.policy(&reference).await? else { continue };
+                let bringing = effective(self.account, &levels(&on.object, &on.parents, Some(id)))
+                    .into_iter()
+                    .find(|tag| {
+                        let policies = self.account.policies_on(ObjectKind::Tag, tag.tag);
+                        policies.iter().any(|set| set.policy == reference.policy)
+                    });
+                let tag = match bringing {
+                    Some(tag) => self.tag(tag.tag).await?,
+                    None => None,
+                };
+                self.push(&policy, on, &reference, tag.as_ref(), status);
+            }
         }
         Ok(())
     }
@@ -293,6 +299,7 @@ impl List<'_> {
         on: &Found,
         reference: &PolicyReference,
         tag: Option<&Found>,
+        status: &str,
     ) {
         let of_tag = on.object.kind == ObjectKind::Tag;
         let columns = columns(on);
@@ -328,7 +335,7 @@ impl List<'_> {
             tag_database,
             tag_schema,
             tag_name,
-            Cell::from("ACTIVE"),
+            Cell::from(status),
         ]);
     }
 }

@@ -111,8 +111,8 @@ pub(crate) async fn protect(
     let parents = parents_by_object(work.lake()?.view(), &object);
     let by_tag =
         masks_of_tags(context, &account, &relation, &object, &parents, &references, ids).await?;
-    references.extend(by_tag);
-    if references.is_empty() {
+    references.extend(by_tag.policies);
+    if references.is_empty() && by_tag.refused.is_empty() {
         return Ok((relation, false));
     }
     let mut rules = Vec::with_capacity(references.len());
@@ -187,6 +187,13 @@ pub(crate) async fn protect(
         let value = cast(value, &column.sql_type, CastMode::Implicit, &context.facts)?;
         column.nullable = true;
         policies.columns.insert(at, value.expr);
+        if kept == Kept::Masked {
+            policies.kept.push((at, format!("{METADATA_KEPT}{}", fields[at].name)));
+        }
+    }
+    for (id, error) in by_tag.refused {
+        let Some(at) = ids.iter().position(|known| *known == id) else { continue };
+        policies.refused.insert(at, error);
         if kept == Kept::Masked {
             policies.kept.push((at, format!("{METADATA_KEPT}{}", fields[at].name)));
         }

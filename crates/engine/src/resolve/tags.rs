@@ -8,7 +8,9 @@ use std::ops::ControlFlow;
 use frazil_catalog::account::{
     AccountView, GrantTarget, MaskingPolicy, PolicyReference, Tag, TagReference,
 };
-use frazil_common::{Code, ObjectKind, ObjectName, ObjectRef, QualifiedName, SqlType, UserError};
+use frazil_common::{
+    Code, ObjectKind, ObjectName, ObjectRef, QualifiedName, SqlType, UserError, quote_identifier,
+};
 use frazil_dialect::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Value, Visit, VisitMut,
     Visitor, VisitorMut,
@@ -69,21 +71,18 @@ pub(crate) struct ColumnAt<'a> {
     pub object: &'a ObjectRef,
     pub parents: &'a [ObjectRef],
     pub id: i64,
-    pub name: &'a str,
 }
 
-/// The masking policy that a column's tags, its own and inherited, bring for its type.
-///
-/// # Errors
-/// Two tags with different policies for the type.
-pub(crate) async fn mask_of_column(
+/// The masking policies that a column's tags, its own and inherited, bring for its type. With more
+/// than one the column cannot be read.
+pub(crate) async fn masks_of_column(
     context: &StatementContext,
     account: &AccountView,
     rules: &mut MaskRules,
     column: &ColumnAt<'_>,
     sql_type: &SqlType,
-) -> Result<Option<GrantTarget>, UserError> {
-    let mut found: Option<GrantTarget> = None;
+) -> Result<Vec<GrantTarget>, UserError> {
+    let mut found: Vec<GrantTarget> = Vec::new();
     for tag in effective(account, &levels(column.object, column.parents, Some(column.id))) {
         for on in account.policies_on(ObjectKind::Tag, tag.tag) {
             if let Entry::Vacant(place) = rules.0.entry(on.policy.1) {
@@ -97,29 +96,25 @@ pub(crate) async fn mask_of_column(
             }
             let arguments = &rules.0[&on.policy.1];
             let fits = arguments.first().is_some_and(|(_, first)| alike(first, sql_type));
-            if !fits || found == Some(on.policy) {
-                continue;
+            if fits && !found.contains(&on.policy) {
+                found.push(on.policy);
             }
-            if found.is_some() {
-                return Err(UserError::new(
-                    Code::InvalidStatement,
-                    format!(
-                        "Column {} of {} has several tags with a masking policy for its type.",
-                        column.name, column.object.name
-                    ),
-                ));
-            }
-            found = Some(on.policy);
         }
     }
     Ok(found)
 }
 
+/// What tags do to the columns of a relation.
+#[derive(Default)]
+pub(crate) struct TagMasks {
+    pub policies: Vec<PolicyReference>,
+    /// Columns that cannot be read: their ids, and why.
+    pub refused: Vec<(i64, UserError)>,
+}
+
 /// The masking policies that tags put on columns of a relation which have none of their own. `own`
-/// are the policies on the relation itself, `ids` its columns.
-///
-/// # Errors
-/// Two tags that would mask one column; a policy with an argument that no column has the name of.
+/// are the policies on the relation itself, `ids` its columns. A column that two policies would
+/// mask cannot be read, nor one whose policy has an argument that no column has the name of.
 pub(crate) async fn masks_of_tags(
     context: &StatementContext,
     account: &AccountView,
@@ -128,10 +123,10 @@ pub(crate) async fn masks_of_tags(
     parents: &[ObjectRef],
     own: &[PolicyReference],
     ids: &[i64],
-) -> Result<Vec<PolicyReference>, UserError> {
-    let mut added = Vec::new();
+) -> Result<TagMasks, UserError> {
+    let mut masks = TagMasks::default();
     if !account.has_tag_policies() {
-        return Ok(added);
+        return Ok(masks);
     }
     let mut rules = MaskRules::default();
     for (id, column) in ids.iter().zip(&relation.columns) {
@@ -140,31 +135,56 @@ pub(crate) async fn masks_of_tags(
         if own.iter().any(masked) {
             continue;
         }
-        let at = ColumnAt { object, parents, id: *id, name: &column.name };
-        let found = mask_of_column(context, account, &mut rules, &at, &column.sql_type).await?;
-        let Some(policy) = found else { continue };
+        let at = ColumnAt { object, parents, id: *id };
+        let found = masks_of_column(context, account, &mut rules, &at, &column.sql_type).await?;
+        let policy = match found.as_slice() {
+            [] => continue,
+            [policy] => *policy,
+            _ => {
+                masks.refused.push((*id, several_masks(object, &column.name)));
+                continue;
+            }
+        };
         let mut arguments = vec![*id];
+        let mut missing = None;
         for (name, sql_type) in rules.0[&policy.1].iter().skip(1) {
             let place = relation
                 .columns
                 .iter()
                 .position(|column| column.name == *name && alike(&column.sql_type, sql_type));
-            let other = place.and_then(|place| ids.get(place)).ok_or_else(|| {
-                UserError::new(
-                    Code::InvalidStatement,
-                    format!(
-                        "A tag's masking policy takes a column {name} of type {sql_type}, which {} \
-                         does not have.",
-                        object.name
-                    ),
-                )
-            })?;
-            arguments.push(*other);
+            match place.and_then(|place| ids.get(place)) {
+                Some(other) => arguments.push(*other),
+                None => missing = Some((name, sql_type)),
+            }
+        }
+        if let Some((name, sql_type)) = missing {
+            let error = UserError::new(
+                Code::InvalidStatement,
+                format!(
+                    "A tag's masking policy takes a column {name} of type {sql_type}, which {} \
+                     does not have.",
+                    object.name
+                ),
+            );
+            masks.refused.push((*id, error));
+            continue;
         }
         let on = (object.kind, object.id);
-        added.push(PolicyReference { policy, on, column: *id, arguments });
+        masks.policies.push(PolicyReference { policy, on, column: *id, arguments });
     }
-    Ok(added)
+    Ok(masks)
+}
+
+fn several_masks(object: &ObjectRef, column: &str) -> UserError {
+    UserError::new(
+        Code::InvalidStatement,
+        format!(
+            "Column {}.{} is mapped to multiple masking policies by tags. Please contact your local \
+             administrator to fix the issue.",
+            object.name,
+            quote_identifier(column)
+        ),
+    )
 }
 
 /// What a policy's body stands on, for the functions that ask for its tags.

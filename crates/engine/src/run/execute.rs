@@ -285,7 +285,7 @@ pub(crate) fn task_stream(
     .boxed()
 }
 
-/// Runs a plan and keeps all its batches; for results known to be small, and for training.
+/// Runs a plan and keeps all its batches; for results known to be small.
 pub(crate) async fn run_to_batches(
     runtime: &QueryRuntime,
     operators: Operators,

@@ -9,8 +9,10 @@ use crate::run::{halved, sealed};
 
 const NANOS_PER_MILLI: f64 = 1e6;
 
-/// Operators that only pass rows on: they are left out, and what is below them stands for them.
+/// Operators that only pass rows on: they are left out, and what is below them stands for them. What
+/// they spill is told with the operator that takes their rows.
 const PASSING: &[&str] = &[
+    "BufferExec",
     "CoalesceBatchesExec",
     "CoalescePartitionsExec",
     "CooperativeExec",
@@ -33,17 +35,24 @@ const WORDS: &[(&str, &str)] = &[
     (halved::NAME, "Projection"),
     ("HashJoinExec", "Join"),
     ("InterleaveExec", "UnionAll"),
+    ("LazyMemoryExec", "Generator"),
     ("LocalLimitExec", "Limit"),
     ("NestedLoopJoinExec", "Join"),
+    ("PartialSortExec", "Sort"),
+    ("PartitionedTopKExec", "SortWithLimit"),
     ("PiecewiseMergeJoinExec", "Join"),
     ("PlaceholderRowExec", "ValuesClause"),
+    ("RecursiveQueryExec", "WithClause"),
     (sealed::NAME, "DynamicSecureView"),
     ("SortExec", "Sort"),
+    ("SortExec(TopK)", "SortWithLimit"),
     ("SortMergeJoinExec", "Join"),
     ("StreamingTableExec", "ExternalScan"),
+    ("SymmetricHashJoinExec", "Join"),
     ("UnionExec", "UnionAll"),
     ("UnnestExec", "Flatten"),
     ("WindowAggExec", "WindowFunction"),
+    ("WorkTableExec", "WithReference"),
 ];
 
 /// One operator, as the history keeps it.
@@ -83,6 +92,9 @@ impl Figures {
     fn of(plan: &dyn ExecutionPlan) -> Figures {
         let metrics = plan.metrics().unwrap_or_default();
         let inputs = plan.children();
+        // A scan's own measure, within which its decoder measures what it computes.
+        let scanning =
+            metrics.sum_by_name("time_elapsed_processing").map_or(0, |value| value.as_usize());
         let input_rows =
             inputs.iter().filter_map(|input| rows(input.as_ref())).reduce(|a, b| a + b);
         Figures {
@@ -90,7 +102,7 @@ impl Figures {
             output_rows: metrics.output_rows(),
             bytes_scanned: metrics.sum_by_name("bytes_scanned").map_or(0, |value| value.as_usize()),
             bytes_spilled: metrics.spilled_bytes().unwrap_or(0),
-            nanos: metrics.elapsed_compute().unwrap_or(0),
+            nanos: metrics.elapsed_compute().unwrap_or(0).max(scanning),
         }
     }
 
@@ -175,48 +187,71 @@ impl Profile {
     /// Takes in what a plan's operators did. To be called once it has run.
     pub fn add(&mut self, plan: &dyn ExecutionPlan) {
         self.steps += 1;
-        let mut step = Step { number: self.steps, next: 0, operators: Vec::new() };
+        let mut step = Step { number: self.steps, ..Step::default() };
         step.walk(plan, None);
         let total = Figures::below(plan);
         self.bytes_scanned += total.bytes_scanned as u64;
         self.bytes_spilled += total.bytes_spilled as u64;
-        let all: usize = step.operators.iter().map(|(_, nanos)| nanos).sum();
-        self.operators.extend(step.operators.into_iter().map(|(operator, nanos)| Operator {
-            time: json!({
-                "overall_percentage": if all == 0 { 0.0 } else { nanos as f64 / all as f64 },
-                "processing_milliseconds": nanos as f64 / NANOS_PER_MILLI,
-            }),
-            ..operator
+        let all: usize = step.operators.iter().map(|(_, figures)| figures.nanos).sum();
+        self.operators.extend(step.operators.into_iter().map(|(operator, figures)| {
+            let nanos = figures.nanos as f64;
+            Operator {
+                statistics: figures.statistics(),
+                time: json!({
+                    "overall_percentage": if all == 0 { 0.0 } else { nanos / all as f64 },
+                    "processing_milliseconds": nanos / NANOS_PER_MILLI,
+                }),
+                ..operator
+            }
         }));
     }
 }
 
-/// The operators of one plan, with their time.
+/// The operators of one plan, with their figures; an operator's id is its place.
+#[derive(Default)]
 struct Step {
     number: i64,
-    next: i64,
-    operators: Vec<(Operator, usize)>,
+    operators: Vec<(Operator, Figures)>,
+    /// What was passed on above the first operator.
+    above: Figures,
 }
 
 impl Step {
+    /// Gives the cost of passing rows on to the operator that takes them; where none does, to the one
+    /// that gives them.
+    fn pass(&mut self, parent: Option<i64>, figures: &Figures) {
+        let taker = parent.and_then(|id| self.operators.get_mut(usize::try_from(id).ok()?));
+        let taker = taker.map_or(&mut self.above, |(_, figures)| figures);
+        taker.bytes_spilled += figures.bytes_spilled;
+        taker.nanos += figures.nanos;
+    }
+
+    fn push(&mut self, operator: Operator, mut figures: Figures) {
+        let above = std::mem::take(&mut self.above);
+        figures.bytes_spilled += above.bytes_spilled;
+        figures.nanos += above.nanos;
+        self.operators.push((operator, figures));
+    }
+
     fn walk(&mut self, plan: &dyn ExecutionPlan, parent: Option<i64>) {
         let mut below = parent;
         let sealed = plan.name() == sealed::NAME;
-        if !PASSING.contains(&plan.name()) {
+        if PASSING.contains(&plan.name()) {
+            self.pass(parent, &Figures::of(plan));
+        } else {
             // What is sealed is told as one operator, in sum.
             let figures = if sealed { Figures::below(plan) } else { Figures::of(plan) };
-            let id = self.next;
-            self.next += 1;
+            let id = self.operators.len() as i64;
             let operator = Operator {
                 step: self.number,
                 id,
                 parent,
                 kind: word(plan.name()),
-                statistics: figures.statistics(),
+                statistics: Value::Null,
                 time: Value::Null,
                 attributes: attributes(plan),
             };
-            self.operators.push((operator, figures.nanos));
+            self.push(operator, figures);
             below = Some(id);
         }
         if !sealed {
@@ -235,6 +270,31 @@ mod tests {
     fn words_are_sorted_and_unknown_operators_keep_their_name() {
         assert!(WORDS.windows(2).all(|pair| pair[0].0 < pair[1].0));
         assert_eq!(word("HashJoinExec"), "Join");
+        assert_eq!(word("SortExec(TopK)"), "SortWithLimit");
         assert_eq!(word("ProjectionExec"), "Projection");
+    }
+
+    #[test]
+    fn what_passing_on_spills_goes_to_the_operator_that_takes_the_rows() {
+        let operator = |id: i64, parent: Option<i64>| Operator {
+            step: 1,
+            id,
+            parent,
+            kind: "Sort".to_string(),
+            statistics: Value::Null,
+            time: Value::Null,
+            attributes: Value::Null,
+        };
+        let spilled = |bytes_spilled: usize| Figures { bytes_spilled, ..Figures::default() };
+        let mut step = Step::default();
+        // A merge at the top, a repartition above each of the operators.
+        step.pass(None, &spilled(1));
+        step.push(operator(0, None), spilled(10));
+        step.pass(Some(0), &spilled(100));
+        step.push(operator(1, Some(0)), spilled(1000));
+        step.pass(Some(1), &spilled(5000));
+        let bytes: Vec<usize> =
+            step.operators.iter().map(|(_, figures)| figures.bytes_spilled).collect();
+        assert_eq!(bytes, [111, 6000]);
     }
 }

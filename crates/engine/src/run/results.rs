@@ -15,6 +15,8 @@ use crate::api::{QueryStatus, StoredResult};
 const KEPT_MICROS: i64 = 24 * 3600 * 1_000_000;
 /// Most results kept, whatever their age.
 const KEPT_MAX: usize = 20_000;
+/// Most bytes of what stays in memory of them: errors, columns, file lists.
+const KEPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Bytes of results held in memory together; older ones move to disk.
 const MEMORY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -22,11 +24,32 @@ const MEMORY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 struct Entries {
     running: HashMap<Uuid, (CancellationToken, i64)>,
     finished: HashMap<Uuid, (Result<Arc<StoredResult>, UserError>, i64)>,
-    /// Finished ids, oldest first, with their time.
-    order: VecDeque<(Uuid, i64)>,
+    /// Finished ids, oldest first, with their time and the bytes that stay in memory.
+    order: VecDeque<(Uuid, i64, u64)>,
+    kept_bytes: u64,
     /// Results in memory, oldest first, with their bytes.
     in_memory: VecDeque<(Uuid, u64)>,
     memory_bytes: u64,
+}
+
+/// What an outcome takes in memory beside its rows, about.
+fn kept_bytes(outcome: &Result<Arc<StoredResult>, UserError>) -> u64 {
+    /// A column's type, and what the spool knows of its values.
+    const COLUMN: usize = 128;
+    let bytes = match outcome {
+        Ok(stored) => {
+            let columns: usize =
+                stored.columns.iter().map(|column| COLUMN + column.name.len()).sum();
+            let transfer = stored.transfer.iter().flat_map(|transfer| &transfer.sources);
+            let sources: usize = transfer.map(|source| size_of::<String>() + source.len()).sum();
+            size_of::<StoredResult>()
+                + columns
+                + sources
+                + stored.children.len() * size_of::<(Uuid, u32)>()
+        }
+        Err(error) => size_of::<UserError>() + error.message.len(),
+    };
+    bytes as u64
 }
 
 /// All statements this server knows of.
@@ -60,6 +83,7 @@ impl Results {
         now_micros: i64,
     ) {
         let mut spill = Vec::new();
+        let kept = kept_bytes(&result);
         {
             let mut entries = self.entries.lock();
             entries.running.remove(&query_id);
@@ -71,12 +95,15 @@ impl Results {
                 entries.in_memory.push_back((query_id, bytes));
             }
             entries.finished.insert(query_id, (result, now_micros));
-            entries.order.push_back((query_id, now_micros));
-            while let Some((id, at)) = entries.order.front().copied() {
-                if entries.order.len() <= KEPT_MAX && at + KEPT_MICROS > now_micros {
+            entries.order.push_back((query_id, now_micros, kept));
+            entries.kept_bytes += kept;
+            while let Some((id, at, bytes)) = entries.order.front().copied() {
+                let few = entries.order.len() <= KEPT_MAX && entries.kept_bytes <= KEPT_BYTES_MAX;
+                if few && at + KEPT_MICROS > now_micros {
                     break;
                 }
                 entries.order.pop_front();
+                entries.kept_bytes -= bytes;
                 entries.finished.remove(&id);
             }
             while entries.memory_bytes > MEMORY_BYTES_MAX {
@@ -144,5 +171,33 @@ impl Results {
         for (cancel, _) in self.entries.lock().running.values() {
             cancel.cancel();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use frazil_common::Code;
+
+    use super::*;
+
+    #[test]
+    fn outcomes_are_kept_as_long_as_their_bytes_fit() {
+        let directory = tempfile::tempdir().unwrap();
+        let results = Results::open(&directory.path().join("results")).unwrap();
+        // Made by hand: errors of this size come from nowhere else.
+        let error = UserError {
+            code: Code::SyntaxError,
+            message: "x".repeat(KEPT_BYTES_MAX as usize / 4),
+            position: None,
+        };
+        let ids: Vec<Uuid> = (0..10).map(|_| Uuid::new_v4()).collect();
+        for id in &ids {
+            results.finish(*id, Err(error.clone()), 1);
+        }
+        let kept: Vec<bool> = ids.iter().map(|id| results.get(id).is_some()).collect();
+        assert_eq!(kept.iter().filter(|kept| **kept).count(), 3);
+        assert!(kept.ends_with(&[true, true, true]));
+        assert!(results.entries.lock().kept_bytes <= KEPT_BYTES_MAX);
     }
 }

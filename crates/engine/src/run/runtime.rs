@@ -8,6 +8,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::optimizer::Optimizer;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
@@ -15,6 +16,7 @@ use frazil_common::UserError;
 use frazil_functions::MadeBytesMax;
 
 use crate::run::halved::HalveProjections;
+use crate::run::optimize::stopping;
 use crate::run::part_pool::PartPool;
 use crate::run::sliced::SliceUnnested;
 use crate::run::stoppable::StopMultiplying;
@@ -84,6 +86,7 @@ impl QueryRuntime {
         let state = SessionStateBuilder::new()
             .with_config(session_config(thread_count))
             .with_runtime_env(Arc::new(environment))
+            .with_optimizer_rules(stopping(Optimizer::default().rules))
             .with_physical_optimizer_rules(physical_rules())
             .with_query_planner(Arc::new(crate::run::asof::OwnNodes))
             .build();

@@ -17,16 +17,13 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use frazil_common::{Code, UserError};
-use frazil_governance::Sealed;
+use frazil_governance::{REDACTED, Sealed};
 use futures::StreamExt;
 
 use crate::run::execute::user_error;
 use crate::run::one_input::one_input;
 
 pub(crate) const NAME: &str = "SealedExec";
-
-/// What is told of an error from below.
-const REDACTED: &str = "Error in secure object";
 
 /// Plans [`Sealed`] nodes.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringViewArray};
 use chrono::{DateTime, NaiveDate, NaiveTime};
-use frazil_common::{Code, Column, SqlType, TimeZoneKind, UserError};
+use frazil_common::{Code, Column, SqlType, TimeZoneKind, UserError, excerpt};
 use frazil_dialect::sqlparser::ast::{
     Expr, Ident, SelectItem, SetExpr, Value, VisitMut, VisitorMut,
 };
@@ -38,7 +38,7 @@ impl IdentifierResolver for Names<'_> {
 fn invalid(bind: &BindValue, value: &str) -> UserError {
     UserError::new(
         Code::InvalidArgument,
-        format!("Bind value '{value}' is not a valid {}.", bind.type_name),
+        format!("Bind value '{}' is not a valid {}.", excerpt(value), bind.type_name),
     )
 }
 

@@ -21,6 +21,7 @@ use crate::run::profile::Profile;
 use crate::session::binds::{ArrayBinds, Names, scalar_binds, staged};
 use crate::session::kept::Kept;
 use crate::session::parameters::Parameters;
+use crate::session::repeated::RequestEntry;
 use crate::session::{Session, SessionState};
 use crate::statements;
 use crate::statements::context::{
@@ -176,6 +177,7 @@ impl Session {
             if admission.is_none() && !request.describe_only && computes(&statement) {
                 admission = Some(self.admit(&context, query_id).await?);
             }
+            context.request = RequestEntry::of(request, &self.user, query_id);
             if let Some(admission) = &admission {
                 context.runtime = admission.runtime.clone();
                 context.record.lock().detail = Some(detail(admission));
@@ -267,7 +269,9 @@ impl Session {
         }
         if commits_first(statement) && !context.describe_only && guard.is_some() {
             let _committing = committing.lock().await;
-            statements::transaction::commit(context, &mut guard).await.map_err(Failure::User)?;
+            statements::transaction::commit_before(context, &mut guard)
+                .await
+                .map_err(Failure::User)?;
         }
         let writes = !reads_only(statement) && !context.describe_only;
         if guard.is_none()
@@ -325,11 +329,15 @@ impl Session {
         };
         match outcome {
             Ok(outcome) if writes => {
+                let Changes { inserted, updated, deleted } = outcome.changes;
+                let changed = outcome.changes != Changes::default();
+                let request = context.request.as_ref().map(|request| request.entry.clone());
                 let meta = CommitMeta {
                     query_id: Some(query_id.to_string()),
-                    statements: vec![query_id.to_string()],
+                    statements: request.into_iter().collect(),
                     user: Some(self.user.clone()),
                     message: None,
+                    rows: changed.then_some([inserted, updated, deleted]),
                 };
                 // Held until the answer: from here on the statement is no longer cancelled.
                 let _committing = committing.lock().await;
@@ -457,10 +465,11 @@ impl Session {
             protections: Arc::default(),
             record: parking_lot::Mutex::default(),
             running: parking_lot::Mutex::default(),
+            request: None,
         })
     }
 
-    fn stored(
+    pub(crate) fn stored(
         &self,
         query_id: Uuid,
         statement_type_id: u32,

@@ -8,6 +8,7 @@ mod kept;
 pub(crate) mod key_pair;
 pub(crate) mod login;
 pub mod parameters;
+pub(crate) mod repeated;
 pub(crate) mod savepoint;
 pub(crate) mod secrets;
 pub(crate) mod transactions;

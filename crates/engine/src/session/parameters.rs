@@ -184,6 +184,30 @@ pub const PARAMETERS: &[ParameterDefinition] = &[
     parameter("WEEK_START", Number { min: 0, max: 7 }, "0", "First day of the week; 0 legacy ISO."),
 ];
 
+/// Parameters of warehouses, databases and tables, which sessions don't have: sorted by name.
+pub const OBJECT_PARAMETERS: &[ParameterDefinition] = &[
+    parameter(
+        "DATA_RETENTION_TIME_IN_DAYS",
+        Number { min: 0, max: 90 },
+        "1",
+        "Days that former rows and dropped objects stay within reach.",
+    ),
+    parameter(
+        MAX_CONCURRENCY_LEVEL,
+        Number { min: 1, max: 1000 },
+        "8",
+        "Statements that a warehouse runs at a time.",
+    ),
+];
+
+pub const MAX_CONCURRENCY_LEVEL: &str = "MAX_CONCURRENCY_LEVEL";
+pub const QUEUED_TIMEOUT: &str = "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS";
+pub const STATEMENT_TIMEOUT: &str = "STATEMENT_TIMEOUT_IN_SECONDS";
+
+/// The parameters that a warehouse has.
+pub const WAREHOUSE_PARAMETERS: &[&str] =
+    &[MAX_CONCURRENCY_LEVEL, QUEUED_TIMEOUT, STATEMENT_TIMEOUT];
+
 /// Parameters that would change results and whose other values are not offered yet: setting one
 /// is refused rather than ignored.
 const ONLY_DEFAULT: &[&str] = &[

@@ -485,10 +485,10 @@ async fn user(context: &StatementContext, alter: &AlterObject) -> Result<Outcome
         AlterObjectAction::Unset(keys) => UserOptions::unset(keys)?,
         _ => UserOptions::default(),
     };
-    // Users change their own password; all else, and other users', takes ownership. A session
+    // Users change what is their own choice; all else, and other users', takes ownership. A session
     // that is held to one role does neither.
     let own = user.name == context.session.user;
-    if !(own && options.only_password() && context.session.role_restriction.is_none()) {
+    if !(own && options.is_own_choice() && context.session.role_restriction.is_none()) {
         crate::statements::lookup::of_user(user.clone())
             .require(context, &[Privilege::Ownership])?;
     }

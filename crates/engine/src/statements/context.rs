@@ -21,6 +21,7 @@ use crate::run::profile::Profile;
 use crate::run::runtime::QueryRuntime;
 use crate::session::binds::ArrayBinds;
 use crate::session::parameters::Parameters;
+use crate::session::repeated::RequestEntry;
 use crate::session::transactions::Running;
 use crate::session::{OpenTransaction, Session, SessionState};
 
@@ -86,6 +87,8 @@ pub(crate) struct StatementContext {
     pub record: parking_lot::Mutex<Record>,
     /// The transaction of an autocommit statement that locked a table; ends with the statement.
     pub running: parking_lot::Mutex<Option<Arc<Running>>>,
+    /// What its commit notes of the client's request.
+    pub request: Option<RequestEntry>,
 }
 
 /// What a statement leaves in the history besides its answer.
@@ -153,6 +156,7 @@ impl StatementContext {
             protections: self.protections.clone(),
             record: parking_lot::Mutex::default(),
             running: parking_lot::Mutex::default(),
+            request: None,
         }
     }
 

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch, sort_to_indices, take};
-use datafusion::execution::memory_pool::MemoryConsumer;
+use arrow::datatypes::SchemaRef;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use frazil_catalog::account::{ModelVersion, ModelVersionBody, Place, VersionSource};
 use frazil_common::{
     Code, Column, ObjectKind, ObjectRef, Privilege, QualifiedName, SqlType, UserError,
@@ -14,11 +15,12 @@ use frazil_dialect::{CreateMode, CreateModel, Evaluation, Training};
 use frazil_governance::Requirement;
 use frazil_ml::{Model, Rows, Stop, TrainSpec};
 use frazil_models::{LoadedModel, NewModel, NewVersion, training_statistics};
+use futures::TryStreamExt;
 use serde_json::json;
 
 use crate::models::{actor, algorithm, ml_error, options};
 use crate::resolve::objects::{database_object, parents_of, schema, schema_object};
-use crate::run::execute::run_to_batches;
+use crate::run::execute::{Operators, run_to_stream, user_error};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::outcome::{COUNT, Cell, Outcome, schema_of};
 use crate::statements::query::{operators, plan};
@@ -166,19 +168,8 @@ async fn fit(
         return Ok(None);
     }
     let started = Instant::now();
-    let batches = run_to_batches(&context.runtime, operators, &context.cancel).await?;
+    let (batches, reservation) = collect(context, operators, schema_of(&planned.columns)).await?;
     context.record.lock().count_plans();
-    let schema = schema_of(&planned.columns);
-    let batches = batches
-        .into_iter()
-        .map(|batch| RecordBatch::try_new(schema.clone(), batch.columns().to_vec()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(UserError::internal)?;
-    let bytes: usize = batches.iter().map(RecordBatch::get_array_memory_size).sum();
-    let pool = &context.runtime.state().runtime_env().memory_pool;
-    let reservation = MemoryConsumer::new("model training").register(pool);
-    // Input, its sorted copy, and the trainer's own bins.
-    reservation.try_grow(bytes.saturating_mul(3)).map_err(crate::run::execute::user_error)?;
 
     let target_type = planned
         .columns
@@ -219,6 +210,43 @@ async fn fit(
         ..ModelVersionBody::default()
     };
     Ok(Some(NewVersion { name: training.version.clone(), comment: None, model, body }))
+}
+
+/// The training query's rows, and the memory that training on them takes: it is reserved while they
+/// come, so that a query with too many of them ends before they are all there.
+async fn collect(
+    context: &StatementContext,
+    operators: Operators,
+    schema: SchemaRef,
+) -> Result<(Vec<RecordBatch>, MemoryReservation), UserError> {
+    let pool = &context.runtime.state().runtime_env().memory_pool;
+    let reservation = MemoryConsumer::new("model training").register(pool);
+    let mut rows = run_to_stream(&context.runtime, operators, &context.cancel)?;
+    let mut batches = Vec::new();
+    let mut bytes: usize = 0;
+    while let Some(batch) = rows.try_next().await.map_err(user_error)? {
+        let more = batch.get_array_memory_size();
+        reservation.try_grow(more).map_err(|_| too_large(bytes.saturating_add(more)))?;
+        bytes += more;
+        let batch = RecordBatch::try_new(schema.clone(), batch.columns().to_vec());
+        batches.push(batch.map_err(UserError::internal)?);
+    }
+    // What the query's operators held is free for the sorted copy and the trainer's own bins.
+    drop(rows);
+    reservation.try_grow(bytes.saturating_mul(2)).map_err(|_| too_large(bytes))?;
+    Ok((batches, reservation))
+}
+
+fn too_large(bytes: usize) -> UserError {
+    UserError::new(
+        Code::ResourceLimit,
+        format!(
+            "Training needs more memory than the limit allows: the rows of its query take {} MiB or \
+             more, and training three times that. Train on a SAMPLE of the rows or on fewer columns, \
+             use a larger warehouse, or raise --memory-limit.",
+            bytes.div_ceil(1 << 20)
+        ),
+    )
 }
 
 /// The column that `sample_weight` names, spelled as the query has it.

@@ -308,29 +308,50 @@ pub(crate) async fn merge(
 ) -> Result<Outcome, UserError> {
     let (_, version, dml) = merge_plan(context, work, statement, Purpose::Run).await?;
     let plan = rows_of(context, work, &dml).await?;
-    let (inserts, updates, deletes) = merge_actions(statement);
-    let names: Vec<&str> = [(inserts, INSERTED), (updates, UPDATED), (deletes, DELETED)]
-        .into_iter()
-        .filter_map(|(used, name)| used.then_some(name))
-        .collect();
+    let names = merge_names(statement);
     if context.describe_only {
         return counts_described(&names);
     }
     let rows = run_to_stream(&context.runtime, plan, &context.cancel)?;
     let done = work.lake()?.merge(&version, rows).await?;
     let changes = Changes { inserted: done.inserted, updated: done.updated, deleted: done.deleted };
+    named_counts(&names, changes)
+}
+
+fn named_counts(names: &[&'static str], changes: Changes) -> Result<Outcome, UserError> {
     let counts: Vec<(&str, u64)> = names
-        .into_iter()
+        .iter()
         .map(|name| {
-            let count = match name {
+            let count = match *name {
                 INSERTED => changes.inserted,
                 UPDATED => changes.updated,
                 _ => changes.deleted,
             };
-            (name, count)
+            (*name, count)
         })
         .collect();
     Outcome::counts(&counts, changes)
+}
+
+/// The answer of a statement of which only the rows are known that it changed. That of an UPDATE has
+/// no number of multi-joined rows then.
+pub(crate) fn told(statement: &Statement, changes: Changes) -> Option<Result<Outcome, UserError>> {
+    let names = match statement {
+        Statement::Insert(_) => vec![INSERTED],
+        Statement::Update(_) => vec![UPDATED],
+        Statement::Delete(_) => vec![DELETED],
+        Statement::Merge(merge) => merge_names(merge),
+        _ => return None,
+    };
+    Some(named_counts(&names, changes))
+}
+
+fn merge_names(statement: &Merge) -> Vec<&'static str> {
+    let (inserts, updates, deletes) = merge_actions(statement);
+    [(inserts, INSERTED), (updates, UPDATED), (deletes, DELETED)]
+        .into_iter()
+        .filter_map(|(used, name)| used.then_some(name))
+        .collect()
 }
 
 pub(crate) async fn truncate(

@@ -2,14 +2,15 @@
 
 use std::collections::HashSet;
 
-use frazil_catalog::account::AccountView;
+use frazil_catalog::account::{AccountView, Grant as HeldGrant};
 use frazil_common::{Code, ObjectKind, ObjectRef, Privilege, UserError, quote_identifier};
 use frazil_dialect::{
     Grant, GrantOwnership, GrantTarget, Grantee, GranteeKind, OwnershipTransfer, PrivilegeWord,
     Privileges, Revoke,
 };
 use frazil_governance::{
-    may_grant_future, may_grant_privilege, may_revoke_privilege, may_transfer_ownership,
+    acts_as_owner, grantor, may_grant_future, may_grant_privilege, may_revoke_privilege,
+    may_transfer_ownership,
 };
 
 use crate::statements::account_change::AccountChange;
@@ -180,18 +181,18 @@ fn done(many: bool, objects: usize) -> Result<Outcome, UserError> {
 
 /// The (object, privilege) pairs of a statement that the roles may grant or revoke. Naming ALL
 /// privileges or ALL objects means those they may; a statement that leaves nothing is refused.
-fn allowed(
-    objects: &[Securable],
+fn allowed<'o>(
+    objects: &'o [Securable],
     wanted: &[Privilege],
     lenient: bool,
     check: impl Fn(&Securable, Privilege) -> Result<(), UserError>,
-) -> Result<Vec<(ObjectRef, Privilege)>, UserError> {
+) -> Result<Vec<(&'o Securable, Privilege)>, UserError> {
     let mut pairs = Vec::new();
     let mut refused = None;
     for securable in objects {
         for privilege in wanted {
             match check(securable, *privilege) {
-                Ok(()) => pairs.push((securable.object.clone(), *privilege)),
+                Ok(()) => pairs.push((securable, *privilege)),
                 Err(error) if lenient => refused = refused.or(Some(error)),
                 Err(error) => return Err(error),
             }
@@ -225,14 +226,14 @@ pub(crate) async fn grant(
             }
             let mut change = AccountChange::begin(context).await?;
             let mut writer = change.writer();
-            for (object, privilege) in &pairs {
+            for (Securable { object, parents }, privilege) in pairs {
                 writer
                     .grant_privilege(
                         (object.kind, object.id),
-                        *privilege,
+                        privilege,
                         &role,
                         grant.with_grant_option,
-                        Some(context.role()),
+                        grantor(model, roles, object, parents, privilege),
                     )
                     .await?;
             }
@@ -264,36 +265,101 @@ pub(crate) async fn grant(
     }
 }
 
-/// A grant to take back.
-type Held = (ObjectKind, i64, Privilege, String);
+/// A grant to take back: its object, and who holds it by whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Held {
+    object: (ObjectKind, i64),
+    privilege: Privilege,
+    role: String,
+    granted_by: Option<String>,
+}
 
-/// Grants of one privilege that a role gave on, directly or through others, while it held the
-/// privilege with grant option.
-fn dependents(account: &AccountView, from: &Held) -> Vec<Held> {
-    let (kind, id, privilege, _) = from;
-    let mut all = Vec::new();
-    let mut seen: HashSet<&str> = HashSet::from([from.3.as_str()]);
-    let mut open = vec![from.3.as_str()];
-    let grants = account.grants_on(*kind, *id);
-    while let Some(role) = open.pop() {
-        let passes = grants
-            .iter()
-            .any(|held| held.privilege == *privilege && held.role == role && held.grant_option);
-        // The owner's grants rest on ownership, not on a grant.
-        if !passes || account.owner(*kind, *id) == Some(role) {
-            continue;
-        }
-        for grant in grants {
-            if grant.privilege == *privilege
-                && grant.granted_by.as_deref() == Some(role)
-                && seen.insert(&grant.role)
-            {
-                open.push(&grant.role);
-                all.push((*kind, *id, *privilege, grant.role.clone()));
-            }
+impl From<&HeldGrant> for Held {
+    fn from(grant: &HeldGrant) -> Held {
+        Held {
+            object: (grant.object_kind, grant.object_id),
+            privilege: grant.privilege,
+            role: grant.role.clone(),
+            granted_by: grant.granted_by.clone(),
         }
     }
-    all
+}
+
+/// What a REVOKE takes of a role's grants of one privilege. Whoever may pass a privilege on takes back
+/// what the own roles gave. The owner, and MANAGE GRANTS in its place, takes all but what other roles
+/// gave that may pass it on: those grants end with what they rest on.
+fn revoked(
+    context: &StatementContext,
+    account: &AccountView,
+    on: &Securable,
+    privilege: Privilege,
+    role: &str,
+) -> Vec<Held> {
+    let (model, roles) = (&context.model, &context.roles);
+    let as_owner = acts_as_owner(model, roles, &on.object, &on.parents);
+    let grants = account.grants_on(on.object.kind, on.object.id);
+    let rests_on_another = |grantor: &str| {
+        model.owner(&on.object) != Some(grantor)
+            && grants.iter().any(|held| {
+                held.privilege == privilege && held.role == grantor && held.grant_option
+            })
+    };
+    let taken = |grant: &&HeldGrant| {
+        let grantor = grant.granted_by.as_deref();
+        grantor.is_some_and(|grantor| model.includes(roles, grantor))
+            || (as_owner && !grantor.is_some_and(rests_on_another))
+    };
+    grants
+        .iter()
+        .filter(|grant| grant.privilege == privilege && grant.role == role)
+        .filter(taken)
+        .map(Held::from)
+        .collect()
+}
+
+/// Grants of one privilege on one object that rested, directly or through others, on those taken back:
+/// given by roles that may not pass it on any more. Roles that gave it to each other do not keep each
+/// other.
+fn dependents(account: &AccountView, taken: &[Held]) -> Vec<Held> {
+    let Some(Held { object, privilege, .. }) = taken.first() else { return Vec::new() };
+    let grants: Vec<&HeldGrant> = account
+        .grants_on(object.0, object.1)
+        .iter()
+        .filter(|grant| grant.privilege == *privilege)
+        .collect();
+    let owner = account.owner(object.0, object.1);
+    // Grants of the owner rest on ownership; those of others that cannot pass it on, on MANAGE GRANTS.
+    let rests_on_itself = |grantor: &str| {
+        owner == Some(grantor)
+            || !grants.iter().any(|held| held.role == grantor && held.grant_option)
+    };
+    let standing = |gone: &[Held]| {
+        let mut passing: HashSet<&str> = HashSet::new();
+        let mut standing = vec![false; grants.len()];
+        let mut found = true;
+        while std::mem::take(&mut found) {
+            for (grant, stands) in grants.iter().zip(&mut standing) {
+                let given = grant
+                    .granted_by
+                    .as_deref()
+                    .is_none_or(|grantor| rests_on_itself(grantor) || passing.contains(grantor));
+                if !*stands && given && !gone.contains(&Held::from(*grant)) {
+                    (*stands, found) = (true, true);
+                    if grant.grant_option {
+                        passing.insert(&grant.role);
+                    }
+                }
+            }
+        }
+        standing
+    };
+    grants
+        .iter()
+        .zip(standing(&[]).into_iter().zip(standing(taken)))
+        .filter(|(_, (before, after))| *before && !after)
+        .map(|(grant, _)| Held::from(*grant))
+        .filter(|grant| !taken.contains(grant))
+        .collect()
 }
 
 pub(crate) async fn revoke(
@@ -312,13 +378,13 @@ pub(crate) async fn revoke(
             let pairs = allowed(&objects, &wanted, lenient, |on, privilege| {
                 may_revoke_privilege(model, roles, &on.object, &on.parents, privilege)
             })?;
-            let held: Vec<Held> = pairs
-                .iter()
-                .map(|(object, privilege)| (object.kind, object.id, *privilege, role.clone()))
-                .collect();
-            let following: Vec<Held> =
-                held.iter().flat_map(|held| dependents(&account, held)).collect();
-            if let Some((_, _, privilege, role)) = following.first()
+            let (mut held, mut following) = (Vec::new(), Vec::new());
+            for (on, privilege) in pairs {
+                let taken = revoked(context, &account, on, privilege, &role);
+                following.extend(dependents(&account, &taken));
+                held.extend(taken);
+            }
+            if let Some(Held { privilege, role, .. }) = following.first()
                 && !revoke.cascade
             {
                 return Err(UserError::new(
@@ -334,13 +400,14 @@ pub(crate) async fn revoke(
             }
             let mut change = AccountChange::begin(context).await?;
             let mut writer = change.writer();
-            for (kind, id, privilege, role) in &held {
+            let option_only = std::iter::repeat_n(revoke.grant_option_for, held.len());
+            for (grant, option_only) in
+                held.iter().zip(option_only).chain(following.iter().map(|grant| (grant, false)))
+            {
+                let Held { object, privilege, role, granted_by } = grant;
                 writer
-                    .revoke_privilege((*kind, *id), *privilege, role, revoke.grant_option_for)
+                    .revoke_privilege(*object, *privilege, role, granted_by.as_deref(), option_only)
                     .await?;
-            }
-            for (kind, id, privilege, role) in &following {
-                writer.revoke_privilege((*kind, *id), *privilege, role, false).await?;
             }
             change.commit().await?;
             done(many, objects.len())
@@ -473,8 +540,7 @@ mod tests {
 
     #[test]
     fn a_privilege_passed_on_is_followed_to_its_end() {
-        use frazil_catalog::account::Grant as Row;
-        let row = |role: &str, by: &str, grant_option: bool| Row {
+        let row = |role: &str, by: &str, grant_option: bool| HeldGrant {
             object_kind: ObjectKind::Table,
             object_id: 1,
             privilege: Privilege::Select,
@@ -483,14 +549,24 @@ mod tests {
             granted_by: Some(by.to_string()),
             created_on: 0,
         };
+        let held = |role: &str, by: &str| Held::from(&row(role, by, false));
         let mut account = AccountView::default();
-        account.owners.insert((ObjectKind::Table, 1), "OWNER".to_string());
-        account.grants.insert(
-            (ObjectKind::Table, 1),
-            vec![row("A", "OWNER", true), row("B", "A", true), row("C", "B", false)],
-        );
-        let held = |role: &str| (ObjectKind::Table, 1, Privilege::Select, role.to_string());
-        assert_eq!(dependents(&account, &held("A")), vec![held("B"), held("C")]);
-        assert_eq!(dependents(&account, &held("C")), vec![]);
+        let table = (ObjectKind::Table, 1);
+        account.owners.insert(table, "OWNER".to_string());
+        let mut rows = vec![row("A", "OWNER", true), row("B", "A", true), row("C", "B", false)];
+        account.grants.insert(table, rows.clone());
+        let first = [held("A", "OWNER")];
+        assert_eq!(dependents(&account, &first), vec![held("B", "A"), held("C", "B")]);
+        assert_eq!(dependents(&account, &[held("C", "B")]), vec![]);
+        // What another grantor gave too stands, and what rests on it.
+        rows.push(row("B", "OWNER", true));
+        account.grants.insert(table, rows.clone());
+        assert_eq!(dependents(&account, &first), vec![held("B", "A")]);
+        // Two that gave it to each other do not keep each other.
+        rows.pop();
+        rows.push(row("A", "B", true));
+        account.grants.insert(table, rows);
+        let all = vec![held("B", "A"), held("C", "B"), held("A", "B")];
+        assert_eq!(dependents(&account, &first), all);
     }
 }

@@ -2,8 +2,8 @@
 
 use datafusion::logical_expr::LogicalPlanBuilder;
 use frazil_catalog::account::{
-    GrantTarget, MaskingPolicy, Object, ObjectBody, Place, PolicyReference, PolicyRule,
-    RowAccessPolicy,
+    AccountView, GrantTarget, MaskingPolicy, Object, ObjectBody, Place, PolicyReference,
+    PolicyRule, RowAccessPolicy,
 };
 use frazil_catalog::{TableInfo, ViewInfo};
 use frazil_common::{
@@ -20,6 +20,7 @@ use frazil_planner::{Relation, sql_type};
 
 use crate::resolve::objects::{database_object, schema as expect_schema, schema_object};
 use crate::resolve::policies::{alike, bind, refuse_hidden};
+use crate::resolve::tags::{ColumnAt, MaskRules, masks_of_column};
 use crate::statements::account_change::AccountChange;
 use crate::statements::alter_object::complete;
 use crate::statements::context::{StatementContext, Work};
@@ -316,6 +317,19 @@ async fn require_removable(
         })
 }
 
+/// The policies by tags that a policy of the column's own comes before.
+async fn masks_by_tags(
+    context: &StatementContext,
+    account: &AccountView,
+    found: &Found,
+    id: i64,
+) -> Result<Vec<GrantTarget>, UserError> {
+    let known = columns(found).into_iter().find(|(_, known, _)| *known == id);
+    let Some((_, _, sql_type)) = known else { return Ok(Vec::new()) };
+    let at = ColumnAt { object: &found.object, parents: &found.parents, id };
+    masks_of_column(context, account, &mut MaskRules::default(), &at, &sql_type).await
+}
+
 /// Names, ids and types of the columns of a table or view.
 pub(crate) fn columns(found: &Found) -> Vec<(String, i64, SqlType)> {
     match &found.target {
@@ -537,6 +551,10 @@ pub(crate) async fn set(
                     return Err(taken("masking policy on this column", &found));
                 }
                 require_removable(context, work, replaced.policy, global).await?;
+            } else {
+                for hidden in masks_by_tags(context, &account, &found, column).await? {
+                    require_removable(context, work, hidden, global).await?;
+                }
             }
             added = Some(PolicyReference { policy: (kind, id), on, column, arguments });
         }

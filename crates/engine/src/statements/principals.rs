@@ -201,12 +201,14 @@ impl UserOptions {
         Ok(())
     }
 
-    /// Whether nothing but the password and its flag is touched, as a user may do to itself.
-    pub fn only_password(&self) -> bool {
+    /// Whether only that is touched which users may set for themselves: the password, where their
+    /// sessions begin, and the parameters that they begin with. A role to begin with gives nothing that
+    /// USE ROLE would not.
+    pub fn is_own_choice(&self) -> bool {
         let UserOptions {
             password,
             login_name,
-            must_change_password: _,
+            must_change_password,
             disabled,
             comment,
             display_name,
@@ -222,18 +224,20 @@ impl UserOptions {
             mins_to_unlock,
             parameters,
         } = self;
-        password.is_some()
+        let chosen = password.is_some()
+            || [default_role, default_warehouse, default_namespace]
+                .iter()
+                .any(|choice| choice.is_some())
+            || !parameters.is_empty();
+        chosen
             && login_name.is_none()
+            && (must_change_password.is_none() || password.is_some())
             && disabled.is_none()
             && comment.is_none()
             && [display_name, first_name, last_name, email].iter().all(|text| text.is_none())
-            && [default_role, default_warehouse, default_namespace]
-                .iter()
-                .all(|text| text.is_none())
             && default_secondary_roles_all.is_none()
             && [rsa_public_key, rsa_public_key_2].iter().all(|key| key.is_none())
             && mins_to_unlock.is_none()
-            && parameters.is_empty()
     }
 
     /// Writes what was said into a user. Hashing a password takes its time.

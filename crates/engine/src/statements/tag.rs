@@ -16,7 +16,6 @@ use frazil_lake::LakeTransaction;
 
 use crate::resolve::objects::schema as expect_schema;
 use crate::resolve::policies::alike;
-use crate::resolve::tags::{ColumnAt, MaskRules, mask_of_column};
 use crate::statements::account_change::AccountChange;
 use crate::statements::alter_object::complete;
 use crate::statements::context::{StatementContext, Work};
@@ -451,9 +450,9 @@ pub(crate) async fn set(
     }
     let view = work.lake()?.view().clone();
     let everywhere = applies_everywhere(context);
-    let (on, column, relation) = if kind == ObjectWord::Account {
+    let (on, column) = if kind == ObjectWord::Account {
         context.authorize(&[Requirement::global(Privilege::ApplyTag)])?;
-        (account_object(), 0, None)
+        (account_object(), 0)
     } else {
         let name = match &set.name {
             Some(name) => name.clone(),
@@ -481,7 +480,7 @@ pub(crate) async fn set(
             Some(column) => policy::column_id(&found, column)?,
             None => 0,
         };
-        (found.object.clone(), column, Some(found))
+        (found.object, column)
     };
     let on = (on.kind, on.id);
     let (mut added, mut removed) = (Vec::new(), Vec::new());
@@ -494,9 +493,6 @@ pub(crate) async fn set(
             });
             if stay.count() + added.len() > TAGS_MAX {
                 return Err(too_many());
-            }
-            if let Some(found) = &relation {
-                refuse_two_masks(context, &account, found, column, &added).await?;
             }
         }
         SetTagsAction::Unset(names) => {
@@ -518,38 +514,6 @@ pub(crate) async fn set(
     }
     change.commit().await?;
     Outcome::status(DONE)
-}
-
-/// Refuses tags by which, with those that are there, a column of the table or view would have two
-/// policies. Where the tags come from a schema, a database or the account, reading tells of it.
-async fn refuse_two_masks(
-    context: &StatementContext,
-    account: &AccountView,
-    found: &Found,
-    column: i64,
-    added: &[(i64, String)],
-) -> Result<(), UserError> {
-    let masks = |tag: i64| !account.policies_on(ObjectKind::Tag, tag).is_empty();
-    if !added.iter().any(|(tag, _)| masks(*tag)) {
-        return Ok(());
-    }
-    let on = (found.object.kind, found.object.id);
-    let mut then = account.clone();
-    let tags = then.tags.entry(on).or_default();
-    for (tag, value) in added {
-        tags.retain(|old| (old.tag, old.column) != (*tag, column));
-        tags.push(TagReference { tag: *tag, on, column, value: value.clone() });
-    }
-    let mut rules = MaskRules::default();
-    for (name, id, sql_type) in policy::columns(found) {
-        let own = account.policies_on(on.0, on.1);
-        if own.iter().any(|own| own.policy.0 == ObjectKind::MaskingPolicy && own.column == id) {
-            continue;
-        }
-        let at = ColumnAt { object: &found.object, parents: &found.parents, id, name: &name };
-        mask_of_column(context, &then, &mut rules, &at, &sql_type).await?;
-    }
-    Ok(())
 }
 
 /// Something that is asked for its tags.

@@ -7,6 +7,7 @@ use frazil_common::{Code, UserError};
 use frazil_dialect::Begin;
 
 use crate::session::OpenTransaction;
+use crate::session::repeated::RequestEntry;
 use crate::session::savepoint::commit_entry;
 use crate::session::transactions::LockRequest;
 use crate::statements::context::{StatementContext, Work};
@@ -44,6 +45,23 @@ pub(crate) async fn commit(
     context: &StatementContext,
     slot: &mut Option<OpenTransaction>,
 ) -> Result<Outcome, UserError> {
+    commit_for(context, slot, context.request.as_ref()).await
+}
+
+/// The commit that goes before a statement which commits on its own. A request of this statement alone
+/// is not done with it.
+pub(crate) async fn commit_before(
+    context: &StatementContext,
+    slot: &mut Option<OpenTransaction>,
+) -> Result<Outcome, UserError> {
+    commit_for(context, slot, context.request.as_ref().filter(|request| !request.alone)).await
+}
+
+async fn commit_for(
+    context: &StatementContext,
+    slot: &mut Option<OpenTransaction>,
+    request: Option<&RequestEntry>,
+) -> Result<Outcome, UserError> {
     if !context.describe_only
         && let Some(open) = slot.take()
     {
@@ -53,11 +71,13 @@ pub(crate) async fn commit(
         }
         let mut statements = open.query_ids.clone();
         statements.push(commit_entry(context.session.id, open.id()));
+        statements.extend(request.map(|request| request.entry.clone()));
         let meta = CommitMeta {
             query_id: Some(context.query_id().to_string()),
             statements,
             user: Some(context.session.user.clone()),
             message: open.name().map(str::to_string),
+            rows: None,
         };
         // Locks end once the changes are there for all to see.
         open.lake.commit(meta).await?;

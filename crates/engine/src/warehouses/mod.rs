@@ -17,6 +17,7 @@ mod usage;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use frazil_catalog::account::{
@@ -55,6 +56,8 @@ pub(crate) struct Warehouses {
     refreshing: tokio::sync::Mutex<()>,
     usage: Mutex<Usage>,
     monitors: Mutex<Monitors>,
+    /// Triggers of monitors that were told of since the start.
+    notifications: AtomicU64,
 }
 
 /// How a statement asks for a place.
@@ -109,6 +112,7 @@ impl Warehouses {
             refreshing: tokio::sync::Mutex::default(),
             usage: Mutex::new(Usage::stored(times)),
             monitors: Mutex::default(),
+            notifications: AtomicU64::new(0),
         });
         warehouses.take_over(true).await?;
         Ok(warehouses)

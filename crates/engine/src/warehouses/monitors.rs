@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use frazil_catalog::account::{
-    AccountStore, Object, ObjectFilter, ParameterLevel, ResourceMonitor, now_micros,
+    AccountStore, Notification, Object, ObjectFilter, ParameterLevel, ResourceMonitor, now_micros,
 };
 use frazil_common::{Code, ObjectKind, ObjectRef, UserError, quote_identifier};
 use serde_json::Value;
@@ -12,6 +13,7 @@ use serde_json::Value;
 use super::class::Class;
 use super::quota::{Verdict, judge};
 use super::{ClassFacts, Warehouses};
+use crate::statements::account_change::AccountChange;
 use crate::statements::resource_monitor::RESOURCE_MONITOR;
 
 /// The monitors of the account, as the catalog has them.
@@ -128,7 +130,10 @@ impl Warehouses {
         self.count(&self.all());
         for monitor in monitors {
             let verdict = self.verdict(&monitor);
-            self.tell(&monitor, &verdict);
+            if let Err(error) = self.tell(&monitor, &verdict).await {
+                // What has no credits left is suspended all the same, and telling is tried again.
+                tracing::warn!(%error, "a notification of a resource monitor could not be kept");
+            }
             if !verdict.suspend {
                 continue;
             }
@@ -151,11 +156,35 @@ impl Warehouses {
         Ok(())
     }
 
-    /// Writes each reached trigger to the log once a period.
-    fn tell(&self, monitor: &Object<ResourceMonitor>, verdict: &Verdict) {
-        let Some(percent) = verdict.notify else { return };
-        let told = self.monitors.lock().told.insert(monitor.id, (verdict.period, percent));
-        if told.is_none_or(|told| told < (verdict.period, percent)) {
+    /// Tells of each reached trigger once a period, in the log and in NOTIFICATION_HISTORY.
+    async fn tell(
+        &self,
+        monitor: &Object<ResourceMonitor>,
+        verdict: &Verdict,
+    ) -> Result<(), UserError> {
+        let Some(percent) = verdict.notify else { return Ok(()) };
+        let told = self.monitors.lock().told.get(&monitor.id).copied();
+        if told.is_some_and(|told| told >= (verdict.period, percent)) {
+            return Ok(());
+        }
+        let notification = Notification {
+            event_time: now_micros(),
+            monitor_id: monitor.id,
+            monitor_name: monitor.name.clone(),
+            period_start: verdict.period,
+            percent,
+            used_credits: verdict.used,
+            credit_quota: monitor.body.credit_quota,
+            notify_users: monitor.body.notify_users.clone(),
+            ..Notification::default()
+        };
+        let mut change = AccountChange::on(&self.accounts).await?;
+        // A server that stopped in between has told it.
+        let new = change.writer().insert_notification(&notification).await?;
+        change.commit().await?;
+        self.monitors.lock().told.insert(monitor.id, (verdict.period, percent));
+        if new {
+            self.notifications.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(
                 monitor = monitor.name,
                 percent,
@@ -165,5 +194,11 @@ impl Warehouses {
                 "a trigger of a resource monitor is reached"
             );
         }
+        Ok(())
+    }
+
+    /// How many triggers of resource monitors were told of since the start.
+    pub fn notifications(&self) -> u64 {
+        self.notifications.load(Ordering::Relaxed)
     }
 }

@@ -1,16 +1,19 @@
 //! A random account, and a small model of what each role may see of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 pub const ROLES: usize = 4;
 const TABLES: usize = 3;
-const ROWS: usize = 12;
+pub const ROWS: usize = 12;
 
 /// Columns with secrets, each value of which is unlike any other in the account.
 pub const SECRETS: [&str; 2] = ["SECRET", "NOTE"];
+
+/// How all secrets begin; nothing else does.
+const BEGIN: &str = "zq";
 
 /// What a policy shows a role that it hides a value from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,29 +28,52 @@ pub enum Hides {
 #[derive(Debug, Clone)]
 pub struct Mask {
     pub seen_by: BTreeSet<usize>,
+    /// Others see it in the rows of their region, which the policy is given.
+    pub own_region: bool,
     pub hides: Hides,
-    /// It masks by a tag: on the column, on the table or on its schema.
-    pub by_tag: Option<TagLevel>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TagLevel {
-    Column,
-    Table,
+impl Mask {
+    fn shows(&self, role: usize, row: usize) -> bool {
+        self.seen_by.contains(&role) || (self.own_region && World::region(row) == role)
+    }
+
+    /// What a role sees in the place of a value.
+    fn shown(&self, role: usize, row: usize, value: &str) -> String {
+        match self.hides {
+            _ if self.shows(role, row) => value.to_string(),
+            Hides::Letter => value.chars().take(1).collect(),
+            Hides::Stars | Hides::Fails => "***".to_string(),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
 pub struct RowPolicy {
     /// They see all rows; others those of their region.
     pub seen_by: BTreeSet<usize>,
+    /// Who they are is in a table that the policy's owner alone may read.
+    pub mapped: bool,
 }
 
 #[derive(Debug, Clone)]
 pub struct Table {
     pub name: String,
-    /// By the number of the secret column.
+    /// Policies of the columns' own, by the number of the secret column.
     pub masks: [Option<Mask>; 2],
+    /// Policies of tags on the columns, and of one on the table.
+    pub column_tags: [Option<Mask>; 2],
+    pub tag: Option<Mask>,
     pub rows: Option<RowPolicy>,
+}
+
+/// How a role came by SELECT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Direct,
+    DatabaseRole,
+    /// By a grant on what would be created, which is revoked since.
+    Future,
 }
 
 /// What there is to select from.
@@ -57,7 +83,9 @@ pub struct Relation {
     pub table: usize,
     pub view: Option<View>,
     /// Roles with SELECT, granted to themselves.
-    pub granted: BTreeSet<usize>,
+    pub granted: BTreeMap<usize, Way>,
+    /// Roles that had SELECT once.
+    pub revoked: BTreeSet<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -65,15 +93,13 @@ pub struct View {
     pub secure: bool,
     /// It shows only the rows whose number is below.
     pub below: usize,
-    /// It reads the secure view of the table, and shows what that shows.
-    pub over_secure: bool,
-}
-
-impl View {
+    /// The relation that it reads, and the views below, itself the last.
+    pub from: String,
+    pub depth: usize,
     /// Whether no condition of a query gets below it.
-    pub fn is_sealed(&self) -> bool {
-        self.secure || self.over_secure
-    }
+    pub sealed: bool,
+    /// A policy of its own column SECRET.
+    pub mask: Option<Mask>,
 }
 
 #[derive(Debug)]
@@ -81,19 +107,33 @@ pub struct World {
     pub seed: u64,
     pub tables: Vec<Table>,
     pub relations: Vec<Relation>,
+    /// The policy of a tag on the schema: it hides what looks like a secret.
+    pub schema_tag: Option<Mask>,
     /// (role, the role it is granted to).
     pub inherits: Vec<(usize, usize)>,
 }
+
+/// What a column's policies come to.
+enum Masked<'a> {
+    Open,
+    By(&'a Mask),
+    /// Several tags bring policies for it: nobody can read it.
+    Refused,
+}
+
+/// A row as a role sees it: its number, and what stands in the secret columns.
+pub type Shown = (usize, [String; 2]);
 
 /// What a role gets of a relation.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Seen {
     Nothing,
-    /// Its secrets, and whether reading a secret column fails.
     Rows {
-        secrets: BTreeSet<String>,
-        rows: usize,
+        rows: Vec<Shown>,
+        /// Whether reading a secret column fails by its policy.
         fails: [bool; 2],
+        /// Whether it has too many.
+        refused: [bool; 2],
     },
 }
 
@@ -105,53 +145,83 @@ fn some_roles(random: &mut StdRng) -> BTreeSet<usize> {
     (0..ROLES).filter(|_| random.random_bool(0.4)).collect()
 }
 
+impl Relation {
+    fn new(random: &mut StdRng, name: String, table: usize, view: Option<View>) -> Relation {
+        let cloned = name.starts_with('C');
+        let mut granted = BTreeMap::new();
+        for role in some_roles(random) {
+            let way = match random.random_range(0..4) {
+                0 => Way::DatabaseRole,
+                1 if !cloned => Way::Future,
+                _ => Way::Direct,
+            };
+            granted.insert(role, way);
+        }
+        let gone = (0..ROLES).filter(|role| !granted.contains_key(role));
+        let revoked = gone.filter(|_| random.random_bool(0.3)).collect();
+        Relation { name, table, view, granted, revoked }
+    }
+
+    pub fn kind(&self) -> &'static str {
+        if self.view.is_some() { "VIEW" } else { "TABLE" }
+    }
+}
+
 impl World {
     pub fn new(seed: u64) -> World {
         let mut random = StdRng::seed_from_u64(seed);
+        let schema_tag =
+            random.random_bool(0.4).then(|| Mask { own_region: false, ..mask(&mut random, false) });
         let mut tables = Vec::new();
-        let mut relations = Vec::new();
+        let mut relations: Vec<Relation> = Vec::new();
         for number in 0..TABLES {
             let name = format!("T{number}");
-            let level = if random.random_bool(0.5) { TagLevel::Table } else { TagLevel::Column };
-            let by_table = random.random_bool(0.25);
-            let whole = mask(&mut random, Some(TagLevel::Table));
-            let masks = [0, 1].map(|_| match (by_table, random.random_bool(0.6)) {
-                // A tag on the table masks both columns, but for one with a policy of its own.
-                (true, false) => Some(whole.clone()),
-                (true, true) => Some(mask(&mut random, None)),
-                (false, true) => {
-                    let tagged = random.random_bool(0.5) && level == TagLevel::Column;
-                    Some(mask(&mut random, tagged.then_some(TagLevel::Column)))
-                }
-                (false, false) => None,
+            let masks = [0, 1].map(|_| random.random_bool(0.4).then(|| mask(&mut random, true)));
+            let by_tag = |random: &mut StdRng, chance| {
+                random.random_bool(chance).then(|| Mask { own_region: false, ..mask(random, true) })
+            };
+            let column_tags = [0, 1].map(|_| by_tag(&mut random, 0.3));
+            let tag = by_tag(&mut random, 0.25);
+            let rows = random.random_bool(0.6).then(|| RowPolicy {
+                seen_by: some_roles(&mut random),
+                mapped: random.random_bool(0.5),
             });
-            let rows =
-                random.random_bool(0.6).then(|| RowPolicy { seen_by: some_roles(&mut random) });
-            tables.push(Table { name: name.clone(), masks, rows });
+            tables.push(Table { name: name.clone(), masks, column_tags, tag, rows });
             let table = number;
-            relations.push(Relation { name, table, view: None, granted: some_roles(&mut random) });
-            relations.push(Relation {
-                name: format!("C{number}"),
-                table,
-                view: None,
-                granted: some_roles(&mut random),
-            });
+            relations.push(Relation::new(&mut random, name, table, None));
+            relations.push(Relation::new(&mut random, format!("C{number}"), table, None));
             for secure in [false, true] {
                 let below = random.random_range(3..=ROWS);
-                relations.push(Relation {
-                    name: format!("{}{number}", if secure { "S" } else { "V" }),
+                let name = format!("{}{number}", if secure { "S" } else { "V" });
+                let from = format!("T{number}");
+                let view = View { secure, below, from, depth: 1, sealed: secure, mask: None };
+                relations.push(Relation::new(&mut random, name, table, Some(view)));
+            }
+            // Views over views, and over a clone.
+            for name in ["N", "W"] {
+                let bases: Vec<&Relation> = relations
+                    .iter()
+                    .filter(|base| base.table == table && !base.name.starts_with('T'))
+                    .filter(|base| name == "W" || base.name.starts_with('S'))
+                    .collect();
+                let base = bases[random.random_range(0..bases.len())].clone();
+                let secure = name == "W" && random.random_bool(0.5);
+                let below = random.random_range(3..=ROWS);
+                let view = View {
+                    secure,
+                    // Which of two conditions comes first is not to be told by what fails.
+                    below: base.view.as_ref().map_or(below, |view| view.below),
+                    from: base.name.clone(),
+                    depth: base.view.as_ref().map_or(0, |view| view.depth) + 1,
+                    sealed: secure || base.view.as_ref().is_some_and(|view| view.sealed),
+                    mask: None,
+                };
+                relations.push(Relation::new(
+                    &mut random,
+                    format!("{name}{number}"),
                     table,
-                    view: Some(View { secure, below, over_secure: false }),
-                    granted: some_roles(&mut random),
-                });
-                if secure {
-                    relations.push(Relation {
-                        name: format!("N{number}"),
-                        table,
-                        view: Some(View { secure: false, below, over_secure: true }),
-                        granted: some_roles(&mut random),
-                    });
-                }
+                    Some(view),
+                ));
             }
         }
         let mut inherits = Vec::new();
@@ -160,17 +230,33 @@ impl World {
                 inherits.push((lower, upper));
             }
         }
-        World { seed, tables, relations, inherits }
+        let mut world = World { seed, tables, relations, schema_tag, inherits };
+        for at in 0..world.relations.len() {
+            let relation = &world.relations[at];
+            // What a mask above hides is not read below, be it that this would fail.
+            let plain = match world.masked(relation.table, 0) {
+                Masked::Open => true,
+                Masked::By(mask) => mask.hides != Hides::Fails,
+                Masked::Refused => false,
+            };
+            if relation.name.starts_with('W') && plain && random.random_bool(0.5) {
+                let own = Mask { own_region: false, ..mask(&mut random, false) };
+                if let Some(view) = &mut world.relations[at].view {
+                    view.mask = Some(own);
+                }
+            }
+        }
+        world
     }
 
     /// A secret, unlike any other: letters alone, so that it is told from numbers and names.
     pub fn secret(&self, table: usize, row: usize, column: usize) -> String {
-        format!("zq{}t{table}r{row}c{column}qz", self.seed)
+        format!("{BEGIN}{}t{table}r{row}c{column}qz", self.seed)
     }
 
     /// A text that only the owner of a definition may see.
     pub fn definition_secret(&self, name: &str) -> String {
-        format!("zq{}d{}qz", self.seed, name.to_lowercase())
+        format!("{BEGIN}{}d{}qz", self.seed, name.to_lowercase())
     }
 
     pub fn region(row: usize) -> usize {
@@ -193,41 +279,87 @@ impl World {
         }
     }
 
+    /// Whether a role is another one, or inherits it.
+    pub fn holds(&self, role: usize, other: usize) -> bool {
+        self.held(role).contains(&other)
+    }
+
+    /// Snowflake's rules: a policy of the column's own comes first; of tags, all count.
+    fn masked(&self, table: usize, column: usize) -> Masked<'_> {
+        let table = &self.tables[table];
+        if let Some(own) = &table.masks[column] {
+            return Masked::By(own);
+        }
+        let tags = [&table.column_tags[column], &table.tag, &self.schema_tag];
+        let tags: Vec<&Mask> = tags.into_iter().flatten().collect();
+        match tags.as_slice() {
+            [] => Masked::Open,
+            [mask] => Masked::By(mask),
+            _ => Masked::Refused,
+        }
+    }
+
+    /// The relation with the grants that leave its database.
+    pub fn without_database_roles(&self, relation: &Relation) -> Relation {
+        let mut relation = relation.clone();
+        relation.granted.retain(|_, way| *way != Way::DatabaseRole);
+        relation
+    }
+
+    /// Whether a role, or one that it inherits, has SELECT.
+    pub fn may_select(&self, role: usize, secondary: Option<usize>, relation: &Relation) -> bool {
+        let mut held = self.held(role);
+        held.extend(secondary.map(|secondary| self.held(secondary)).unwrap_or_default());
+        relation.granted.keys().any(|granted| held.contains(granted))
+    }
+
     /// Snowflake's rules: SELECT on the relation by the role, a secondary role or one that these
     /// inherit; policies of the table by the session's primary role, also below views.
     pub fn seen(&self, role: usize, secondary: Option<usize>, relation: &Relation) -> Seen {
-        let also = secondary.map(|secondary| self.held(secondary)).unwrap_or_default();
-        if self.held(role).is_disjoint(&relation.granted) && also.is_disjoint(&relation.granted) {
+        if !self.may_select(role, secondary, relation) {
             return Seen::Nothing;
         }
         let table = &self.tables[relation.table];
-        let mut secrets = BTreeSet::new();
-        let (mut rows, mut in_table) = (0, 0);
-        for row in 0..ROWS {
-            let shown = table
-                .rows
-                .as_ref()
-                .is_none_or(|policy| policy.seen_by.contains(&role) || World::region(row) == role);
-            let in_view = relation.view.as_ref().is_none_or(|view| row < view.below);
-            in_table += usize::from(shown);
-            if !shown || !in_view {
-                continue;
+        let in_view = |row: usize| relation.view.as_ref().is_none_or(|view| row < view.below);
+        let in_table: Vec<usize> = (0..ROWS)
+            .filter(|row| {
+                table.rows.as_ref().is_none_or(|policy| {
+                    policy.seen_by.contains(&role) || World::region(*row) == role
+                })
+            })
+            .collect();
+        let cell = |row: usize, column: usize| {
+            let mut value = self.secret(relation.table, row, column);
+            if let Masked::By(mask) = self.masked(relation.table, column) {
+                value = mask.shown(role, row, &value);
             }
-            rows += 1;
-            for (column, mask) in table.masks.iter().enumerate() {
-                if mask.as_ref().is_none_or(|mask| mask.seen_by.contains(&role)) {
-                    secrets.insert(self.secret(relation.table, row, column));
+            // The schema's tag is on the columns of views too.
+            let Some(view) = &relation.view else { return value };
+            let own = view.mask.as_ref().filter(|_| column == 0);
+            for layer in 1..=view.depth {
+                let mask = match own {
+                    Some(own) if layer == view.depth => Some(own),
+                    _ => self.schema_tag.as_ref(),
+                };
+                if let Some(mask) = mask.filter(|_| value.starts_with(BEGIN)) {
+                    value = mask.shown(role, row, &value);
                 }
             }
-        }
+            value
+        };
+        let rows = in_table
+            .iter()
+            .filter(|row| in_view(**row))
+            .map(|row| (*row, [0, 1].map(|column| cell(*row, column))))
+            .collect();
         let fails = [0, 1].map(|column| {
             // A view's own condition may come after the masks of the table below.
-            in_table > 0
-                && table.masks[column]
-                    .as_ref()
-                    .is_some_and(|m| m.hides == Hides::Fails && !m.seen_by.contains(&role))
+            let Masked::By(mask) = self.masked(relation.table, column) else { return false };
+            mask.hides == Hides::Fails && in_table.iter().any(|row| !mask.shows(role, *row))
         });
-        Seen::Rows { secrets, rows, fails }
+        let refused =
+            [0, 1].map(|column| matches!(self.masked(relation.table, column), Masked::Refused));
+        Seen::Rows { rows, fails, refused }
     }
 
     /// Statements that make the account, as its administrator runs them.
@@ -236,8 +368,8 @@ impl World {
         for number in 0..ROLES {
             let role = role(number);
             all.push(format!("CREATE ROLE {role}"));
-            for user in ["worker", "other"] {
-                all.push(format!("GRANT ROLE {role} TO USER {user}"));
+            for holder in ["USER worker", "USER other", "ROLE accountadmin"] {
+                all.push(format!("GRANT ROLE {role} TO {holder}"));
             }
         }
         for (lower, upper) in &self.inherits {
@@ -250,41 +382,92 @@ impl World {
                 .to_string(),
         );
         all.push("GRANT READ, WRITE ON STAGE d.s.st TO ROLE PUBLIC".to_string());
+        if let Some(mask) = &self.schema_tag {
+            self.tagged("MS", "GS", mask, "SCHEMA d.s", &mut all);
+        }
         for number in 0..self.tables.len() {
             self.table_statements(number, &mut all);
         }
         for relation in &self.relations {
             if let Some(view) = &relation.view {
-                let secure = if view.secure { "SECURE " } else { "" };
-                // What a plain view's text says, all who may use it may read.
-                let told =
-                    if view.secure { self.definition_secret(&relation.name) } else { "x".into() };
-                let from = if view.over_secure { "s" } else { "t" };
-                all.push(format!(
-                    "CREATE {secure}VIEW d.s.{} AS SELECT id, region, secret, note, num FROM \
-                     d.s.{from}{} WHERE id < {} AND '{told}' <> ''",
-                    relation.name, relation.table, view.below
-                ));
+                self.view_statements(relation, view, &mut all);
             }
-            let kind = if relation.view.is_some() { "VIEW" } else { "TABLE" };
-            for granted in &relation.granted {
-                all.push(format!(
-                    "GRANT SELECT ON {kind} d.s.{} TO ROLE {}",
-                    relation.name,
-                    role(*granted)
-                ));
-            }
+            self.grants(relation, &mut all);
         }
         all
+    }
+
+    fn view_statements(&self, relation: &Relation, view: &View, all: &mut Vec<String>) {
+        let name = &relation.name;
+        let secure = if view.secure { "SECURE " } else { "" };
+        // What a plain view's text says, all who may use it may read.
+        let told = if view.secure { self.definition_secret(name) } else { "x".into() };
+        self.created(
+            relation,
+            format!(
+                "CREATE {secure}VIEW d.s.{name} AS SELECT id, region, secret, note, num FROM \
+                 d.s.{} WHERE id < {} AND region <> '{told}'",
+                view.from, view.below
+            ),
+            all,
+        );
+        if let Some(mask) = &view.mask {
+            let policy = format!("M{name}");
+            self.policy(&policy, mask, all);
+            all.push(format!(
+                "ALTER VIEW d.s.{name} ALTER COLUMN secret SET MASKING POLICY d.s.{policy}"
+            ));
+        }
+    }
+
+    /// A statement that creates the relation, between the grants on what is created.
+    fn created(&self, relation: &Relation, create: String, all: &mut Vec<String>) {
+        let kind = relation.kind();
+        let future = |verb: &str, direction: &str, all: &mut Vec<String>| {
+            for (number, _) in relation.granted.iter().filter(|(_, way)| **way == Way::Future) {
+                let role = role(*number);
+                all.push(format!(
+                    "{verb} SELECT ON FUTURE {kind}S IN SCHEMA d.s {direction} ROLE {role}"
+                ));
+            }
+        };
+        future("GRANT", "TO", all);
+        all.push(create);
+        future("REVOKE", "FROM", all);
+    }
+
+    /// Grants on the relation that is there.
+    fn grants(&self, relation: &Relation, all: &mut Vec<String>) {
+        let Relation { name, granted, revoked, .. } = relation;
+        let on = format!("{} d.s.{name}", relation.kind());
+        for number in revoked {
+            all.push(format!("GRANT SELECT ON {on} TO ROLE {}", role(*number)));
+            all.push(format!("REVOKE SELECT ON {on} FROM ROLE {}", role(*number)));
+        }
+        for (number, way) in granted {
+            let role = role(*number);
+            match way {
+                Way::Future => {}
+                Way::Direct => all.push(format!("GRANT SELECT ON {on} TO ROLE {role}")),
+                Way::DatabaseRole => {
+                    let through = format!("d.reads_{name}_{number}");
+                    all.push(format!("CREATE DATABASE ROLE {through}"));
+                    all.push(format!("GRANT SELECT ON {on} TO DATABASE ROLE {through}"));
+                    all.push(format!("GRANT DATABASE ROLE {through} TO ROLE {role}"));
+                }
+            }
+        }
     }
 
     fn table_statements(&self, number: usize, all: &mut Vec<String>) {
         let table = &self.tables[number];
         let name = &table.name;
-        all.push(format!(
-            "CREATE TABLE d.s.{name} (id INT, region VARCHAR, secret VARCHAR, note VARCHAR, num \
-             FLOAT) CHANGE_TRACKING = TRUE"
-        ));
+        let named = |name: &str| self.relations.iter().find(|relation| relation.name == name);
+        if let Some(relation) = named(name) {
+            let columns = "(id INT, region VARCHAR, secret VARCHAR, note VARCHAR, num FLOAT)";
+            let create = format!("CREATE TABLE d.s.{name} {columns} CHANGE_TRACKING = TRUE");
+            self.created(relation, create, all);
+        }
         let rows: Vec<String> = (0..ROWS)
             .map(|row| {
                 format!(
@@ -297,53 +480,46 @@ impl World {
             })
             .collect();
         all.push(format!("INSERT INTO d.s.{name} VALUES {}", rows.join(", ")));
-        // One clone is older than the policies' tags on columns, one has all.
-        let mut tagged_table = false;
-        for (column, mask) in table.masks.iter().enumerate() {
-            let Some(mask) = mask else { continue };
-            let secret = SECRETS[column];
-            let shared = mask.by_tag == Some(TagLevel::Table);
-            if shared && tagged_table {
-                continue;
+        for (column, secret) in SECRETS.iter().enumerate() {
+            let place = format!("TABLE d.s.{name} ALTER COLUMN {secret}");
+            if let Some(mask) = &table.masks[column] {
+                let policy = format!("M{number}{column}");
+                self.policy(&policy, mask, all);
+                let using =
+                    if mask.own_region { format!(" USING ({secret}, region)") } else { "".into() };
+                all.push(format!("ALTER {place} SET MASKING POLICY d.s.{policy}{using}"));
             }
-            let policy = format!("M{number}{column}");
-            all.push(format!(
-                "CREATE MASKING POLICY d.s.{policy} AS (val VARCHAR) RETURNS VARCHAR -> {}",
-                self.mask_body(mask, &policy)
-            ));
-            match mask.by_tag {
-                None => all.push(format!(
-                    "ALTER TABLE d.s.{name} ALTER COLUMN {secret} SET MASKING POLICY d.s.{policy}"
-                )),
-                Some(level) => {
-                    let tag = format!("G{number}{column}");
-                    all.push(format!("CREATE TAG d.s.{tag}"));
-                    all.push(format!("ALTER TAG d.s.{tag} SET MASKING POLICY d.s.{policy}"));
-                    let place = match level {
-                        TagLevel::Column => format!(" ALTER COLUMN {secret}"),
-                        TagLevel::Table => {
-                            tagged_table = true;
-                            // REGION has the type too, and is no secret.
-                            all.push(format!(
-                                "CREATE MASKING POLICY d.s.{policy}R AS (val VARCHAR) RETURNS \
-                                 VARCHAR -> val"
-                            ));
-                            all.push(format!(
-                                "ALTER TABLE d.s.{name} ALTER COLUMN region SET MASKING POLICY \
-                                 d.s.{policy}R"
-                            ));
-                            String::new()
-                        }
-                    };
-                    all.push(format!("ALTER TABLE d.s.{name}{place} SET TAG d.s.{tag} = 'v'"));
-                }
+            if let Some(mask) = &table.column_tags[column] {
+                let (policy, tag) = (format!("MG{number}{column}"), format!("G{number}{column}"));
+                self.tagged(&policy, &tag, mask, &place, all);
             }
         }
-        if let Some(policy) = &table.rows {
+        if let Some(mask) = &table.tag {
+            let (policy, tag) = (format!("MG{number}"), format!("G{number}"));
+            self.tagged(&policy, &tag, mask, &format!("TABLE d.s.{name}"), all);
+        }
+        if table.tag.is_some() {
+            // REGION has the type too, and is no secret.
             all.push(format!(
-                "CREATE ROW ACCESS POLICY d.s.P{number} AS (r VARCHAR) RETURNS BOOLEAN -> {} OR r \
-                 = CURRENT_ROLE() OR CURRENT_ROLE() = '{}'",
-                one_of(&policy.seen_by),
+                "CREATE MASKING POLICY d.s.MR{number} AS (val VARCHAR) RETURNS VARCHAR -> val"
+            ));
+            all.push(format!(
+                "ALTER TABLE d.s.{name} ALTER COLUMN region SET MASKING POLICY d.s.MR{number}"
+            ));
+        }
+        if let Some(policy) = &table.rows {
+            let names = names_of(&policy.seen_by);
+            let seen = if policy.mapped {
+                all.push(format!("CREATE TABLE d.s.map{number} (who VARCHAR)"));
+                let rows: Vec<String> = names.iter().map(|name| format!("('{name}')")).collect();
+                all.push(format!("INSERT INTO d.s.map{number} VALUES {}", rows.join(", ")));
+                format!("EXISTS (SELECT 1 FROM map{number} WHERE who = CURRENT_ROLE())")
+            } else {
+                one_of(&policy.seen_by)
+            };
+            all.push(format!(
+                "CREATE ROW ACCESS POLICY d.s.P{number} AS (r VARCHAR) RETURNS BOOLEAN -> {seen} OR \
+                 r = CURRENT_ROLE() OR r = '{}'",
                 self.definition_secret(&format!("P{number}"))
             ));
             all.push(format!(
@@ -353,35 +529,49 @@ impl World {
         all.push(format!("CREATE TABLE d.s.C{number} CLONE d.s.{name}"));
     }
 
-    fn mask_body(&self, mask: &Mask, policy: &str) -> String {
+    /// A masking policy.
+    fn policy(&self, name: &str, mask: &Mask, all: &mut Vec<String>) {
         let hidden = match mask.hides {
             Hides::Stars => "'***'",
             Hides::Letter => "LEFT(val, 1)",
             Hides::Fails => "TO_VARCHAR(TO_NUMBER(val))",
         };
-        format!(
-            "CASE WHEN {} OR CURRENT_ROLE() = '{}' THEN val ELSE {hidden} END",
+        let (argument, own) = match mask.own_region {
+            true => (", r VARCHAR", " OR r = CURRENT_ROLE()"),
+            false => ("", ""),
+        };
+        all.push(format!(
+            "CREATE MASKING POLICY d.s.{name} AS (val VARCHAR{argument}) RETURNS VARCHAR -> CASE \
+             WHEN {}{own} OR NOT STARTSWITH(val, '{BEGIN}') OR val = '{}' THEN val ELSE {hidden} END",
             one_of(&mask.seen_by),
-            self.definition_secret(policy)
-        )
+            self.definition_secret(name)
+        ));
+    }
+
+    /// A tag with a masking policy, put on something.
+    fn tagged(&self, policy: &str, tag: &str, mask: &Mask, place: &str, all: &mut Vec<String>) {
+        self.policy(policy, mask, all);
+        all.push(format!("CREATE TAG d.s.{tag}"));
+        all.push(format!("ALTER TAG d.s.{tag} SET MASKING POLICY d.s.{policy}"));
+        all.push(format!("ALTER {place} SET TAG d.s.{tag} = 'v'"));
     }
 }
 
-fn mask(random: &mut StdRng, by_tag: Option<TagLevel>) -> Mask {
+fn mask(random: &mut StdRng, may_fail: bool) -> Mask {
     let hides = match random.random_range(0..5) {
-        0 => Hides::Fails,
+        0 if may_fail => Hides::Fails,
         1 => Hides::Letter,
         _ => Hides::Stars,
     };
-    Mask { seen_by: some_roles(random), hides, by_tag }
+    let own_region = hides != Hides::Fails && random.random_bool(0.3);
+    Mask { seen_by: some_roles(random), own_region, hides }
+}
+
+fn names_of(roles: &BTreeSet<usize>) -> Vec<String> {
+    roles.iter().map(|number| role(*number)).chain(["ACCOUNTADMIN".to_string()]).collect()
 }
 
 /// Whether the session's role is one of these, or the administrator's.
 fn one_of(roles: &BTreeSet<usize>) -> String {
-    let names: Vec<String> = roles
-        .iter()
-        .map(|number| format!("'{}'", role(*number)))
-        .chain(["'ACCOUNTADMIN'".to_string()])
-        .collect();
-    format!("CURRENT_ROLE() IN ({})", names.join(", "))
+    format!("CURRENT_ROLE() IN ('{}')", names_of(roles).join("', '"))
 }

@@ -3,6 +3,7 @@
 
 mod account;
 mod monitors;
+mod training;
 mod usage;
 mod warehouses;
 

@@ -57,6 +57,11 @@ async fn suspend_lets_what_runs_end_and_starts_nothing() {
     assert_eq!(shown(&admin, "RESOURCE MONITORS", "remaining_credits").await, "0.00");
     assert_eq!(shown(&admin, "RESOURCE MONITORS", "level").await, "WAREHOUSE");
     assert_eq!(shown(&admin, "RESOURCE MONITORS", "notify_at").await, "50%");
+    let told = "SELECT MESSAGE_SOURCE, MESSAGE_SOURCE_INFO:resourceMonitorName::VARCHAR,
+                MESSAGE_SOURCE_INFO:percent::INT, MESSAGE_SOURCE_INFO:usedCredits > 5
+                FROM TABLE(d.INFORMATION_SCHEMA.NOTIFICATION_HISTORY())";
+    assert_eq!(admin.run(told).await, [["RESOURCE_MONITOR", "M", "100", "TRUE"]]);
+    assert_eq!(account.engine.gauges().monitor_notifications, 1);
     assert_eq!(shown(&admin, "WAREHOUSES", "resource_monitor").await, "M");
     // Others compute, and more credits let the warehouse go on.
     assert_eq!(admin.value(COUNT).await, "10");
@@ -74,7 +79,7 @@ async fn suspend_immediate_cancels_queries_and_trainings() {
     let query = user.start(ENDLESS);
     let training = other.start(
         "CREATE MODEL t USING LINEAR TARGET y AS
-         SELECT SEQ8()::FLOAT AS a, SEQ8()::FLOAT AS y FROM TABLE(GENERATOR(TIMELIMIT => 600))",
+         SELECT COUNT(*)::FLOAT AS a, 1.0 AS y FROM TABLE(GENERATOR(TIMELIMIT => 600))",
     );
     account.until(2, 0).await;
     admin.run("ALTER WAREHOUSE w SET RESOURCE_MONITOR = m").await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, Float32Builder, Int32Builder, ListBuilder};
 use arrow::datatypes::{DataType, Date32Type, Float32Type, Int32Type};
-use frazil_common::{Code, UserError};
+use frazil_common::{Code, UserError, excerpt};
 
 use super::temporal::{build_times, build_timestamps, date_error, time_error, timestamp_error};
 use super::text::{decode_binary, parse_boolean};
@@ -17,7 +17,7 @@ use crate::variant::{Value, json_text, row_to_value, scalar_text};
 fn failed(value: &Value, to: &str) -> UserError {
     UserError::new(
         Code::FailedCast,
-        format!("Failed to cast variant value {} to {to}", json_text(value)),
+        format!("Failed to cast variant value {} to {to}", excerpt(&json_text(value))),
     )
 }
 

@@ -10,7 +10,7 @@ use arrow::datatypes::{
     TimestampMicrosecondType, TimestampNanosecondType,
 };
 use chrono_tz::Tz;
-use frazil_common::{Code, UserError};
+use frazil_common::{Code, UserError, excerpt};
 
 use super::{attempt, lenient};
 use crate::kernel::{Input, KernelResult, Rows};
@@ -171,15 +171,17 @@ pub(crate) fn build_timestamps(
 }
 
 pub(crate) fn date_error(text: &str) -> UserError {
-    UserError::new(Code::DateNotRecognized, format!("Date '{text}' is not recognized"))
+    UserError::new(Code::DateNotRecognized, format!("Date '{}' is not recognized", excerpt(text)))
 }
 
 pub(crate) fn timestamp_error(text: &str) -> UserError {
-    UserError::new(Code::TimestampNotRecognized, format!("Timestamp '{text}' is not recognized"))
+    let message = format!("Timestamp '{}' is not recognized", excerpt(text));
+    UserError::new(Code::TimestampNotRecognized, message)
 }
 
 pub(crate) fn time_error(text: &str) -> UserError {
-    UserError::new(Code::TimestampNotRecognized, format!("Time '{text}' is not recognized"))
+    let message = format!("Time '{}' is not recognized", excerpt(text));
+    UserError::new(Code::TimestampNotRecognized, message)
 }
 
 /// Remembers the last format split, as it is nearly always the same.

@@ -2,11 +2,14 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use frazil_common::{Code, UserError};
+use frazil_common::{Code, UserError, excerpt};
 
 use super::{attempt, lenient};
 use crate::kernel::{KernelResult, Rows};
 use crate::number;
+
+/// Bytes of a value that an error shows, of which it quotes a part.
+const SHOWN_BYTES: usize = 256;
 
 pub(super) fn number_to_text(rows: &Rows) -> KernelResult {
     let values = rows.numbers(0)?;
@@ -49,7 +52,7 @@ pub(super) fn text_to_boolean(rows: &Rows) -> KernelResult {
             parse_boolean(text).ok_or_else(|| {
                 UserError::new(
                     Code::BooleanNotRecognized,
-                    format!("Boolean value '{text}' is not recognized"),
+                    format!("Boolean value '{}' is not recognized", excerpt(text)),
                 )
             }),
         )
@@ -62,8 +65,9 @@ pub(crate) fn decode_binary(text: &str, format: &str) -> Result<Vec<u8>, UserErr
         UserError::new(
             Code::InvalidHex,
             format!(
-                "The following string is not a legal {} value: '{text}'",
-                format.to_uppercase()
+                "The following string is not a legal {} value: '{}'",
+                format.to_uppercase(),
+                excerpt(text)
             ),
         )
     };
@@ -120,9 +124,10 @@ pub(super) fn binary_length(rows: &Rows) -> KernelResult {
         let result = if bytes.len() <= most {
             Ok(bytes.to_vec())
         } else {
+            let shown = hex::encode_upper(&bytes[..bytes.len().min(SHOWN_BYTES)]);
             Err(UserError::new(
                 Code::StringTooLong,
-                format!("Binary '{}' is too long and would be truncated", hex::encode_upper(bytes)),
+                format!("Binary '{}' is too long and would be truncated", excerpt(&shown)),
             ))
         };
         attempt(lenient, result)
@@ -144,7 +149,7 @@ pub(super) fn text_length(rows: &Rows) -> KernelResult {
             Some((end, _)) if cut => Ok(text.get(..end)),
             Some(_) => Err(UserError::new(
                 Code::StringTooLong,
-                format!("String '{text}' is too long and would be truncated"),
+                format!("String '{}' is too long and would be truncated", excerpt(text)),
             )
             .into()),
         }

@@ -3,7 +3,7 @@
 use arrow::datatypes::Date32Type;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, lit};
-use frazil_common::{Code, SqlType, TimeZoneKind, UserError};
+use frazil_common::{Code, SqlType, TimeZoneKind, UserError, excerpt};
 
 use crate::arguments::{Arguments, SMALL_INTEGER};
 use crate::cast::{CastMode, build_times, build_timestamps, cast, text_lit};
@@ -329,7 +329,8 @@ fn day_number(text: &str) -> Result<i64, UserError> {
         .position(|d| *d == start)
         .map(|d| d as i64)
         .ok_or_else(|| {
-            UserError::new(Code::InvalidArgument, format!("'{text}' is not a day of the week"))
+            let message = format!("'{}' is not a day of the week", excerpt(text));
+            UserError::new(Code::InvalidArgument, message)
         })
 }
 

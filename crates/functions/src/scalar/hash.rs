@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use datafusion::logical_expr::Expr;
-use frazil_common::{Code, SqlType, UserError};
+use frazil_common::{Code, SqlType, UserError, excerpt};
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 
 use crate::arguments::Arguments;
@@ -256,7 +256,7 @@ fn hex_encode(rows: &Rows) -> KernelResult {
 fn illegal(text: &str, what: &str) -> UserError {
     UserError::new(
         Code::InvalidHex,
-        format!("The following string is not a legal {what}-encoded value: '{text}'"),
+        format!("The following string is not a legal {what}-encoded value: '{}'", excerpt(text)),
     )
 }
 

@@ -28,6 +28,8 @@ pub struct WindowCall {
     pub order_by: Vec<SortExpr>,
     /// The frame as written, `None` where there is none.
     pub frame: Option<WindowFrame>,
+    /// The current row's peers are told by its group: its sort key is of a type without distances.
+    pub by_groups: bool,
     pub ignore_nulls: bool,
     pub distinct: bool,
 }
@@ -108,10 +110,18 @@ fn rows_to_current() -> WindowFrame {
     unbounded(WindowFrameUnits::Rows, WindowFrameBound::CurrentRow)
 }
 
-/// The call as an expression; without a frame the engine's default for the ORDER BY is taken.
+/// The frame of a call without one: all of the partition, or with ORDER BY what comes before the
+/// current row and its peers.
+fn default_frame(call: &WindowCall) -> WindowFrame {
+    if call.by_groups {
+        return unbounded(WindowFrameUnits::Groups, WindowFrameBound::CurrentRow);
+    }
+    WindowFrame::new((!call.order_by.is_empty()).then_some(false))
+}
+
+/// The call as an expression.
 fn over(fun: WindowFunctionDefinition, call: WindowCall, frame: Option<WindowFrame>) -> Expr {
-    let default = || WindowFrame::new((!call.order_by.is_empty()).then_some(false));
-    let window_frame = frame.unwrap_or_else(default);
+    let window_frame = frame.unwrap_or_else(|| default_frame(&call));
     Expr::WindowFunction(Box::new(expr::WindowFunction {
         fun,
         params: expr::WindowFunctionParams {
@@ -174,8 +184,7 @@ fn aggregate_over(
 
 /// Puts the one aggregate inside an expression over the call's window.
 fn lift(value: TypedExpr, call: WindowCall) -> Result<TypedExpr, UserError> {
-    let default = || WindowFrame::new((!call.order_by.is_empty()).then_some(false));
-    let frame = call.frame.clone().unwrap_or_else(default);
+    let frame = call.frame.clone().unwrap_or_else(|| default_frame(&call));
     let lifted = value.expr.transform_down(|e| {
         let Expr::AggregateFunction(aggregate) = e else { return Ok(Transformed::no(e)) };
         let params = aggregate.params;

@@ -82,7 +82,7 @@ fn ratio_to_report(name: &'static str, mut call: WindowCall, facts: &Facts) -> B
     super::expect(name, &call, 1..=1)?;
     let value = call.args[0].clone();
     call.order_by.clear();
-    call.frame = None;
+    (call.frame, call.by_groups) = (None, false);
     let sum = super::aggregate_over("SUM", call, facts)?;
     let divide = crate::scalar("DIV0").ok_or_else(|| UserError::internal("DIV0 is missing"))?;
     let zero = TypedExpr::number(0, 1, 0);

@@ -13,7 +13,7 @@ use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use frazil_catalog::{ColumnInfo, TableInfo};
 
 use crate::partition::excludes;
-use crate::version::{DataFile, FileKey, TableVersion};
+use crate::version::{DataFile, TableVersion};
 use crate::write::statistics::{from_text, is_cut};
 
 /// What the catalog knows of a column in one file.
@@ -27,21 +27,21 @@ struct Known {
 
 fn known(file: &DataFile, column: &ColumnInfo, data_type: &DataType) -> Known {
     let unknown = Known { min: None, max: None, nulls: None, exact: false };
+    let own = file.is_own();
     let Some(row) = file.statistics.iter().find(|s| s.field_id == column.field_id) else {
-        // A column added after the file was written is NULL in it, unless it has a default.
+        // A column added after the file was written is NULL in it, unless it has a default. In a file
+        // of another client it may be there with nothing told of it.
         return match &column.initial_default {
-            None if !file.statistics.is_empty() && column.children.is_empty() => {
+            None if own && !file.statistics.is_empty() && column.children.is_empty() => {
                 Known { nulls: Some(file.rows), exact: true, ..unknown }
             }
             _ => unknown,
         };
     };
-    // Bounds of other clients may be looser than the values.
-    let own = file.name.starts_with("frazil-") || matches!(file.key, FileKey::Staged(_));
     // To another client a VARIANT's NULL is a value of its own, which it does not count.
     let counted = own || !column.sql_type.is_semi_structured();
     let nulls = u64::try_from(row.null_count).ok().filter(|_| counted);
-    if row.contains_nan == Some(true) {
+    if *data_type == DataType::Float64 && row.contains_nan != Some(false) {
         // NaN is above every number, and outside these bounds.
         return Known { nulls, ..unknown };
     }
@@ -233,5 +233,67 @@ pub fn file_statistics(table: &TableInfo, files: &[&DataFile], schema: &SchemaRe
         num_rows: Precision::Exact(size(rows)),
         total_byte_size: Precision::Inexact(size(bytes)),
         column_statistics,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use frazil_common::SqlType;
+    use object_store::path::Path;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::version::FileKey;
+
+    fn file(name: &str, statistics: Vec<frazil_catalog::changes::ColumnStatistics>) -> DataFile {
+        let key =
+            if name.is_empty() { FileKey::Staged(Uuid::nil()) } else { FileKey::Committed(1) };
+        DataFile {
+            key,
+            path: Path::from(name),
+            name: name.to_string(),
+            rows: 10,
+            bytes: 100,
+            footer_bytes: 10,
+            row_id_start: 0,
+            keeps_row_ids: false,
+            partition: None,
+            statistics,
+            deleted: Arc::default(),
+            delete_file: None,
+            begun: 1,
+        }
+    }
+
+    fn bounded(field_id: i64, nan: Option<bool>) -> frazil_catalog::changes::ColumnStatistics {
+        frazil_catalog::changes::ColumnStatistics {
+            field_id,
+            value_count: 10,
+            min: Some("1.0".to_string()),
+            max: Some("2.0".to_string()),
+            contains_nan: nan,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn what_is_not_told_of_a_file_is_not_known() {
+        let mut column = ColumnInfo::new("F", SqlType::Float, true);
+        column.field_id = 7;
+        let of =
+            |name: &str, statistics| known(&file(name, statistics), &column, &DataType::Float64);
+        for name in ["frazil-1.parquet", "ducklake-1.parquet"] {
+            assert!(of(name, vec![bounded(7, Some(false))]).max.is_some(), "{name}");
+            // NaN, which may be there, is above the bound.
+            assert!(of(name, vec![bounded(7, None)]).max.is_none(), "{name}");
+            assert!(of(name, vec![bounded(7, Some(true))]).max.is_none(), "{name}");
+            assert_eq!(of(name, vec![]).nulls, None, "{name}");
+        }
+        // A file of ours that tells of other columns is older than this one; of others nobody knows.
+        assert_eq!(of("frazil-1.parquet", vec![bounded(1, None)]).nulls, Some(10));
+        assert_eq!(of("", vec![bounded(1, None)]).nulls, Some(10));
+        assert_eq!(of("ducklake-1.parquet", vec![bounded(1, None)]).nulls, None);
     }
 }

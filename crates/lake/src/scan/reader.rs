@@ -41,7 +41,8 @@ fn may_hold_nan(file: &DataFile, table: &TableInfo) -> bool {
     let floats = table.columns.iter().filter(|column| column.sql_type == SqlType::Float);
     floats.into_iter().any(|column| {
         let known = file.statistics.iter().find(|known| known.field_id == column.field_id);
-        known.is_some_and(|known| known.contains_nan != Some(false))
+        // Of our own files those without it are older than the column.
+        known.map_or(!file.is_own(), |known| known.contains_nan != Some(false))
     })
 }
 

@@ -1,6 +1,6 @@
 //! Literals, binds, session variables and interval texts.
 
-use frazil_common::{Code, UserError};
+use frazil_common::{Code, UserError, excerpt};
 use frazil_functions::TypedExpr;
 use sqlparser::ast::{self, DateTimeField, Value};
 
@@ -98,7 +98,7 @@ pub(super) fn number(text: &str) -> Result<TypedExpr> {
     let bad = || {
         UserError::new(
             Code::NumericNotRecognized,
-            format!("Numeric value '{text}' is not recognized"),
+            format!("Numeric value '{}' is not recognized", excerpt(text)),
         )
     };
     let (negative, digits) = match text.strip_prefix('-') {

@@ -41,6 +41,12 @@ pub(crate) fn needs_key(sql_type: &SqlType) -> bool {
     }
 }
 
+/// Whether the engine knows no distance between values of a type's sort keys, and so no RANGE frame.
+/// Rows with the same key are a group then, which is the same where no distance is asked for.
+fn lacks_distance(sql_type: &SqlType) -> bool {
+    needs_key(sql_type) || matches!(sql_type, SqlType::Binary { .. } | SqlType::Time { .. })
+}
+
 /// Direction and place of NULLs: they are the greatest values unless said otherwise.
 pub(crate) fn direction(options: &ast::OrderByOptions) -> (bool, bool) {
     let ast::OrderByOptions { asc, nulls_first } = options;
@@ -55,13 +61,23 @@ impl Binder<'_> {
         order_by: &[&OrderByExpr],
         env: &Env,
     ) -> Result<Vec<SortExpr>> {
+        Ok(self.sort_keys(order_by, env)?.into_iter().map(|(_, key)| key).collect())
+    }
+
+    /// Sort keys, each with the type of what is sorted by.
+    fn sort_keys(
+        &mut self,
+        order_by: &[&OrderByExpr],
+        env: &Env,
+    ) -> Result<Vec<(SqlType, SortExpr)>> {
         order_by
             .iter()
             .map(|OrderByExpr { expr, options, with_fill }| {
                 refuse(with_fill.is_some(), "WITH FILL")?;
                 let (ascending, nulls_first) = direction(options);
                 let value = self.expr(expr, env)?;
-                Ok(SortExpr::new(key_of(&value), ascending, nulls_first))
+                let key = SortExpr::new(key_of(&value), ascending, nulls_first);
+                Ok((value.sql_type, key))
             })
             .collect()
     }
@@ -102,16 +118,18 @@ impl Binder<'_> {
             partitions.push(key_of(&self.expr(expr, &inner)?));
         }
         let order: Vec<&OrderByExpr> = order_by.iter().copied().chain(window_order).collect();
-        let order_by = self.sort_exprs(&order, &inner)?;
+        let keys = self.sort_keys(&order, &inner)?;
+        let by_groups = keys.first().is_some_and(|(sql_type, _)| lacks_distance(sql_type));
         let frame = match window_frame {
             None => None,
-            Some(frame) => Some(self.frame(frame, env)?),
+            Some(frame) => Some(self.frame(frame, by_groups, env)?),
         };
         let call = WindowCall {
             args: bound,
             partition_by: partitions,
-            order_by,
+            order_by: keys.into_iter().map(|(_, key)| key).collect(),
             frame,
+            by_groups,
             ignore_nulls: *ignore_nulls,
             distinct: *distinct,
         };
@@ -162,10 +180,26 @@ impl Binder<'_> {
         }
     }
 
-    fn frame(&mut self, frame: &ast::WindowFrame, env: &Env) -> Result<WindowFrame> {
+    fn frame(
+        &mut self,
+        frame: &ast::WindowFrame,
+        by_groups: bool,
+        env: &Env,
+    ) -> Result<WindowFrame> {
         let ast::WindowFrame { units, start_bound, end_bound } = frame;
         let units = match units {
             ast::WindowFrameUnits::Rows => WindowFrameUnits::Rows,
+            ast::WindowFrameUnits::Range if by_groups => {
+                let bounds = [Some(start_bound), end_bound.as_ref()];
+                let distance = bounds.into_iter().flatten().any(|bound| match bound {
+                    ast::WindowFrameBound::CurrentRow => false,
+                    ast::WindowFrameBound::Preceding(by) | ast::WindowFrameBound::Following(by) => {
+                        by.is_some()
+                    }
+                });
+                refuse(distance, "RANGE frames with a distance, for sort keys of this type")?;
+                WindowFrameUnits::Groups
+            }
             ast::WindowFrameUnits::Range => WindowFrameUnits::Range,
             ast::WindowFrameUnits::Groups => return unsupported("GROUPS frames"),
         };

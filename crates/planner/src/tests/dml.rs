@@ -98,7 +98,7 @@ fn update() {
         ),
         ["0|1|101|20|cid"]
     );
-    // Two employees match; the row is changed once.
+    // Two employees match: the second one is there to tell of it.
     assert_eq!(
         rows(
             &w,
@@ -106,7 +106,7 @@ fn update() {
             "UPDATE dept SET id = 1 FROM emp WHERE emp.dept = dept.id AND dept.id = 10"
         )
         .len(),
-        1
+        2
     );
     let error = planned(&w, "DEPT", "UPDATE dept SET id = 1, id = 2").unwrap_err();
     assert_eq!(error.code, Code::DuplicateColumn);

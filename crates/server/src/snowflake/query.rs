@@ -40,7 +40,8 @@ pub async fn query_request(
     let (body, held) = state.bodies.parse(bytes, |bytes| parse::<QueryBody>(bytes)).await?;
     drop(held);
     let body = body?;
-    if let Some(statement) = retried(&state, &session, &ids, &body.sql_text) {
+    let retried = is_retried(&ids);
+    if retried && let Some(statement) = started_before(&state, &session, &ids, &body.sql_text) {
         return answer(&state, &session, &statement, &headers).await;
     }
     let detached = body.async_exec;
@@ -48,7 +49,11 @@ pub async fn query_request(
         json_requested: results::asks_for_json(&body.parameters),
         direct_upload: body.is_internal,
     };
-    let request = statement_request(&state, &session, body)?;
+    let mut request = statement_request(&state, &session, body)?;
+    request.request_id = ids.request_id.as_deref().and_then(|id| Uuid::parse_str(id).ok());
+    if retried && let Some(result) = session.committed_before(&request).await? {
+        return results::respond(&state, &session, result, reply, &headers).await;
+    }
     let options = StartOptions { request_id: ids.request_id, reply };
     let statement = state.running.start(&session, request, options);
     if detached {
@@ -63,18 +68,19 @@ fn parse<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, UserError>
     })
 }
 
+fn is_retried(ids: &RequestIds) -> bool {
+    let attempt = ids.retry_count.as_deref().and_then(|count| count.parse::<u32>().ok());
+    attempt.unwrap_or(0) > 0
+}
+
 /// The statement that an earlier attempt of this very request started, so that a retry after a lost
 /// connection does not run it twice.
-fn retried(
+fn started_before(
     state: &ServerState,
     session: &Session,
     ids: &RequestIds,
     text: &str,
 ) -> Option<Arc<Statement>> {
-    let attempt = ids.retry_count.as_deref().and_then(|count| count.parse::<u32>().ok());
-    if attempt.unwrap_or(0) == 0 {
-        return None;
-    }
     state
         .running
         .by_request(session.id(), ids.request_id.as_deref()?)
@@ -94,6 +100,7 @@ fn statement_request(
     Ok(StatementRequest {
         text: body.sql_text,
         query_id: Uuid::now_v7(),
+        request_id: None,
         binds,
         bind_stage: body.bind_stage.filter(|stage| !stage.is_empty()),
         describe_only: body.describe_only,

@@ -59,6 +59,16 @@ impl Statement {
     pub fn cancel(&self) {
         self.cancel.cancel();
     }
+
+    /// What it holds in memory, about.
+    fn bytes(&self) -> u64 {
+        let outcome = match &*self.outcome.borrow() {
+            Some(Ok(result)) if result.rows.in_memory() => result.rows.bytes(),
+            Some(Err(error)) => error.message.len() as u64,
+            _ => 0,
+        };
+        (size_of::<Statement>() + self.text.len()) as u64 + outcome
+    }
 }
 
 /// What identifies a new statement beyond its text.
@@ -67,37 +77,124 @@ pub struct StartOptions {
     pub reply: ReplyOptions,
 }
 
+/// How long a finished statement waits for a retry of its request.
+const RETRY_WINDOW: Duration = Duration::from_secs(120);
+/// How often those that waited long enough are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// How much of what has finished may wait for a retry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Bounds {
+    statements: usize,
+    bytes: u64,
+}
+
+const OF_A_SESSION: Bounds = Bounds { statements: 128, bytes: 8 << 20 };
+const OF_ALL: Bounds = Bounds { statements: 8192, bytes: 64 << 20 };
+
+impl Bounds {
+    fn exceeded(self, statements: usize, bytes: u64) -> bool {
+        statements > self.statements || bytes > self.bytes
+    }
+}
+
+/// A session's finished statements, oldest first, with what they take.
+#[derive(Default)]
+struct Finished {
+    statements: VecDeque<(Instant, Uuid, u64)>,
+    bytes: u64,
+}
+
+impl Finished {
+    fn pop(&mut self) -> Option<Uuid> {
+        let (_, id, bytes) = self.statements.pop_front()?;
+        self.bytes -= bytes;
+        Some(id)
+    }
+}
+
 #[derive(Default)]
 struct Entries {
     by_id: HashMap<Uuid, Arc<Statement>>,
     by_request: HashMap<(i64, String), Uuid>,
-    finished: VecDeque<(Instant, Uuid)>,
+    finished: HashMap<i64, Finished>,
+    /// Of all sessions.
+    finished_count: usize,
+    finished_bytes: u64,
+    swept: Option<Instant>,
 }
 
 impl Entries {
     /// Forgets statements that ended long enough ago that no retry of their request will come.
-    fn purge(&mut self) {
-        while let Some((at, id)) = self.finished.front().copied() {
-            if at.elapsed() < RETRY_WINDOW && self.finished.len() <= FINISHED_MAX {
-                break;
+    fn sweep(&mut self) {
+        if self.swept.is_some_and(|at| at.elapsed() < SWEEP_EVERY) {
+            return;
+        }
+        self.swept = Some(Instant::now());
+        let sessions: Vec<i64> = self.finished.keys().copied().collect();
+        for session in sessions {
+            let expired = |finished: &Finished| {
+                finished.statements.front().is_some_and(|(at, ..)| at.elapsed() >= RETRY_WINDOW)
+            };
+            while self.finished.get(&session).is_some_and(expired) {
+                self.forget_oldest(session);
             }
-            self.finished.pop_front();
-            if let Some(statement) = self.by_id.remove(&id)
-                && let Some(request_id) = &statement.request_id
-            {
-                let key = (statement.session_id, request_id.clone());
-                if self.by_request.get(&key) == Some(&id) {
-                    self.by_request.remove(&key);
-                }
+        }
+    }
+
+    fn finish(&mut self, query_id: Uuid, of_a_session: Bounds, of_all: Bounds) {
+        let Some(statement) = self.by_id.get(&query_id) else { return };
+        let (session, bytes) = (statement.session_id, statement.bytes());
+        let finished = self.finished.entry(session).or_default();
+        finished.statements.push_back((Instant::now(), query_id, bytes));
+        finished.bytes += bytes;
+        self.finished_count += 1;
+        self.finished_bytes += bytes;
+        // The last one always stays: its answer may be the one that was lost.
+        while let Some(own) = self.finished.get(&session)
+            && own.statements.len() > 1
+            && of_a_session.exceeded(own.statements.len(), own.bytes)
+        {
+            self.forget_oldest(session);
+        }
+        while of_all.exceeded(self.finished_count, self.finished_bytes) {
+            let Some(largest) = self.largest(of_all) else { return };
+            self.forget_oldest(largest);
+        }
+    }
+
+    /// The session that has most of what there is too much of.
+    fn largest(&self, of_all: Bounds) -> Option<i64> {
+        let by_bytes = self.finished_bytes > of_all.bytes;
+        let share = |finished: &Finished| {
+            if by_bytes { finished.bytes } else { finished.statements.len() as u64 }
+        };
+        self.finished
+            .iter()
+            .max_by_key(|(_, finished)| share(finished))
+            .map(|(session, _)| *session)
+    }
+
+    fn forget_oldest(&mut self, session: i64) {
+        let Some(finished) = self.finished.get_mut(&session) else { return };
+        let before = finished.bytes;
+        let id = finished.pop();
+        self.finished_bytes -= before - finished.bytes;
+        if finished.statements.is_empty() {
+            self.finished.remove(&session);
+        }
+        let Some(id) = id else { return };
+        self.finished_count -= 1;
+        if let Some(statement) = self.by_id.remove(&id)
+            && let Some(request_id) = &statement.request_id
+        {
+            let key = (session, request_id.clone());
+            if self.by_request.get(&key) == Some(&id) {
+                self.by_request.remove(&key);
             }
         }
     }
 }
-
-/// How long a finished statement waits for a retry of its request.
-const RETRY_WINDOW: Duration = Duration::from_secs(120);
-/// And how many may wait.
-const FINISHED_MAX: usize = 128;
 
 /// All statements in flight.
 #[derive(Clone)]
@@ -132,7 +229,7 @@ impl RunningStatements {
         });
         {
             let mut entries = self.entries.lock();
-            entries.purge();
+            entries.sweep();
             entries.by_id.insert(statement.query_id, statement.clone());
             if let Some(request_id) = &statement.request_id {
                 let key = (statement.session_id, request_id.clone());
@@ -182,6 +279,73 @@ struct FinishGuard {
 
 impl Drop for FinishGuard {
     fn drop(&mut self) {
-        self.entries.lock().finished.push_back((Instant::now(), self.query_id));
+        self.entries.lock().finish(self.query_id, OF_A_SESSION, OF_ALL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { statements: 3, bytes: 100_000 };
+    const ALL: Bounds = Bounds { statements: 5, bytes: 250_000 };
+
+    /// Runs and ends a statement of so many bytes; gives its request's id.
+    fn ended(entries: &mut Entries, session: i64, bytes: usize) -> String {
+        let query_id = Uuid::new_v4();
+        let request_id = query_id.to_string();
+        let (_, outcome) = watch::channel(Some(Err(UserError::syntax("x"))));
+        let statement = Statement {
+            query_id,
+            session_id: session,
+            user: "U".to_string(),
+            text: "x".repeat(bytes),
+            started_millis: 0,
+            reply: ReplyOptions::default(),
+            request_id: Some(request_id.clone()),
+            cancel: CancellationToken::new(),
+            outcome,
+        };
+        entries.by_id.insert(query_id, Arc::new(statement));
+        entries.by_request.insert((session, request_id.clone()), query_id);
+        entries.finish(query_id, BOUNDS, ALL);
+        request_id
+    }
+
+    fn knows(entries: &Entries, session: i64, request: &str) -> bool {
+        let id = entries.by_request.get(&(session, request.to_string()));
+        id.is_some_and(|id| entries.by_id.contains_key(id))
+    }
+
+    #[test]
+    fn a_busy_session_pushes_out_its_own_statements_only() {
+        let mut entries = Entries::default();
+        let quiet = ended(&mut entries, 1, 10);
+        let busy: Vec<String> = (0..50).map(|_| ended(&mut entries, 2, 10)).collect();
+        assert!(knows(&entries, 1, &quiet));
+        assert!(!knows(&entries, 2, &busy[46]));
+        assert!(busy[47..].iter().all(|request| knows(&entries, 2, request)));
+        // Above the bound of all, the sessions with most give way.
+        let third = ended(&mut entries, 3, 10);
+        let fourth = ended(&mut entries, 4, 10);
+        assert!(!knows(&entries, 2, &busy[47]));
+        for (session, request) in [(1, &quiet), (2, &busy[49]), (3, &third), (4, &fourth)] {
+            assert!(knows(&entries, session, request), "{session}");
+        }
+        assert_eq!((entries.finished_count, entries.by_id.len()), (5, 5));
+    }
+
+    #[test]
+    fn bytes_are_bounded_and_the_last_statement_stays() {
+        let mut entries = Entries::default();
+        let small = ended(&mut entries, 1, 10);
+        let large = ended(&mut entries, 1, 99_990);
+        assert!(!knows(&entries, 1, &small) && knows(&entries, 1, &large));
+        let larger = ended(&mut entries, 2, 200_000);
+        // Together they are above the bound of all: the larger one gives way, though it came last.
+        assert!(knows(&entries, 1, &large) && !knows(&entries, 2, &larger));
+        assert_eq!(entries.finished_count, 1);
+        assert!(entries.finished_bytes < ALL.bytes);
     }
 }

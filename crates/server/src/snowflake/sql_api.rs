@@ -256,12 +256,30 @@ pub async fn submit(
     }
     let request =
         match statement_request(submission.statement, submission.bindings, submission.parameters) {
-            Ok(request) => request,
+            Ok(mut request) => {
+                let id = query.request_id.as_deref();
+                request.request_id = id.and_then(|id| Uuid::parse_str(id).ok());
+                request
+            }
             Err(error) => {
                 close(&state, &session).await;
                 return Err(Refusal::statement(&error, None));
             }
         };
+    if query.retry == Some(true) {
+        match session.committed_before(&request).await {
+            Ok(None) => {}
+            Ok(Some(result)) => {
+                close(&state, &session).await;
+                let nullable = query.nullable != Some(false);
+                return part(&state, &reader, result.query_id, 0, nullable, HOLD).await;
+            }
+            Err(error) => {
+                close(&state, &session).await;
+                return Err(Refusal::statement(&error, None));
+            }
+        }
+    }
     let query_id = request.query_id;
     if let Some(request_id) = &query.request_id {
         state.sql_api_requests.remember(&reader.user, request_id, query_id);

@@ -4,6 +4,7 @@ mod aggregate_keys;
 mod cardinality;
 mod constant;
 mod join_order;
+mod stopping;
 #[cfg(test)]
 mod tests;
 
@@ -15,24 +16,30 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::Optimizer;
 use datafusion::optimizer::optimize_projections::OptimizeProjections;
 use datafusion::optimizer::push_down_filter::PushDownFilter;
+use frazil_governance::check_refusals;
 
 pub(crate) use constant::is_constant;
+pub(crate) use stopping::stopping;
 
 /// The plan that is run.
+///
+/// # Errors
+/// A column that it reads and that cannot be read.
 pub(crate) fn optimize(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
     if is_constant(plan) {
         return constant::simplify(state, plan);
     }
     let plan = state.optimize(plan)?;
+    check_refusals(&plan)?;
     // DataFusion's rules keep joins as they are written, so the order is chosen after them.
     let (plan, keys) = aggregate_keys::push_down(plan)?;
     let (plan, joins) = join_order::reorder(plan)?;
     if !keys && !joins {
         return Ok(plan);
     }
-    let rules = Optimizer::with_rules(vec![
+    let rules = Optimizer::with_rules(stopping(vec![
         Arc::new(PushDownFilter::new()),
         Arc::new(OptimizeProjections::new()),
-    ]);
+    ]));
     rules.optimize(plan, state, |_, _| {})
 }

@@ -4,7 +4,9 @@ use datafusion::common::ScalarValue;
 use frazil_catalog::account::{
     AccountView, Grantee, ObjectFilter, ParameterLevel, User, Warehouse, now_micros,
 };
-use frazil_common::{ObjectKind, ObjectRef, Privilege, SqlType, UserError, quote_identifier};
+use frazil_common::{
+    Code, ObjectKind, ObjectName, ObjectRef, Privilege, SqlType, UserError, quote_identifier,
+};
 use frazil_dialect::{ObjectWord, ShowScope};
 use frazil_functions::TypedExpr;
 use frazil_functions::cast::{CastMode, cast};
@@ -12,8 +14,11 @@ use frazil_functions::evaluate_constant;
 use serde_json::Value;
 
 use super::{INSTANT, Lister, Listing, TEXT, TerseKind};
-use crate::session::parameters::{PARAMETERS, ParameterKind};
-use crate::statements::lookup::{expect, of_role, of_user};
+use crate::session::parameters::{
+    OBJECT_PARAMETERS, PARAMETERS, ParameterDefinition, ParameterKind, STATEMENT_TIMEOUT,
+    WAREHOUSE_PARAMETERS,
+};
+use crate::statements::lookup::{Target, expect, of_role, of_user};
 use crate::statements::outcome::{COUNT, Cell};
 use crate::statements::principals::{expect_user, no_such_user};
 
@@ -337,23 +342,38 @@ pub(super) async fn access_tokens(lister: &Lister<'_>) -> Result<Listing, UserEr
 }
 
 /// Whose parameters SHOW PARAMETERS lists.
-async fn parameter_level(
-    lister: &Lister<'_>,
-) -> Result<Option<(ParameterLevel, &'static str)>, UserError> {
+enum ParameterScope {
+    Session,
+    Account,
+    User(i64),
+    Warehouse(Box<Warehouse>),
+}
+
+async fn parameter_scope(lister: &Lister<'_>) -> Result<ParameterScope, UserError> {
     let context = lister.context;
     Ok(match &lister.show.scope {
-        None | Some(ShowScope::Session) => None,
-        Some(ShowScope::Account) => Some((ParameterLevel::Account, "ACCOUNT")),
+        None | Some(ShowScope::Session) => ParameterScope::Session,
+        Some(ShowScope::Account) => ParameterScope::Account,
         Some(ShowScope::Object(ObjectWord::User, name)) => {
             let name = name.as_ref().map(|name| name.name.as_str());
             let Some(user) = expect_user(context, name).await? else {
                 return Err(no_such_user(context, name.unwrap_or_default()));
             };
-            Some((ParameterLevel::User(user.id), "USER"))
+            ParameterScope::User(user.id)
         }
-        Some(ShowScope::Object(ObjectWord::Warehouse, Some(name))) => {
-            let found = expect(context, &lister.view, ObjectWord::Warehouse, name).await?;
-            Some((ParameterLevel::Warehouse(found.object.id), "WAREHOUSE"))
+        Some(ShowScope::Object(ObjectWord::Warehouse, name)) => {
+            let current = || context.state.warehouse.as_deref().map(ObjectName::bare);
+            let Some(name) = name.clone().or_else(current) else {
+                return Err(UserError::new(
+                    Code::NoActiveWarehouse,
+                    "The session has no current warehouse: name one, or run USE WAREHOUSE.",
+                ));
+            };
+            let found = expect(context, &lister.view, ObjectWord::Warehouse, &name).await?;
+            let Target::Warehouse(warehouse) = found.target else {
+                return Err(UserError::internal("a warehouse is none"));
+            };
+            ParameterScope::Warehouse(Box::new(warehouse.body))
         }
         Some(_) => {
             return Err(UserError::unsupported(
@@ -361,6 +381,16 @@ async fn parameter_level(
             ));
         }
     })
+}
+
+/// What a warehouse sets of a parameter.
+fn warehouse_parameter(warehouse: &Warehouse, name: &str) -> Option<Value> {
+    match name {
+        STATEMENT_TIMEOUT => {
+            Some(warehouse.statement_timeout).filter(|seconds| *seconds != 0).map(Value::from)
+        }
+        name => warehouse.options.get(name).cloned(),
+    }
 }
 
 pub(super) async fn parameters(lister: &Lister<'_>) -> Result<Listing, UserError> {
@@ -374,23 +404,47 @@ pub(super) async fn parameters(lister: &Lister<'_>) -> Result<Listing, UserError
     ];
     let mut listing = Listing::new(columns, "key");
     let context = lister.context;
-    let level = parameter_level(lister).await?;
-    let stored = match level {
-        Some((level, _)) => context.shared.accounts.parameters(level).await?,
-        None => Default::default(),
+    let accounts = &context.shared.accounts;
+    let scope = parameter_scope(lister).await?;
+    let stored = match &scope {
+        ParameterScope::Account => accounts.parameters(ParameterLevel::Account).await?,
+        ParameterScope::User(id) => accounts.parameters(ParameterLevel::User(*id)).await?,
+        // What the session began with.
+        ParameterScope::Session => match accounts.view().await?.users.get(&context.session.user) {
+            Some(user) => accounts.parameters(ParameterLevel::User(user.id)).await?,
+            None => Default::default(),
+        },
+        ParameterScope::Warehouse(_) => Default::default(),
     };
-    for definition in PARAMETERS {
-        let (value, set_at) = match level {
-            None => {
-                let set = context.state.parameters.is_set(definition.name);
-                let value = context.state.parameters.get(definition.name).to_string();
-                (value, if set { "SESSION" } else { "" })
+    let shown = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let mut definitions: Vec<&ParameterDefinition> = match &scope {
+        ParameterScope::Session | ParameterScope::User(_) => PARAMETERS.iter().collect(),
+        ParameterScope::Account => PARAMETERS.iter().chain(OBJECT_PARAMETERS).collect(),
+        ParameterScope::Warehouse(_) => PARAMETERS
+            .iter()
+            .chain(OBJECT_PARAMETERS)
+            .filter(|definition| WAREHOUSE_PARAMETERS.contains(&definition.name))
+            .collect(),
+    };
+    definitions.sort_by_key(|definition| definition.name);
+    for definition in definitions {
+        let name = definition.name;
+        let kept = stored.get(name).map(shown);
+        let (value, set_at) = match &scope {
+            ParameterScope::Session if context.state.parameters.is_set(name) => {
+                let value = context.state.parameters.get(name).to_string();
+                let level = if kept.as_ref() == Some(&value) { "USER" } else { "SESSION" };
+                (Some(value), level)
             }
-            Some((_, word)) => match stored.get(definition.name) {
-                Some(Value::String(text)) => (text.clone(), word),
-                Some(other) => (other.to_string(), word),
-                None => (definition.default.to_string(), ""),
-            },
+            ParameterScope::Session => (None, ""),
+            ParameterScope::Account => (kept, "ACCOUNT"),
+            ParameterScope::User(_) => (kept, "USER"),
+            ParameterScope::Warehouse(warehouse) => {
+                (warehouse_parameter(warehouse, name).as_ref().map(shown), "WAREHOUSE")
+            }
         };
         let kind = match definition.kind {
             ParameterKind::Boolean => "BOOLEAN",
@@ -398,10 +452,10 @@ pub(super) async fn parameters(lister: &Lister<'_>) -> Result<Listing, UserError
             ParameterKind::Text | ParameterKind::TimeZone => "STRING",
         };
         listing.rows.push(vec![
-            Cell::from(definition.name),
-            Cell::from(value),
+            Cell::from(name),
+            Cell::from(value.clone().unwrap_or_else(|| definition.default.to_string())),
             Cell::from(definition.default),
-            Cell::from(set_at),
+            Cell::from(if value.is_some() { set_at } else { "" }),
             Cell::from(definition.description),
             Cell::from(kind),
         ]);
