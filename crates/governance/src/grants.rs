@@ -32,6 +32,15 @@ pub fn may_grant_privilege(
     refuse_unless(allowed, model, roles, object, parents)
 }
 
+/// Whose owner decides on grants of an object: the schema with managed access that it is in, or itself.
+pub fn decider<'o>(
+    model: &AccessModel,
+    object: &'o ObjectRef,
+    parents: &'o [ObjectRef],
+) -> &'o ObjectRef {
+    model.managed_schema(parents).unwrap_or(object)
+}
+
 /// Whether the roles grant and revoke in the owner's place: they own the object (or the schema with
 /// managed access that it is in), or hold MANAGE GRANTS.
 pub fn acts_as_owner(
@@ -40,9 +49,8 @@ pub fn acts_as_owner(
     object: &ObjectRef,
     parents: &[ObjectRef],
 ) -> bool {
-    let decider = model.managed_schema(parents).unwrap_or(object);
     model.has_global(roles, Privilege::ManageGrants)
-        || (model.reaches(roles, parents) && model.owns(roles, decider))
+        || (model.reaches(roles, parents) && model.owns(roles, decider(model, object, parents)))
 }
 
 /// The role that a grant is on record as given by: the owner where the roles own the object, or else the
@@ -55,10 +63,10 @@ pub fn grantor<'m>(
     parents: &[ObjectRef],
     privilege: Privilege,
 ) -> Option<&'m str> {
-    let managed = model.managed_schema(parents);
-    let decider = managed.unwrap_or(object);
+    let managed = model.managed_schema(parents).is_some();
+    let decider = decider(model, object, parents);
     match model.option_holder(roles, object, privilege) {
-        Some(holder) if managed.is_none() && !model.owns(roles, decider) => Some(holder),
+        Some(holder) if !managed && !model.owns(roles, decider) => Some(holder),
         _ => model.owner(decider),
     }
 }
@@ -87,10 +95,7 @@ pub fn may_transfer_ownership(
     object: &ObjectRef,
     parents: &[ObjectRef],
 ) -> Result<(), UserError> {
-    let decider = model.managed_schema(parents).unwrap_or(object);
-    let allowed = model.has_global(roles, Privilege::ManageGrants)
-        || (model.reaches(roles, parents) && model.owns(roles, decider));
-    refuse_unless(allowed, model, roles, object, parents)
+    refuse_unless(acts_as_owner(model, roles, object, parents), model, roles, object, parents)
 }
 
 /// GRANT … ON FUTURE … IN SCHEMA or DATABASE: MANAGE GRANTS, or the ownership of a schema with

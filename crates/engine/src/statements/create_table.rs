@@ -23,7 +23,7 @@ use crate::statements::constraints;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::defaults;
 use crate::statements::outcome::{Changes, Outcome};
-use crate::statements::ownership::{Made, gone, grants_copied, made};
+use crate::statements::ownership::{Made, gone, made, made_with_grants};
 use crate::statements::policy::DefinedPolicies;
 use crate::statements::query::{operators, plan};
 use crate::statements::table_options::TableOptions;
@@ -280,8 +280,7 @@ fn record_owner(
     if table.kind == TableKind::Temporary {
         return;
     }
-    let made_table = Made { kind: ObjectKind::Table, id: table.table_id, name: table.name.clone() };
-    made(context, lake, made_table);
+    let new = Made { kind: ObjectKind::Table, id: table.table_id, name: table.name.clone() };
     let replaced = match occupied {
         Occupied::Replace(object) if object.kind == ObjectKind::Table => Some(object.id),
         _ => None,
@@ -289,7 +288,9 @@ fn record_owner(
     if let (true, Some(from)) = (create.copy_grants, replaced.or(cloned)) {
         let source = lake.view().table_by_id(from);
         let same = source.is_none_or(|source| source.name.database == table.name.database);
-        grants_copied(lake, ObjectKind::Table, from, table.table_id, same);
+        made_with_grants(context, lake, new, from, same);
+    } else {
+        made(context, lake, new);
     }
 }
 

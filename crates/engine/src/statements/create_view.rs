@@ -7,7 +7,7 @@ use frazil_lake::NewView;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::create_table::{Occupied, authorize_create, occupied};
 use crate::statements::outcome::Outcome;
-use crate::statements::ownership::{Made, gone, grants_copied, made};
+use crate::statements::ownership::{Made, gone, made, made_with_grants};
 use crate::statements::policy::DefinedPolicies;
 use crate::statements::query::{governed, plan};
 use crate::statements::tag::DefinedTags;
@@ -103,15 +103,18 @@ pub(crate) async fn run(
         secure: create.secure,
         comment: create.comment.clone(),
     })?;
-    if let Occupied::Replace(object) = &occupied {
-        if create.copy_grants {
-            grants_copied(lake, ObjectKind::View, object.id, view.view_id, true);
+    let new = Made { kind: ObjectKind::View, id: view.view_id, name };
+    match &occupied {
+        Occupied::Replace(object) if create.copy_grants => {
+            made_with_grants(context, lake, new, object.id, true);
         }
+        _ => made(context, lake, new),
+    }
+    if let Occupied::Replace(object) = &occupied {
         // Views are not brought back on their own.
         gone(lake, ObjectKind::View, object.id);
     }
     tags.record_view(lake, &view);
     policies.record_view(lake, &view)?;
-    made(context, lake, Made { kind: ObjectKind::View, id: view.view_id, name });
     Outcome::status(done)
 }

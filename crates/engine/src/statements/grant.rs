@@ -9,7 +9,7 @@ use frazil_dialect::{
     Privileges, Revoke,
 };
 use frazil_governance::{
-    acts_as_owner, grantor, may_grant_future, may_grant_privilege, may_revoke_privilege,
+    acts_as_owner, decider, grantor, may_grant_future, may_grant_privilege, may_revoke_privilege,
     may_transfer_ownership,
 };
 
@@ -285,6 +285,13 @@ impl From<&HeldGrant> for Held {
     }
 }
 
+/// The roles whose grants on an object rest on ownership and not on a grant: its owner, and that of the
+/// schema with managed access that it is in.
+fn owners<'c>(context: &'c StatementContext, on: &Securable) -> [Option<&'c str>; 2] {
+    let model = &context.model;
+    [model.owner(&on.object), model.owner(decider(model, &on.object, &on.parents))]
+}
+
 /// What a REVOKE takes of a role's grants of one privilege. Whoever may pass a privilege on takes back
 /// what the own roles gave. The owner, and MANAGE GRANTS in its place, takes all but what other roles
 /// gave that may pass it on: those grants end with what they rest on.
@@ -297,9 +304,10 @@ fn revoked(
 ) -> Vec<Held> {
     let (model, roles) = (&context.model, &context.roles);
     let as_owner = acts_as_owner(model, roles, &on.object, &on.parents);
+    let owners = owners(context, on);
     let grants = account.grants_on(on.object.kind, on.object.id);
     let rests_on_another = |grantor: &str| {
-        model.owner(&on.object) != Some(grantor)
+        !owners.contains(&Some(grantor))
             && grants.iter().any(|held| {
                 held.privilege == privilege && held.role == grantor && held.grant_option
             })
@@ -320,17 +328,16 @@ fn revoked(
 /// Grants of one privilege on one object that rested, directly or through others, on those taken back:
 /// given by roles that may not pass it on any more. Roles that gave it to each other do not keep each
 /// other.
-fn dependents(account: &AccountView, taken: &[Held]) -> Vec<Held> {
+fn dependents(account: &AccountView, owners: &[Option<&str>], taken: &[Held]) -> Vec<Held> {
     let Some(Held { object, privilege, .. }) = taken.first() else { return Vec::new() };
     let grants: Vec<&HeldGrant> = account
         .grants_on(object.0, object.1)
         .iter()
         .filter(|grant| grant.privilege == *privilege)
         .collect();
-    let owner = account.owner(object.0, object.1);
-    // Grants of the owner rest on ownership; those of others that cannot pass it on, on MANAGE GRANTS.
+    // Those of others that cannot pass it on rest on MANAGE GRANTS.
     let rests_on_itself = |grantor: &str| {
-        owner == Some(grantor)
+        owners.contains(&Some(grantor))
             || !grants.iter().any(|held| held.role == grantor && held.grant_option)
     };
     let standing = |gone: &[Held]| {
@@ -381,7 +388,7 @@ pub(crate) async fn revoke(
             let (mut held, mut following) = (Vec::new(), Vec::new());
             for (on, privilege) in pairs {
                 let taken = revoked(context, &account, on, privilege, &role);
-                following.extend(dependents(&account, &taken));
+                following.extend(dependents(&account, &owners(context, on), &taken));
                 held.extend(taken);
             }
             if let Some(Held { privilege, role, .. }) = following.first()
@@ -552,7 +559,9 @@ mod tests {
         let held = |role: &str, by: &str| Held::from(&row(role, by, false));
         let mut account = AccountView::default();
         let table = (ObjectKind::Table, 1);
-        account.owners.insert(table, "OWNER".to_string());
+        let owners = [Some("OWNER")];
+        let dependents =
+            |account: &AccountView, taken: &[Held]| dependents(account, &owners, taken);
         let mut rows = vec![row("A", "OWNER", true), row("B", "A", true), row("C", "B", false)];
         account.grants.insert(table, rows.clone());
         let first = [held("A", "OWNER")];

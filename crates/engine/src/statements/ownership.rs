@@ -15,7 +15,7 @@ pub(crate) struct Made {
     pub name: QualifiedName,
 }
 
-/// Tells the commit of a new object's owner.
+/// Tells the commit of a new object's owner, and of the schema and database whose promises it gets.
 pub(crate) fn made(context: &StatementContext, lake: &mut LakeTransaction, made: Made) {
     let view = lake.view().clone();
     let name = &made.name;
@@ -34,15 +34,18 @@ pub(crate) fn made(context: &StatementContext, lake: &mut LakeTransaction, made:
     });
 }
 
-/// The grants of one object also on another (COPY GRANTS).
-pub(crate) fn grants_copied(
+/// COPY GRANTS: the same, with the grants of another object in the place of what is promised.
+pub(crate) fn made_with_grants(
+    context: &StatementContext,
     lake: &mut LakeTransaction,
-    kind: ObjectKind,
+    made: Made,
     from: i64,
-    to: i64,
     same_database: bool,
 ) {
-    let copied = CopiedGrants { kind, from, to, owner: false, same_database };
+    let Made { kind, id, name: _ } = made;
+    let role = context.role().to_string();
+    lake.account().owners.push(NewOwner { kind, id, role, containers: None });
+    let copied = CopiedGrants { kind, from, to: id, owner: false, same_database };
     lake.account().copied_grants.push(copied);
 }
 
