@@ -66,6 +66,24 @@ def test_unknown_names_are_locked_alike(server, name):
     assert codes == ["390100"] * 5 + ["390102"]
 
 
+def test_a_password_that_must_be_changed_opens_no_session(server, admin, user):
+    admin.execute(f"ALTER USER {user} SET MUST_CHANGE_PASSWORD = TRUE")
+    assert attempt(server, user, "wrong")["code"] == "390100"
+    with pytest.raises(errors.DatabaseError) as caught:
+        server.connect(user=user, password=USER_PASSWORD)
+    assert caught.value.errno == 390106
+    admin.execute(f"ALTER USER {user} SET PASSWORD = 'another-1'")
+    server.connect(user=user, password="another-1").close()
+
+
+def test_logins_with_long_names_are_not_written_down(server, admin):
+    name = "n" * 256
+    assert attempt(server, name, "wrong")["code"] == "390100"
+    assert attempt(server, name, "frzl_wrong")["code"] == "390100"
+    rows = dicts(admin, "SELECT MAX(LENGTH(user_name)) AS n FROM TABLE(information_schema.login_history())")
+    assert rows[0]["N"] <= 255
+
+
 def test_a_lock_ends_with_time(server, user):
     if not server.data_dir:
         pytest.skip("the catalog is out of reach")
@@ -150,7 +168,11 @@ def test_access_tokens_hold_to_their_role_and_end(server, admin, user, name):
         with pytest.raises(errors.ProgrammingError):
             cursor.execute("USE ROLE PUBLIC")
     if server.data_dir:
-        server.catalog("UPDATE frazil_access_token SET expires_on = 1 WHERE name = 'T'")
+        with connect() as connection:
+            server.catalog("UPDATE frazil_access_token SET expires_on = 1 WHERE name = 'T'")
+            with pytest.raises(errors.ProgrammingError) as caught:
+                connection.cursor().execute("SELECT 1")
+            assert caught.value.errno == 390111
         with pytest.raises(errors.DatabaseError) as caught:
             connect()
         assert caught.value.errno == 390100

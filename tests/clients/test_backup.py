@@ -102,11 +102,21 @@ def test_backup_while_writing_and_restore(tmp_path):
         "restore", "--from", backups, "--backup", "yesterday", "--data-dir", tmp_path / "x", fails=True
     )
 
+    # Upkeep would remove what lies in a data directory.
+    assert "lies in the data directory" in frazil(
+        "backup", "--data-dir", newest, "--to", newest / "data" / "backups", fails=True
+    )
+    inside = newest / "data" / "again"
+    assert "lies in the data directory" in frazil(
+        "restore", "--from", backups, "--data-dir", inside, fails=True
+    )
+    assert not inside.exists()
+
     # A damaged backup is refused whole.
     for data in (backups / "data").rglob("*.parquet"):
         data.write_bytes(data.read_bytes()[:-5])
     broken = tmp_path / "broken"
-    assert "not sound" in frazil(
+    assert "has changed since it was backed up" in frazil(
         "restore", "--from", backups, "--backup", names[0], "--data-dir", broken, fails=True
     )
     assert not broken.exists()

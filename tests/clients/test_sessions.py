@@ -99,6 +99,38 @@ def test_a_restart_loses_the_open_transaction_and_says_so(own_server):
     assert again.query("COMMIT")["success"]
 
 
+def test_a_restart_leaves_no_statement_without_an_end(own_server):
+    server = own_server()
+    wire = Wire(server)
+    assert wire.query("CREATE DATABASE D")["success"]
+    assert wire.query("CREATE TABLE T (A INT)")["success"]
+
+    def state(wire, query_id):
+        (entry,) = wire.get(f"/monitoring/queries/{query_id}")["data"]["queries"]
+        return entry
+
+    def start(text):
+        return wire.query(text, asyncExec=True)["data"]["queryId"]
+
+    done, failed = start("INSERT INTO T VALUES (1), (2)"), start("CREATE TABLE U AS SELECT 1 / 0 A")
+    lost = start(ENDLESS)
+    until(lambda: state(wire, done)["status"] == "SUCCESS")
+    until(lambda: state(wire, failed)["status"] == "FAILED_WITH_ERROR")
+    time.sleep(1)  # until the history is written
+    assert state(wire, lost)["status"] == "RUNNING"
+    server.kill()
+    again = Wire(own_server(), token=wire.token, master_token=wire.master_token)
+    assert state(again, done)["status"] == "SUCCESS"
+    assert state(again, failed)["status"] == "FAILED_WITH_ERROR"
+    assert state(again, failed)["errorCode"] == "100051"
+    assert state(again, lost)["status"] == "FAILED_WITH_INCIDENT"
+    assert "restarted" in state(again, lost)["errorMessage"]
+    for query_id, words in ((done, "success"), (failed, "100051"), (lost, "restarted")):
+        reply = again.get(f"/queries/{query_id}/result")
+        assert (reply["success"], reply["code"]) == (False, "000709")
+        assert words in reply["message"]
+
+
 def test_temporary_tables_end_with_their_session(connect, name):
     first = connect()
     first.cursor().execute(f"CREATE TEMPORARY TABLE {name} (A INT)")

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -146,6 +147,20 @@ def test_a_repeated_request_runs_once(api, cursor, name):
     again = api.post(f"INSERT INTO {name} VALUES (1)", query={**query, "retry": "true"})
     assert first["statementHandle"] == again["statementHandle"]
     assert api.post(f"SELECT COUNT(*) FROM {name}")["data"] == [["1"]]
+
+
+def test_attempts_that_come_together_run_once(api, cursor, name):
+    cursor.execute(f"CREATE TABLE {name} (A INT)")
+    for row in range(10):
+        query = {"requestId": str(uuid.uuid4())}
+
+        def attempt(retry):
+            return api.post(f"INSERT INTO {name} VALUES ({row})", query={**query, **retry})
+
+        with ThreadPoolExecutor(3) as pool:
+            replies = list(pool.map(attempt, [{"retry": "true"}, {"retry": "true"}, {}]))
+        assert len({reply["statementHandle"] for reply in replies}) == 1
+    assert api.post(f"SELECT COUNT(*), COUNT(DISTINCT A) FROM {name}")["data"] == [["10", "10"]]
 
 
 def test_a_repeated_request_runs_once_over_a_kill(own_server):

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pytest
@@ -194,6 +195,24 @@ def test_a_retried_request_runs_once(wire, cursor, name):
     assert first["data"]["queryId"] == again["data"]["queryId"]
     cursor.execute(f"SELECT COUNT(*) FROM {name}")
     assert cursor.fetchone() == (1,)
+
+
+def test_attempts_of_a_request_that_come_together_run_once(wire, server, cursor, name):
+    cursor.execute(f"CREATE TABLE {name} (A INT)")
+    attempts = [Wire(server, token=wire.token, master_token=wire.master_token) for _ in range(6)]
+    for row in range(10):
+        request = str(uuid.uuid4())
+
+        def attempt(number):
+            text = f"INSERT INTO {name} VALUES ({row})"
+            return attempts[number].query(text, request_id=request, retry=number)["data"]["queryId"]
+
+        with ThreadPoolExecutor(len(attempts)) as pool:
+            # The first attempt may be read last.
+            ids = set(pool.map(attempt, reversed(range(len(attempts)))))
+        assert len(ids) == 1
+    cursor.execute(f"SELECT COUNT(*), COUNT(DISTINCT A) FROM {name}")
+    assert cursor.fetchone() == (10, 10)
 
 
 def test_chunk_urls_are_signed(wire):

@@ -141,6 +141,53 @@ def test_views_nan_and_variant_nulls_from_both_sides(tmp_path):
     assert query(directory, "SELECT COUNT(*) AS c FROM t.public.d WHERE id = -1")[1] == [["500"]]
 
 
+# Names that are not sorted, and that come again.
+OBJECTS = [
+    "{'b': 1, 'a': 2}::VARIANT",
+    "[{'x': 1}, {'x': 2}]::VARIANT",
+    "MAP {'k': 1, 'b': 2}::VARIANT",
+    """'{"b": [{"z": 1, "a": {"d": null, "c": 2}}], "a": "x", "C": {}}'::JSON::VARIANT""",
+    "7::VARIANT",
+    "'text'::VARIANT",
+]
+READ = [
+    '{"a":2,"b":1}',
+    '[{"x":1},{"x":2}]',
+    '[{"key":"k","value":1},{"key":"b","value":2}]',
+    '{"C":{},"a":"x","b":[{"a":{"c":2,"d":null},"z":1}]}',
+    "7",
+    '"text"',
+]
+
+
+def test_objects_are_read_whatever_order_duckdb_wrote_them_in(tmp_path):
+    directory = tmp_path / "lake"
+    sql(directory, "CREATE DATABASE t;")
+    connection = attach(directory)
+    schema = 'lake."T.PUBLIC"'
+    # What a file's rows have in common is shredded, so each stands once alone and once among all.
+    sources = {"ALL_OF_THEM": list(enumerate(OBJECTS)), "NUMBERS": [(5, "1::VARIANT")] * 50 + list(enumerate(OBJECTS))}
+    sources |= {f"ONE_{key}": [(key, value)] for key, value in enumerate(OBJECTS)}
+    for name, rows in sources.items():
+        values = " UNION ALL ".join(f"SELECT {key}, {value}" for key, value in rows)
+        connection.execute(f'CREATE TABLE {schema}."{name}" ("K" INTEGER, "V" VARIANT)')
+        connection.execute(f'INSERT INTO {schema}."{name}" {values}')
+    for name, rows in sources.items():
+        keys = sorted({key for key, value in rows if value in OBJECTS})
+        wanted = [[str(key), READ[key]] for key in keys]
+        asked = f"SELECT k, TO_JSON(v) AS v FROM t.public.{name} WHERE TO_JSON(v) <> '1' ORDER BY k"
+        assert query(directory, asked)[1] == wanted, name
+        paths = "COALESCE(v:b[0]:a:c, v[1]:x, v[0]:key, v:b)"
+        found = f"SELECT COUNT(*) AS c FROM t.public.{name} WHERE TO_JSON({paths}) IN ('1', '2', '\"k\"')"
+        assert query(directory, found)[1] == [[str(len([key for key in keys if key < 4]))]], name
+    # Written here they are in order for good.
+    sql(directory, "CREATE TABLE t.public.copied AS SELECT * FROM t.public.all_of_them;")
+    assert connection.execute(f'SELECT CAST(v AS JSON)::VARCHAR FROM {schema}."COPIED" ORDER BY k').fetchall() == [
+        (text,) for text in READ
+    ]
+    connection.close()
+
+
 def test_defaults_and_dates_that_one_side_alone_knows(tmp_path):
     directory = tmp_path / "lake"
     sql(

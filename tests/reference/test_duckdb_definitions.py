@@ -297,3 +297,61 @@ def test_clustering_keys_are_sort_keys_of_both(tmp_path):
     connection.close()
     _, rows = query(directory, shown)
     assert rows == [["OURS", ""], ["THEIRS", ""]]
+
+
+def test_keys_of_what_came_back_leave_the_gap_out(tmp_path):
+    """Sort and partition keys at snapshots without their table made DuckDB refuse every other one."""
+    directory = tmp_path / "lake"
+    sql(
+        directory,
+        "CREATE DATABASE t; CREATE TABLE t.public.sorted (a INT, b VARCHAR) CLUSTER BY (b, a);"
+        "CREATE TABLE t.public.parted (a INT, b VARCHAR); INSERT INTO t.public.sorted VALUES (1, 'x');"
+        "CREATE DATABASE o; CREATE TABLE o.public.c (k INT); INSERT INTO o.public.c VALUES (7);",
+    )
+    connection = attach(directory)
+    connection.execute('ALTER TABLE lake."T.PUBLIC"."PARTED" SET PARTITIONED BY (b)')
+    connection.close()
+    insert = "INSERT INTO t.public.{0} SELECT SEQ4() + {1}, 'v' || MOD(SEQ4(), 3) FROM TABLE(GENERATOR(ROWCOUNT => 3000));"
+    sql(directory, insert.format("parted", 0) + insert.format("sorted", 0))
+    for turn, what in enumerate(["TABLE t.public.parted", "TABLE t.public.sorted", "SCHEMA t.public", "DATABASE t"]):
+        sql(directory, f"DROP {what};")
+        sql(directory, f"CREATE TABLE o.public.c{turn} (k INT); INSERT INTO o.public.c{turn} VALUES ({turn});")
+        sql(directory, f"UNDROP {what};" + insert.format("parted", 10_000 * (turn + 1)))
+    connection = attach(directory)
+    first = connection.execute('SELECT min(snapshot_id) FROM ducklake_snapshots(\'lake\') WHERE changes::VARCHAR LIKE \'%O.PUBLIC%C%\'').fetchone()[0]
+    for snapshot in range(first + 1, head(connection) + 1):
+        assert connection.execute(f'SELECT k FROM lake."O.PUBLIC"."C" AT (VERSION => {snapshot})').fetchall() == [(7,)]
+    for turn in range(4):
+        assert connection.execute(f'SELECT k FROM lake."O.PUBLIC"."C{turn}"').fetchall() == [(turn,)]
+    assert sort_keys(connection, "SORTED") == [('"B"', "ASC", "NULLS_LAST"), ('"A"', "ASC", "NULLS_LAST")]
+    # DuckDB writes by the keys, and moves rows of files that name them.
+    connection.execute('INSERT INTO lake."T.PUBLIC"."PARTED" SELECT i, \'v\' || (i % 3) FROM range(50000, 53000) r(i)')
+    connection.execute("CALL ducklake_merge_adjacent_files('lake')")
+    counted = 'SELECT b, count(*), min(a), max(a) FROM lake."T.PUBLIC"."PARTED" GROUP BY b ORDER BY b'
+    rows = connection.execute(counted).fetchall()
+    assert [(b, n) for b, n, *_ in rows] == [(f"v{i}", 6000) for i in range(3)]
+    connection.close()
+    shown = "SELECT clustering_key FROM information_schema.tables WHERE table_name = 'SORTED'"
+    assert query(directory, shown)[1] == [["LINEAR(b, a)"]]
+    _, ours = query(directory, "SELECT b, COUNT(*), MIN(a), MAX(a) FROM parted GROUP BY b ORDER BY b")
+    assert ours == [[str(value) for value in row] for row in rows]
+
+
+def test_columns_of_types_that_are_not_read_are_not_changed(tmp_path):
+    directory = tmp_path / "lake"
+    sql(directory, "CREATE DATABASE t; CREATE TABLE t.public.other (a INT);")
+    connection = attach(directory)
+    connection.execute('CREATE TABLE lake."T.PUBLIC"."LISTS" ("K" INT, "L" INT[])')
+    connection.execute('INSERT INTO lake."T.PUBLIC"."LISTS" VALUES (1, [1])')
+    connection.close()
+    for statement in [
+        "ALTER TABLE t.public.lists ALTER COLUMN l SET DATA TYPE VARCHAR",
+        "ALTER TABLE t.public.lists ALTER COLUMN l SET DEFAULT 'x'",
+        "CREATE TABLE t.public.copied LIKE t.public.lists",
+    ]:
+        assert "type list of column L" in sql(directory, f"{statement};", fails=True)
+    sql(directory, "ALTER TABLE t.public.lists ALTER COLUMN l COMMENT 'a list';")
+    connection = attach(directory)
+    assert connection.execute('SELECT * FROM lake."T.PUBLIC"."LISTS"').fetchall() == [(1, [1])]
+    assert connection.execute('SELECT * FROM lake."T.PUBLIC"."OTHER"').fetchall() == []
+    connection.close()

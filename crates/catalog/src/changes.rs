@@ -236,8 +236,6 @@ pub struct CommitMeta {
     pub statements: Vec<String>,
     pub user: Option<String>,
     pub message: Option<String>,
-    /// Rows that the committing statement inserted, updated and deleted, where it tells them.
-    pub rows: Option<[u64; 3]>,
 }
 
 /// One catalog transaction.

@@ -218,18 +218,26 @@ impl Catalog {
     }
 
     /// The snapshot that was newest at a time (microseconds since 1970 UTC).
+    ///
+    /// # Errors
+    /// 000707 for a time that no snapshot is known to be the newest at: after one whose successor
+    /// expired, that one may have been.
     pub async fn snapshot_at(&self, micros: i64) -> Result<SnapshotId> {
         self.load_times().await?;
         let times = self.inner.times.lock();
-        times.iter().rev().find(|(_, at)| *at <= micros).map(|(snapshot, _)| *snapshot).ok_or_else(
-            || {
-                CatalogError::User(UserError::new(
-                    Code::TimeTravelUnavailable,
-                    "Time travel data is not available. The requested time is either beyond the \
-                     allowed time travel period or before the object creation time.",
-                ))
-            },
-        )
+        let later = times.iter().rev().take_while(|(_, at)| *at > micros).count();
+        let newest = times.len().checked_sub(later + 1);
+        let found = newest.and_then(|index| Some((times.get(index)?.0, times.get(index + 1))));
+        match found {
+            Some((snapshot, next)) if next.is_none_or(|(id, _)| *id == snapshot + 1) => {
+                Ok(snapshot)
+            }
+            _ => Err(CatalogError::User(UserError::new(
+                Code::TimeTravelUnavailable,
+                "Time travel data is not available. The requested time is either beyond the \
+                 allowed time travel period or before the object creation time.",
+            ))),
+        }
     }
 
     /// Tables that are gone and were dropped at or after a time, the last dropped first; only
@@ -291,11 +299,18 @@ impl Catalog {
     }
 
     /// When a snapshot stopped being the newest (microseconds since 1970 UTC); none while it is.
+    /// Where its successor expired, the last moment that it is known to have been.
     pub async fn current_until(&self, snapshot: SnapshotId) -> Result<Option<i64>> {
         self.load_times().await?;
         let times = self.inner.times.lock();
         let next = times.partition_point(|(known, _)| *known <= snapshot);
-        Ok(times.get(next).map(|(_, at)| *at))
+        Ok(times.get(next).map(|(id, at)| match *id == snapshot + 1 {
+            true => *at,
+            false => {
+                let own = next.checked_sub(1).and_then(|index| times.get(index));
+                own.filter(|(known, _)| *known == snapshot).map_or(i64::MIN, |(_, at)| *at)
+            }
+        }))
     }
 
     /// The snapshot a committed statement read: the one before its commit.
@@ -306,6 +321,11 @@ impl Catalog {
     /// The snapshot a statement's commit made; none when it committed nothing.
     pub async fn snapshot_of_statement(&self, query_id: &str) -> Result<Option<SnapshotId>> {
         Ok(self.inner.store.snapshot_of_statement(query_id).await?.map(|(_, after)| after))
+    }
+
+    /// The last entry among those of committed statements that begins with a text.
+    pub async fn statement_with_prefix(&self, prefix: &str) -> Result<Option<String>> {
+        self.inner.store.statement_with_prefix(prefix).await
     }
 
     /// Snapshots after `after` (-1 for all), oldest first.

@@ -329,8 +329,6 @@ pub struct SnapshotInfo {
     pub author: Option<String>,
     pub message: Option<String>,
     pub query_id: Option<String>,
-    /// Rows that the committing statement inserted, updated and deleted, where it told them.
-    pub rows: Option<[u64; 3]>,
 }
 
 /// The newest snapshot.

@@ -61,6 +61,8 @@ pub trait CatalogStore: Send + Sync + std::fmt::Debug {
         &self,
         query_id: &str,
     ) -> Result<Option<(SnapshotId, SnapshotId)>>;
+    /// The last entry among those of committed statements that begins with a text.
+    async fn statement_with_prefix(&self, prefix: &str) -> Result<Option<String>>;
     /// Objects of a kind that are gone, the last dropped first.
     async fn dropped(&self, kind: DropKind) -> Result<Vec<DropRow>>;
     /// The longest DATA_RETENTION_TIME_IN_DAYS that is or was set for anything; 0 for none.

@@ -230,6 +230,49 @@ async fn snapshots_are_found_by_time_and_statement() {
     assert_eq!(catalog.snapshot_before_statement("two").await.unwrap(), Some(first));
     assert_eq!(catalog.snapshot_of_statement("two").await.unwrap(), Some(second));
     assert_eq!(catalog.snapshot_of_statement("three").await.unwrap(), None);
+    assert_eq!(catalog.statement_with_prefix("tw").await.unwrap().as_deref(), Some("two"));
+    assert_eq!(catalog.statement_with_prefix("").await.unwrap().as_deref(), Some("two"));
+    assert_eq!(catalog.statement_with_prefix("on").await.unwrap().as_deref(), Some("one"));
+    assert_eq!(catalog.statement_with_prefix("n").await.unwrap(), None);
+    assert_eq!(catalog.statement_with_prefix("p").await.unwrap(), None);
+}
+
+/// A snapshot that outlives its successors is not taken for what was current in their time.
+#[tokio::test]
+async fn times_of_expired_snapshots_are_not_answered() {
+    let folder = Folder::new("gaps");
+    let catalog = open(&folder.file()).await;
+    let first = commit(&catalog, start(), "one").await.unwrap();
+    let schema = catalog.head_view().await.unwrap().schema("D", "S").unwrap().schema_id;
+    for name in ["T2", "T3", "T4"] {
+        let change = CatalogChange::CreateTable(table(-1, schema, name));
+        commit(&catalog, vec![change], name).await.unwrap();
+    }
+    let times: Vec<i64> =
+        catalog.snapshots(-1).await.unwrap().iter().map(|info| info.micros).collect();
+    let at = |snapshot: i64| times[usize::try_from(snapshot).unwrap()];
+    assert_eq!(catalog.current_until(first).await.unwrap(), Some(at(first + 1)));
+    let mut writer = catalog.begin_write().await.unwrap();
+    sqlx::query("DELETE FROM ducklake_snapshot WHERE snapshot_id = ?")
+        .bind(first + 1)
+        .execute(&mut *writer)
+        .await
+        .unwrap();
+    writer.commit().await.unwrap();
+    catalog.close().await;
+    let catalog = open(&folder.file()).await;
+    for micros in [at(first), at(first + 2) - 1] {
+        match catalog.snapshot_at(micros).await.unwrap_err() {
+            CatalogError::User(error) => assert_eq!(error.code, Code::TimeTravelUnavailable),
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(catalog.snapshot_at(at(first) - 1).await.unwrap(), first - 1);
+    assert_eq!(catalog.snapshot_at(at(first + 2)).await.unwrap(), first + 2);
+    assert_eq!(catalog.snapshot_at(i64::MAX).await.unwrap(), first + 3);
+    assert_eq!(catalog.current_until(first).await.unwrap(), Some(at(first)));
+    assert_eq!(catalog.current_until(first + 2).await.unwrap(), Some(at(first + 3)));
+    assert_eq!(catalog.current_until(first + 3).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -124,6 +124,8 @@ codes! {
     UserDisabled = (390101, "28000"),
     /// Too many wrong passwords in a row.
     UserLocked = (390102, "28000"),
+    /// Login with the password of a user with MUST_CHANGE_PASSWORD = TRUE.
+    PasswordExpired = (390106, "28000"),
     /// A key-pair token that is malformed, expired or signed with another key.
     JwtInvalid = (390144, "08001"),
     TokenInvalid = (390104, "08001"),

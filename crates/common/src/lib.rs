@@ -3,6 +3,7 @@
 //! Knows nothing of storage, SQL text or HTTP.
 
 pub mod error;
+pub mod hidden;
 pub mod name;
 pub mod principal;
 pub mod types;

@@ -158,6 +158,15 @@ impl Dialect for FrazilDialect {
         if parser.consume_token(&Token::ExclamationMark) {
             return Some(model_method(parser, expr));
         }
+        if let Some(distinct) = is_distinct(parser) {
+            // `sqlparser` takes all that follows, an AND with what is behind it too.
+            let left = Box::new(expr.clone());
+            let right = parser.parse_subexpr(precedence).map(Box::new);
+            return Some(right.map(|right| match distinct {
+                true => Expr::IsDistinctFrom(left, right),
+                false => Expr::IsNotDistinctFrom(left, right),
+            }));
+        }
         if let Some(negated) = rlike_null(parser) {
             return Some(Ok(Expr::RLike {
                 negated,
@@ -168,6 +177,15 @@ impl Dialect for FrazilDialect {
         }
         self.inner.parse_infix(parser, expr, precedence)
     }
+}
+
+/// Reads `IS [NOT] DISTINCT FROM`; whether without the NOT.
+fn is_distinct(parser: &mut Parser) -> Option<bool> {
+    if parser.parse_keywords(&[Keyword::IS, Keyword::DISTINCT, Keyword::FROM]) {
+        return Some(true);
+    }
+    let not = [Keyword::IS, Keyword::NOT, Keyword::DISTINCT, Keyword::FROM];
+    parser.parse_keywords(&not).then_some(false)
 }
 
 /// Reads `[NOT] {RLIKE | REGEXP} NULL`, whose NULL `sqlparser` takes for a word of its own; whether

@@ -1,6 +1,8 @@
 //! The kind of a statement: the word QUERY_HISTORY shows and the number on the wire.
 
-use crate::statement::{AlterTableAction, CreateTableSource, ObjectWord, Statement, Use};
+use crate::statement::{
+    AlterTableAction, CreateMode, CreateTableSource, ObjectWord, Statement, Use,
+};
 
 macro_rules! kinds {
     ($($variant:ident = $text:literal / $id:literal),* $(,)?) => {
@@ -81,6 +83,30 @@ kinds! {
 }
 
 impl Statement {
+    /// What a CREATE does where the name is taken; none of other statements, and of those that train or
+    /// import a model.
+    pub fn create_mode(&self) -> Option<CreateMode> {
+        use Statement::*;
+        Some(match self {
+            CreateTable(create) => create.mode,
+            CreateView(create) => create.mode,
+            CreateDatabase(create) => create.mode,
+            CreateSchema(create) => create.mode,
+            CreateWarehouse(create) => create.mode,
+            CreateResourceMonitor(create) => create.mode,
+            CreateRole(create) => create.mode,
+            CreateDatabaseRole(create) => create.mode,
+            CreateUser(create) => create.mode,
+            CreateStage(create) => create.mode,
+            CreateFileFormat(create) => create.mode,
+            CreateSequence(create) => create.mode,
+            CreateEndpoint(create) => create.mode,
+            CreatePolicy(create) => create.mode,
+            CreateTag(create) => create.mode,
+            _ => return None,
+        })
+    }
+
     /// What this statement is, for history and the wire.
     pub fn kind(&self) -> StatementKind {
         use StatementKind as K;

@@ -122,6 +122,8 @@ pub struct StatementRequest {
     pub parameters: HashMap<String, serde_json::Value>,
     /// Number of statements allowed in the text; 0 any, absent one.
     pub multi_statement_count: Option<u32>,
+    /// The client does not wait: it reads the result later.
+    pub detached: bool,
     pub cancel: CancellationToken,
 }
 
@@ -137,6 +139,7 @@ impl StatementRequest {
             describe_only: false,
             parameters: HashMap::new(),
             multi_statement_count: None,
+            detached: false,
             cancel: CancellationToken::new(),
         }
     }
@@ -183,10 +186,8 @@ pub struct StoredResult {
     pub transfer: Option<FileTransfer>,
     /// Results of a multi-statement request: id and statement type of each.
     pub children: Vec<(Uuid, u32)>,
-    /// The only user who may read it again.
-    pub user: String,
-    /// The one role that the session was held to.
-    pub role_restriction: Option<String>,
+    /// Who was shown it, and may read it again.
+    pub owner: ResultReader,
     pub number_of_binds: u32,
     pub array_bind_supported: bool,
     /// SHOW, DDL and DML answers, which clients expect in JSON.
@@ -195,25 +196,31 @@ pub struct StoredResult {
     pub rows_affected: Option<u64>,
     /// What those changes were; None where no row was touched.
     pub changes: Option<Changes>,
+    /// Its rows hold a secret, which is shown once.
+    pub shows_secret: bool,
     pub finished_micros: i64,
 }
 
-/// Who asks for a result.
+/// Who asks for a result, or was shown one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultReader {
+    /// Names are given again to other users, this number is not.
+    pub user_id: i64,
     pub user: String,
     /// The one role that the session or token is held to.
     pub role_restriction: Option<String>,
 }
 
-impl StoredResult {
-    /// Whether it may be read again by these. Who is held to one role reads what sessions held to that
-    /// role were shown.
-    pub fn is_readable_by(&self, reader: &ResultReader) -> bool {
-        let held = reader.role_restriction.is_some();
-        self.user == reader.user && (!held || self.role_restriction == reader.role_restriction)
+impl ResultReader {
+    /// Whether these may read again what that owner was shown, an error too. Who is held to one role
+    /// reads what sessions held to that role were shown.
+    pub fn may_read(&self, owner: &ResultReader) -> bool {
+        let held = self.role_restriction.is_some();
+        self.user_id == owner.user_id && (!held || self.role_restriction == owner.role_restriction)
     }
+}
 
+impl StoredResult {
     pub fn total_rows(&self) -> u64 {
         self.rows.total_rows()
     }
@@ -233,6 +240,26 @@ pub enum QueryStatus {
     Running,
     Success,
     Failed(UserError),
+}
+
+/// What is still known of a statement whose result is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastStatement {
+    pub end: PastEnd,
+    /// None where the query history has no record of it.
+    pub started_micros: Option<i64>,
+    pub error_number: Option<i64>,
+    pub error_message: Option<String>,
+}
+
+/// How a statement ended whose result is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PastEnd {
+    Success,
+    Failed,
+    Cancelled,
+    /// With the server that ran it: nothing tells that it was done.
+    Lost,
 }
 
 /// Rows to score at an endpoint: one vector per row, in column order.

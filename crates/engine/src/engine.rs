@@ -15,13 +15,14 @@ use frazil_models::Registry;
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
-use crate::api::{EngineSettings, QueryStatus, StageStore, StoredResult};
+use crate::api::{EngineSettings, QueryStatus, ResultReader, StageStore, StoredResult};
 use crate::health::{WriteCheck, refuse_lost_catalog};
 use crate::history::History;
 use crate::maintenance::{Upkeep, findings, missing_models};
 use crate::run::results::Results;
 use crate::run::runtime::QueryRuntime;
 use crate::session::Session;
+use crate::session::refusals::Refusals;
 use crate::session::transactions::Transactions;
 use crate::stage_files::{STAGES_FOLDER, StageFiles};
 use crate::statements::account_change::AccountChange;
@@ -59,6 +60,7 @@ pub(crate) struct Shared {
     pub organization: Option<String>,
     /// Turns for checking passwords.
     pub password_checks: tokio::sync::Semaphore,
+    pub refusals: Refusals,
     /// Holds the directory's lock as long as the engine lives.
     _data_directory: DataDirectory,
 }
@@ -160,6 +162,7 @@ impl Engine {
             region: settings.region.clone(),
             organization: settings.organization.clone(),
             password_checks: tokio::sync::Semaphore::new(PASSWORD_CHECKS),
+            refusals: Refusals::default(),
             _data_directory: directory,
         });
         let generated = bootstrap(&shared, &settings).await?;
@@ -169,13 +172,35 @@ impl Engine {
         Ok((Arc::new(Engine { shared, upkeep, keeper }), generated))
     }
 
-    /// A finished result, to read again.
-    pub fn result(&self, query_id: &Uuid) -> Option<Arc<StoredResult>> {
-        self.shared.results.get(query_id).and_then(Result::ok)
+    /// A finished result, to read again; none for those who were not shown it.
+    pub fn result(&self, query_id: &Uuid, reader: &ResultReader) -> Option<Arc<StoredResult>> {
+        self.shared.results.get(query_id, reader).and_then(Result::ok)
     }
 
-    pub fn query_status(&self, query_id: &Uuid) -> Option<QueryStatus> {
-        self.shared.results.status(query_id)
+    /// A result that some other means has shown to be the reader's own: a signed address.
+    pub fn result_by_address(&self, query_id: &Uuid) -> Option<Arc<StoredResult>> {
+        self.shared.results.get_unchecked(query_id)
+    }
+
+    /// Where a statement stands; none for those who may not read its result.
+    pub fn query_status(&self, query_id: &Uuid, reader: &ResultReader) -> Option<QueryStatus> {
+        self.shared.results.status(query_id, reader)
+    }
+
+    /// Whether a session of this process goes on, and its user and access token may still use it.
+    ///
+    /// # Errors
+    /// The account cannot be read.
+    pub async fn session_is_open(&self, session_id: i64) -> Result<bool, UserError> {
+        let session = self.shared.sessions.read().get(&session_id).cloned();
+        let Some(session) = session else { return Ok(false) };
+        let now = frazil_catalog::account::now_micros();
+        if !self.shared.token_holds(session.access_token_id, now).await? {
+            return Ok(false);
+        }
+        let account = self.shared.accounts.view().await?;
+        let user = account.users.values().find(|user| user.id == session.user_id);
+        Ok(user.is_some_and(|user| !user.disabled))
     }
 
     /// How much is going on.
@@ -340,7 +365,8 @@ async fn bootstrap(
         return Ok(None);
     }
     let name = frazil_common::fold_identifier(&settings.bootstrap_user);
-    let (password, generated) = match &settings.bootstrap_password {
+    let given = settings.bootstrap_password.as_ref().filter(|password| !password.is_empty());
+    let (password, generated) = match given {
         Some(password) => (password.clone(), false),
         None => (crate::session::secrets::random_secret(), true),
     };

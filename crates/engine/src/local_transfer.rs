@@ -41,13 +41,13 @@ impl Engine {
             context: result.context.clone(),
             transfer: None,
             children: Vec::new(),
-            user: result.user.clone(),
-            role_restriction: result.role_restriction.clone(),
+            owner: result.owner.clone(),
             number_of_binds: result.number_of_binds,
             array_bind_supported: false,
             prefers_json: true,
             rows_affected: None,
             changes: None,
+            shows_secret: false,
             finished_micros: result.finished_micros,
         }))
     }

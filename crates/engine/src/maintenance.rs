@@ -94,8 +94,9 @@ pub(crate) async fn all(
     lake: &Lake,
     accounts: &AccountStore,
 ) -> Result<MaintenanceReport, UserError> {
-    let tidied = lake.tidy_all().await?;
+    let tidied = lake.tidy_all().await;
     let expired = expire(lake, accounts).await?;
+    let tidied = tidied?;
     Ok(MaintenanceReport {
         flushed_tables: tidied.flushed_tables,
         merged_tables: tidied.merged_tables,

@@ -26,6 +26,23 @@ pub struct StageFiles {
     store: Arc<dyn ObjectStore>,
     /// Largest file taken, in bytes.
     file_bytes_max: u64,
+    /// Held by those who put a file in place of another, and alone by those who remove one that must not
+    /// have been replaced.
+    replacing: tokio::sync::RwLock<()>,
+}
+
+/// A stage file as it was loaded.
+#[derive(Debug, Clone)]
+pub(crate) struct LoadedFile {
+    stage_id: i64,
+    path: String,
+    digest: String,
+}
+
+impl LoadedFile {
+    pub fn of(stage_id: i64, file: &StageFile) -> LoadedFile {
+        LoadedFile { stage_id, path: file.path.clone(), digest: file.digest.clone() }
+    }
 }
 
 fn failed(action: &str, path: &str, error: impl std::fmt::Display) -> UserError {
@@ -34,7 +51,12 @@ fn failed(action: &str, path: &str, error: impl std::fmt::Display) -> UserError 
 
 impl StageFiles {
     pub fn new(folder: ObjectFolder, file_bytes_max: u64) -> Self {
-        StageFiles { store: folder.objects(), folder, file_bytes_max }
+        StageFiles {
+            store: folder.objects(),
+            folder,
+            file_bytes_max,
+            replacing: tokio::sync::RwLock::default(),
+        }
     }
 
     /// The store all stage files lie in; a stage's files are below its id.
@@ -63,6 +85,16 @@ impl StageFiles {
         let stage = stage_id.to_string();
         let below = Path::from(stage.as_str());
         self.folder.clear(&below).await.map_err(|e| failed("removed", &stage, e))
+    }
+
+    /// Removes a file that was loaded; one that has come in its place stays.
+    pub async fn delete_loaded(&self, file: &LoadedFile) -> Result<(), UserError> {
+        let _alone = self.replacing.write().await;
+        let found = self.head(file.stage_id, &file.path).await?;
+        match found.is_some_and(|found| found.digest == file.digest) {
+            true => self.delete(file.stage_id, &file.path).await,
+            false => Ok(()),
+        }
     }
 
     /// Removes what uploads that a crash broke off left; gives the number of files.
@@ -115,6 +147,7 @@ impl StageBytes for StageFiles {
         // Where it fails, what was written is given up with it.
         let mut upload = self.folder.create(&location).await.map_err(refused)?;
         let total = self.write(upload.as_mut(), path, body).await?;
+        let _replacing = self.replacing.read().await;
         upload.finish().await.map_err(refused)?;
         Ok(total)
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::HashMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -518,6 +519,13 @@ async fn one_backup_at_a_time_goes_into_a_folder() {
         backup::backup(folder, backups.path(), &mut other)
     );
     first.unwrap();
+    let shared = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o077;
+    // Both hold password hashes and all data.
+    let apart = tempfile::tempdir().unwrap();
+    let (made, restored) = (apart.path().join("a/backup"), apart.path().join("restored"));
+    backup::backup(folder, &made, &mut |_| {}).await.unwrap();
+    backup::restore(&made, None, &restored, &mut |_| {}).await.unwrap();
+    assert_eq!((shared(&made), shared(&restored)), (0, 0));
     let error = second.unwrap_err().to_string();
     assert!(error.contains("another backup") && error.contains("is running"), "{error}");
     let again = backup::backup(folder, backups.path(), &mut |_| {}).await;

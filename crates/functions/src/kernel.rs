@@ -22,13 +22,13 @@ use frazil_common::{SqlType, UserError};
 
 use crate::error::FunctionError;
 use crate::made::{MadeBytes, MadeBytesMax};
-use crate::size::{SMALL_EXPR_NODES, nodes_up_to};
+use crate::size::{SMALL_EXPR_NODES, has_long_literal, nodes_up_to};
 use crate::stop::StatementStop;
 use crate::typed::TypedExpr;
 
 pub(crate) type KernelResult<T = ArrayRef> = Result<T, FunctionError>;
 /// Rows between two looks at whether the statement goes on.
-const ROWS_UNCHECKED: usize = 64;
+pub(crate) const ROWS_UNCHECKED: usize = 64;
 
 pub(crate) type KernelFn = fn(&Rows) -> KernelResult;
 
@@ -66,8 +66,8 @@ impl ScalarUDFImpl for Kernel {
         let mut left = SMALL_EXPR_NODES;
         for arg in args {
             match left.checked_sub(nodes_up_to(arg, left)) {
-                Some(rest) => left = rest,
-                None => return Ok(format!("{}(#{})", self.name, self.number)),
+                Some(rest) if !has_long_literal(arg) => left = rest,
+                _ => return Ok(format!("{}(#{})", self.name, self.number)),
             }
         }
         let args: Vec<String> = args.iter().map(|arg| arg.schema_name().to_string()).collect();
@@ -244,7 +244,7 @@ impl Rows {
     }
 
     /// As [`Rows::check`], at some of the rows.
-    fn check_at(&self, row: usize) -> KernelResult<()> {
+    pub fn check_at(&self, row: usize) -> KernelResult<()> {
         if row.is_multiple_of(ROWS_UNCHECKED) { self.check() } else { Ok(()) }
     }
 
@@ -468,6 +468,9 @@ mod tests {
     fn names_of_large_calls_are_short_and_different() {
         let column = Expr::Column(Column::from_name("a"));
         let mut value = TypedExpr::new(column, SqlType::TEXT, true);
+        let long = TypedExpr::text(&"x".repeat(10_000));
+        let name = call("CONCAT", vec![value.clone(), long]).expr.schema_name().to_string();
+        assert!(name.len() < 100, "{name}");
         for _ in 0..300 {
             value = call("CONCAT", vec![value.clone(), TypedExpr::text("x")]);
         }

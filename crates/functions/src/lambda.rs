@@ -7,17 +7,25 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt64Array};
 use arrow::compute::{interleave, take};
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::{Column as PlanColumn, DFSchema};
-use datafusion::error::Result as EngineResult;
+use datafusion::config::ConfigOptions;
+use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::context::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::physical_expr::create_physical_expr;
-use frazil_common::SqlType;
+use frazil_common::{Code, SqlType, UserError};
 
+use crate::aggregate::value_bytes;
+use crate::error::{raise, user_error};
+use crate::made::{MadeBytes, MadeBytesMax};
+use crate::stop::StatementStop;
 use crate::typed::TypedExpr;
 use crate::variant::{Value, VariantBuilder, VariantColumn, row_to_value};
+
+/// Elements that the body is computed for at once.
+const ELEMENTS_AT_ONCE: usize = 1024;
 
 /// What becomes of the elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -119,13 +127,14 @@ impl ScalarUDFImpl for HigherOrder {
             .into_iter()
             .map(|value| value.into_array(args.number_rows))
             .collect::<EngineResult<Vec<_>>>()?;
+        let statement = Statement::new(&args.config_options);
         let array = columns.remove(0);
         let lists = elements(&array)?;
         let out = match self.kind {
-            LambdaKind::Filter | LambdaKind::Transform => self.map(lists, &columns)?,
+            LambdaKind::Filter | LambdaKind::Transform => self.map(lists, &columns, &statement)?,
             LambdaKind::Reduce => {
                 let initial = columns.remove(0);
-                self.reduce(&lists, initial, &columns)?
+                self.reduce(&lists, initial, &columns, &statement)?
             }
         };
         Ok(ColumnarValue::Array(out))
@@ -137,7 +146,7 @@ fn elements(array: &ArrayRef) -> EngineResult<Vec<Option<Vec<Value>>>> {
     if array.data_type() == &DataType::Null {
         return Ok(vec![None; array.len()]);
     }
-    let column = VariantColumn::new(array.as_ref()).map_err(crate::error::raise)?;
+    let column = VariantColumn::new(array.as_ref()).map_err(raise)?;
     let list = |row| match column.value(row) {
         Some(Value::List(items)) => Some(items),
         _ => None,
@@ -150,9 +159,25 @@ fn append(builder: &mut VariantBuilder, value: &Value) {
     builder.append(Some(value).filter(|value| **value != Value::Null));
 }
 
+/// What the functions of a body go by, as those outside.
+struct Statement {
+    props: ExecutionProps,
+    stop: Option<StatementStop>,
+    made_max: Option<MadeBytesMax>,
+}
+
+impl Statement {
+    fn new(options: &Arc<ConfigOptions>) -> Self {
+        let mut props = ExecutionProps::new();
+        props.mark_start_execution(Arc::clone(options));
+        Statement { props, stop: StatementStop::of(options), made_max: MadeBytesMax::of(options) }
+    }
+}
+
 impl HigherOrder {
     /// The body's values over columns given in the order of `names`.
-    fn evaluate(&self, columns: Vec<ArrayRef>) -> EngineResult<ArrayRef> {
+    fn evaluate(&self, columns: Vec<ArrayRef>, statement: &Statement) -> EngineResult<ArrayRef> {
+        statement.stop.as_ref().map_or(Ok(()), StatementStop::check).map_err(raise)?;
         let rows = columns.first().map_or(0, |column| column.len());
         let fields: Vec<Field> = self
             .names
@@ -165,31 +190,70 @@ impl HigherOrder {
         let physical = create_physical_expr(
             &self.body,
             &schema,
-            &ExecutionProps::new(),
+            &statement.props,
             &PhysicalPlanningContext::default(),
         )?;
         physical.evaluate(&batch)?.into_array(rows)
     }
 
-    /// All elements of all rows at once.
-    fn map(&self, lists: Vec<Option<Vec<Value>>>, captured: &[ArrayRef]) -> EngineResult<ArrayRef> {
-        let mut rows: Vec<u64> = Vec::new();
-        let mut items = VariantBuilder::with_capacity(lists.len());
-        for (row, list) in lists.iter().enumerate() {
-            for item in list.iter().flatten() {
-                rows.push(row as u64);
-                append(&mut items, item);
-            }
-        }
-        let rows = UInt64Array::from(rows);
+    /// The body's values for elements, each with its row.
+    fn part(
+        &self,
+        elements: &[(u64, &Value)],
+        captured: &[ArrayRef],
+        statement: &Statement,
+    ) -> EngineResult<ArrayRef> {
+        let mut items = VariantBuilder::with_capacity(elements.len());
+        elements.iter().for_each(|(_, item)| append(&mut items, item));
+        let rows: UInt64Array = elements.iter().map(|(row, _)| Some(*row)).collect();
         let mut columns: Vec<ArrayRef> = vec![Arc::new(items.finish())];
         for column in captured {
             columns.push(take(column, &rows, None)?);
         }
-        let values = self.evaluate(columns)?;
-        let keep = (self.kind == LambdaKind::Filter).then(|| values.as_boolean());
+        self.evaluate(columns, statement)
+    }
+
+    /// The body's values for all elements of all rows. Where a function makes too much of so many
+    /// elements it is asked again for half of them.
+    fn parts(
+        &self,
+        lists: &[Option<Vec<Value>>],
+        captured: &[ArrayRef],
+        statement: &Statement,
+    ) -> EngineResult<Vec<ArrayRef>> {
+        let rows = lists.iter().enumerate();
+        let elements =
+            rows.flat_map(|(row, list)| list.iter().flatten().map(move |item| (row as u64, item)));
+        let elements: Vec<(u64, &Value)> = elements.collect();
+        let once = self.signature.volatility == Volatility::Volatile;
+        let mut made = MadeBytes::new(statement.made_max.as_ref());
+        let (mut parts, mut left, mut most) = (Vec::new(), elements.as_slice(), ELEMENTS_AT_ONCE);
+        while !left.is_empty() {
+            let (part, rest) = left.split_at(left.len().min(most));
+            match self.part(part, captured, statement) {
+                Err(error) if part.len() > 1 && !once && is_too_much(&error) => {
+                    most = part.len().div_ceil(2);
+                }
+                values => {
+                    let values = values?;
+                    made.add(value_bytes(values.as_ref())).map_err(raise)?;
+                    parts.push(values);
+                    left = rest;
+                }
+            }
+        }
+        Ok(parts)
+    }
+
+    fn map(
+        &self,
+        lists: Vec<Option<Vec<Value>>>,
+        captured: &[ArrayRef],
+        statement: &Statement,
+    ) -> EngineResult<ArrayRef> {
+        let parts = self.parts(&lists, captured, statement)?;
+        let mut values = parts.iter().flat_map(|part| (0..part.len()).map(move |at| (part, at)));
         let mut out = VariantBuilder::with_capacity(lists.len());
-        let mut at = 0;
         for list in lists {
             let Some(list) = list else {
                 out.append(None);
@@ -197,16 +261,18 @@ impl HigherOrder {
             };
             let mut kept = Vec::with_capacity(list.len());
             for item in list {
-                match keep {
-                    Some(keep) if keep.is_valid(at) && keep.value(at) => kept.push(item),
-                    Some(_) => {}
-                    None => {
-                        let value =
-                            row_to_value(values.as_ref(), at).map_err(crate::error::raise)?;
-                        kept.push(value.unwrap_or(Value::Null));
+                let Some((part, at)) = values.next() else {
+                    return Err(raise(UserError::internal("an element has no value")));
+                };
+                if self.kind == LambdaKind::Filter {
+                    let keep = part.as_boolean();
+                    if keep.is_valid(at) && keep.value(at) {
+                        kept.push(item);
                     }
+                } else {
+                    let value = row_to_value(part.as_ref(), at).map_err(raise)?;
+                    kept.push(value.unwrap_or(Value::Null));
                 }
-                at += 1;
             }
             out.append(Some(&Value::List(kept)));
         }
@@ -219,6 +285,7 @@ impl HigherOrder {
         lists: &[Option<Vec<Value>>],
         initial: ArrayRef,
         captured: &[ArrayRef],
+        statement: &Statement,
     ) -> EngineResult<ArrayRef> {
         let mut accumulator = initial;
         let longest = lists.iter().flatten().map(Vec::len).max().unwrap_or(0);
@@ -242,7 +309,7 @@ impl HigherOrder {
             for column in captured {
                 columns.push(take(column, &rows, None)?);
             }
-            let next = self.evaluate(columns)?;
+            let next = self.evaluate(columns, statement)?;
             accumulator = interleave(&[accumulator.as_ref(), next.as_ref()], &places)?;
         }
         // A row without an array has no result.
@@ -254,6 +321,10 @@ impl HigherOrder {
         let nothing = arrow::array::new_null_array(accumulator.data_type(), 1);
         Ok(interleave(&[accumulator.as_ref(), nothing.as_ref()], &places)?)
     }
+}
+
+fn is_too_much(error: &DataFusionError) -> bool {
+    user_error(error).code == Code::ResourceLimit
 }
 
 /// The column a body knows a parameter or a captured column by.

@@ -27,7 +27,9 @@ mod typed;
 pub mod variant;
 pub mod window;
 
-pub use aggregate::{AggregateCall, AggregateFunction};
+pub use aggregate::{
+    AggregateCall, AggregateFunction, Watch, counting_watch, value_bytes, watched,
+};
 pub use cast::is_cast;
 pub use error::{FunctionError, raise, user_error};
 pub use evaluate::{evaluate_constant, evaluate_on};

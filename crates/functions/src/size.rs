@@ -18,6 +18,17 @@ pub fn nodes_up_to(expr: &Expr, most: usize) -> usize {
     nodes
 }
 
+/// Bytes of a constant that may be spelled out in names.
+const SHORT_LITERAL_BYTES: usize = 1024;
+
+/// Whether an expression holds a long constant, such as an array of thousands of elements.
+pub(crate) fn has_long_literal(expr: &Expr) -> bool {
+    expr.exists(|part| {
+        Ok(matches!(part, Expr::Literal(value, _) if value.size() > SHORT_LITERAL_BYTES))
+    })
+    .unwrap_or(false)
+}
+
 /// Whether an expression may be copied.
 pub fn is_small(expr: &Expr) -> bool {
     nodes_up_to(expr, SMALL_EXPR_NODES) <= SMALL_EXPR_NODES

@@ -242,6 +242,54 @@ async fn sliding_frames() {
 }
 
 #[test]
+fn a_collecting_aggregate_looks_and_counts() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use datafusion::physical_expr::aggregate::AggregateExprBuilder;
+    use datafusion::physical_expr::expressions::col as column;
+    use frazil_functions::{
+        MadeBytesMax, StatementStop, Watch, counting_watch, value_bytes, watched,
+    };
+
+    let bound = aggregate("ARRAY_AGG").unwrap();
+    let call = AggregateCall { args: vec![c("s")], ..AggregateCall::default() };
+    let Expr::AggregateFunction(call) = bound.bind(call, &Facts::default()).unwrap().expr else {
+        panic!("no aggregate")
+    };
+    let stopped = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stopped);
+    let stop = StatementStop::when(move || asked.load(Ordering::Relaxed));
+    let watch = Watch::counting(stop, MadeBytesMax(2000));
+    let udaf = watched(&call.func, &watch).unwrap();
+    assert!(counting_watch(&call.func).is_none() && counting_watch(&udaf).is_some());
+    let schema = Arc::new(Schema::new(vec![Field::new("s", SqlType::TEXT.to_arrow(), true)]));
+    let text =
+        |length: usize| Arc::new(StringViewArray::from(vec!["x".repeat(length)])) as ArrayRef;
+    let expr = AggregateExprBuilder::new(Arc::new(udaf), vec![column("s", &schema).unwrap()])
+        .schema(schema)
+        .alias("a")
+        .build()
+        .unwrap();
+    let mut rows = expr.create_sliding_accumulator().unwrap();
+    rows.update_batch(&[text(900)]).unwrap();
+    let made = rows.evaluate().unwrap().to_array().unwrap();
+    // Two of them may be held, and a third one when the first is gone.
+    rows.evaluate().unwrap();
+    let error = user_error(&rows.evaluate().unwrap_err());
+    assert_eq!(error.code, frazil_common::Code::ResourceLimit);
+    watch.handed_on(2 * value_bytes(made.as_ref()));
+    rows.evaluate().unwrap();
+    // Of large values few are made at a time.
+    assert_eq!(watch.slice_rows().load(Ordering::Relaxed), 256);
+    rows.update_batch(&[text(1 << 20)]).unwrap();
+    rows.evaluate().unwrap_err();
+    assert!(watch.slice_rows().load(Ordering::Relaxed) < 32);
+    stopped.store(true, Ordering::Relaxed);
+    let error = user_error(&rows.evaluate().unwrap_err());
+    assert_eq!(error.code, frazil_common::Code::Cancelled);
+}
+
+#[test]
 fn flatten_lists_fields_and_elements() {
     use arrow::array::AsArray;
     let call = |text: &str, recursive: bool, outer: bool| {

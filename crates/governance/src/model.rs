@@ -206,7 +206,7 @@ impl AccessModel {
     /// Whether the roles hold the privilege on the object, and can reach it through `parents`
     /// (its database, and its schema where it is in one).
     ///
-    /// OWNERSHIP implies every other privilege on that object. Reaching takes USAGE on every
+    /// OWNERSHIP implies every other privilege on that object. Reaching takes any privilege on every
     /// parent. The right to create takes the primary role.
     pub fn has_privilege(
         &self,
@@ -277,7 +277,7 @@ impl AccessModel {
     }
 
     pub(crate) fn reaches(&self, roles: &EffectiveRoles, parents: &[ObjectRef]) -> bool {
-        parents.iter().all(|parent| self.holds(roles, parent, Privilege::Usage))
+        parents.iter().all(|parent| self.holds_any(roles, parent))
     }
 
     fn holds(&self, roles: &EffectiveRoles, object: &ObjectRef, privilege: Privilege) -> bool {

@@ -85,7 +85,9 @@ impl Policies {
         let plan = Projection::try_new(exprs, Arc::new(below)).map_err(internal)?;
         let plan = LogicalPlan::Projection(plan);
         // Conditions of the query may choose among rows that are all seen, by columns that are.
-        Ok(if filtered { Sealed::whole(plan, true) } else { Sealed::columns(plan, masked) })
+        let sealed =
+            if filtered { Sealed::whole(plan, true) } else { Sealed::columns(plan, masked) };
+        sealed.map_err(internal)
     }
 }
 

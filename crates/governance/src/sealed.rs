@@ -4,10 +4,15 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use datafusion::common::DFSchemaRef;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchemaRef, Spans};
 use datafusion::error::{DataFusionError, Result};
+use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::logical_expr::expr::Exists;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
-    Expr, Extension, Limit, LogicalPlan, UserDefinedLogicalNodeCore, lit,
+    Expr, Extension, Limit, LogicalPlan, LogicalPlanBuilder, Subquery, UserDefinedLogicalNodeCore,
+    lit,
 };
 
 /// What is told of an error from below.
@@ -26,19 +31,24 @@ pub struct Sealed {
 
 impl Sealed {
     /// Seals a plan as a whole: no condition from above is tried below.
-    pub fn whole(input: LogicalPlan, redacts: bool) -> LogicalPlan {
+    ///
+    /// # Errors
+    /// An internal one.
+    pub fn whole(input: LogicalPlan, redacts: bool) -> Result<LogicalPlan> {
+        let input = with_sealed_subqueries(input, redacts)?;
         // A condition on no column passes any node but a limit.
         let input = LogicalPlan::Limit(Limit {
             skip: None,
             fetch: Some(Box::new(lit(i64::MAX))),
             input: Arc::new(input),
         });
-        Sealed { input, closed: None, redacts }.plan()
+        Ok(Sealed { input, closed: None, redacts }.plan())
     }
 
     /// Seals some columns of a plan all of whose rows are shown.
-    pub(crate) fn columns(input: LogicalPlan, closed: Vec<String>) -> LogicalPlan {
-        Sealed { input, closed: Some(closed), redacts: true }.plan()
+    pub(crate) fn columns(input: LogicalPlan, closed: Vec<String>) -> Result<LogicalPlan> {
+        let input = with_sealed_subqueries(input, true)?;
+        Ok(Sealed { input, closed: Some(closed), redacts: true }.plan())
     }
 
     fn plan(self) -> LogicalPlan {
@@ -52,6 +62,50 @@ impl Sealed {
             _ => None,
         }
     }
+}
+
+/// Subqueries that read nothing of the rows they stand beside run once, beside the whole query and so
+/// outside the seal of what they stand in: each gets a seal of its own.
+fn with_sealed_subqueries(plan: LogicalPlan, redacts: bool) -> Result<LogicalPlan> {
+    let sealed = plan.transform_down_with_subqueries(|node| {
+        let names = NamePreserver::new(&node);
+        node.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let sealed = expr.transform_down(|part| seal_subquery(part, redacts))?;
+            Ok(sealed.update_data(|expr| name.restore(expr)))
+        })
+    })?;
+    Ok(sealed.data)
+}
+
+fn seal_subquery(expr: Expr, redacts: bool) -> Result<Transformed<Expr>> {
+    let stands_alone = |subquery: &Subquery| {
+        subquery.subquery.all_out_ref_exprs().is_empty() && Sealed::of(&subquery.subquery).is_none()
+    };
+    let seal = |input: LogicalPlan, spans: &Spans| {
+        Expr::ScalarSubquery(Subquery {
+            subquery: Arc::new(Sealed { input, closed: None, redacts }.plan()),
+            outer_ref_columns: Vec::new(),
+            spans: spans.clone(),
+        })
+    };
+    Ok(match expr {
+        Expr::ScalarSubquery(subquery) if stands_alone(&subquery) => {
+            let input = Arc::unwrap_or_clone(subquery.subquery);
+            Transformed::yes(seal(input, &subquery.spans))
+        }
+        // It would be made a number of rows, of which the plan and its profile tell.
+        Expr::Exists(Exists { subquery, negated }) if stands_alone(&subquery) => {
+            let found = LogicalPlanBuilder::from(Arc::unwrap_or_clone(subquery.subquery))
+                .limit(0, Some(1))?
+                .aggregate(Vec::<Expr>::new(), vec![count(lit(1i64))])?
+                .build()?;
+            let found = seal(found, &subquery.spans);
+            let is_true = if negated { found.eq(lit(0i64)) } else { found.gt(lit(0i64)) };
+            Transformed::yes(is_true.is_true())
+        }
+        other => Transformed::no(other),
+    })
 }
 
 impl PartialOrd for Sealed {

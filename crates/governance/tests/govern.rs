@@ -197,7 +197,7 @@ fn a_column_that_cannot_be_read_is_told_of_but_below_a_secure_view() {
     assert!(told(&masked).unwrap_err().contains("A has two masks"));
     let within = scan(full("V")).filter(exists(Arc::new(masked.clone()))).unwrap().build().unwrap();
     assert!(told(&within).unwrap_err().contains("A has two masks"));
-    let secure = told(&Sealed::whole(masked, true)).unwrap_err();
+    let secure = told(&Sealed::whole(masked, true).unwrap()).unwrap_err();
     assert!(secure.contains(REDACTED) && !secure.contains("masks"), "{secure}");
 }
 

@@ -125,6 +125,24 @@ fn privileges_on_a_table() {
 }
 
 #[test]
+fn any_privilege_on_what_contains_an_object_reaches_it() {
+    let reaches = |held: &[(ObjectRef, Privilege)]| {
+        let mut facts = facts();
+        facts.grants.extend(held.iter().map(|(on, privilege)| grant(on, *privilege, "LONER")));
+        let model = AccessModel::new(&facts);
+        let loner = roles(&model, "LONER");
+        model.has_privilege(&loner, &table(), &containers(), Privilege::Insert)
+    };
+    assert!(!reaches(&[(database(), Privilege::Usage)]));
+    assert!(!reaches(&[(schema(), Privilege::Usage)]));
+    for on_database in [Privilege::Usage, Privilege::Monitor, Privilege::CreateSchema] {
+        for on_schema in [Privilege::Usage, Privilege::Modify, Privilege::CreateTable] {
+            assert!(reaches(&[(database(), on_database), (schema(), on_schema)]));
+        }
+    }
+}
+
+#[test]
 fn errors_hide_what_may_not_be_seen() {
     use Privilege::*;
     let model = AccessModel::new(&facts());
@@ -320,16 +338,19 @@ impl Reference {
             || self.grants.iter().any(|g| g.0 == object && g.1 == privilege && set.contains(&g.2))
     }
 
+    fn holds_any(&self, set: &BTreeSet<usize>, object: usize) -> bool {
+        (0..PRIVILEGES.len()).any(|privilege| self.holds(set, object, privilege))
+    }
+
     fn has(&self, role: usize, object: usize, privilege: usize) -> bool {
         let set = self.inherited(role);
-        (0..object).all(|container| self.holds(&set, container, 0))
+        (0..object).all(|container| self.holds_any(&set, container))
             && self.holds(&set, object, privilege)
     }
 
     fn visible(&self, role: usize, object: usize) -> bool {
         let set = self.inherited(role);
-        (0..object).all(|container| self.holds(&set, container, 0))
-            && (0..PRIVILEGES.len()).any(|privilege| self.holds(&set, object, privilege))
+        (0..=object).all(|place| self.holds_any(&set, place))
     }
 
     fn model(&self) -> AccessModel {

@@ -10,19 +10,17 @@
 //!
 //! Files are never changed once written, so a later backup copies only what is new.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use frazil_catalog::{CATALOG_FILE, Catalog, CatalogFile};
 use frazil_common::SnapshotId;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::directory::FORMAT_VERSION;
-use crate::durable::{copy_durably, io, sync_path, write_durably};
+use crate::directory::{FORMAT_VERSION, around, make_private};
+use crate::durable::{Content, content, copy_durably, io, sync_path, write_durably};
 use crate::error::{LakeError, Result};
 use crate::{Lake, LakeSettings};
 
@@ -33,7 +31,6 @@ const CONTENT_FOLDERS: [&str; 2] = ["stages", MODELS];
 const MODELS: &str = "models";
 /// Whoever has this file of the backup folder locked takes a backup.
 const LOCK: &str = "lock";
-const COPY_BUFFER: usize = 1 << 20;
 
 /// A file of a stage or a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +56,10 @@ pub struct Manifest {
     pub taken_micros: i64,
     /// Files of the lake.
     pub data_files: usize,
+    /// SHA-256 of files of the lake, by their path below its folder. Backups of versions that did not
+    /// keep it have none.
+    #[serde(default)]
+    data: BTreeMap<String, String>,
     files: Vec<KeptFile>,
 }
 
@@ -81,6 +82,20 @@ pub struct Report {
 
 fn refuse(message: String) -> LakeError {
     LakeError::Directory(message)
+}
+
+/// Refuses a folder in a data directory, which takes files that its catalog does not name for what a
+/// crash left.
+fn check_apart(folder: &Path) -> Result<()> {
+    match around(folder)? {
+        None => Ok(()),
+        Some(directory) => Err(refuse(format!(
+            "{} lies in the data directory {}, whose upkeep would remove its files; choose a folder \
+             outside",
+            folder.display(),
+            directory.display()
+        ))),
+    }
 }
 
 fn backups_folder(backup: &Path) -> PathBuf {
@@ -117,8 +132,8 @@ pub fn list(backup: &Path) -> Result<Vec<Manifest>> {
 /// Needs no lock: a server may be writing. What it shows is one moment of the catalog.
 ///
 /// # Errors
-/// `data_dir` is no data directory, a file it names is missing, another backup goes into the folder, or
-/// the disk fails.
+/// `data_dir` is no data directory, a file it names is missing, another backup goes into the folder, the
+/// folder lies in a data directory, or the disk fails.
 pub async fn backup(
     data_dir: &Path,
     backup: &Path,
@@ -127,7 +142,9 @@ pub async fn backup(
     if let Some(fault) = crate::directory::format_fault(data_dir)? {
         return Err(refuse(format!("{}: {fault}", data_dir.display())));
     }
+    check_apart(backup)?;
     let folder = backups_folder(backup);
+    make_private(backup)?;
     std::fs::create_dir_all(&folder).map_err(io(&folder))?;
     // Held until the end; that of a process which was killed is free.
     let _turn = turn(&folder)?;
@@ -202,29 +219,21 @@ async fn take(
         return Err(Interrupted::Vanished(data_dir.join(MODELS).join(digest)));
     }
     let mut progress = Progress { files: named.len() + kept.len(), ..Progress::default() };
+    let known: HashMap<&String, &String> =
+        earlier.iter().flat_map(|manifest| &manifest.data).collect();
+    let mut data = BTreeMap::new();
     for (path, bytes) in &named {
-        let relative = below(&data_path, path)?;
-        let from = data_dir.join("data").join(relative);
-        let to = backup.join("data").join(relative);
+        let relative = below(&data_path, path)?.to_string();
+        let from = data_dir.join("data").join(&relative);
+        let to = backup.join("data").join(&relative);
         let size = u64::try_from(*bytes).unwrap_or(0);
-        if std::fs::metadata(&to).is_ok_and(|meta| meta.len() == size) {
-            progress.files_known += 1;
-        } else {
-            match copy_durably(&from, &to) {
-                Ok(copied) if copied == size => progress.bytes_copied += copied,
-                Ok(copied) => {
-                    return Err(LakeError::Damaged(format!(
-                        "{} has {copied} bytes, the catalog says {size}",
-                        from.display()
-                    ))
-                    .into());
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    return Err(Interrupted::Vanished(from));
-                }
-                Err(error) => return Err(io(&from)(error).into()),
-            }
+        let known = known.get(&relative).map(|sha256| sha256.as_str());
+        let (sha256, copied) = keep_data(&from, &to, size, known)?;
+        match copied {
+            true => progress.bytes_copied += size,
+            false => progress.files_known += 1,
         }
+        data.insert(relative, sha256);
         progress.files_done += 1;
         report(progress);
     }
@@ -271,6 +280,7 @@ async fn take(
         snapshot,
         taken_micros,
         data_files: named.len(),
+        data,
         files,
     };
     let catalog = folder.join(format!("{name}.sqlite"));
@@ -283,8 +293,8 @@ async fn take(
 /// Makes the data directory `target` from the backup `name`, or from the newest one.
 ///
 /// # Errors
-/// There is no such backup, `target` exists and is not empty, or a file is missing or damaged;
-/// `target` is then left as it was.
+/// There is no such backup, `target` exists and is not empty or lies in a data directory, or a file is
+/// missing or damaged; `target` is then left as it was.
 pub async fn restore(
     backup: &Path,
     name: Option<&str>,
@@ -311,6 +321,7 @@ pub async fn restore(
     if std::fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(refuse(format!("{} exists and is not empty", target.display())));
     }
+    check_apart(target)?;
     let mut partial = target.as_os_str().to_os_string();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
@@ -343,6 +354,7 @@ async fn fill(
     target: &Path,
     report: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Progress> {
+    make_private(target)?;
     for folder in crate::directory::FOLDERS {
         let folder = target.join(folder);
         std::fs::create_dir_all(&folder).map_err(io(&folder))?;
@@ -368,7 +380,9 @@ async fn fill(
         let relative = below(&data_path, path)?;
         let from = backup.join("data").join(relative);
         let to = target.join("data").join(relative);
-        progress.bytes_copied += copy_durably(&from, &to).map_err(io(&from))?;
+        let copied = copy_durably(&from, &to).map_err(io(&from))?;
+        check_content(&copied, manifest.data.get(relative), &from)?;
+        progress.bytes_copied += copied.bytes;
         progress.files_done += 1;
         report(progress);
     }
@@ -378,11 +392,9 @@ async fn fill(
         if !is_below_content_folder(&file.path) {
             return Err(LakeError::Damaged(format!("the manifest names {}", file.path)));
         }
-        progress.bytes_copied += copy_durably(&from, &to).map_err(io(&from))?;
-        let found = digest(&to)?;
-        if found != file.sha256 {
-            return Err(LakeError::Damaged(format!("{} has changed", from.display())));
-        }
+        let copied = copy_durably(&from, &to).map_err(io(&from))?;
+        check_content(&copied, Some(&file.sha256), &from)?;
+        progress.bytes_copied += copied.bytes;
         progress.files_done += 1;
         report(progress);
     }
@@ -397,6 +409,18 @@ async fn fill(
         return Err(LakeError::Damaged(format!("the restored directory is not sound: {found:?}")));
     }
     Ok(progress)
+}
+
+/// Whether a file of the backup is still what was put there.
+fn check_content(found: &Content, sha256: Option<&String>, from: &Path) -> Result<()> {
+    match sha256 {
+        Some(sha256) if *sha256 != found.sha256 => Err(LakeError::Damaged(format!(
+            "{} has changed since it was backed up. Where the original is still there, remove this file \
+             and back up again: it is then copied anew",
+            from.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// A catalog path below the data folder; files elsewhere cannot be backed up with it.
@@ -466,33 +490,52 @@ fn content_files(data_dir: &Path) -> Result<Vec<(String, u64, u64)>> {
     Ok(files)
 }
 
+/// Keeps a file of the lake under its name, if it is not there already. Tells its digest, and whether it
+/// was copied.
+fn keep_data(
+    from: &Path,
+    to: &Path,
+    size: u64,
+    known: Option<&str>,
+) -> Result<(String, bool), Interrupted> {
+    let of_source = |read: std::io::Result<Content>| match read {
+        Ok(content) if content.bytes == size => Ok(content.sha256),
+        Ok(content) => Err(Interrupted::Failed(LakeError::Damaged(format!(
+            "{} has {} bytes, the catalog says {size}",
+            from.display(),
+            content.bytes
+        )))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(Interrupted::Vanished(from.to_path_buf()))
+        }
+        Err(error) => Err(Interrupted::Failed(io(from)(error))),
+    };
+    if std::fs::metadata(to).is_ok_and(|meta| meta.len() == size) {
+        if let Some(sha256) = known {
+            return Ok((sha256.to_string(), false));
+        }
+        // Of a backup that has no digests.
+        let sha256 = of_source(content(from))?;
+        if content(to).is_ok_and(|kept| kept.sha256 == sha256) {
+            return Ok((sha256, false));
+        }
+    }
+    Ok((of_source(copy_durably(from, to))?, true))
+}
+
 /// Keeps a file under the digest of its content; nothing where it is gone.
 fn keep_content(from: &Path, backup: &Path) -> Result<Option<(String, u64)>> {
     let objects = backup.join("objects");
     let partial = objects.join("partial");
-    let bytes = match copy_durably(from, &partial) {
-        Ok(bytes) => bytes,
+    let copied = match copy_durably(from, &partial) {
+        Ok(copied) => copied,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io(from)(error)),
     };
-    let sha256 = digest(&partial)?;
-    let to = objects.join(&sha256);
+    let to = objects.join(&copied.sha256);
     std::fs::rename(&partial, &to).map_err(io(&to))?;
     sync_path(&objects)?;
-    Ok(Some((sha256, bytes)))
-}
-
-fn digest(path: &Path) -> Result<String> {
-    let mut file = File::open(path).map_err(io(path))?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0_u8; COPY_BUFFER];
-    loop {
-        let read = file.read(&mut buffer).map_err(io(path))?;
-        if read == 0 {
-            return Ok(hex::encode(hasher.finalize()));
-        }
-        hasher.update(&buffer[..read]);
-    }
+    Ok(Some((copied.sha256, copied.bytes)))
 }
 
 fn remove_if_there(path: &Path) -> Result<()> {

@@ -24,6 +24,12 @@ use crate::version::{DataFile, FileKey, RowChunk, TableVersion};
 pub const CHANGE_ACTION: &str = "METADATA$ACTION";
 /// Column of a change feed: whether the row is half of an update.
 pub const CHANGE_IS_UPDATE: &str = "METADATA$ISUPDATE";
+/// Column of a change feed: the row's id.
+pub const CHANGE_ROW_ID: &str = "METADATA$ROW_ID";
+
+/// What the plan calls these: the table may have columns of their names.
+const ACTION: &str = "\0ACTION";
+const IS_UPDATE: &str = "\0ISUPDATE";
 
 /// Names that the two sides of a comparison go by inside a plan.
 const GONE: &str = "frazil_gone";
@@ -46,7 +52,7 @@ pub struct ChangeRange {
 
 impl Lake {
     /// The changes of a permanent table as a plan whose scans go by `reference`: the table's
-    /// columns, then METADATA$ACTION, METADATA$ISUPDATE and METADATA$ROW_ID.
+    /// columns, then [`CHANGE_ACTION`], [`CHANGE_IS_UPDATE`] and [`CHANGE_ROW_ID`] by other names.
     pub async fn changes(
         &self,
         range: &ChangeRange,
@@ -197,8 +203,8 @@ impl Feed<'_> {
         let columns = self.range.table.columns.iter();
         let mut output: Vec<Expr> =
             columns.map(|c| column(alias, &c.name).alias(&c.name)).collect();
-        output.push(text(action).alias(CHANGE_ACTION));
-        output.push(is_update.alias(CHANGE_IS_UPDATE));
+        output.push(text(action).alias(ACTION));
+        output.push(is_update.alias(IS_UPDATE));
         output.push(cast(id, datafusion::arrow::datatypes::DataType::Utf8View).alias(ROW_ID));
         Ok(plan.project(output)?.build()?)
     }

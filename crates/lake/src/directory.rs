@@ -172,9 +172,23 @@ impl DataDirectory {
     }
 }
 
+/// The data directory that a path is or lies in, whether or not there is something at the path.
+pub(crate) fn around(path: &Path) -> Result<Option<PathBuf>> {
+    let whole = std::path::absolute(path).map_err(io(path))?;
+    let Some(there) = whole.ancestors().find_map(|folder| folder.canonicalize().ok()) else {
+        return Ok(None);
+    };
+    let is_data_directory = |folder: &&Path| {
+        // The file `format` may be lost.
+        folder.join(CATALOG_FILE).is_file()
+            && (folder.join("format").is_file() || folder.join("data").is_dir())
+    };
+    Ok(there.ancestors().find(is_data_directory).map(Path::to_path_buf))
+}
+
 /// Makes a folder that nobody but its owner may enter: it will hold password hashes and all data.
 /// One that is there keeps its mode.
-fn make_private(path: &Path) -> Result<()> {
+pub(crate) fn make_private(path: &Path) -> Result<()> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(io(parent))?;
     }

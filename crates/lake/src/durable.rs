@@ -1,10 +1,22 @@
 //! Files that appear whole or not at all, and outlive a power loss.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use crate::error::{LakeError, Result};
+
+const COPY_BUFFER: usize = 1 << 20;
+
+/// What was read of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    pub bytes: u64,
+    /// In hexadecimal digits.
+    pub sha256: String,
+}
 
 /// The error of a path.
 pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> LakeError {
@@ -12,19 +24,41 @@ pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> LakeError {
     move |source| LakeError::Io { path, source }
 }
 
-/// Copies a file so that the copy appears whole or not at all, and lasts.
-pub fn copy_durably(from: &Path, to: &Path) -> std::io::Result<u64> {
+/// Copies a file so that the copy appears whole or not at all, and lasts. Tells what was read.
+pub fn copy_durably(from: &Path, to: &Path) -> std::io::Result<Content> {
     let mut source = File::open(from)?;
     let folder = to.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
     let mut partial = to.as_os_str().to_os_string();
     partial.push(".copying");
     let mut file = File::create(&partial)?;
-    let bytes = std::io::copy(&mut source, &mut file)?;
+    let content = pass(&mut source, &mut file)?;
     file.sync_all()?;
     std::fs::rename(&partial, to)?;
     File::open(folder)?.sync_all()?;
-    Ok(bytes)
+    Ok(content)
+}
+
+/// What a file holds.
+pub fn content(path: &Path) -> std::io::Result<Content> {
+    pass(&mut File::open(path)?, &mut std::io::sink())
+}
+
+fn pass(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<Content> {
+    let (mut hasher, mut bytes) = (Sha256::new(), 0);
+    let mut buffer = vec![0_u8; COPY_BUFFER];
+    loop {
+        let read = match from.read(&mut buffer) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        if read == 0 {
+            return Ok(Content { bytes, sha256: hex::encode(hasher.finalize()) });
+        }
+        hasher.update(&buffer[..read]);
+        to.write_all(&buffer[..read])?;
+        bytes += read as u64;
+    }
 }
 
 /// Writes a file so that it appears whole or not at all, and lasts.

@@ -5,6 +5,7 @@
 
 pub mod backup;
 mod changes;
+mod claims;
 mod directory;
 mod doctor;
 mod durable;
@@ -34,7 +35,7 @@ use frazil_catalog::{Catalog, CatalogView, TableInfo, TableKind};
 use frazil_common::{QualifiedName, SnapshotId, UserError};
 use parking_lot::Mutex;
 
-pub use changes::{CHANGE_ACTION, CHANGE_IS_UPDATE, ChangeRange};
+pub use changes::{CHANGE_ACTION, CHANGE_IS_UPDATE, CHANGE_ROW_ID, ChangeRange};
 pub use directory::{DataDirectory, FormatFault, format_fault};
 pub use doctor::DoctorReport;
 pub use error::{LakeError, Result};
@@ -51,6 +52,7 @@ pub use transaction::{
 };
 pub use version::{DataFile, FileKey, RowChunk, StagedChunk, TableVersion};
 
+use claims::Claims;
 use temporary::Temporaries;
 use write::delete_file::DeletedRows;
 
@@ -77,8 +79,7 @@ struct Inner {
     later_rows: Mutex<PositionCache>,
     written: Mutex<maintenance::Written>,
     flush_wanted: tokio::sync::Notify,
-    /// Tables of which open transactions have changed or deleted rows, with their number.
-    claims: Mutex<HashMap<i64, usize>>,
+    claims: Claims,
     /// Open transactions by number.
     active: Mutex<HashMap<u64, Active>>,
     begun: AtomicU64,
@@ -133,7 +134,7 @@ impl Lake {
                 later_rows: Mutex::default(),
                 written: Mutex::default(),
                 flush_wanted: tokio::sync::Notify::new(),
-                claims: Mutex::default(),
+                claims: Claims::default(),
                 active: Mutex::default(),
                 begun: AtomicU64::new(0),
                 runtime: OnceLock::new(),
@@ -163,7 +164,7 @@ impl Lake {
         &self.inner.flush_wanted
     }
 
-    pub(crate) fn claims(&self) -> &Mutex<HashMap<i64, usize>> {
+    pub(crate) fn claims(&self) -> &Claims {
         &self.inner.claims
     }
 
@@ -227,6 +228,11 @@ impl Lake {
     /// A provider that reads a table version.
     pub fn scan(&self, version: &Arc<TableVersion>) -> Arc<dyn TableProvider> {
         Arc::new(LakeTable::new(self.inner.store.clone(), Arc::clone(version)))
+    }
+
+    /// Whether a session has temporary tables.
+    pub fn has_temporary_tables(&self, session_id: i64) -> bool {
+        !self.inner.temporaries.get(session_id).tables.is_empty()
     }
 
     /// Forgets a session's temporary tables and removes their files.

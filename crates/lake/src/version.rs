@@ -172,9 +172,9 @@ pub struct TableVersion {
     pub table: Arc<TableInfo>,
     /// The snapshot read.
     pub snapshot: SnapshotId,
-    /// `METADATA$FILE` is the place in this list.
+    /// `FILE_COLUMN` is the place in this list.
     pub files: Vec<DataFile>,
-    /// Rows outside of files; their `METADATA$FILE` follows the files'.
+    /// Rows outside of files; their `FILE_COLUMN` follows the files'.
     pub chunks: Vec<RowChunk>,
 }
 

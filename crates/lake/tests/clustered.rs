@@ -193,3 +193,49 @@ async fn crowded_files_are_sorted_apart_unless_that_is_suspended() {
     let shown = datafusion::physical_plan::displayable(plan.as_ref()).indent(false).to_string();
     assert!(shown.matches(".parquet").count() <= 2, "{shown}");
 }
+
+async fn drop_and_undrop(lake: &Lake, other: &str) -> Arc<TableInfo> {
+    let mut t = lake.begin(1).await.unwrap();
+    t.drop_table(&name("T")).unwrap();
+    t.commit(meta("drop")).await.unwrap();
+    let mut t = lake.begin(1).await.unwrap();
+    t.create_table(new_table(other, TableKind::Permanent)).await.unwrap();
+    t.commit(meta("other")).await.unwrap();
+    let dropped = lake.catalog().dropped_tables(0, |_| true).await.unwrap();
+    let mut t = lake.begin(1).await.unwrap();
+    t.undrop_table(dropped.first().unwrap()).unwrap();
+    t.commit(meta("undrop")).await.unwrap();
+    assert_eq!(keys_without_a_table(lake).await, 0);
+    lake.view().await.unwrap().table(&name("T")).cloned().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_come_back_with_their_table_and_leave_the_gap_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lake, before) = clustered(dir.path(), LakeSettings::default()).await;
+    let mut t = lake.begin(1).await.unwrap();
+    let by = Clustering { text: "LINEAR(id)".into(), columns: vec!["ID".into()] };
+    t.cluster_table(&name("T"), Some(by)).unwrap();
+    t.commit(meta("cluster")).await.unwrap();
+    for other in ["U", "V"] {
+        let table = drop_and_undrop(&lake, other).await;
+        assert_eq!(table.cluster_by.as_deref(), Some("LINEAR(id)"));
+        assert_eq!(table.sort_keys, before.sort_keys);
+    }
+    // Keys that another client has set since do not have the text of ours.
+    let mut tx = lake.catalog().begin_write().await.unwrap();
+    for sql in [
+        "UPDATE ducklake_sort_info SET begin_snapshot = begin_snapshot - 1 \
+         WHERE end_snapshot IS NULL",
+        "UPDATE ducklake_table SET begin_snapshot = begin_snapshot - 1 \
+         WHERE table_name = 'T' AND end_snapshot IS NULL",
+    ] {
+        sqlx::raw_sql(sql).execute(&mut *tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    lake.catalog().close().await;
+    let lake = open_with(dir.path(), LakeSettings::default()).await;
+    let table = drop_and_undrop(&lake, "W").await;
+    assert_eq!(table.cluster_by.as_deref(), Some("LINEAR(ID)"));
+    assert_eq!(table.sort_keys, before.sort_keys);
+}

@@ -245,7 +245,7 @@ async fn commits_in_a_group_are_all_there_and_lose_alone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_that_change_while_they_are_flushed_stay_right() {
     let dir = tempfile::tempdir().unwrap();
-    // So overdue that the flush does not wait for the writer.
+    // So overdue that the flush does not give way to the writer.
     let (lake, table) =
         empty_table_with(dir.path(), LakeSettings { flush_rows: 1, ..settings() }).await;
     let mut t = lake.begin(1).await.unwrap();
@@ -289,6 +289,50 @@ async fn rows_that_change_while_they_are_flushed_stay_right() {
         names = query.unwrap_or(-1);
     }
     assert_eq!(names, 79);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_stay_where_they_are_while_a_transaction_changes_some() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = LakeSettings { flush_rows: 10, ..settings() };
+    let (lake, table) = empty_table_with(dir.path(), settings).await;
+    let mut t = lake.begin(1).await.unwrap();
+    insert(&mut t, 0, 5).await;
+    t.commit(meta("insert")).await.unwrap();
+    let three = || ident("ID").eq(lit(3_i64));
+    let mut open = lake.begin(1).await.unwrap();
+    assert_eq!(update(&mut open, three(), "once").await, 1);
+    for number in 1..8 {
+        let mut t = lake.begin(2).await.unwrap();
+        insert(&mut t, number * 10, number * 10 + 10).await;
+        t.commit(meta(&format!("more{number}"))).await.unwrap();
+    }
+    // Overdue, and still not moved; what came last went to files.
+    assert!(!lake.flush(table.table_id).await.unwrap());
+    assert!(parquet_files(dir.path()) > 0);
+    open.refresh().await.unwrap();
+    let version = open.table_version(&table).await.unwrap();
+    assert_eq!(text(open.scan(&version), 3).await, ["once"]);
+    assert_eq!(version.row_count(), 75);
+    assert_eq!(update(&mut open, three(), "twice").await, 1);
+    open.commit(meta("open")).await.unwrap();
+    assert!(lake.flush(table.table_id).await.unwrap());
+    assert_eq!(text(current(&lake).await, 3).await, ["twice"]);
+    assert_eq!(state(current(&lake).await).await.len(), 75);
+
+    // Another client may move them: the transaction does not see both places.
+    let mut t = lake.begin(1).await.unwrap();
+    insert(&mut t, 100, 105).await;
+    t.commit(meta("again")).await.unwrap();
+    let mut open = lake.begin(1).await.unwrap();
+    assert_eq!(update(&mut open, ident("ID").eq(lit(103_i64)), "late").await, 1);
+    let other = Lake::inspect(lake.catalog().clone(), dir.path()).unwrap();
+    assert!(other.flush(table.table_id).await.unwrap());
+    open.refresh().await.unwrap();
+    let version = open.table_version(&table).await;
+    assert!(matches!(version, Err(LakeError::Conflict { .. })));
+    open.rollback().await;
+    assert_eq!(text(current(&lake).await, 103).await, ["n103"]);
 }
 
 /// What every snapshot showed when it was the newest.
@@ -501,4 +545,73 @@ async fn tables_of_other_types_keep_files() {
         t.commit(meta(table)).await.unwrap();
     }
     assert_eq!(parquet_files(dir.path()), 2);
+}
+
+/// A value that another client may inline, and we cannot read, is that table's matter alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_that_cannot_be_read_stops_no_other_tables_upkeep() {
+    let dir = tempfile::tempdir().unwrap();
+    let eager = LakeSettings { flush_age: Duration::ZERO, ..settings() };
+    let (lake, _) = empty_table_with(dir.path(), eager).await;
+    let columns =
+        vec![ColumnInfo::new("ID", INT, true), ColumnInfo::new("AT", SqlType::TIMESTAMP_NTZ, true)];
+    let mut t = lake.begin(1).await.unwrap();
+    for other in ["U", "V", "W"] {
+        t.create_table(new_table(other, TableKind::Permanent)).await.unwrap();
+    }
+    let bad = NewTable { columns: columns.clone(), ..new_table("BAD", TableKind::Permanent) };
+    t.create_table(bad).await.unwrap();
+    t.commit(meta("create")).await.unwrap();
+    let bad = lake.view().await.unwrap().table(&name("BAD")).cloned().unwrap();
+    let fill = async |from: i64| {
+        let mut t = lake.begin(1).await.unwrap();
+        for other in ["T", "U", "V", "W"] {
+            let table = t.table(&name(other)).unwrap();
+            t.append(&table, rows(from, from + 1)).await.unwrap();
+        }
+        t.commit(meta("fill")).await.unwrap();
+    };
+    fill(0).await;
+    let fields: Vec<_> = columns.iter().map(|c| c.to_column().to_field()).collect();
+    let schema = Arc::new(datafusion::arrow::datatypes::Schema::new(fields));
+    let null = |data_type| datafusion::arrow::array::new_null_array(data_type, 1);
+    let nulls = schema.fields().iter().map(|field| null(field.data_type())).collect();
+    let nulls = datafusion::arrow::array::RecordBatch::try_new(Arc::clone(&schema), nulls).unwrap();
+    let mut t = lake.begin(1).await.unwrap();
+    t.append(&bad, stream(nulls)).await.unwrap();
+    t.commit(meta("bad")).await.unwrap();
+    let mut tx = lake.catalog().begin_write().await.unwrap();
+    let sql = "SELECT table_name FROM ducklake_inlined_data_tables WHERE table_id = ?";
+    let place: String =
+        sqlx::query_scalar(sql).bind(bad.table_id).fetch_one(&mut *tx).await.unwrap();
+    let sql = format!("UPDATE \"{place}\" SET \"AT\" = 'infinity'");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let told = |error: LakeError| {
+        let error = frazil_common::UserError::from(error);
+        assert_eq!(error.code, frazil_common::Code::Unsupported, "{error}");
+        assert!(error.message.contains("AT of D.S.BAD"), "{error}");
+        // Policies may hide the value.
+        assert!(!error.message.contains("infinity"), "{error}");
+    };
+    let left = async || {
+        let counts = lake.catalog().inlined_counts().await.unwrap();
+        counts.into_iter().map(|(table, _)| table).collect::<Vec<_>>()
+    };
+    told(lake.tidy().await.unwrap_err());
+    assert_eq!(left().await, [bad.table_id]);
+    // It is left alone for a while.
+    fill(1).await;
+    assert_eq!(lake.tidy().await.unwrap().flushed_tables, 4);
+    fill(2).await;
+    told(lake.tidy_all().await.unwrap_err());
+    assert_eq!(left().await, [bad.table_id]);
+    told(lake.reclaim().await.unwrap_err());
+    let head = lake.catalog().head().await.unwrap();
+    match lake.table_version_at(&name("BAD"), head).await {
+        Err(error) => told(error),
+        Ok(_) => panic!("it was read"),
+    }
+    assert_eq!(ids(current(&lake).await).await, [0, 1, 2]);
 }

@@ -228,7 +228,8 @@ async fn a_clone_has_partition_keys_of_its_own() {
     let ids = |table: &TableInfo| table.partitioning.as_ref().unwrap().partition_id;
     let view = lake.view().await.unwrap();
     let clone = view.table(&name("C")).unwrap();
-    assert!(ids(clone) > ids(table(&lake).await.as_ref()));
+    let own_id = ids(clone);
+    assert!(own_id > ids(table(&lake).await.as_ref()));
     let (own, source) = (files(&lake, "C").await, files(&lake, "T").await);
     assert_eq!(own.len(), source.len() + 4);
     assert_eq!(own.iter().filter(|(_, _, current)| *current).count(), 8);
@@ -245,6 +246,9 @@ async fn a_clone_has_partition_keys_of_its_own() {
     t.undrop_table(dropped.first().unwrap()).unwrap();
     t.commit(meta("q")).await.unwrap();
     assert_eq!(files(&lake, "C").await, own);
+    assert_eq!(keys_without_a_table(&lake).await, 0);
+    let view = lake.view().await.unwrap();
+    assert_eq!(ids(view.table(&name("C")).unwrap()), own_id);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

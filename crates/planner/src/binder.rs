@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use datafusion::common::TableReference;
 use datafusion::logical_expr::{Expr, LogicalPlan, SubqueryAlias};
+use frazil_common::hidden::is_hidden;
 use frazil_common::{Access, Column, ObjectRef, Privilege, SqlType, UserError};
 use frazil_functions::TypedExpr;
 use sqlparser::ast;
 
 use crate::error::{PlannerError, Result};
 use crate::names;
-use crate::relation::{
-    IDENTITY_COLUMNS, METADATA_FILE, METADATA_KEPT, PlanContext, Planned, Relation,
-};
+use crate::plan_size::PlanSizes;
+use crate::relation::{PlanContext, Planned, Relation};
 use crate::scope::{Env, Scope, ScopeColumn, ScopeRelation};
 use crate::source_text::SourceText;
 
@@ -85,6 +85,7 @@ pub(crate) struct Binder<'a> {
     pub expr_depth: usize,
     /// Nodes of all large expressions bound so far.
     pub large_nodes: usize,
+    pub plan_sizes: PlanSizes,
     /// Models and sequences used.
     pub other_accesses: Vec<Access>,
     pub source: SourceText,
@@ -102,6 +103,7 @@ impl<'a> Binder<'a> {
             large_aliases_apart: false,
             expr_depth: 0,
             large_nodes: 0,
+            plan_sizes: PlanSizes::default(),
             other_accesses: Vec::new(),
             source: SourceText::new(ctx.source),
         }
@@ -158,8 +160,11 @@ impl<'a> Binder<'a> {
         });
     }
 
-    pub fn finish(&self, bound: Bound) -> Planned {
-        Planned { plan: bound.plan, columns: bound.columns, accesses: self.accesses() }
+    /// # Errors
+    /// The plan has too many nodes.
+    pub fn finish(&self, bound: Bound) -> Result<Planned> {
+        self.plan_sizes.check(&bound.plan)?;
+        Ok(Planned { plan: bound.plan, columns: bound.columns, accesses: self.accesses() })
     }
 
     /// Brings a resolved relation into scope under an alias.
@@ -184,14 +189,8 @@ impl<'a> Binder<'a> {
         let fields = plan.schema().columns();
         let first_hidden = fields.len().saturating_sub(*hidden);
         let hidden = &fields[first_hidden..];
-        // A table's identity columns are for DML; files have metadata columns that users name.
-        let identity = hidden.iter().any(|field| field.name == METADATA_FILE);
-        for field in hidden {
-            if (identity && IDENTITY_COLUMNS.contains(&field.name.as_str()))
-                || field.name.starts_with(METADATA_KEPT)
-            {
-                continue;
-            }
+        // Files have metadata columns that users name; those of tables are for DML.
+        for field in hidden.iter().filter(|field| !is_hidden(&field.name)) {
             let (_, arrow_field) = plan.schema().qualified_field_from_column(field)?;
             let Some(sql_type) = SqlType::of_field(arrow_field) else { continue };
             let mut expr = Expr::Column(field.clone());
@@ -295,11 +294,12 @@ pub(crate) fn alias_parts(
 }
 
 impl Binder<'_> {
-    /// Binds an expression over a relation's own fields.
+    /// Binds an expression over a relation's own fields; a clause of conditions makes it one.
     pub fn expression_over(
         &mut self,
         expr: &ast::Expr,
         relation: Option<&Relation>,
+        clause: &'static str,
     ) -> Result<TypedExpr> {
         let scope = match relation {
             None => Scope::empty(),
@@ -333,6 +333,6 @@ impl Binder<'_> {
                 }
             }
         };
-        self.expr(expr, &Env::new(Rc::new(scope), "expression"))
+        self.expr(expr, &Env::new(Rc::new(scope), clause))
     }
 }

@@ -31,7 +31,7 @@ pub fn plan_insert(
 ) -> std::result::Result<PlannedDml, UserError> {
     let mut binder = Binder::new(ctx);
     let bound = binder.insert(insert, target)?;
-    Ok(PlannedDml { planned: binder.finish(bound), kind: DmlKind::Insert })
+    Ok(PlannedDml { planned: binder.finish(bound)?, kind: DmlKind::Insert })
 }
 
 /// Plans an UPDATE: the identity of each row that changes and its new values.
@@ -45,7 +45,7 @@ pub fn plan_update(
 ) -> std::result::Result<PlannedDml, UserError> {
     let mut binder = Binder::new(ctx);
     let bound = binder.update(update, target)?;
-    Ok(PlannedDml { planned: binder.finish(bound), kind: DmlKind::Update })
+    Ok(PlannedDml { planned: binder.finish(bound)?, kind: DmlKind::Update })
 }
 
 /// Plans a DELETE: the identity of each row that goes.
@@ -59,7 +59,7 @@ pub fn plan_delete(
 ) -> std::result::Result<PlannedDml, UserError> {
     let mut binder = Binder::new(ctx);
     let bound = binder.delete(delete, target)?;
-    Ok(PlannedDml { planned: binder.finish(bound), kind: DmlKind::Delete })
+    Ok(PlannedDml { planned: binder.finish(bound)?, kind: DmlKind::Delete })
 }
 
 /// The table a statement changes, in scope.

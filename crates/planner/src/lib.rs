@@ -19,6 +19,7 @@ mod multi_insert;
 mod names;
 mod outer_marks;
 mod pivot;
+mod plan_size;
 mod query;
 mod references;
 mod relation;
@@ -69,7 +70,7 @@ pub use types::sql_type;
 pub fn plan_query(query: &Query, ctx: &PlanContext<'_>) -> Result<Planned, UserError> {
     let mut binder = binder::Binder::new(ctx);
     let bound = binder.query(query)?;
-    Ok(binder.finish(bound))
+    Ok(binder.finish(bound)?)
 }
 
 /// Binds an expression over the columns of a relation, or over none.
@@ -84,20 +85,23 @@ pub fn plan_expression(
     ctx: &PlanContext<'_>,
 ) -> Result<TypedExpr, UserError> {
     let mut binder = binder::Binder::new(ctx);
-    Ok(binder.expression_over(expr, relation)?)
+    Ok(binder.expression_over(expr, relation, "expression")?)
 }
 
-/// As [`plan_expression`], with what the expression's queries read.
+/// As [`plan_expression`], with what the expression's queries read. A condition is planned to stand in a
+/// filter, where EXISTS and IN may compare with the relation's columns in any way.
 ///
 /// # Errors
 /// As [`plan_query`].
 pub fn plan_expression_and_accesses(
     expr: &Expr,
     relation: &Relation,
+    is_condition: bool,
     ctx: &PlanContext<'_>,
 ) -> Result<(TypedExpr, Vec<Access>), UserError> {
     let mut binder = binder::Binder::new(ctx);
-    let bound = binder.expression_over(expr, Some(relation))?;
+    let clause = if is_condition { "WHERE" } else { "expression" };
+    let bound = binder.expression_over(expr, Some(relation), clause)?;
     Ok((bound, binder.accesses()))
 }
 

@@ -31,7 +31,7 @@ pub fn plan_merge(
 ) -> std::result::Result<PlannedDml, UserError> {
     let mut binder = Binder::new(ctx);
     let bound = binder.merge(merge, target)?;
-    Ok(PlannedDml { planned: binder.finish(bound), kind: DmlKind::Merge })
+    Ok(PlannedDml { planned: binder.finish(bound)?, kind: DmlKind::Merge })
 }
 
 /// One clause, bound.

@@ -28,7 +28,7 @@ pub fn plan_insert_branch(
 ) -> std::result::Result<PlannedDml, UserError> {
     let mut binder = Binder::new(ctx);
     let bound = binder.insert_branch(insert, branch, source, target)?;
-    Ok(PlannedDml { planned: binder.finish(bound), kind: DmlKind::Insert })
+    Ok(PlannedDml { planned: binder.finish(bound)?, kind: DmlKind::Insert })
 }
 
 impl Binder<'_> {

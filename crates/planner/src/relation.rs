@@ -4,19 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
-use frazil_common::{Access, Column, ObjectName, ObjectRef, QualifiedName, SqlType};
+use frazil_common::{Access, Column, ObjectName, ObjectRef, QualifiedName, SqlType, hidden};
 use frazil_functions::{Facts, TypedExpr};
 use sqlparser::ast::Query;
 
 /// A table's row: index in `TableVersion.files`, Int32.
-pub const METADATA_FILE: &str = "METADATA$FILE";
+pub const METADATA_FILE: &str = hidden::FILE;
 /// A table's row: position in its file, counted from 0, Int64.
-pub const METADATA_FILE_ROW_NUMBER: &str = "METADATA$FILE_ROW_NUMBER";
+pub const METADATA_FILE_ROW_NUMBER: &str = hidden::FILE_ROW_NUMBER;
 /// A table's row: its id, Int64.
-pub const METADATA_ROW_ID: &str = "METADATA$ROW_ID";
+pub const METADATA_ROW_ID: &str = hidden::ROW_ID;
 /// What begins the names of hidden columns with a masked column's values as they are. No statement
 /// can name them; UPDATE and MERGE write them back where they set nothing.
-pub const METADATA_KEPT: &str = "METADATA$KEPT$";
+pub const METADATA_KEPT: &str = hidden::KEPT;
 /// Names of the hidden identity columns of tables, in the order DML plans yield them.
 pub const IDENTITY_COLUMNS: [&str; 3] = [METADATA_FILE, METADATA_FILE_ROW_NUMBER, METADATA_ROW_ID];
 
@@ -214,19 +214,19 @@ pub enum DmlKind {
     Update,
     /// Identity columns.
     Delete,
-    /// `METADATA$ACTION` Int8 (see [`MERGE_UPDATE`]), identity columns (NULL for inserts), all new
+    /// [`METADATA_ACTION`] Int8 (see [`MERGE_UPDATE`]), identity columns (NULL for inserts), all new
     /// column values (NULL for deletes).
     Merge,
 }
 
-/// Values of `METADATA$ACTION`.
+/// Values of [`METADATA_ACTION`].
 pub const MERGE_UPDATE: i8 = 1;
 /// See [`MERGE_UPDATE`].
 pub const MERGE_DELETE: i8 = 2;
 /// See [`MERGE_UPDATE`].
 pub const MERGE_INSERT: i8 = 3;
 /// Name of the action column of MERGE plans.
-pub const METADATA_ACTION: &str = "METADATA$ACTION";
+pub const METADATA_ACTION: &str = hidden::ACTION;
 
 /// A planned INSERT, UPDATE, DELETE or MERGE.
 #[derive(Debug, Clone)]

@@ -223,6 +223,19 @@ pub(crate) struct Env {
     pub allow_windows: bool,
     /// The clause, for messages.
     pub clause: &'static str,
+    /// What becomes of the expression's truth where the clause is a filter.
+    pub truth: Truth,
+}
+
+/// Where an expression stands in a filter: whether a value that is not known may count as FALSE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Truth {
+    /// The filter, or one of its conjuncts.
+    Conjunct,
+    /// Below OR, and nothing else but AND and OR.
+    Disjunct,
+    /// Anywhere else: it is a value like any other.
+    Value,
 }
 
 impl Env {
@@ -234,10 +247,17 @@ impl Env {
             allow_aggregates: false,
             allow_windows: false,
             clause,
+            truth: Truth::Conjunct,
         }
     }
 
-    /// Whether the expression becomes a filter, where EXISTS and IN are planned as joins.
+    /// The same for what stands below an expression.
+    pub fn with_truth(&self, truth: Truth) -> Env {
+        Env { truth, ..self.clone() }
+    }
+
+    /// Whether the expression is in a filter, where EXISTS is planned as a join. So is IN where its NULL
+    /// counts as FALSE.
     pub fn is_filter(&self) -> bool {
         matches!(self.clause, "WHERE" | "HAVING" | "QUALIFY" | "ON")
     }

@@ -1,7 +1,7 @@
 //! SELECT: its clauses bound in the order of names, its plan built in the order of evaluation.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::expr::window::{direction, key_of};
 use crate::expr::{contains_aggregate, contains_window};
 use crate::names::fold;
 use crate::query::{OrderTarget, Tail, limited, order_keys, project, project_apart};
-use crate::scope::{AliasState, Aliases, Env, ROW_NUMBER, Scope};
+use crate::scope::{AliasState, Aliases, Env, ROW_NUMBER, Scope, Truth};
 
 /// One output column of a select list.
 #[derive(Debug, Clone)]
@@ -267,6 +267,7 @@ impl Binder<'_> {
             allow_aggregates: true,
             allow_windows: true,
             clause: "SELECT",
+            truth: Truth::Conjunct,
         })
     }
 
@@ -407,11 +408,11 @@ fn collect<'e>(
     exprs: impl Iterator<Item = &'e Expr>,
     test: impl Fn(&Expr) -> bool,
 ) -> Result<Vec<Expr>> {
-    let mut found: Vec<Expr> = Vec::new();
+    let (mut found, mut seen) = (Vec::new(), HashSet::new());
     for expr in exprs {
         expr.apply(|node| {
             if test(node) {
-                if !found.contains(node) {
+                if seen.insert(node) {
                     found.push(node.clone());
                 }
                 return Ok(TreeNodeRecursion::Jump);
@@ -424,7 +425,7 @@ fn collect<'e>(
 
 /// The calls of window functions that hold no other one, each once.
 fn innermost_windows<'e>(exprs: impl Iterator<Item = &'e Expr>) -> Result<Vec<Expr>> {
-    let mut found: Vec<Expr> = Vec::new();
+    let (mut found, mut seen) = (Vec::new(), HashSet::new());
     for expr in exprs {
         expr.apply(|node| {
             if matches!(node, Expr::WindowFunction(_)) {
@@ -433,7 +434,7 @@ fn innermost_windows<'e>(exprs: impl Iterator<Item = &'e Expr>) -> Result<Vec<Ex
                     nested |= contains_window(child);
                     Ok(TreeNodeRecursion::Continue)
                 })?;
-                if !nested && !found.contains(node) {
+                if !nested && seen.insert(node) {
                     found.push(node.clone());
                 }
             }

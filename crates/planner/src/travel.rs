@@ -1,7 +1,7 @@
 //! AT, BEFORE and CHANGES: which state of a table, or the way between two.
 
 use datafusion::common::ScalarValue;
-use frazil_common::{Code, ObjectName, UserError};
+use frazil_common::{Code, ObjectName, SqlType, TimeZoneKind, UserError};
 use frazil_dialect::{TimeTravelPoint, TravelKind};
 use sqlparser::ast::{
     self, Expr as Syntax, FunctionArg, FunctionArgExpr, FunctionArgOperator, Spanned,
@@ -151,9 +151,15 @@ impl Binder<'_> {
         }
     }
 
-    /// Microseconds since 1970-01-01 UTC; a timestamp without a zone is in the session's zone.
+    /// Microseconds since 1970-01-01 UTC. A timestamp without a zone is one in UTC, a text too, as in
+    /// Snowflake.
     fn instant_micros(&mut self, value: frazil_functions::TypedExpr) -> Result<Option<i64>> {
-        let instant = self.cast_explicit(value, &frazil_common::SqlType::TIMESTAMP_LTZ)?;
+        let is_zoned = matches!(
+            value.sql_type,
+            SqlType::Timestamp { zone: TimeZoneKind::Ltz | TimeZoneKind::Tz, .. }
+        );
+        let target = if is_zoned { SqlType::TIMESTAMP_LTZ } else { SqlType::TIMESTAMP_NTZ };
+        let instant = self.cast_explicit(value, &target)?;
         Ok(match frazil_functions::evaluate_constant(&instant)? {
             ScalarValue::TimestampMicrosecond(micros, _) => micros,
             _ => None,

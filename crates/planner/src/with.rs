@@ -41,9 +41,10 @@ impl Binder<'_> {
                 }
                 None => self.query(query)?,
             };
-            let cte = renamed(cte, alias)?;
+            let cte = Rc::new(renamed(cte, alias)?);
+            self.plan_sizes.keep(&cte).at(alias.name.span)?;
             if let Some(frame) = self.ctes.last_mut() {
-                frame.insert(name, Cte::Planned(Rc::new(cte)));
+                frame.insert(name, Cte::Planned(cte));
             }
         }
         Ok(())

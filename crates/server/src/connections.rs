@@ -1,5 +1,5 @@
-//! Connections from accept to end: how many at once, how long a silent one is kept, and their
-//! graceful end.
+//! Connections from accept to end: how many at once, how long one is kept that is silent or takes no
+//! answer, and their graceful end.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,11 +20,14 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::impatient::Impatient;
 use crate::listener::{Peer, Tls};
 
 /// Longest time from the end of an answer, or from the connection's begin, to the end of the next
 /// request's headers: slow headers and idle connections end with it.
 const HEADERS: Duration = Duration::from_secs(30);
+/// Longest time in which a client takes nothing of an answer.
+const ANSWER: Duration = Duration::from_secs(60);
 /// Longest time a client may take to agree on encryption.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Pause after a failure to accept, such as too many open files.
@@ -38,11 +41,13 @@ struct Served {
     router: Router,
     tls: Option<Tls>,
     headers: Duration,
+    answer: Duration,
     closing: CancellationToken,
 }
 
 /// Accepts connections until `closing` is cancelled, then waits for the requests in flight. At
-/// `connections_max` new clients wait until a connection ends; idle ones do within [`HEADERS`].
+/// `connections_max` new clients wait until a connection ends; idle ones do within [`HEADERS`], and those
+/// that take no answer within [`ANSWER`].
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -50,7 +55,7 @@ pub async fn serve(
     connections_max: usize,
     closing: CancellationToken,
 ) {
-    let served = Served { router, tls, headers: HEADERS, closing };
+    let served = Served { router, tls, headers: HEADERS, answer: ANSWER, closing };
     accept(listener, served, connections_max).await;
 }
 
@@ -104,6 +109,7 @@ fn is_the_clients(error: &io::Error) -> bool {
 async fn connection(stream: TcpStream, peer: SocketAddr, served: Served) {
     // Answers are written whole: waiting to fill packets only adds latency.
     let _ = stream.set_nodelay(true);
+    let stream = Impatient::new(stream, served.answer);
     let Some(tls) = &served.tls else { return requests(stream, peer, &served).await };
     // Handshakes run beside each other, so that a slow or silent client keeps nobody waiting.
     let agreed = tokio::select! {
@@ -156,9 +162,12 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let closing = CancellationToken::new();
         let served = Served {
-            router: Router::new().route("/", get(async || "here")),
+            router: Router::new()
+                .route("/", get(async || "here"))
+                .route("/large", get(async || "x".repeat(64 * 1024 * 1024))),
             tls: None,
             headers: Duration::from_millis(300),
+            answer: Duration::from_millis(300),
             closing: closing.clone(),
         };
         let server = tokio::spawn(accept(listener, served, connections_max));
@@ -189,6 +198,38 @@ mod tests {
         assert!(idle.ends_with("here") && third.ends_with("here"), "{idle} {third}");
         closing.cancel();
         tokio::time::timeout(Duration::from_secs(20), server).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn connections_end_whose_answers_are_not_taken() {
+        let (address, closing, server) = start(1).await;
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        silent.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        // The one place is taken until the first answer is given up.
+        let mut next = TcpStream::connect(address).await.unwrap();
+        next.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        let answered = tokio::time::timeout(Duration::from_secs(20), all(next)).await.unwrap();
+        assert!(answered.ends_with("here"), "{answered}");
+        assert!(all(silent).await.len() < 64 * 1024 * 1024);
+        closing.cancel();
+        tokio::time::timeout(Duration::from_secs(20), server).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_slow_client_gets_all_of_an_answer() {
+        let (address, _closing, _server) = start(1).await;
+        let mut slow = TcpStream::connect(address).await.unwrap();
+        let request = b"GET /large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        slow.write_all(request).await.unwrap();
+        let (mut taken, mut part) = (0, vec![0; 8 * 1024 * 1024]);
+        loop {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            match slow.read(&mut part).await.unwrap() {
+                0 => break,
+                bytes => taken += bytes,
+            }
+        }
+        assert!(taken > 64 * 1024 * 1024, "{taken}");
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 mod body;
 mod budget;
 mod connections;
+mod impatient;
 mod listener;
 mod metrics;
 mod path;

@@ -13,7 +13,6 @@ use crate::listener::Tls;
 use crate::metrics::Metrics;
 use crate::snowflake::object_metadata::ObjectMetadata;
 use crate::snowflake::running::RunningStatements;
-use crate::snowflake::sessions::EndedSessions;
 use crate::snowflake::sql_api::Requests;
 use crate::snowflake::transfer::PutBinds;
 use crate::tokens::Signer;
@@ -65,7 +64,6 @@ pub struct ServerState {
     pub signer: Signer,
     pub running: RunningStatements,
     pub put_binds: PutBinds,
-    pub ended: EndedSessions,
     pub object_metadata: ObjectMetadata,
     pub metrics: Arc<Metrics>,
     pub sql_api_requests: Requests,
@@ -85,7 +83,6 @@ impl ServerState {
             signer: Signer::random(),
             running: RunningStatements::new(metrics.clone()),
             put_binds: PutBinds::default(),
-            ended: EndedSessions::default(),
             object_metadata: ObjectMetadata::default(),
             metrics,
             sql_api_requests: Requests::default(),

@@ -174,6 +174,11 @@ impl CatalogStore for FaultyCatalog {
         self.inner.snapshot_of_statement(query_id).await
     }
 
+    async fn statement_with_prefix(&self, prefix: &str) -> Result<Option<String>> {
+        self.read().await?;
+        self.inner.statement_with_prefix(prefix).await
+    }
+
     async fn dropped(&self, kind: DropKind) -> Result<Vec<DropRow>> {
         self.read().await?;
         self.inner.dropped(kind).await

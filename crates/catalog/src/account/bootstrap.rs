@@ -2,7 +2,7 @@
 
 use frazil_common::{ObjectKind, Privilege};
 
-use super::schema::{GRANTORS_APART, TABLES, VERSION};
+use super::schema::{GRANTORS_APART, TABLES, USER_STAGES_BY_ID, VERSION};
 use super::{Grantee, Writer};
 use crate::{CatalogError, Result};
 
@@ -46,10 +46,13 @@ pub(super) async fn migrate(mut writer: Writer<'_>) -> Result<()> {
         Some((version,)) if version > VERSION => Err(CatalogError::Format(format!(
             "the account's tables have version {version}; this build reads up to {VERSION}"
         ))),
-        // But for this one, later versions only add tables, which are made above.
+        // But for these, later versions only add tables, which are made above.
         Some((version,)) if version < VERSION => {
             if version < GRANTORS_APART {
                 tell_grantors_apart(&mut writer).await?;
+            }
+            if version < USER_STAGES_BY_ID {
+                give_stages_to_users(&mut writer).await?;
             }
             sqlx::query("UPDATE frazil_counter SET value = $2 WHERE name = $1")
                 .bind(SCHEMA_VERSION)
@@ -93,6 +96,22 @@ async fn tell_grantors_apart(writer: &mut Writer<'_>) -> Result<()> {
         sqlx::query(statement).execute(&mut *writer.connection).await?;
     }
     Ok(())
+}
+
+/// Names the stages of users, `~` and the user's name until then, by the users' ids; what is left of
+/// users who are gone is nobody's. Neither these nor the stages of tables have an owner's role any more.
+async fn give_stages_to_users(writer: &mut Writer<'_>) -> Result<()> {
+    for statement in [
+        "UPDATE frazil_object SET name = 'user ' ||
+            (SELECT user_id FROM frazil_user WHERE '~' || frazil_user.name = frazil_object.name)
+         WHERE kind = 'STAGE' AND schema_id = 0 AND session_id = 0 AND name IN
+            (SELECT '~' || frazil_user.name FROM frazil_user)",
+        "DELETE FROM frazil_owner WHERE object_kind = 'STAGE' AND object_id IN
+            (SELECT object_id FROM frazil_object WHERE kind = 'STAGE' AND schema_id = 0)",
+    ] {
+        sqlx::query(statement).execute(&mut *writer.connection).await?;
+    }
+    writer.touch_security().await
 }
 
 async fn make_account(writer: &mut Writer<'_>) -> Result<()> {

@@ -58,7 +58,7 @@ pub use sessions::{NewSession, SessionRow, SessionState};
 pub use storage_usage::{StorageDay, StorageSample, day_of};
 pub use tags::{DroppedTag, TagReference};
 pub use tokens::{AccessToken, NewAccessToken};
-pub use users::{NewUser, User, UserProperties};
+pub use users::{NewUser, User, UserProperties, user_stage_name};
 pub use view::AccountView;
 
 /// Microseconds since 1970 UTC.

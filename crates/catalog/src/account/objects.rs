@@ -394,12 +394,34 @@ impl Writer<'_> {
     /// # Errors
     /// The name is taken at that place; the owner role is unknown.
     pub async fn create_object<B: ObjectBody>(&mut self, new: NewObject<B>) -> Result<Object<B>> {
+        let owner_role = new.owner_role.clone();
+        let object = self.insert_object(new).await?;
+        let containers = object.place.containers();
+        self.register_object(B::KIND, object.id, &owner_role, containers).await?;
+        Ok(Object { owner: Some(owner_role), ..object })
+    }
+
+    /// Makes an object outside any schema that is no role's, such as the stage of a user.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub async fn create_unowned<B: ObjectBody>(
+        &mut self,
+        name: String,
+        body: B,
+    ) -> Result<Object<B>> {
+        let place = Place::default();
+        let new = NewObject { name, place, owner_role: String::new(), comment: None, body };
+        self.insert_object(new).await
+    }
+
+    async fn insert_object<B: ObjectBody>(&mut self, new: NewObject<B>) -> Result<Object<B>> {
         let now = now_micros();
         let object = Object {
             id: self.next_id().await?,
             name: new.name,
             place: new.place,
-            owner: Some(new.owner_role.clone()),
+            owner: None,
             comment: new.comment,
             created_on: now,
             altered_on: now,
@@ -422,8 +444,6 @@ impl Writer<'_> {
         .execute(&mut *self.connection)
         .await
         .map_err(|error| on_insert(error, &object.name))?;
-        let containers = object.place.containers();
-        self.register_object(B::KIND, object.id, &new.owner_role, containers).await?;
         Ok(object)
     }
 

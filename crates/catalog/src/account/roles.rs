@@ -87,6 +87,26 @@ impl Writer<'_> {
         found.map(|(id,)| id).ok_or_else(|| not_found(ObjectKind::Role, name))
     }
 
+    /// Whether a user who is not disabled holds the role, directly or by one that inherits it, as this
+    /// transaction has it.
+    pub async fn has_enabled_holder(&mut self, role: &str) -> Result<bool> {
+        let (found,): (bool,) = sqlx::query_as(
+            "WITH RECURSIVE holding (role_id) AS (
+                SELECT role_id FROM frazil_role WHERE name = $1
+                UNION
+                SELECT g.grantee_id FROM frazil_role_grant g
+                JOIN holding h ON h.role_id = g.role_id WHERE g.grantee_kind = 'ROLE')
+             SELECT EXISTS (SELECT 1 FROM frazil_role_grant g
+                JOIN holding h ON h.role_id = g.role_id
+                JOIN frazil_user u ON u.user_id = g.grantee_id
+                WHERE g.grantee_kind = 'USER' AND NOT u.disabled)",
+        )
+        .bind(role)
+        .fetch_one(&mut *self.connection)
+        .await?;
+        Ok(found)
+    }
+
     async fn user_id(&mut self, name: &str) -> Result<i64> {
         let found: Option<(i64,)> =
             sqlx::query_as("SELECT user_id FROM frazil_user WHERE name = $1")

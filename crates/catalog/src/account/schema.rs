@@ -4,9 +4,11 @@
 //! DuckLake's readers never meet them. Times are microseconds since 1970 UTC.
 
 /// Version of this shape; a database with a higher one is refused.
-pub(super) const VERSION: i64 = 5;
+pub(super) const VERSION: i64 = 6;
 /// The first one in which each grantor's grant is a row.
 pub(super) const GRANTORS_APART: i64 = 5;
+/// The first one in which a user's stage goes by the user's id.
+pub(super) const USER_STAGES_BY_ID: i64 = 6;
 
 /// Makes whatever is missing.
 pub(super) const TABLES: &[&str] = &[

@@ -26,6 +26,10 @@ pub struct SessionState {
     pub transaction_open: bool,
     /// Which one: its commit may have been the last thing the server did.
     pub transaction_id: Option<String>,
+    /// Whether it has temporary tables, which end with the process.
+    pub temporary_tables: bool,
+    /// The access token that the session was opened with: it ends with it.
+    pub access_token_id: Option<i64>,
     /// Session parameters that differ from the defaults, upper-case names.
     pub parameters: BTreeMap<String, serde_json::Value>,
     pub client_name: Option<String>,

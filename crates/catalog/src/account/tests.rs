@@ -531,6 +531,77 @@ async fn a_newer_account_is_refused() {
 }
 
 #[tokio::test]
+async fn stages_that_went_by_a_users_name_go_by_its_id() {
+    let (folder, store) = account().await;
+    let at = |name: &str| in_schema(name, Place::default(), Stage::default());
+    // The name of the second is what the first one's stage could be called by its id.
+    let (ann, gone) = write!(store, |w| {
+        let ann = w.create_user(user("ANN")).await.unwrap();
+        let gone = w.create_user(user("GONE")).await.unwrap();
+        (ann, gone)
+    });
+    let number = user(&format!("user {}", ann.id));
+    let number = write!(store, |w| w.create_user(number).await.unwrap());
+    let [of_ann, of_gone, of_number, of_table] = write!(store, |w| [
+        w.create_object(at("~ANN")).await.unwrap().id,
+        w.create_object(at("~GONE")).await.unwrap().id,
+        w.create_object(at(&format!("~{}", number.name))).await.unwrap().id,
+        w.create_object(at("%7")).await.unwrap().id,
+    ]);
+    write!(store, |w| assert_eq!(w.drop_user(gone.id).await.unwrap(), None));
+    let mut transaction = store.begin().await.unwrap();
+    sqlx::query("UPDATE frazil_counter SET value = 5 WHERE name = 'schema_version'")
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    transaction.commit().await.unwrap();
+    drop(store);
+    let catalog = Catalog::open(&folder.0.join("catalog.sqlite")).await.unwrap();
+    let store = AccountStore::open(catalog).await.unwrap();
+    for (name, id) in [
+        (user_stage_name(ann.id), of_ann),
+        (user_stage_name(number.id), of_number),
+        ("~GONE".to_string(), of_gone),
+        ("%7".to_string(), of_table),
+    ] {
+        let found = store.object::<Stage>(0, &name, 0).await.unwrap().unwrap();
+        assert_eq!((found.id, found.owner), (id, None), "{name}");
+    }
+    write!(store, |w| assert_eq!(w.drop_user(ann.id).await.unwrap(), Some(of_ann)));
+    assert_eq!(store.object_by_id::<Stage>(of_ann).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn who_holds_a_role_by_another_holds_it() {
+    let (_folder, store) = account().await;
+    let holds = |names: &'static [&'static str]| {
+        let store = store.clone();
+        async move {
+            write!(store, |w| {
+                let mut held = Vec::new();
+                for name in names {
+                    held.push(w.has_enabled_holder(name).await.unwrap());
+                }
+                held
+            })
+        }
+    };
+    let all = &["ACCOUNTADMIN", "SYSADMIN", "R"];
+    assert_eq!(holds(all).await, [false; 3]);
+    let mut ann = write!(store, |w| {
+        w.create_role("R", None, "USERADMIN").await.unwrap();
+        w.grant_role("ACCOUNTADMIN", &Grantee::Role("R".to_string()), None).await.unwrap();
+        let ann = w.create_user(user("ANN")).await.unwrap();
+        w.grant_role("R", &Grantee::User("ANN".to_string()), None).await.unwrap();
+        ann
+    });
+    assert_eq!(holds(all).await, [true; 3]);
+    ann.disabled = true;
+    write!(store, |w| w.update_user(&ann).await.unwrap());
+    assert_eq!(holds(all).await, [false; 3]);
+}
+
+#[tokio::test]
 async fn tags_are_copied_and_forgotten_with_what_they_are_on() {
     let (_folder, store) = account().await;
     let reference =

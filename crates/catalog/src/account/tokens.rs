@@ -70,6 +70,17 @@ impl AccountStore {
             .transpose()
     }
 
+    /// A token by its id. The caller checks [`AccessToken::is_valid`].
+    pub async fn access_token_by_id(&self, token_id: i64) -> Result<Option<AccessToken>> {
+        sqlx::query("SELECT * FROM frazil_access_token WHERE token_id = $1")
+            .bind(token_id)
+            .fetch_optional(&mut *self.reader().await?)
+            .await?
+            .as_ref()
+            .map(AccessToken::from_row)
+            .transpose()
+    }
+
     /// A user's tokens by name.
     pub async fn access_tokens(&self, user_id: i64) -> Result<Vec<AccessToken>> {
         sqlx::query("SELECT * FROM frazil_access_token WHERE user_id = $1 ORDER BY name")

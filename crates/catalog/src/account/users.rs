@@ -7,7 +7,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use frazil_common::ObjectKind;
 
 use super::error::{from_json, not_found, on_insert, to_json};
-use super::{AccountStore, Writer, now_micros};
+use super::{AccountStore, Stage, Writer, now_micros};
 use crate::Result;
 
 /// Properties of a user that only describe, or set what a session begins with.
@@ -59,6 +59,11 @@ pub struct NewUser {
     pub properties: UserProperties,
     /// The role that will own the user.
     pub owner_role: String,
+}
+
+/// Name under which a user's stage is kept, outside any schema. No statement can form it.
+pub fn user_stage_name(user_id: i64) -> String {
+    format!("user {user_id}")
 }
 
 impl User {
@@ -189,8 +194,9 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Removes a user with its tokens, role grants, sessions and parameters.
-    pub async fn drop_user(&mut self, user_id: i64) -> Result<()> {
+    /// Removes a user with its tokens, role grants, sessions, parameters and stage. Gives the id of the
+    /// stage, whose files are to be removed.
+    pub async fn drop_user(&mut self, user_id: i64) -> Result<Option<i64>> {
         for statement in [
             "DELETE FROM frazil_access_token WHERE user_id = $1",
             "DELETE FROM frazil_role_grant WHERE grantee_kind = 'USER' AND grantee_id = $1",
@@ -200,6 +206,11 @@ impl Writer<'_> {
         ] {
             sqlx::query(statement).bind(user_id).execute(&mut *self.connection).await?;
         }
-        self.forget_object(ObjectKind::User, user_id).await
+        self.forget_object(ObjectKind::User, user_id).await?;
+        let stage = self.object::<Stage>(0, &user_stage_name(user_id), 0).await?;
+        if let Some(stage) = &stage {
+            self.drop_object(ObjectKind::Stage, stage.id).await?;
+        }
+        Ok(stage.map(|stage| stage.id))
     }
 }

@@ -121,10 +121,7 @@ async fn write(
     let schema_version = new.schema_version + i64::from(new.definitions_changed);
     let outcome = CommitOutcome { snapshot: new.snapshot, ids: std::mem::take(&mut new.ids) };
     let meta = &request.meta;
-    let extra = meta.query_id.as_ref().map(|id| match meta.rows {
-        Some(rows) => serde_json::json!({ "query_id": id, "rows": rows }).to_string(),
-        None => serde_json::json!({ "query_id": id }).to_string(),
-    });
+    let extra = meta.query_id.as_ref().map(|id| serde_json::json!({ "query_id": id }).to_string());
     new.batch
         .statement("INSERT INTO ducklake_snapshot VALUES (?, ?, ?, ?, ?)")
         .bind(new.snapshot)

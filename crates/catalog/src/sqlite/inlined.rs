@@ -9,7 +9,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema};
-use frazil_common::{SnapshotId, SqlType, TimeZoneKind, VectorElement};
+use frazil_common::{
+    SnapshotId, SqlType, TimeZoneKind, UserError, VectorElement, quote_identifier,
+};
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::commit::{NewSnapshot, conflict};
@@ -372,14 +374,42 @@ async fn load_batch(
     if rows.is_empty() {
         return Ok(None);
     }
-    read_batch(table, &rows).map(Some)
+    read_batch(connection, table, &rows).await.map(Some)
 }
 
 /// Rows as the database gave them (all columns, in its order).
-pub fn read_batch(
+pub async fn read_batch(
+    connection: &mut SqliteConnection,
     table: &Arc<InlinedTable>,
     rows: &[sqlx::sqlite::SqliteRow],
 ) -> Result<InlinedBatch> {
+    let unreadable = match decode_batch(table, rows)? {
+        Ok(batch) => return Ok(batch),
+        Err(column) => column,
+    };
+    let owner: Option<String> = sqlx::query_scalar(
+        "SELECT s.schema_name || '.' || t.table_name FROM ducklake_inlined_data_tables i \
+         JOIN ducklake_table t ON t.table_id = i.table_id \
+         JOIN ducklake_schema s ON s.schema_id = t.schema_id \
+         WHERE i.table_name = ? ORDER BY t.begin_snapshot DESC LIMIT 1",
+    )
+    .bind(&table.name)
+    .fetch_optional(&mut *connection)
+    .await?;
+    // Without the value: policies may hide it.
+    Err(CatalogError::User(UserError::unsupported(format!(
+        "a value in column {} of {}: another client wrote what is no {}",
+        quote_identifier(&unreadable.name),
+        owner.as_ref().unwrap_or(&table.name),
+        unreadable.physical_type
+    ))))
+}
+
+/// The rows, or the column with a value that cannot be read.
+fn decode_batch<'a>(
+    table: &'a Arc<InlinedTable>,
+    rows: &[sqlx::sqlite::SqliteRow],
+) -> Result<std::result::Result<InlinedBatch, &'a ColumnInfo>> {
     let mut row_ids = Vec::with_capacity(rows.len());
     let mut begins = Vec::with_capacity(rows.len());
     for row in rows {
@@ -392,11 +422,12 @@ pub fn read_batch(
         // Types without a form here are kept as text, and refused where they are read.
         let data_type = column.inlined_type().unwrap_or(DataType::Utf8View);
         let values = rows.iter().map(|row| value_of(row, index + 3)).collect::<Result<Vec<_>>>()?;
-        columns.push(decode(values, &data_type)?);
+        let Ok(values) = decode(values, &data_type) else { return Ok(Err(column)) };
+        columns.push(values);
         fields.push(Field::new(&column.name, data_type, true));
     }
     let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
-    Ok(InlinedBatch { table: Arc::clone(table), rows, row_ids, begins })
+    Ok(Ok(InlinedBatch { table: Arc::clone(table), rows, row_ids, begins }))
 }
 
 /// Marks the rows of known parts that ended since.

@@ -293,6 +293,10 @@ impl CatalogStore for SqliteStore {
         snapshots::of_statement(&self.readers, query_id).await
     }
 
+    async fn statement_with_prefix(&self, prefix: &str) -> Result<Option<String>> {
+        snapshots::statement_with_prefix(&self.readers, prefix).await
+    }
+
     async fn dropped(&self, kind: DropKind) -> Result<Vec<DropRow>> {
         undrop::dropped(&mut *self.reading().await?, kind).await
     }

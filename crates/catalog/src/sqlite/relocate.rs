@@ -40,7 +40,10 @@ pub async fn inlined_history(
             .iter()
             .map(|row| Ok(sqlx::Row::try_get::<Option<i64>, _>(row, 2)?.filter(|at| *at <= base)))
             .collect::<Result<Vec<_>>>()?;
-        all.push(InlinedHistory { batch: inlined::read_batch(&table, &rows)?, ends });
+        all.push(InlinedHistory {
+            batch: inlined::read_batch(&mut tx, &table, &rows).await?,
+            ends,
+        });
     }
     tx.rollback().await?;
     Ok(all)

@@ -69,9 +69,7 @@ pub async fn list(pool: &SqlitePool, after: SnapshotId) -> Result<Vec<SnapshotIn
     let rows = sqlx::query(
         "SELECT s.snapshot_id, s.snapshot_time, s.schema_version, c.changes_made, c.author, \
          c.commit_message, json_extract(CASE WHEN json_valid(c.commit_extra_info) \
-         THEN c.commit_extra_info END, '$.query_id'), \
-         json_extract(CASE WHEN json_valid(c.commit_extra_info) \
-         THEN c.commit_extra_info END, '$.rows') \
+         THEN c.commit_extra_info END, '$.query_id') \
          FROM ducklake_snapshot s LEFT JOIN ducklake_snapshot_changes c USING (snapshot_id) \
          WHERE s.snapshot_id > ? ORDER BY s.snapshot_id",
     )
@@ -82,7 +80,6 @@ pub async fn list(pool: &SqlitePool, after: SnapshotId) -> Result<Vec<SnapshotIn
         .map(|row| {
             let time: Option<String> = row.try_get(1)?;
             let changes: Option<String> = row.try_get(3)?;
-            let rows: Option<String> = row.try_get(7)?;
             Ok(SnapshotInfo {
                 snapshot: row.try_get(0)?,
                 micros: parse_time(time.as_deref().unwrap_or_default()),
@@ -91,8 +88,6 @@ pub async fn list(pool: &SqlitePool, after: SnapshotId) -> Result<Vec<SnapshotIn
                 author: row.try_get(4)?,
                 message: row.try_get(5)?,
                 query_id: row.try_get(6)?,
-                // Others may write what they like there.
-                rows: rows.and_then(|rows| serde_json::from_str(&rows).ok()),
             })
         })
         .collect()
@@ -107,6 +102,18 @@ pub async fn of_statement(
         "SELECT before_snapshot, snapshot_id FROM frazil_statement WHERE query_id = ?",
     )
     .bind(query_id)
+    .fetch_optional(pool)
+    .await?)
+}
+
+/// The last entry of a statement that begins with a text.
+pub async fn statement_with_prefix(pool: &SqlitePool, prefix: &str) -> Result<Option<String>> {
+    Ok(sqlx::query_scalar(
+        "SELECT query_id FROM frazil_statement WHERE query_id >= ? AND query_id < ? \
+         ORDER BY snapshot_id DESC LIMIT 1",
+    )
+    .bind(prefix)
+    .bind(format!("{prefix}{}", char::MAX))
     .fetch_optional(pool)
     .await?)
 }

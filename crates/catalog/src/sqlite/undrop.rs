@@ -2,7 +2,8 @@
 //!
 //! A drop ends an object's rows at its snapshot. Coming back, the object begins anew at the new
 //! snapshot; what lay below it (columns, files, tags) goes on as if it had never ended, which no
-//! snapshot in between can see, as the object itself is not there.
+//! snapshot in between can see, as the object itself is not there. Sort and partition keys begin anew
+//! too: other clients refuse those of a table that is not there.
 
 use frazil_common::SnapshotId;
 use sqlx::SqliteConnection;
@@ -130,10 +131,6 @@ async fn restore_table(
         "UPDATE frazil_column_tag SET end_snapshot = NULL WHERE table_id = ? AND end_snapshot = ?",
         "UPDATE ducklake_data_file SET end_snapshot = NULL WHERE table_id = ? AND end_snapshot = ?",
         "UPDATE ducklake_delete_file SET end_snapshot = NULL WHERE table_id = ? AND end_snapshot = ?",
-        "UPDATE ducklake_sort_info SET end_snapshot = NULL WHERE table_id = ? AND end_snapshot = ? \
-         AND begin_snapshot < end_snapshot",
-        "UPDATE ducklake_partition_info SET end_snapshot = NULL WHERE table_id = ? AND end_snapshot = ? \
-         AND begin_snapshot < end_snapshot",
     ] {
         sqlx::query(sql)
             .bind(table_id)
@@ -142,6 +139,25 @@ async fn restore_table(
             .await?;
     }
     restore_tags(new, table_id, dropped_at).await?;
+    for sql in [
+        "INSERT INTO ducklake_sort_info SELECT sort_id, table_id, ?1, NULL FROM ducklake_sort_info \
+         WHERE table_id = ?2 AND end_snapshot = ?3 AND begin_snapshot < end_snapshot",
+        "INSERT INTO ducklake_partition_info SELECT partition_id, table_id, ?1, NULL \
+         FROM ducklake_partition_info \
+         WHERE table_id = ?2 AND end_snapshot = ?3 AND begin_snapshot < end_snapshot",
+        // Their text holds while it has their begin.
+        "INSERT INTO frazil_tag SELECT object_id, ?1, NULL, \"key\", \"value\" FROM frazil_tag t \
+         WHERE object_id = ?2 AND end_snapshot = ?3 AND \"key\" = 'frazil.cluster_by' AND EXISTS \
+         (SELECT 1 FROM ducklake_sort_info s WHERE s.table_id = ?2 AND s.end_snapshot = ?3 \
+         AND s.begin_snapshot = t.begin_snapshot AND s.begin_snapshot < s.end_snapshot)",
+    ] {
+        sqlx::query(sql)
+            .bind(new.snapshot)
+            .bind(table_id)
+            .bind(dropped_at)
+            .execute(&mut **new.transaction().await?)
+            .await?;
+    }
     record_version(new, table_id).await
 }
 
@@ -152,7 +168,8 @@ async fn restore_tags(
 ) -> Result<()> {
     for sql in [
         "UPDATE ducklake_tag SET end_snapshot = NULL WHERE object_id = ? AND end_snapshot = ?",
-        "UPDATE frazil_tag SET end_snapshot = NULL WHERE object_id = ? AND end_snapshot = ?",
+        "UPDATE frazil_tag SET end_snapshot = NULL WHERE object_id = ? AND end_snapshot = ? \
+         AND \"key\" <> 'frazil.cluster_by'",
     ] {
         sqlx::query(sql)
             .bind(object)

@@ -285,6 +285,8 @@ async fn queries(
             return Ok(rows);
         }
         filter.user = Some(user.clone());
+        // Before, the name was another's.
+        filter.started_from = Some(context.session.user_since);
     }
     // The range is one of end times, so it can't be left to the store's range of start times.
     filter.started_before = to.map(|to| to.saturating_add(1));
@@ -450,6 +452,8 @@ async fn logins(
         return Ok(rows);
     }
     let user = if all { user } else { Some(context.session.user.clone()) };
+    let since = (!all).then_some(context.session.user_since);
+    let from = from.max(since);
     // At most so many rows that they are read at once.
     let limit = i64::try_from(limit).ok();
     let filter = LoginFilter { user, from, to, limit, offset: 0 };

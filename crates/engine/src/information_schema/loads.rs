@@ -1,16 +1,18 @@
 //! What COPY INTO loaded: the view LOAD_HISTORY and the table function COPY_HISTORY.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use frazil_catalog::{CommittedLoad, TableInfo};
+use frazil_catalog::{CatalogView, CommittedLoad, TableInfo};
 use frazil_common::{Code, Privilege, SqlType, UserError};
 use frazil_dialect::parse_object_name_text;
-use frazil_governance::{HiddenError, Requirement};
+use frazil_governance::{HiddenError, REDACTED, Requirement};
 use frazil_planner::FunctionValue;
 
 use super::history::{Arguments, Given};
 use super::{INSTANT, NUMBER, Rows, Scope, TEXT};
 use crate::resolve::objects::{parents_of, table_object};
+use crate::resolve::policies::hides_values;
 use crate::statements::context::StatementContext;
 use crate::statements::copy_into_table::{ERROR_COLUMNS, error_cells};
 use crate::statements::lookup::of_table;
@@ -31,6 +33,21 @@ fn status(load: &CommittedLoad) -> &'static str {
 
 fn since(context: &StatementContext) -> i64 {
     context.facts.now_micros - DAYS_SHOWN * MICROS_PER_DAY
+}
+
+/// Whether what the errors of a load quote is kept from who asks: values that a policy hides, unless
+/// the session itself has loaded them.
+async fn hides_quotes(
+    context: &StatementContext,
+    view: &CatalogView,
+    table: &TableInfo,
+) -> Result<bool, UserError> {
+    let account = context.shared.accounts.view().await?;
+    hides_values(context, &account, view, table).await
+}
+
+fn is_own(context: &StatementContext, query_id: &str) -> bool {
+    context.state.query_ids.iter().any(|own| own == query_id)
 }
 
 /// Loads into the database's tables that the role sees, of the last 14 days.
@@ -61,6 +78,12 @@ pub(super) async fn load_history(scope: &Scope<'_>) -> Result<Rows, UserError> {
         .filter(|table| of_table(&scope.view, (*table).clone()).is_visible(scope.context))
         .cloned()
         .collect();
+    let mut hidden = HashSet::new();
+    for table in &tables {
+        if hides_quotes(scope.context, &scope.view, table).await? {
+            hidden.insert(table.table_id);
+        }
+    }
     for found in scope.context.shared.catalog.loads(None).await? {
         let Some(table) = tables.iter().find(|table| table.table_id == found.table_id) else {
             continue;
@@ -69,6 +92,7 @@ pub(super) async fn load_history(scope: &Scope<'_>) -> Result<Rows, UserError> {
             continue;
         }
         let load = &found.load;
+        let quotes = !hidden.contains(&table.table_id) || is_own(scope.context, &load.query_id);
         rows.push(vec![
             Cell::from(table.name.schema.as_str()),
             Cell::from(format!("{}{}", load.stage, load.path)),
@@ -77,7 +101,7 @@ pub(super) async fn load_history(scope: &Scope<'_>) -> Result<Rows, UserError> {
             Cell::from(load.status.as_str()),
             Cell::from(load.rows_loaded),
             Cell::from(load.rows_parsed),
-            Cell::from(load.first_error.clone()),
+            Cell::from(load.first_error.clone().filter(|_| quotes)),
             Cell::from(load.first_error_line),
             Cell::from(load.first_error_character),
             Cell::from(load.first_error_column.clone()),
@@ -95,12 +119,13 @@ fn missing(given: &Given<'_>, name: &str) -> UserError {
     )
 }
 
-/// The table of the argument TABLE_NAME, which the role must hold one of the privileges on.
+/// The table of the argument TABLE_NAME, which the role must hold one of the privileges on, and whether
+/// what errors of its loads quote is kept from it.
 async fn loaded_table(
     context: &StatementContext,
     given: &Given<'_>,
     privileges: &[Privilege],
-) -> Result<Arc<TableInfo>, UserError> {
+) -> Result<(Arc<TableInfo>, bool), UserError> {
     let name = match given.value("TABLE_NAME") {
         Some(FunctionValue::Identifier(name)) => name.clone(),
         Some(FunctionValue::Text(text)) => parse_object_name_text(text)?,
@@ -115,7 +140,8 @@ async fn loaded_table(
         requirement = requirement.or(*privilege);
     }
     context.authorize(&[requirement.hidden_as(HiddenError::DoesNotExist)])?;
-    Ok(table)
+    let hidden = hides_quotes(context, &view, &table).await?;
+    Ok((table, hidden))
 }
 
 /// COPY_HISTORY(TABLE_NAME => 'db.schema.table', START_TIME => … [, END_TIME => …]).
@@ -128,12 +154,13 @@ pub(super) async fn copy_history(
     let start = given.instant("START_TIME")?.ok_or_else(|| missing(&given, "START_TIME"))?;
     let end = given.instant("END_TIME")?.unwrap_or(i64::MAX);
     let privileges = [Privilege::Select, Privilege::Insert];
-    let table = loaded_table(context, &given, &privileges).await?;
+    let (table, hidden) = loaded_table(context, &given, &privileges).await?;
     let start = start.max(since(context));
     let mut rows = Rows::new("COPY_HISTORY", &COPY_COLUMNS);
     for found in context.shared.catalog.loads(Some(table.table_id)).await? {
         if (start..=end).contains(&found.load.loaded_on) {
-            rows.push(copy_row(&found, &table));
+            let quotes = !hidden || is_own(context, &found.load.query_id);
+            rows.push(copy_row(&found, &table, quotes));
         }
     }
     Ok(rows)
@@ -145,8 +172,8 @@ pub(super) async fn validate(
     arguments: &Arguments,
 ) -> Result<Rows, UserError> {
     let given = Given::read(context, "VALIDATE", &["TABLE_NAME", "JOB_ID"], arguments)?;
-    // Rejected records are the loader's business; policies on reading do not reach them.
-    let table = loaded_table(context, &given, &[Privilege::Insert]).await?;
+    // Rejected records are the loader's business; from others policies keep them as they keep rows.
+    let (table, hidden) = loaded_table(context, &given, &[Privilege::Insert]).await?;
     let job = given.text("JOB_ID")?.ok_or_else(|| missing(&given, "JOB_ID"))?;
     let job = match job.as_str() {
         "_last" => {
@@ -158,7 +185,12 @@ pub(super) async fn validate(
         id => id.to_string(),
     };
     let mut rows = Rows::new("VALIDATE", &ERROR_COLUMNS);
-    for error in context.shared.catalog.load_errors(table.table_id, &job).await? {
+    let quotes = !hidden || is_own(context, &job);
+    for mut error in context.shared.catalog.load_errors(table.table_id, &job).await? {
+        if !quotes {
+            error.message = REDACTED.to_string();
+            error.record = None;
+        }
         rows.push(error_cells(error));
     }
     Ok(rows)
@@ -187,7 +219,7 @@ const COPY_COLUMNS: [(&str, SqlType); 20] = [
     ("PIPE_RECEIVED_TIME", INSTANT),
 ];
 
-fn copy_row(found: &CommittedLoad, table: &TableInfo) -> Vec<Cell> {
+fn copy_row(found: &CommittedLoad, table: &TableInfo, quotes: bool) -> Vec<Cell> {
     let load = &found.load;
     vec![
         Cell::from(load.path.as_str()),
@@ -196,7 +228,7 @@ fn copy_row(found: &CommittedLoad, table: &TableInfo) -> Vec<Cell> {
         Cell::from(load.rows_loaded),
         Cell::from(load.rows_parsed),
         Cell::from(load.bytes),
-        Cell::from(load.first_error.clone()),
+        Cell::from(load.first_error.clone().filter(|_| quotes)),
         Cell::from(load.first_error_line),
         Cell::from(load.first_error_character),
         Cell::from(load.first_error_column.clone()),

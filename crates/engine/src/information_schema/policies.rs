@@ -244,7 +244,7 @@ impl List<'_> {
         on.is_visible(self.context)
             || everywhere(self.context, kind)
                 && on.parents.split_last().is_some_and(|(schema, above)| {
-                    let reach = Requirement::new(schema.clone(), above.to_vec(), Privilege::Usage);
+                    let reach = Requirement::any(schema.clone(), above.to_vec());
                     self.context.authorize(&[reach]).is_ok()
                 })
     }

@@ -3,7 +3,7 @@
 use datafusion::common::TableReference;
 use frazil_catalog::{Relation as CatalogRelation, TableKind};
 use frazil_common::{Code, Column, ObjectName, SqlType, UserError};
-use frazil_lake::{CHANGE_ACTION, CHANGE_IS_UPDATE, ChangeRange, ROW_ID};
+use frazil_lake::{CHANGE_ACTION, CHANGE_IS_UPDATE, CHANGE_ROW_ID, ChangeRange};
 use frazil_planner::{Relation, TimeTravel};
 
 use crate::resolve::objects::table_object;
@@ -69,7 +69,7 @@ pub(crate) async fn relation(
     let mut columns = end.table.column_list();
     columns.push(Column::new(CHANGE_ACTION, SqlType::TEXT, false));
     columns.push(Column::new(CHANGE_IS_UPDATE, SqlType::Boolean, false));
-    columns.push(Column::new(ROW_ID, SqlType::TEXT, false));
+    columns.push(Column::new(CHANGE_ROW_ID, SqlType::TEXT, false));
     let relation = Relation {
         object: Some(table_object(&table)),
         name: Some(table.name.clone()),

@@ -6,7 +6,7 @@ pub(crate) mod policies;
 pub(crate) mod relation;
 pub(crate) mod results;
 pub(crate) mod stages;
-mod table_functions;
+pub(crate) mod table_functions;
 pub(crate) mod tags;
 
 use std::collections::HashMap;

@@ -1,8 +1,11 @@
 //! The policies on a table or view, bound and put over its rows.
 
 use frazil_catalog::account::{
-    AccountView, MaskingPolicy, Object, ObjectBody, PolicyReference, PolicyRule, RowAccessPolicy,
+    AccountView, GrantTarget, MaskingPolicy, Object, ObjectBody, PolicyReference, PolicyRule,
+    RowAccessPolicy,
 };
+use frazil_catalog::{CatalogView, TableInfo};
+use frazil_common::hidden::MARK;
 use frazil_common::{
     Access, Column, ObjectKind, ObjectRef, Privilege, QualifiedName, SqlType, UserError,
 };
@@ -14,10 +17,12 @@ use frazil_planner::{
     references_of_expression,
 };
 
-use crate::resolve::objects::parents_by_object;
+use crate::resolve::objects::{parents_by_object, parents_of, table_object};
 use crate::resolve::relation::{absent, is_hidden};
 use crate::resolve::resolve;
-use crate::resolve::tags::{Governed, masks_of_tags, with_tags};
+use crate::resolve::tags::{
+    ColumnAt, Governed, MaskRules, masks_of_column, masks_of_tags, with_tags,
+};
 use crate::statements::context::{StatementContext, Work};
 
 /// Whether two types are one but for length, precision and scale.
@@ -55,6 +60,47 @@ pub(crate) fn hides_row_count(
         .iter()
         .any(|on| on.policy.0 == ObjectKind::RowAccessPolicy && !owned(on.policy))
         && !context.model.has_global(&context.roles, Privilege::ApplyRowAccessPolicy)
+}
+
+/// Whether the roles could take a policy off what it protects.
+fn may_lift(context: &StatementContext, (kind, id): GrantTarget) -> bool {
+    let privilege = match kind {
+        ObjectKind::RowAccessPolicy => Privilege::ApplyRowAccessPolicy,
+        _ => Privilege::ApplyMaskingPolicy,
+    };
+    let policy = ObjectRef { kind, id, name: String::new() };
+    let owner = context.model.owner(&policy).unwrap_or(system::ACCOUNTADMIN);
+    context.model.includes(&context.roles, owner)
+        || context.model.has_global(&context.roles, privilege)
+}
+
+/// Whether policies on a table, its own or brought by tags, may keep values of its rows from the roles:
+/// from all but those that could take them off.
+pub(crate) async fn hides_values(
+    context: &StatementContext,
+    account: &AccountView,
+    view: &CatalogView,
+    table: &TableInfo,
+) -> Result<bool, UserError> {
+    let object = table_object(table);
+    let may_lift = |policy| may_lift(context, policy);
+    let own = account.policies_on(object.kind, object.id);
+    if own.iter().any(|on| !may_lift(on.policy)) {
+        return Ok(true);
+    }
+    if !account.has_tag_policies() {
+        return Ok(false);
+    }
+    let parents = parents_of(view, &table.name);
+    let mut rules = MaskRules::default();
+    for column in &table.columns {
+        let at = ColumnAt { object: &object, parents: &parents, id: column.field_id };
+        let masks = masks_of_column(context, account, &mut rules, &at, &column.sql_type).await?;
+        if masks.into_iter().any(|policy| !may_lift(policy)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A policy that is on the relation, read from the catalog.
@@ -142,7 +188,9 @@ pub(crate) async fn protect(
         })
     };
     let mut arguments = Vec::new();
+    let mut types: Vec<Vec<SqlType>> = Vec::with_capacity(rules.len());
     for (number, rule) in rules.iter().enumerate() {
+        let mut taken = Vec::with_capacity(rule.rule.arguments.len());
         for (index, (id, (_, sql_type))) in
             rule.reference.arguments.iter().zip(&rule.rule.arguments).enumerate()
         {
@@ -153,13 +201,20 @@ pub(crate) async fn protect(
                 column.sql_type.clone(),
                 column.nullable,
             );
-            let value = cast(value, sql_type, CastMode::Implicit, &context.facts)?;
+            // A policy on a type is one for its every length, precision and scale: the value is whole.
+            let value = match alike(&value.sql_type, sql_type) {
+                true => value,
+                false => cast(value, sql_type, CastMode::Implicit, &context.facts)?,
+            };
+            taken.push(value.sql_type);
             arguments.push((argument_name(number, index), value.expr));
         }
+        types.push(taken);
     }
     let extended = Policies::with_arguments(relation.plan.clone(), arguments)?;
     let mut policies = Policies::default();
     let mut relation = relation;
+    let name = relation.name.clone();
     for (number, rule) in rules.iter().enumerate() {
         let masked = match rule.reference.column {
             0 => None,
@@ -169,6 +224,7 @@ pub(crate) async fn protect(
             account: &account,
             object: &object,
             parents: &parents,
+            name: name.as_ref(),
             column: (rule.reference.column != 0).then_some(rule.reference.column),
         };
         context.protections.lock().note(PolicyUse {
@@ -176,7 +232,22 @@ pub(crate) async fn protect(
             on: object.clone(),
             column: masked,
         });
-        let (value, accesses) = bound(context, work, rule, number, &extended, &on, depth).await?;
+        let masks = match rule.reference.column {
+            0 => None,
+            column => Some(relation.columns[position(column, rule)?].sql_type.clone()),
+        };
+        let returns = masks.filter(|of| alike(of, &rule.rule.returns));
+        let returns = returns.as_ref().unwrap_or(&rule.rule.returns);
+        let typed = (number, types[number].as_slice(), returns);
+        let bound = bound(context, work, rule, typed, &extended, &on, depth).await;
+        // The words of what went wrong are of the policy's body.
+        let (value, accesses) = bound.map_err(|error| {
+            if may_lift(context, (rule.object.kind, rule.object.id)) {
+                return error;
+            }
+            let told = format!("Failure during expansion of a policy on {}", object.name);
+            UserError::new(error.code, told)
+        })?;
         relation.accesses.extend(accesses);
         if rule.reference.column == 0 {
             policies.rows.push(value.expr);
@@ -204,7 +275,7 @@ pub(crate) async fn protect(
 }
 
 fn argument_name(rule: usize, index: usize) -> String {
-    format!("frazil policy {rule} argument {index}")
+    format!("{MARK}policy {rule} argument {index}")
 }
 
 /// A policy's expression over its arguments. Its queries read with the rights of its owner; the
@@ -213,7 +284,7 @@ async fn bound(
     context: &StatementContext,
     work: &mut Work,
     rule: &Rule,
-    number: usize,
+    (number, types, returns): (usize, &[SqlType], &SqlType),
     extended: &datafusion::logical_expr::LogicalPlan,
     on: &Governed<'_>,
     depth: usize,
@@ -236,7 +307,8 @@ async fn bound(
             .rule
             .arguments
             .iter()
-            .map(|(name, sql_type)| Column::new(name, sql_type.clone(), true))
+            .zip(types)
+            .map(|((name, _), sql_type)| Column::new(name, sql_type.clone(), true))
             .collect(),
         plan: datafusion::logical_expr::LogicalPlan::Projection(plan),
         accesses: Vec::new(),
@@ -246,7 +318,7 @@ async fn bound(
     let (value, accesses) = bind(
         context,
         work,
-        &rule.rule,
+        Body { kind: rule.object.kind, text: &rule.rule.body, returns },
         (&rule.database, &rule.schema),
         &arguments,
         (Some(on), Some(&owner)),
@@ -290,6 +362,15 @@ pub(crate) async fn refuse_hidden(
     Ok(())
 }
 
+/// What a policy computes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Body<'a> {
+    /// A row access policy's is a condition.
+    pub kind: ObjectKind,
+    pub text: &'a str,
+    pub returns: &'a SqlType,
+}
+
 /// Binds a policy's body over a relation of its arguments, cast to what it returns. `on` is what
 /// the policy stands on and `owner` its owner; none when it is written.
 ///
@@ -298,29 +379,35 @@ pub(crate) async fn refuse_hidden(
 pub(crate) async fn bind(
     context: &StatementContext,
     work: &mut Work,
-    rule: &PolicyRule,
+    body: Body<'_>,
     (database, schema): (&str, &str),
     arguments: &Relation,
     (on, owner): (Option<&Governed<'_>>, Option<&str>),
     depth: usize,
 ) -> Result<(TypedExpr, Vec<Access>), UserError> {
     let mut inner = context.for_view(database, schema);
+    // CURRENT_DATABASE and CURRENT_SCHEMA are those of what is protected, names those of the policy.
+    if let Some(name) = on.and_then(|on| on.name) {
+        inner.facts.database = Some(name.database.clone());
+        inner.facts.schema = Some(name.schema.clone());
+    }
     if let Some(owner) = owner {
         inner = inner.of_owner(owner);
     }
-    let expr = frazil_dialect::parse_expression(&rule.body)?;
+    let expr = frazil_dialect::parse_expression(body.text)?;
     let expr = with_tags(&inner, expr, on).await?;
     let none = Default::default();
     let empty = Resolved::default();
     let wanted = {
         let plan_context =
-            PlanContext::new(&inner.facts, &empty, &[], &none).with_source(&rule.body);
+            PlanContext::new(&inner.facts, &empty, &[], &none).with_source(body.text);
         references_of_expression(&expr, &plan_context)?
     };
     let resolved = resolve(&inner, work, wanted, depth + 1).await?;
-    let plan_context =
-        PlanContext::new(&inner.facts, &resolved, &[], &none).with_source(&rule.body);
-    let (value, accesses) = plan_expression_and_accesses(&expr, arguments, &plan_context)?;
-    let value = cast(value, &rule.returns, CastMode::Implicit, &inner.facts)?;
+    let plan_context = PlanContext::new(&inner.facts, &resolved, &[], &none).with_source(body.text);
+    let is_condition = body.kind == ObjectKind::RowAccessPolicy;
+    let (value, accesses) =
+        plan_expression_and_accesses(&expr, arguments, is_condition, &plan_context)?;
+    let value = cast(value, body.returns, CastMode::Implicit, &inner.facts)?;
     Ok((value, accesses))
 }

@@ -17,7 +17,6 @@ use crate::resolve::objects::{parents_by_object, parents_of, table_object, view_
 use crate::resolve::policies::{Kept, protect};
 use crate::resolve::resolve;
 use crate::statements::context::{StatementContext, Work};
-use crate::statements::lookup::of_view;
 use crate::statements::outcome::schema_of;
 use crate::statements::retention::{Retention, reaches_back};
 
@@ -43,9 +42,9 @@ pub(crate) async fn named(
         return crate::information_schema::relation(context, work, name).await;
     }
     // What a view or a policy names is not the asking session's to replace.
-    let view = match depth {
-        0 => work.lake()?.view().clone(),
-        _ => work.lake()?.permanent_view().clone(),
+    let view = match depth == 0 && context.on_behalf_of.is_none() {
+        true => work.lake()?.view().clone(),
+        false => work.lake()?.permanent_view().clone(),
     };
     if account_usage::is_named(context, &view, name) {
         if travel.is_some() {
@@ -170,7 +169,7 @@ pub(crate) fn extended_relation(
 }
 
 /// Other clients make columns of types that have no counterpart here.
-fn check_types(table: &TableInfo) -> Result<(), UserError> {
+pub(crate) fn check_types(table: &TableInfo) -> Result<(), UserError> {
     match table.columns.iter().find(|column| !column.readable) {
         None => Ok(()),
         Some(column) => Err(UserError::unsupported(format!(
@@ -347,14 +346,15 @@ async fn view_relation(
     depth: usize,
 ) -> Result<Relation, UserError> {
     let object = view_object(info);
-    let closed = info.secure && !of_view(catalog, info.clone()).is_owned(context);
+    let owner =
+        context.model.owner(&object).unwrap_or(frazil_governance::system::ACCOUNTADMIN).to_string();
+    // Below another view too it is the session's roles that are told.
+    let closed = info.secure && !context.model.includes(&context.roles, &owner);
     let failure = |error: UserError| {
         let words = format!("Failure during expansion of view '{}'", info.name.name);
         let told = if closed { words } else { format!("{words}: {}", error.message) };
         UserError::new(error.code, told)
     };
-    let owner =
-        context.model.owner(&object).unwrap_or(frazil_governance::system::ACCOUNTADMIN).to_string();
     let planned = plan_view(context, work, info, &owner, depth).await.map_err(failure)?;
     if planned.columns.len() != info.columns.len() {
         return Err(UserError::new(
@@ -389,7 +389,11 @@ async fn view_relation(
         authorize_accesses(&accesses, &containers, &context.model, &context.roles)
             .map_err(failure)?;
     }
-    let plan = if info.secure { Sealed::whole(planned.plan, closed) } else { planned.plan };
+    let plan = if info.secure {
+        Sealed::whole(planned.plan, closed).map_err(UserError::internal)?
+    } else {
+        planned.plan
+    };
     let plan = under_its_name(plan, info)?;
     let relation = Relation {
         object: Some(object),

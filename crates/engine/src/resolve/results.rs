@@ -70,10 +70,8 @@ pub(super) fn result_relation(
     let not_found =
         || UserError::new(Code::TimeTravelUnavailable, format!("Statement {query_id} not found"));
     let id: Uuid = query_id.parse().map_err(|_| not_found())?;
-    let result = context.shared.results.get(&id).ok_or_else(not_found)??;
-    if !result.is_readable_by(&context.session.reader()) {
-        return Err(not_found());
-    }
+    let reader = context.session.reader();
+    let result = context.shared.results.get(&id, &reader).ok_or_else(not_found)??;
     rows_relation(&format!("result {id}"), result.columns.clone(), result)
 }
 

@@ -228,6 +228,19 @@ async fn named_batches(
         .collect()
 }
 
+/// The statement without what a query that is run again later has no more: the variables and temporary
+/// tables of its session. Others may have their names.
+pub(crate) fn apart_from_session(
+    context: &StatementContext,
+    database: &str,
+    schema: &str,
+) -> StatementContext {
+    let mut inner = context.for_view(database, schema);
+    inner.state.variables.clear();
+    inner.on_behalf_of.get_or_insert_with(|| context.roles.clone());
+    inner
+}
+
 /// The training query's rows at the pinned snapshot; None where they cannot be read any more.
 async fn training_rows(
     context: &StatementContext,
@@ -238,7 +251,7 @@ async fn training_rows(
     let snapshot = body.snapshot_id?;
     let database = body.query_database.clone().unwrap_or_default();
     let schema = body.query_schema.clone().unwrap_or_default();
-    let mut inner = context.for_view(&database, &schema);
+    let mut inner = apart_from_session(context, &database, &schema);
     inner.pinned = Some(snapshot);
     let query = frazil_dialect::parse_query(text).ok()?;
     let rows = async {

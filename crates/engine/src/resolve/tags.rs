@@ -192,6 +192,7 @@ pub(crate) struct Governed<'a> {
     pub account: &'a AccountView,
     pub object: &'a ObjectRef,
     pub parents: &'a [ObjectRef],
+    pub name: Option<&'a QualifiedName>,
     /// None: the policy is one on rows.
     pub column: Option<i64>,
 }

@@ -16,10 +16,12 @@ use frazil_governance::Governed;
 use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
+use crate::run::apart::Turns;
 use crate::run::optimize::{is_constant, optimize};
 use crate::run::runtime::QueryRuntime;
 use crate::run::slight;
 use crate::run::spool::{Spool, SpoolWriter};
+use crate::run::watched::watched;
 use crate::statements::context::cancelled;
 
 /// Batches between the computation and its reader.
@@ -115,15 +117,21 @@ pub(crate) async fn physical_plan(
     let state = if is_constant(&plan) { runtime.plain_state() } else { runtime.state() };
     let mut state = state.clone();
     let cancel = cancel.clone();
-    let stop = StatementStop::when(move || cancel.is_cancelled());
+    let turns = Turns::new();
+    let stop = StatementStop::when(move || {
+        turns.let_others();
+        cancel.is_cancelled()
+    });
+    let made_max = runtime.made_bytes_max();
     let extensions = &mut state.config_mut().options_mut().extensions;
-    extensions.insert(stop);
-    extensions.insert(runtime.made_bytes_max());
+    extensions.insert(stop.clone());
+    extensions.insert(made_max.clone());
     let options = Arc::clone(state.config_options());
     state.execution_props_mut().mark_start_execution(options);
     on_query_threads(runtime, async move {
         let optimized = optimize(&state, &plan).map_err(user_error)?;
-        state.query_planner().create_physical_plan(&optimized, &state).await.map_err(user_error)
+        let watched = watched(optimized, &stop, &made_max).map_err(user_error)?;
+        state.query_planner().create_physical_plan(&watched, &state).await.map_err(user_error)
     })
     .await
 }

@@ -15,3 +15,4 @@ pub(crate) mod sliced;
 pub(crate) mod slight;
 pub mod spool;
 pub(crate) mod stoppable;
+pub(crate) mod watched;

@@ -2,6 +2,7 @@
 
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::{DisplayFormatType, ExecutionPlan};
+use frazil_common::hidden;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -16,6 +17,7 @@ const PASSING: &[&str] = &[
     "CoalesceBatchesExec",
     "CoalescePartitionsExec",
     "CooperativeExec",
+    "HandedOnExec",
     "RepartitionExec",
     "SlicedExec",
     "SortPreservingMergeExec",
@@ -166,7 +168,7 @@ fn attributes(plan: &dyn ExecutionPlan) -> Value {
     if plan.children().is_empty() || plan.name() == sealed::NAME {
         return json!({});
     }
-    json!({ "description": Shown(plan).to_string() })
+    json!({ "description": hidden::shown(&Shown(plan).to_string()) })
 }
 
 impl Profile {

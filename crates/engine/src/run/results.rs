@@ -4,12 +4,14 @@ use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use frazil_catalog::account::now_micros;
 use frazil_common::UserError;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::api::{QueryStatus, StoredResult};
+use crate::api::{QueryStatus, ResultReader, StoredResult};
+use crate::session::Session;
 
 /// How long a result can be read again: a day, as Snowflake keeps it.
 const KEPT_MICROS: i64 = 24 * 3600 * 1_000_000;
@@ -20,10 +22,22 @@ const KEPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Bytes of results held in memory together; older ones move to disk.
 const MEMORY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+struct Running {
+    cancel: CancellationToken,
+    session_id: i64,
+    owner: ResultReader,
+}
+
+struct Finished {
+    outcome: Result<Arc<StoredResult>, UserError>,
+    /// Errors quote values as results do.
+    owner: ResultReader,
+}
+
 #[derive(Default)]
 struct Entries {
-    running: HashMap<Uuid, (CancellationToken, i64)>,
-    finished: HashMap<Uuid, (Result<Arc<StoredResult>, UserError>, i64)>,
+    running: HashMap<Uuid, Running>,
+    finished: HashMap<Uuid, Finished>,
     /// Finished ids, oldest first, with their time and the bytes that stay in memory.
     order: VecDeque<(Uuid, i64, u64)>,
     kept_bytes: u64,
@@ -55,6 +69,7 @@ fn kept_bytes(outcome: &Result<Arc<StoredResult>, UserError>) -> u64 {
 /// All statements this server knows of.
 pub(crate) struct Results {
     directory: PathBuf,
+    opened_micros: i64,
     entries: Mutex<Entries>,
 }
 
@@ -65,36 +80,42 @@ impl Results {
             std::fs::remove_dir_all(directory).map_err(UserError::internal)?;
         }
         std::fs::create_dir_all(directory).map_err(UserError::internal)?;
-        Ok(Results { directory: directory.to_path_buf(), entries: Mutex::default() })
+        Ok(Results {
+            directory: directory.to_path_buf(),
+            opened_micros: now_micros(),
+            entries: Mutex::default(),
+        })
     }
 
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    pub fn start(&self, query_id: Uuid, session_id: i64, cancel: CancellationToken) {
-        self.entries.lock().running.insert(query_id, (cancel, session_id));
+    pub fn start(&self, query_id: Uuid, session: &Session, cancel: CancellationToken) {
+        let running = Running { cancel, session_id: session.id, owner: session.reader() };
+        self.entries.lock().running.insert(query_id, running);
     }
 
     pub fn finish(
         &self,
         query_id: Uuid,
-        result: Result<Arc<StoredResult>, UserError>,
+        owner: ResultReader,
+        outcome: Result<Arc<StoredResult>, UserError>,
         now_micros: i64,
     ) {
         let mut spill = Vec::new();
-        let kept = kept_bytes(&result);
+        let kept = kept_bytes(&outcome);
         {
             let mut entries = self.entries.lock();
             entries.running.remove(&query_id);
-            if let Ok(stored) = &result
+            if let Ok(stored) = &outcome
                 && stored.rows.in_memory()
             {
                 let bytes = stored.rows.bytes();
                 entries.memory_bytes += bytes;
                 entries.in_memory.push_back((query_id, bytes));
             }
-            entries.finished.insert(query_id, (result, now_micros));
+            entries.finished.insert(query_id, Finished { outcome, owner });
             entries.order.push_back((query_id, now_micros, kept));
             entries.kept_bytes += kept;
             while let Some((id, at, bytes)) = entries.order.front().copied() {
@@ -109,7 +130,7 @@ impl Results {
             while entries.memory_bytes > MEMORY_BYTES_MAX {
                 let Some((id, bytes)) = entries.in_memory.pop_front() else { break };
                 entries.memory_bytes = entries.memory_bytes.saturating_sub(bytes);
-                if let Some((Ok(stored), _)) = entries.finished.get(&id) {
+                if let Some(Finished { outcome: Ok(stored), .. }) = entries.finished.get(&id) {
                     spill.push(stored.clone());
                 }
             }
@@ -121,16 +142,51 @@ impl Results {
         }
     }
 
-    pub fn get(&self, query_id: &Uuid) -> Option<Result<Arc<StoredResult>, UserError>> {
-        self.entries.lock().finished.get(query_id).map(|(result, _)| result.clone())
+    /// Takes back a result that has been shown and must not be shown again.
+    pub fn forget(&self, query_id: &Uuid) {
+        self.entries.lock().finished.remove(query_id);
     }
 
-    pub fn status(&self, query_id: &Uuid) -> Option<QueryStatus> {
-        let entries = self.entries.lock();
-        if entries.running.contains_key(query_id) {
-            return Some(QueryStatus::Running);
+    /// How a statement ended, for those who may know.
+    pub fn get(
+        &self,
+        query_id: &Uuid,
+        reader: &ResultReader,
+    ) -> Option<Result<Arc<StoredResult>, UserError>> {
+        let mut entries = self.entries.lock();
+        let finished = entries.finished.get(query_id)?;
+        if !reader.may_read(&finished.owner) {
+            return None;
         }
-        entries.finished.get(query_id).map(|(result, _)| match result {
+        let outcome = finished.outcome.clone();
+        // Of a statement among several, or one that nobody waited for: it is shown this once.
+        if outcome.as_ref().is_ok_and(|stored| stored.shows_secret) {
+            entries.finished.remove(query_id);
+        }
+        Some(outcome)
+    }
+
+    /// Whether a statement began before this server did, by the time that its id holds.
+    pub fn is_older(&self, query_id: &Uuid) -> bool {
+        let Some(made) = query_id.get_timestamp() else { return false };
+        let (seconds, nanos) = made.to_unix();
+        let millis = seconds.saturating_mul(1000).saturating_add(u64::from(nanos / 1_000_000));
+        i64::try_from(millis).is_ok_and(|millis| millis < self.opened_micros / 1000)
+    }
+
+    /// A result, whoever asks.
+    pub fn get_unchecked(&self, query_id: &Uuid) -> Option<Arc<StoredResult>> {
+        self.entries.lock().finished.get(query_id)?.outcome.clone().ok()
+    }
+
+    /// Where a statement stands, for those who may know.
+    pub fn status(&self, query_id: &Uuid, reader: &ResultReader) -> Option<QueryStatus> {
+        let entries = self.entries.lock();
+        if let Some(running) = entries.running.get(query_id) {
+            return reader.may_read(&running.owner).then_some(QueryStatus::Running);
+        }
+        let finished = entries.finished.get(query_id)?;
+        reader.may_read(&finished.owner).then(|| match &finished.outcome {
             Ok(_) => QueryStatus::Success,
             Err(error) => QueryStatus::Failed(error.clone()),
         })
@@ -141,16 +197,21 @@ impl Results {
         self.entries.lock().running.len()
     }
 
+    /// Whether a session runs anything.
+    pub fn runs(&self, session_id: i64) -> bool {
+        self.entries.lock().running.values().any(|running| running.session_id == session_id)
+    }
+
     /// The session that runs a statement.
     pub fn session_of(&self, query_id: &Uuid) -> Option<i64> {
-        self.entries.lock().running.get(query_id).map(|(_, session)| *session)
+        self.entries.lock().running.get(query_id).map(|running| running.session_id)
     }
 
     /// Asks a running statement to stop. Tells whether there was one.
     pub fn cancel(&self, query_id: &Uuid) -> bool {
         match self.entries.lock().running.get(query_id) {
-            Some((cancel, _)) => {
-                cancel.cancel();
+            Some(running) => {
+                running.cancel.cancel();
                 true
             }
             None => false,
@@ -163,13 +224,13 @@ impl Results {
         let tokens = entries
             .running
             .iter()
-            .filter(|(id, (_, session))| *session == session_id && Some(**id) != except);
-        tokens.map(|(_, (cancel, _))| cancel.cancel()).count()
+            .filter(|(id, running)| running.session_id == session_id && Some(**id) != except);
+        tokens.map(|(_, running)| running.cancel.cancel()).count()
     }
 
     pub fn cancel_all(&self) {
-        for (cancel, _) in self.entries.lock().running.values() {
-            cancel.cancel();
+        for running in self.entries.lock().running.values() {
+            running.cancel.cancel();
         }
     }
 }
@@ -191,11 +252,12 @@ mod tests {
             message: "x".repeat(KEPT_BYTES_MAX as usize / 4),
             position: None,
         };
+        let reader = ResultReader { user_id: 1, user: "ANN".to_string(), role_restriction: None };
         let ids: Vec<Uuid> = (0..10).map(|_| Uuid::new_v4()).collect();
         for id in &ids {
-            results.finish(*id, Err(error.clone()), 1);
+            results.finish(*id, reader.clone(), Err(error.clone()), 1);
         }
-        let kept: Vec<bool> = ids.iter().map(|id| results.get(id).is_some()).collect();
+        let kept: Vec<bool> = ids.iter().map(|id| results.get(id, &reader).is_some()).collect();
         assert_eq!(kept.iter().filter(|kept| **kept).count(), 3);
         assert!(kept.ends_with(&[true, true, true]));
         assert!(results.entries.lock().kept_bytes <= KEPT_BYTES_MAX);

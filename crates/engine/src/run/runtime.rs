@@ -20,6 +20,7 @@ use crate::run::optimize::stopping;
 use crate::run::part_pool::PartPool;
 use crate::run::sliced::SliceUnnested;
 use crate::run::stoppable::StopMultiplying;
+use crate::run::watched::CountWindows;
 
 /// Deeply nested plans and expressions are walked recursively.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
@@ -176,8 +177,12 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     let place = rules.iter().position(|rule| rule.name() == "EnsureCooperative");
     let place = place.unwrap_or(rules.len());
-    let own: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 3] =
-        [Arc::new(SliceUnnested), Arc::new(StopMultiplying), Arc::new(HalveProjections)];
+    let own: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 4] = [
+        Arc::new(SliceUnnested),
+        Arc::new(CountWindows),
+        Arc::new(StopMultiplying),
+        Arc::new(HalveProjections),
+    ];
     rules.splice(place..place, own);
     rules
 }

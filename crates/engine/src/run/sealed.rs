@@ -16,6 +16,7 @@ use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
+use frazil_common::hidden::shown;
 use frazil_common::{Code, UserError};
 use frazil_governance::{REDACTED, Sealed};
 use futures::StreamExt;
@@ -204,7 +205,7 @@ fn closed(text: &str, name: &str) -> Vec<String> {
             continue;
         }
         below = (line.trim() == name).then_some(depth);
-        lines.push(line.to_string());
+        lines.push(shown(line));
     }
     lines
 }

@@ -85,7 +85,7 @@ fn below_projections(
             let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
             plan.replace_children(vec![input], options)
         }
-        None => Ok(Arc::new(SlicedExec::new(plan, Slices::ByRows(Arc::clone(rows))))),
+        None => Ok(sliced(plan, Arc::clone(rows))),
     }
 }
 
@@ -130,6 +130,14 @@ fn length(lists: &dyn Array, row: usize) -> usize {
         DataType::LargeList(_) => lists.as_list::<i64>().value_length(row) as usize,
         _ => 1,
     }
+}
+
+/// The plan with its batches in slices of so many rows.
+pub(crate) fn sliced(
+    plan: Arc<dyn ExecutionPlan>,
+    rows: Arc<AtomicUsize>,
+) -> Arc<dyn ExecutionPlan> {
+    Arc::new(SlicedExec::new(plan, Slices::ByRows(rows)))
 }
 
 /// Hands on its input's batches in slices.

@@ -13,12 +13,14 @@ use std::time::{Duration, Instant};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{FieldRef, Schema};
+use datafusion::common::JoinType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::lit;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
@@ -93,10 +95,17 @@ fn with_stoppable_condition(
             Arc::clone(filter.schema()),
         )
     };
-    if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>()
-        && let Some(filter) = join.filter()
-    {
-        let builder = NestedLoopJoinExecBuilder::from(join).with_filter(Some(stoppable(filter)));
+    if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
+        let filter = match join.filter() {
+            Some(filter) => stoppable(filter),
+            // One that tells of rows whether there are others gives them at its end.
+            None if gives_rows_late(join.join_type()) => {
+                let always = JoinFilter::new(lit(true), Vec::new(), Arc::new(Schema::empty()));
+                stoppable(&always)
+            }
+            None => return Ok(node),
+        };
+        let builder = NestedLoopJoinExecBuilder::from(join).with_filter(Some(filter));
         return Ok(Arc::new(builder.build()?));
     }
     if let Some(join) = node.downcast_ref::<HashJoinExec>()
@@ -105,6 +114,18 @@ fn with_stoppable_condition(
         return join.builder().with_filter(Some(stoppable(filter))).build_exec();
     }
     Ok(node)
+}
+
+fn gives_rows_late(join_type: &JoinType) -> bool {
+    match join_type {
+        JoinType::LeftSemi
+        | JoinType::LeftAnti
+        | JoinType::LeftMark
+        | JoinType::RightSemi
+        | JoinType::RightAnti
+        | JoinType::RightMark => true,
+        JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => false,
+    }
 }
 
 /// An expression that is not evaluated once the statement is to stop.
@@ -245,5 +266,29 @@ impl ExecutionPlan for StoppableExec {
         _: &ConfigOptions,
     ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
         Ok(FilterPushdownPropagation::if_all(result))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use datafusion::physical_plan::empty::EmptyExec;
+
+    use super::*;
+
+    #[test]
+    fn a_join_without_a_condition_that_gives_rows_late_has_one_to_look_in() {
+        let mut options = ConfigOptions::new();
+        options.extensions.insert(StatementStop::when(|| false));
+        let empty =
+            || Arc::new(EmptyExec::new(Arc::new(Schema::empty()))) as Arc<dyn ExecutionPlan>;
+        for (join_type, looks) in [(JoinType::LeftSemi, true), (JoinType::Left, false)] {
+            let join =
+                NestedLoopJoinExec::try_new(empty(), empty(), None, &join_type, None).unwrap();
+            let plan = StopMultiplying.optimize(Arc::new(join), &options).unwrap();
+            let below = Arc::clone(plan.children()[0]);
+            let join = below.downcast_ref::<NestedLoopJoinExec>().unwrap();
+            assert_eq!(join.filter().is_some(), looks, "{join_type}");
+        }
     }
 }

@@ -14,6 +14,11 @@ const FAILURES_MAX: i64 = 5;
 /// How long a lock lasts, in microseconds: 15 minutes.
 const LOCK_MICROS: i64 = 15 * 60 * 1_000_000;
 
+/// Longest name that a login is tried for, in characters.
+pub(crate) const LOGIN_NAME_MAX: usize = 255;
+/// What the history keeps of a client's name, and of its version, in characters.
+const CLIENT_MAX: usize = 128;
+
 const PASSWORD: &str = "PASSWORD";
 const ACCESS_TOKEN: &str = "PROGRAMMATIC_ACCESS_TOKEN";
 const KEY_PAIR: &str = "RSA_KEYPAIR";
@@ -23,6 +28,8 @@ pub(crate) struct Identity {
     pub user: User,
     /// The only role the session may use, where the token says so.
     pub role_restriction: Option<String>,
+    /// The token's id, where it is one.
+    pub access_token_id: Option<i64>,
 }
 
 /// A refused login: what the client is told, and what the login history says beyond it.
@@ -55,6 +62,14 @@ fn disabled() -> UserError {
     )
 }
 
+fn must_change() -> UserError {
+    UserError::new(
+        Code::PasswordExpired,
+        "Specified password has expired. It must be changed by ALTER USER … SET PASSWORD: by an \
+         administrator, or in a session opened with a key pair or an access token.",
+    )
+}
+
 fn locked() -> UserError {
     UserError::new(
         Code::UserLocked,
@@ -62,16 +77,31 @@ fn locked() -> UserError {
     )
 }
 
+fn shortened(text: &str) -> String {
+    text.chars().take(CLIENT_MAX).collect()
+}
+
 /// Checks a login's credential and writes the attempt into the login history.
 ///
 /// # Errors
 /// 390100 for a wrong user, password or token, 390101 for a disabled user, 390102 for a locked
-/// one, 390144 for a key-pair token that does not hold.
+/// one, 390106 for a password that must be changed, 390144 for a key-pair token that does not hold.
 pub(crate) async fn authenticate(
     shared: &Shared,
     request: &LoginRequest,
 ) -> Result<Identity, UserError> {
+    let is_noted = || shared.refusals.count(request.client_ip.as_deref(), now_micros());
+    if request.user.chars().count() > LOGIN_NAME_MAX {
+        if is_noted() {
+            tracing::warn!(client_ip = request.client_ip, "login refused: its name is too long");
+        }
+        return Err(incorrect());
+    }
     let (factor, checked) = check(shared, request).await;
+    let checked = match checked {
+        Err(refused) if !is_noted() => return Err(refused.error),
+        checked => checked,
+    };
     let (error_code, error_message) = match &checked {
         Ok(_) => (None, None),
         Err(refused) => match &refused.detail {
@@ -87,8 +117,8 @@ pub(crate) async fn authenticate(
     };
     let success = checked.is_ok();
     let (client_name, client_version) = match request.client.split_once(' ') {
-        Some((name, version)) => (name.to_string(), Some(version.to_string())),
-        None => (request.client.clone(), None),
+        Some((name, version)) => (shortened(name), Some(shortened(version))),
+        None => (shortened(&request.client), None),
     };
     if success {
         tracing::info!(user, factor, client_ip = request.client_ip, "login");
@@ -146,7 +176,7 @@ async fn find_user(shared: &Shared, typed: &str) -> Result<Option<User>, Refused
 
 async fn embedded(shared: &Shared, typed: &str) -> Result<Identity, Refused> {
     let user = find_user(shared, typed).await?.ok_or_else(incorrect)?;
-    Ok(Identity { user, role_restriction: None })
+    Ok(Identity { user, role_restriction: None, access_token_id: None })
 }
 
 async fn by_password(shared: &Shared, typed: &str, secret: &str) -> Result<Identity, Refused> {
@@ -185,8 +215,10 @@ async fn by_password(shared: &Shared, typed: &str, secret: &str) -> Result<Ident
             }
             if user.disabled {
                 Err(disabled().into())
+            } else if user.must_change_password {
+                Err(must_change().into())
             } else {
-                Ok(Identity { user, role_restriction: None })
+                Ok(Identity { user, role_restriction: None, access_token_id: None })
             }
         }
         _ => {
@@ -223,7 +255,11 @@ async fn by_token(shared: &Shared, typed: &str, secret: &str) -> Result<Identity
     let mut change = AccountChange::on(&shared.accounts).await?;
     change.writer().record_token_use(token.id).await?;
     change.commit().await?;
-    Ok(Identity { user: owner, role_restriction: token.role_restriction })
+    Ok(Identity {
+        user: owner,
+        role_restriction: token.role_restriction,
+        access_token_id: Some(token.id),
+    })
 }
 
 async fn by_key_pair(shared: &Shared, typed: &str, token: &str) -> Result<Identity, Refused> {
@@ -252,5 +288,5 @@ async fn by_key_pair(shared: &Shared, typed: &str, token: &str) -> Result<Identi
     if user.disabled {
         return Err(disabled().into());
     }
-    Ok(Identity { user, role_restriction: None })
+    Ok(Identity { user, role_restriction: None, access_token_id: None })
 }

@@ -1,16 +1,20 @@
 //! The end of sessions: by logout, by expiry, by an administrator.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use frazil_catalog::account::now_micros;
 use frazil_common::{ObjectKind, UserError};
 
-use crate::engine::Shared;
+use crate::engine::{Engine, Shared};
+use crate::session::savepoint::LostTransaction;
 use crate::statements::account_change::AccountChange;
 
-/// How often expired sessions are looked for.
+/// How often expired sessions and abandoned transactions are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// How long a session may do nothing while others wait for its transaction, as in Snowflake.
+const ABANDONED_AFTER: Duration = Duration::from_secs(5 * 60);
 
 impl Shared {
     /// Ends a session: what it runs stops, its open transaction is rolled back, its temporary
@@ -34,7 +38,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Ends the sessions that were not renewed in time.
+    /// Ends the sessions that were not renewed in time, or whose access token is no longer good.
     pub async fn close_expired_sessions(&self, now: i64) -> Result<(), UserError> {
         for row in self.accounts.sessions().await? {
             if row.master_expires_on < now {
@@ -42,18 +46,80 @@ impl Shared {
                 self.close_session(row.id).await?;
             }
         }
+        self.close_revoked_sessions(now, None).await
+    }
+
+    /// Whether the access token that a session was opened with is good at a time; so it is where there
+    /// was none.
+    pub async fn token_holds(&self, token_id: Option<i64>, now: i64) -> Result<bool, UserError> {
+        let Some(token_id) = token_id else { return Ok(true) };
+        let token = self.accounts.access_token_by_id(token_id).await?;
+        Ok(token.is_some_and(|token| token.is_valid(now)))
+    }
+
+    /// Ends the sessions whose access token was removed or disabled, or has expired; but for one.
+    pub async fn close_revoked_sessions(
+        &self,
+        now: i64,
+        except: Option<i64>,
+    ) -> Result<(), UserError> {
+        for row in self.accounts.sessions().await? {
+            if Some(row.id) != except && !self.token_holds(row.state.access_token_id, now).await? {
+                tracing::info!(session_id = row.id, "session ended with its access token");
+                self.close_session(row.id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn sweep_sessions(&self, now: i64) -> Result<(), UserError> {
+        // One that cannot be closed keeps no lock from being released.
+        let closed = self.close_expired_sessions(now).await;
+        self.abort_abandoned_transactions(now).await?;
+        closed
+    }
+
+    /// Rolls back transactions that hold a lock others wait for and whose sessions do nothing: their
+    /// clients may be gone.
+    pub async fn abort_abandoned_transactions(&self, now: i64) -> Result<(), UserError> {
+        let idle_since = now - ABANDONED_AFTER.as_micros() as i64;
+        for transaction in self.transactions.waited_for() {
+            let session = self.sessions.read().get(&transaction.session_id).cloned();
+            let Some(session) = session else { continue };
+            // Whoever has the transaction runs something in it.
+            let Ok(slot) = session.transaction.try_lock() else { continue };
+            if self.results.runs(session.id) || session.used.load(Ordering::SeqCst) > idle_since {
+                continue;
+            }
+            let id = transaction.id.to_string();
+            if session.abort_open(slot, &id, LostTransaction::Abandoned(id.clone())).await? {
+                let user = &transaction.user;
+                tracing::info!(session_id = session.id, id, user, "abandoned transaction aborted");
+            }
+        }
         Ok(())
     }
 }
 
-/// Ends expired sessions as long as the engine lives.
+impl Engine {
+    /// Ends what was given up by a time, in microseconds since 1970: expired sessions, and transactions
+    /// that others wait for. This happens by itself every minute.
+    ///
+    /// # Errors
+    /// The account cannot be read or written.
+    pub async fn sweep_sessions(&self, now: i64) -> Result<(), UserError> {
+        self.shared.sweep_sessions(now).await
+    }
+}
+
+/// Ends expired sessions and abandoned transactions as long as the engine lives.
 pub(crate) fn sweep(shared: &Arc<Shared>) {
     let shared: Weak<Shared> = Arc::downgrade(shared);
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(SWEEP_EVERY).await;
             let Some(shared) = shared.upgrade() else { return };
-            if let Err(error) = shared.close_expired_sessions(now_micros()).await {
+            if let Err(error) = shared.sweep_sessions(now_micros()).await {
                 tracing::warn!("expired sessions could not be closed: {error}");
             }
         }

@@ -22,7 +22,7 @@ use crate::session::binds::{ArrayBinds, Names, scalar_binds, staged};
 use crate::session::kept::Kept;
 use crate::session::parameters::Parameters;
 use crate::session::repeated::RequestEntry;
-use crate::session::{Session, SessionState};
+use crate::session::{DoneStatement, Session, SessionState};
 use crate::statements;
 use crate::statements::context::{
     Record, StatementContext, Work, cancelled, commits_first, reads_only,
@@ -45,10 +45,14 @@ impl Session {
         request: StatementRequest,
     ) -> Result<Arc<StoredResult>, UserError> {
         let results = &self.shared.results;
-        results.start(request.query_id, self.id, request.cancel.clone());
+        results.start(request.query_id, self, request.cancel.clone());
         let mut guard = Unfinished { session: Some(self.clone()), query_id: request.query_id };
         let result = self.execute_text(&request).await;
-        results.finish(request.query_id, result.clone(), now_micros());
+        self.used.store(now_micros(), Ordering::SeqCst);
+        results.finish(request.query_id, self.reader(), result.clone(), now_micros());
+        if !request.detached && result.as_ref().is_ok_and(|stored| stored.shows_secret) {
+            results.forget(&request.query_id);
+        }
         guard.session = None;
         result
     }
@@ -88,10 +92,13 @@ impl Session {
         }
         let mut children = Vec::with_capacity(parsed.len());
         for statement in parsed {
+            // One before may have changed them.
+            let parameters = self.statement_parameters(request)?;
             let query_id = Uuid::now_v7();
-            self.shared.results.start(query_id, self.id, request.cancel.clone());
+            self.shared.results.start(query_id, self, request.cancel.clone());
             let result = self.execute_one(request, statement, query_id, &parameters).await;
-            self.shared.results.finish(query_id, result.clone(), now_micros());
+            let finished = result.clone();
+            self.shared.results.finish(query_id, self.reader(), finished, now_micros());
             children.push((query_id, result?.statement_type_id));
         }
         let outcome = Outcome::status("Multiple statements executed successfully.")?;
@@ -177,9 +184,10 @@ impl Session {
             if admission.is_none() && !request.describe_only && computes(&statement) {
                 admission = Some(self.admit(&context, query_id).await?);
             }
-            context.request = RequestEntry::of(request, &self.user, query_id);
+            context.request = RequestEntry::of(request, self.user_id, query_id);
             if let Some(admission) = &admission {
                 context.runtime = admission.runtime.clone();
+                context.place = Some(admission.place.clone());
                 context.record.lock().detail = Some(detail(admission));
             }
             context.facts.transaction_id = self.open.lock().as_ref().map(|open| open.id.clone());
@@ -267,7 +275,11 @@ impl Session {
             }
             _ => {}
         }
-        if commits_first(statement) && !context.describe_only && guard.is_some() {
+        if !context.describe_only
+            && let Some(open) = guard.as_ref()
+            && (commits_first(statement)
+                || !open.aborted && statements::session::changes_autocommit(self, statement))
+        {
             let _committing = committing.lock().await;
             statements::transaction::commit_before(context, &mut guard)
                 .await
@@ -315,7 +327,11 @@ impl Session {
                 && writes
             {
                 open.keep_statement();
-                open.query_ids.push(query_id.to_string());
+                open.done.push(DoneStatement {
+                    query_id,
+                    request: context.request.as_ref().map(|request| request.key.clone()),
+                    changes: outcome.changes,
+                });
             }
             return Ok(outcome);
         }
@@ -329,15 +345,13 @@ impl Session {
         };
         match outcome {
             Ok(outcome) if writes => {
-                let Changes { inserted, updated, deleted } = outcome.changes;
-                let changed = outcome.changes != Changes::default();
-                let request = context.request.as_ref().map(|request| request.entry.clone());
+                let request = context.request.as_ref();
+                let entry = request.map(|request| request.entry(query_id, outcome.changes));
                 let meta = CommitMeta {
                     query_id: Some(query_id.to_string()),
-                    statements: request.into_iter().collect(),
+                    statements: entry.into_iter().collect(),
                     user: Some(self.user.clone()),
                     message: None,
-                    rows: changed.then_some([inserted, updated, deleted]),
                 };
                 // Held until the answer: from here on the statement is no longer cancelled.
                 let _committing = committing.lock().await;
@@ -354,7 +368,7 @@ impl Session {
                         Ok(outcome)
                     }
                     Err(error @ LakeError::Conflict { .. }) => Err(Failure::LostRace(error.into())),
-                    Err(error) => Err(Failure::User(error.into())),
+                    Err(error) => Err(failed(statement, error.into())),
                 }
             }
             Ok(outcome) => {
@@ -363,7 +377,7 @@ impl Session {
             }
             Err(error) => {
                 lake.rollback().await;
-                Err(Failure::User(error))
+                Err(failed(statement, error))
             }
         }
     }
@@ -449,6 +463,7 @@ impl Session {
             shared: self.shared.clone(),
             session: self.clone(),
             runtime: self.shared.runtime.clone(),
+            place: None,
             facts,
             parameters: parameters.clone(),
             state,
@@ -487,13 +502,13 @@ impl Session {
             context: self.current(),
             transfer: outcome.transfer,
             children: Vec::new(),
-            user: self.user.clone(),
-            role_restriction: self.role_restriction.clone(),
+            owner: self.reader(),
             number_of_binds,
             array_bind_supported: false,
             prefers_json: outcome.prefers_json,
             rows_affected: outcome.rows_affected,
             changes,
+            shows_secret: outcome.shows_secret,
             finished_micros: now_micros(),
         }
     }
@@ -646,6 +661,16 @@ enum Failure {
     User(UserError),
 }
 
+/// What an error means. A name that another session has taken since the statement looked is there when it
+/// looks again: it has words for that.
+fn failed(statement: &Statement, error: UserError) -> Failure {
+    let minds = statement.create_mode().is_none_or(|mode| !mode.or_replace && !mode.if_not_exists);
+    match error.code {
+        Code::ObjectExists if !minds => Failure::LostRace(error),
+        _ => Failure::User(error),
+    }
+}
+
 /// Marks a statement as ended when its future is dropped midway.
 struct Unfinished {
     /// None once it has ended.
@@ -656,7 +681,9 @@ struct Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         if let Some(session) = &self.session {
-            session.shared.results.finish(self.query_id, Err(cancelled()), now_micros());
+            let results = &session.shared.results;
+            session.used.store(now_micros(), Ordering::SeqCst);
+            results.finish(self.query_id, session.reader(), Err(cancelled()), now_micros());
         }
     }
 }

@@ -41,8 +41,12 @@ fn redacted(text: &str) -> Option<String> {
     let mut at = find_word(text, "PASSWORD", 0)?;
     let verbs = ["CREATE", "ALTER"].iter().filter_map(|verb| find_word(text, verb, 0));
     let user = find_word(text, "USER", verbs.min()?)?;
+    let gives = |at: usize| {
+        let rest = &text[at + "PASSWORD".len()..];
+        rest.strip_prefix('"').unwrap_or(rest).trim_start().starts_with(GIVEN)
+    };
     // A column or a word of a comment gives none.
-    while at < user || !text[at + "PASSWORD".len()..].trim_start().starts_with(GIVEN) {
+    while at < user || !gives(at) {
         at = find_word(text, "PASSWORD", at + 1)?;
     }
     Some(format!("{}PASSWORD = '***' …", &text[..at]))
@@ -73,6 +77,7 @@ mod tests {
                 "CREATE USER u COMMENT='password of' PASSWORD /**/ = 'x'",
                 "CREATE USER u COMMENT='password of' PASSWORD = '***' …",
             ),
+            ("ALTER USER u SET \"PASSWORD\" = 'x'", "ALTER USER u SET \"PASSWORD = '***' …"),
             (
                 "EXECUTE IMMEDIATE $$CREATE USER u PASSWORD='x'$$",
                 "EXECUTE IMMEDIATE $$CREATE USER u PASSWORD = '***' …",

@@ -143,7 +143,7 @@ fn check(claims: &Claims, login_name: &str, key: &str) -> Result<(), JwtFault> {
     if issued > now + LEEWAY as i64 {
         return Err(NOT_YET_VALID);
     }
-    if claims.exp - issued > LIFETIME_MAX {
+    if claims.exp.saturating_sub(issued) > LIFETIME_MAX {
         return Err(EXPIRATION_TIME);
     }
     let is_user =
@@ -206,6 +206,8 @@ mod tests {
         assert_eq!(found(json!({"exp": now - 100, "iat": now - 160})), Err(EXPIRED));
         assert_eq!(found(json!({"iat": now + 300, "exp": now + 360})), Err(NOT_YET_VALID));
         assert_eq!(found(json!({"exp": now + 7200})), Err(EXPIRATION_TIME));
+        let ever = json!({"iat": i64::MIN, "exp": now + 7200});
+        assert_eq!(found(ever), Err(EXPIRATION_TIME));
         assert_eq!(found(json!({"sub": "ACME.BOB"})), Err(USER_IN_ISSUER));
         assert_eq!(found(json!({"iss": "ACME.ANN.SHA256:AAAA"})), Err(FINGERPRINT));
         assert_eq!(verify("not.a.token", "ANN", &[&key]), Err(FORMAT));

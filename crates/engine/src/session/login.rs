@@ -1,6 +1,7 @@
 //! Logging in, renewing tokens, logging out.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use frazil_catalog::account::{
     NewSession, Object, ObjectFilter, ParameterLevel, SessionRow, SessionState as StoredState,
@@ -49,7 +50,7 @@ impl Engine {
     /// as many sessions as allowed.
     pub async fn login(&self, request: LoginRequest) -> Result<LoginOk, UserError> {
         let shared = &self.shared;
-        let Identity { user, role_restriction: restriction } =
+        let Identity { user, role_restriction: restriction, access_token_id } =
             authenticate(shared, &request).await?;
 
         let role = self.first_role(&user, request.role.as_deref(), restriction.as_deref()).await?;
@@ -134,7 +135,10 @@ impl Engine {
             query_ids: Default::default(),
         };
         let tokens = new_tokens();
-        let stored = stored_state(&state, restriction.as_deref(), &request.client);
+        let stored = StoredState {
+            access_token_id,
+            ..stored_state(&state, restriction.as_deref(), &request.client)
+        };
         let mut transaction = AccountChange::on(&shared.accounts).await?;
         let open = transaction.writer().sessions_of(user.id, now_micros()).await?;
         if open >= shared.sessions_per_user {
@@ -155,13 +159,17 @@ impl Engine {
         let session = Arc::new(Session {
             id: row.id,
             user: user.name,
+            user_id: user.id,
+            user_since: user.created_on,
             client: request.client,
             role_restriction: restriction,
+            access_token_id,
             shared: shared.clone(),
             state: parking_lot::Mutex::new(state),
             transaction: Arc::default(),
             open: Arc::default(),
             lost_transaction: parking_lot::Mutex::default(),
+            used: AtomicI64::new(now_micros()),
             saved: tokio::sync::Mutex::new(row.state),
         });
         shared.sessions.write().insert(row.id, session.clone());
@@ -173,8 +181,8 @@ impl Engine {
     /// # Errors
     /// Those of [`authenticate`].
     pub async fn identify(&self, request: &LoginRequest) -> Result<ResultReader, UserError> {
-        let Identity { user, role_restriction } = authenticate(&self.shared, request).await?;
-        Ok(ResultReader { user: user.name, role_restriction })
+        let Identity { user, role_restriction, .. } = authenticate(&self.shared, request).await?;
+        Ok(ResultReader { user_id: user.id, user: user.name, role_restriction })
     }
 
     async fn first_role(
@@ -206,7 +214,8 @@ impl Engine {
     /// The session of a token.
     ///
     /// # Errors
-    /// 390112 for an expired token, 390104 for one that was never given or whose session is gone.
+    /// 390112 for an expired token, 390104 for one that was never given or whose session is gone, 390111
+    /// where the access token that opened the session is no longer good.
     pub async fn session_by_token(&self, token: &str) -> Result<Arc<Session>, UserError> {
         let invalid =
             || UserError::new(Code::TokenInvalid, "Authentication token is invalid. Log in again.");
@@ -218,7 +227,17 @@ impl Engine {
                 "Authentication token has expired. The user must authenticate again.",
             ));
         }
+        self.end_revoked(&row).await?;
         self.revive(row).await
+    }
+
+    /// Ends a session whose access token was removed or disabled, or has expired.
+    async fn end_revoked(&self, row: &SessionRow) -> Result<(), UserError> {
+        if self.shared.token_holds(row.state.access_token_id, now_micros()).await? {
+            return Ok(());
+        }
+        self.shared.close_session(row.id).await?;
+        Err(session_gone())
     }
 
     /// The live session of a stored row; after a restart it is made again from the row.
@@ -226,9 +245,18 @@ impl Engine {
         if let Some(session) = self.shared.sessions.read().get(&row.id) {
             return Ok(session.clone());
         }
-        let gone = || UserError::new(Code::SessionGone, "Session no longer exists. Log in again.");
+        if row.state.temporary_tables && !self.shared.lake.has_temporary_tables(row.id) {
+            // What it runs next may be meant for one of them, and a permanent table have its name.
+            self.shared.close_session(row.id).await?;
+            return Err(UserError::new(
+                Code::SessionGone,
+                "Session no longer exists: its temporary tables were lost when the server restarted. \
+                 Log in again.",
+            ));
+        }
         let view = self.shared.accounts.view().await?;
-        let user = view.user_by_id(row.user_id).filter(|user| !user.disabled).ok_or_else(gone)?;
+        let user = view.user_by_id(row.user_id).filter(|user| !user.disabled);
+        let user = user.ok_or_else(session_gone)?;
         let mut parameters = Parameters::default();
         for (name, value) in &row.state.parameters {
             parameters.set_json(name, value)?;
@@ -253,13 +281,17 @@ impl Engine {
         let session = Arc::new(Session {
             id: row.id,
             user: user.name.clone(),
+            user_id: user.id,
+            user_since: user.created_on,
             client: row.state.client_name.clone().unwrap_or_default(),
             role_restriction: row.state.role_restriction.clone(),
+            access_token_id: row.state.access_token_id,
             shared: self.shared.clone(),
             state: parking_lot::Mutex::new(state),
             transaction: Arc::default(),
             open: Arc::default(),
             lost_transaction: parking_lot::Mutex::new(lost),
+            used: AtomicI64::new(now_micros()),
             saved: tokio::sync::Mutex::new(row.state),
         });
         Ok(self.shared.sessions.write().entry(row.id).or_insert(session).clone())
@@ -301,11 +333,9 @@ impl Engine {
         }
         let view = self.shared.accounts.view().await?;
         if view.user_by_id(row.user_id).is_none_or(|user| user.disabled) {
-            return Err(UserError::new(
-                Code::SessionGone,
-                "Session no longer exists. Log in again.",
-            ));
+            return Err(session_gone());
         }
+        self.end_revoked(&row).await?;
         let tokens = new_tokens();
         let mut transaction = AccountChange::on(&self.shared.accounts).await?;
         transaction
@@ -325,6 +355,10 @@ impl Engine {
     pub async fn close_session(&self, session: &Session) -> Result<(), UserError> {
         self.shared.close_session(session.id).await
     }
+}
+
+fn session_gone() -> UserError {
+    UserError::new(Code::SessionGone, "Session no longer exists. Log in again.")
 }
 
 fn too_many_sessions(user: &str, open: u64) -> UserError {
@@ -351,6 +385,8 @@ pub(crate) fn stored_state(
         secondary_roles: serde_json::to_value(&state.secondary_roles).unwrap_or_default(),
         transaction_open: false,
         transaction_id: None,
+        temporary_tables: false,
+        access_token_id: None,
         role_restriction: restriction.map(str::to_string),
         parameters: state
             .parameters

@@ -8,6 +8,8 @@ mod kept;
 pub(crate) mod key_pair;
 pub(crate) mod login;
 pub mod parameters;
+mod past;
+pub(crate) mod refusals;
 pub(crate) mod repeated;
 pub(crate) mod savepoint;
 pub(crate) mod secrets;
@@ -15,6 +17,7 @@ pub(crate) mod transactions;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use frazil_catalog::account::SessionState as StoredState;
 use frazil_common::{Code, ObjectName, QualifiedName, UserError};
@@ -22,9 +25,11 @@ use frazil_functions::TypedExpr;
 use frazil_governance::SecondaryRoles;
 use frazil_lake::LakeTransaction;
 use parking_lot::Mutex;
+use uuid::Uuid;
 
-use crate::api::{ResultReader, SessionContext};
+use crate::api::{Changes, ResultReader, SessionContext};
 use crate::engine::Shared;
+use crate::stage_files::LoadedFile;
 use login::stored_state;
 use parameters::Parameters;
 use savepoint::{LostTransaction, StatementSavepoint};
@@ -56,13 +61,23 @@ pub(crate) struct OpenTransaction {
     pub aborted: bool,
     /// Its entry among the running transactions, with the locks it holds.
     pub running: Arc<Running>,
-    /// Statements whose changes it holds, for the commit's record.
-    pub query_ids: Vec<String>,
-    /// Stage files to remove when it commits: (stage id, path).
-    pub purged: Vec<(i64, String)>,
+    /// Statements whose changes it holds.
+    pub done: Vec<DoneStatement>,
+    /// Stage files to remove when it commits.
+    pub purged: Vec<LoadedFile>,
     /// Of the statement that runs in it and writes.
     savepoint: Option<StatementSavepoint>,
     mark: TransactionMark,
+}
+
+/// A statement whose changes lie in an open transaction: for the commit's record, and for a request
+/// that is sent again.
+#[derive(Debug, Clone)]
+pub(crate) struct DoneStatement {
+    pub query_id: Uuid,
+    /// The key of the request that it came with.
+    pub request: Option<String>,
+    pub changes: Changes,
 }
 
 /// What others may know of an open transaction.
@@ -95,7 +110,7 @@ impl OpenTransaction {
         let mark = TransactionMark { facts, place: session.open.clone() };
         OpenTransaction {
             lake,
-            query_ids: Vec::new(),
+            done: Vec::new(),
             purged: Vec::new(),
             aborted: false,
             savepoint: None,
@@ -117,9 +132,14 @@ impl OpenTransaction {
 pub struct Session {
     pub(crate) id: i64,
     pub(crate) user: String,
+    pub(crate) user_id: i64,
+    /// When the user was made, in microseconds: what is told of its name before is another's.
+    pub(crate) user_since: i64,
     pub(crate) client: String,
     /// A token's role restriction: the only role this session may use.
     pub(crate) role_restriction: Option<String>,
+    /// The id of the access token that it was opened with.
+    pub(crate) access_token_id: Option<i64>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) state: Mutex<SessionState>,
     pub(crate) transaction: Arc<tokio::sync::Mutex<Option<OpenTransaction>>>,
@@ -128,6 +148,8 @@ pub struct Session {
     /// A transaction was open when the server stopped, or was aborted from outside: its changes are
     /// gone, and the client must learn of it before anything else runs.
     pub(crate) lost_transaction: Mutex<Option<LostTransaction>>,
+    /// When the last statement of those that have ended did so, in microseconds.
+    pub(crate) used: AtomicI64,
     /// What the session's row holds.
     pub(crate) saved: tokio::sync::Mutex<StoredState>,
 }
@@ -149,7 +171,11 @@ impl Session {
 
     /// Who reads results here.
     pub fn reader(&self) -> ResultReader {
-        ResultReader { user: self.user.clone(), role_restriction: self.role_restriction.clone() }
+        ResultReader {
+            user_id: self.user_id,
+            user: self.user.clone(),
+            role_restriction: self.role_restriction.clone(),
+        }
     }
 
     /// The client program, as it named itself at login.
@@ -184,6 +210,8 @@ impl Session {
         StoredState {
             transaction_open: transaction_id.is_some() || lost,
             transaction_id,
+            temporary_tables: self.shared.lake.has_temporary_tables(self.id),
+            access_token_id: self.access_token_id,
             ..stored_state(&state, self.role_restriction.as_deref(), &self.client)
         }
     }

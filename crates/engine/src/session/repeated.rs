@@ -1,6 +1,7 @@
 //! Requests that a client sends again because their answer was lost: what has committed does not run
 //! again, over a restart either.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use frazil_common::{Code, UserError};
@@ -8,83 +9,110 @@ use frazil_dialect::parse_statements_with;
 use uuid::Uuid;
 
 use crate::api::{Changes, StatementRequest, StoredResult};
-use crate::session::Session;
 use crate::session::binds::Names;
+use crate::session::{DoneStatement, Session};
 use crate::statements::dml;
 use crate::statements::outcome::Outcome;
 
-/// The entry that a commit makes for the request it was asked for by, among those for its statements.
+/// What a commit notes of the request it was asked for by, among the entries for its statements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RequestEntry {
-    pub entry: String,
+    pub key: String,
     /// The request has this one statement.
     pub alone: bool,
 }
 
 impl RequestEntry {
     /// That of a statement of a request; none where the client gave it no id.
-    pub fn of(request: &StatementRequest, user: &str, query_id: Uuid) -> Option<RequestEntry> {
-        let entry = entry(user, &request.request_id?);
-        Some(RequestEntry { entry, alone: query_id == request.query_id })
+    pub fn of(request: &StatementRequest, user_id: i64, query_id: Uuid) -> Option<RequestEntry> {
+        let key = key(user_id, &request.request_id?);
+        Some(RequestEntry { key, alone: query_id == request.query_id })
+    }
+
+    /// With what the answer needs: commits that go together share the rest of what is kept of a commit.
+    pub fn entry(&self, query_id: impl Display, changes: Changes) -> String {
+        let Changes { inserted, updated, deleted } = changes;
+        format!("{}{query_id} {inserted},{updated},{deleted}", self.key)
     }
 }
 
-/// By user and not by session: each request of the SQL API has a session of its own.
-fn entry(user: &str, request_id: &Uuid) -> String {
-    format!("request {user}.{request_id}")
+/// What entries of a request begin with. By user and not by session: each request of the SQL API has a
+/// session of its own.
+fn key(user_id: i64, request_id: &Uuid) -> String {
+    format!("request {user_id}.{request_id} ")
+}
+
+/// The query id and the changes in the rest of an entry.
+fn parse(rest: &str) -> Option<(Uuid, Changes)> {
+    let (query_id, counts) = rest.split_once(' ')?;
+    let mut counts = counts.split(',').map(str::parse::<u64>);
+    let mut next = || counts.next()?.ok();
+    let changes = Changes { inserted: next()?, updated: next()?, deleted: next()? };
+    Some((query_id.parse().ok()?, changes))
 }
 
 impl Session {
-    /// The answer to a request that is sent again and of which an earlier attempt has committed; none
-    /// where nothing has, so that it is to be run.
+    /// The answer to a request that is sent again and of which an earlier attempt has committed, or lies
+    /// in the open transaction; none where nothing has, so that it is to be run.
     ///
     /// # Errors
-    /// Of several statements some have committed: which ones have not is for the client to decide.
+    /// Of several statements some are done: which ones have not is for the client to decide.
     pub async fn committed_before(
         &self,
         request: &StatementRequest,
     ) -> Result<Option<Arc<StoredResult>>, UserError> {
         let Some(request_id) = &request.request_id else { return Ok(None) };
-        let catalog = &self.shared.catalog;
-        let entry = entry(&self.user, request_id);
-        let Some(snapshot) = catalog.snapshot_of_statement(&entry).await? else {
-            return Ok(None);
+        let key = key(self.user_id, request_id);
+        let (query_id, changes) = match self.done_in_transaction(&key).await {
+            Some(done) => (done.query_id, done.changes),
+            None => match self.committed(&key).await? {
+                Some(committed) => committed,
+                None => return Ok(None),
+            },
         };
-        let commits = catalog.snapshots(snapshot - 1).await?;
-        let commit = commits.first().filter(|commit| commit.snapshot == snapshot);
-        let query_id = commit
-            .and_then(|commit| Uuid::parse_str(commit.query_id.as_deref()?).ok())
-            .unwrap_or(request.query_id);
         let names = Names { binds: &request.binds, state: &self.state };
         let mut parsed = parse_statements_with(&request.text, &names)?;
         let (Some(parsed), true) = (parsed.pop(), parsed.is_empty()) else {
             return Err(UserError::new(
                 Code::TransactionConflict,
                 format!(
-                    "The answer to this request was lost, and at least one of its statements has \
-                     been committed (query id {query_id}): it is not run again. Look into \
+                    "The answer to this request was lost, and at least one of its statements is \
+                     done (query id {query_id}): it is not run again. Look into \
                      QUERY_HISTORY or the tables, and send the statements that are missing."
                 ),
             ));
         };
-        if let Some(Ok(kept)) = self.shared.results.get(&query_id)
-            && kept.is_readable_by(&self.reader())
-        {
+        if let Some(Ok(kept)) = self.shared.results.get(&query_id, &self.reader()) {
             return Ok(Some(kept));
         }
-        let rows = commit.and_then(|commit| commit.rows);
-        let changes =
-            rows.map(|[inserted, updated, deleted]| Changes { inserted, updated, deleted });
-        let mut outcome = match changes.and_then(|changes| dml::told(&parsed.statement, changes)) {
+        let mut outcome = match dml::told(&parsed.statement, changes) {
             Some(outcome) => outcome?,
             None => Outcome::status("Statement executed successfully.")?,
         };
-        outcome.changes = changes.unwrap_or_default();
+        outcome.changes = changes;
         let kind = parsed.statement.kind().statement_type_id();
         let stored = Arc::new(self.stored(query_id, kind, outcome, request.binds.len() as u32));
         let now = stored.finished_micros;
-        self.shared.results.finish(query_id, Ok(stored.clone()), now);
+        self.shared.results.finish(query_id, self.reader(), Ok(stored.clone()), now);
         self.state.lock().remember_query(query_id.to_string());
         Ok(Some(stored))
+    }
+
+    /// The statement of a request whose changes lie in the session's open transaction.
+    async fn done_in_transaction(&self, key: &str) -> Option<DoneStatement> {
+        let open = self.transaction.lock().await;
+        let mut done = open.as_ref()?.done.iter().rev();
+        done.find(|done| done.request.as_deref() == Some(key)).cloned()
+    }
+
+    /// What the commit that names a request knows of it: the query id and the rows changed.
+    async fn committed(&self, key: &str) -> Result<Option<(Uuid, Changes)>, UserError> {
+        let Some(entry) = self.shared.catalog.statement_with_prefix(key).await? else {
+            return Ok(None);
+        };
+        let parsed = entry.strip_prefix(key).and_then(parse);
+        let unread =
+            || UserError::internal(format!("what is kept of a request cannot be read: {entry}"));
+        parsed.map(Some).ok_or_else(unread)
     }
 }

@@ -4,6 +4,7 @@
 use frazil_common::{Code, UserError};
 use frazil_dialect::Statement;
 use frazil_lake::Savepoint;
+use tokio::sync::MutexGuard;
 
 use crate::session::{OpenTransaction, Session};
 use crate::statements;
@@ -15,7 +16,7 @@ use crate::statements::outcome::Outcome;
 #[derive(Debug)]
 pub(crate) struct StatementSavepoint {
     lake: Savepoint,
-    query_ids: usize,
+    done: usize,
     purged: usize,
 }
 
@@ -24,7 +25,7 @@ impl OpenTransaction {
     pub fn begin_statement(&mut self) {
         self.savepoint = Some(StatementSavepoint {
             lake: self.lake.savepoint(),
-            query_ids: self.query_ids.len(),
+            done: self.done.len(),
             purged: self.purged.len(),
         });
     }
@@ -37,7 +38,7 @@ impl OpenTransaction {
     /// Takes back what a statement did that began and did not end.
     pub async fn undo_statement(&mut self) {
         if let Some(savepoint) = self.savepoint.take() {
-            self.query_ids.truncate(savepoint.query_ids);
+            self.done.truncate(savepoint.done);
             self.purged.truncate(savepoint.purged);
             self.lake.restore(savepoint.lake).await;
         }
@@ -51,6 +52,8 @@ pub(crate) enum LostTransaction {
     Restart,
     /// SYSTEM$ABORT_TRANSACTION; its id.
     Aborted(String),
+    /// Others waited for a lock of it, and its session did nothing; its id.
+    Abandoned(String),
 }
 
 impl LostTransaction {
@@ -64,6 +67,11 @@ impl LostTransaction {
             LostTransaction::Aborted(id) => format!(
                 "Transaction {id} was aborted by SYSTEM$ABORT_TRANSACTION: none of its changes \
                  were committed. Run ROLLBACK and begin it again."
+            ),
+            LostTransaction::Abandoned(id) => format!(
+                "Transaction {id} was aborted because another one waited for a lock that it held \
+                 while its session was idle for five minutes: none of its changes were committed. \
+                 Run ROLLBACK and begin it again."
             ),
         };
         UserError::new(Code::TransactionConflict, message)
@@ -92,6 +100,26 @@ impl Session {
             return Some(Outcome::status("Statement executed successfully."));
         }
         Some(Err(error))
+    }
+
+    /// Rolls back the open transaction in the slot, which is the session's. Tells whether it was still the
+    /// one of this id.
+    pub(crate) async fn abort_open(
+        &self,
+        mut slot: MutexGuard<'_, Option<OpenTransaction>>,
+        id: &str,
+        why: LostTransaction,
+    ) -> Result<bool, UserError> {
+        // It may have ended by itself, and another begun.
+        if slot.as_ref().is_none_or(|open| open.id() != id) {
+            return Ok(false);
+        }
+        // The session must not take what it runs next for a part of it.
+        *self.lost_transaction.lock() = Some(why);
+        statements::transaction::rollback(&mut slot).await?;
+        drop(slot);
+        self.save().await?;
+        Ok(true)
     }
 
     /// Takes back what a statement did in the open transaction that was cancelled. Where another

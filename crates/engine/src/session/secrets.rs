@@ -5,12 +5,14 @@ use argon2::password_hash::rand_core::OsRng;
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use frazil_common::UserError;
+use frazil_common::{Code, UserError};
 use rand::RngCore;
 use sha2::{Digest, Sha256};
 
 /// Bytes of randomness in a token.
 const SECRET_BYTES: usize = 32;
+/// Longest password, in characters, as in Snowflake.
+const PASSWORD_MAX: usize = 256;
 /// Start of a programmatic access token, so that one is told from a password.
 pub(crate) const ACCESS_TOKEN_PREFIX: &str = "frzl_";
 
@@ -27,7 +29,16 @@ pub(crate) fn digest(secret: &str) -> String {
 }
 
 /// A password's argon2id hash in PHC form. Slow by design.
+///
+/// # Errors
+/// An empty password, and one that is too long.
 pub(crate) fn hash_password(password: &str) -> Result<String, UserError> {
+    if password.is_empty() || password.chars().count() > PASSWORD_MAX {
+        return Err(UserError::new(
+            Code::InvalidArgument,
+            format!("A password has 1 to {PASSWORD_MAX} characters."),
+        ));
+    }
     let salt = SaltString::generate(&mut OsRng);
     Argon2::default()
         .hash_password(password.as_bytes(), &salt)
@@ -53,5 +64,8 @@ mod tests {
         assert!(verify_password("open sesame", &first));
         assert!(!verify_password("open Sesame", &first));
         assert!(!verify_password("x", "not a hash"));
+        assert!(hash_password("").is_err());
+        assert!(hash_password(&"é".repeat(256)).is_ok());
+        assert!(hash_password(&"é".repeat(257)).is_err());
     }
 }

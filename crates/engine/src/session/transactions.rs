@@ -3,7 +3,7 @@
 //! UPDATE, DELETE, MERGE and TRUNCATE lock their table until their transaction ends, so that two of them
 //! wait for each other instead of one losing its work at commit. INSERT and COPY lock nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::statements::context::cancelled;
+use crate::warehouses::Place;
 
 /// A transaction as SHOW TRANSACTIONS lists it.
 #[derive(Debug, Clone)]
@@ -109,6 +110,8 @@ pub(crate) struct LockRequest<'a> {
     pub query_id: &'a str,
     /// LOCK_TIMEOUT.
     pub seconds: i64,
+    /// Where the statement computes; others do while it waits.
+    pub place: Option<&'a Place>,
 }
 
 impl Transactions {
@@ -132,6 +135,18 @@ impl Transactions {
     /// All running transactions by age.
     pub fn list(&self) -> Vec<TransactionInfo> {
         self.inner.state.lock().open.values().cloned().collect()
+    }
+
+    /// Those that hold a lock for which others wait.
+    pub fn waited_for(&self) -> Vec<TransactionInfo> {
+        let state = self.inner.state.lock();
+        let tables: HashSet<i64> = state.waiting.iter().map(|w| w.table_id).collect();
+        let holders: BTreeSet<i64> = tables
+            .iter()
+            .filter_map(|table| state.held.get(table))
+            .map(|held| held.transaction)
+            .collect();
+        holders.iter().filter_map(|id| state.open.get(id).cloned()).collect()
     }
 
     /// All locks held and waited for.
@@ -179,6 +194,7 @@ impl Running {
         let mut queued = Queued { running: self, ticket: false };
         let seconds = u64::try_from(request.seconds).unwrap_or(0);
         let deadline = tokio::time::Instant::now() + Duration::from_secs(seconds);
+        let mut aside = None;
         loop {
             let changed = self.registry.inner.changed.notified();
             tokio::pin!(changed);
@@ -186,6 +202,9 @@ impl Running {
             changed.as_mut().enable();
             if self.take(&request, &mut queued)? {
                 return Ok(());
+            }
+            if aside.is_none() {
+                aside = request.place.map(Place::step_aside);
             }
             tokio::select! {
                 () = changed => {}
@@ -294,7 +313,7 @@ mod tests {
     use super::*;
 
     fn request(table_id: i64, seconds: i64) -> LockRequest<'static> {
-        LockRequest { table_id, table: "T", query_id: "q", seconds }
+        LockRequest { table_id, table: "T", query_id: "q", seconds, place: None }
     }
 
     #[tokio::test]
@@ -313,7 +332,9 @@ mod tests {
         tokio::pin!(waits);
         assert!(futures::poll!(waits.as_mut()).is_pending());
         assert_eq!(all.locks().iter().filter(|lock| lock.acquired_micros.is_none()).count(), 1);
+        assert_eq!(all.waited_for().iter().map(|info| info.id).collect::<Vec<_>>(), [one.info.id]);
         drop(one);
+        assert!(all.waited_for().is_empty());
         waits.await.unwrap();
         assert_eq!(all.list().len(), 1);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use frazil_catalog::account::{NewObject, Object, Place, Stage};
+use frazil_catalog::account::{Object, Stage, user_stage_name};
 use frazil_common::{Code, ObjectKind, ObjectRef, Privilege, QualifiedName, UserError};
 use frazil_dialect::parse_object_name_text;
 use frazil_governance::{HiddenError, Requirement};
@@ -111,7 +111,7 @@ pub(crate) async fn find(
 
 /// The user's own stage `@~`, made when first used.
 async fn user_stage(context: &StatementContext, path: &str) -> Result<StageLocation, UserError> {
-    let stage_id = implicit_stage(context, &format!("~{}", context.session.user)).await?;
+    let stage_id = implicit_stage(context, &user_stage_name(context.session.user_id)).await?;
     Ok(StageLocation {
         stage_id,
         label: String::new(),
@@ -173,7 +173,7 @@ async fn table_stage(
 }
 
 /// The id of a stage that belongs to a user or a table, made when first used. It is kept outside
-/// any schema, under a name no statement can form.
+/// any schema, under a name no statement can form, and is no role's.
 async fn implicit_stage(context: &StatementContext, name: &str) -> Result<i64, UserError> {
     let accounts = &context.shared.accounts;
     if let Some(stage) = accounts.object::<Stage>(0, name, 0).await? {
@@ -185,15 +185,7 @@ async fn implicit_stage(context: &StatementContext, name: &str) -> Result<i64, U
     if let Some(stage) = writer.object::<Stage>(0, name, 0).await? {
         return Ok(stage.id);
     }
-    let stage = writer
-        .create_object(NewObject {
-            name: name.to_string(),
-            place: Place::default(),
-            owner_role: context.role().to_string(),
-            comment: None,
-            body: Stage::default(),
-        })
-        .await?;
+    let stage = writer.create_unowned(name.to_string(), Stage::default()).await?;
     transaction.commit().await?;
     Ok(stage.id)
 }

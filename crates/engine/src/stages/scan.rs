@@ -1,5 +1,6 @@
 //! Stage files as a table: the formats' columns, then the files' metadata columns.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -42,6 +43,15 @@ pub(crate) const METADATA_COLUMNS: [&str; 5] = [
     "METADATA$FILE_LAST_MODIFIED",
     "METADATA$START_SCAN_TIME",
 ];
+
+/// What the name of a file's own column follows where the scan has another of its name.
+const OWN: &str = "FRAZIL$FILE$";
+
+/// The name that a column of a scan has in its files; none for what the scan adds.
+pub(crate) fn name_in_file(name: &str) -> Option<&str> {
+    let added = [WHOLE_ROW, ROW_OFFSET].contains(&name) || METADATA_COLUMNS.contains(&name);
+    (!added).then(|| name.strip_prefix(OWN).unwrap_or(name))
+}
 
 /// The whole row as one VARIANT, as `$1` of JSON and Parquet files.
 pub(crate) const WHOLE_ROW: &str = "$1";
@@ -103,7 +113,13 @@ impl StageScan {
         started_micros: i64,
     ) -> StageScan {
         let metadata = metadata_columns(log.is_some());
-        let fields: Vec<_> = values.iter().chain(&metadata).map(Column::to_field).collect();
+        // A file's own column of such a name gives way: the metadata goes by it.
+        let mut taken: HashSet<&str> = metadata.iter().map(|column| column.name.as_str()).collect();
+        let own = values.iter().map(|column| match taken.insert(&column.name) {
+            true => column.to_field(),
+            false => column.to_field().with_name(format!("{OWN}{}", column.name)),
+        });
+        let fields: Vec<_> = own.chain(metadata.iter().map(Column::to_field)).collect();
         StageScan {
             stages,
             stage_id,

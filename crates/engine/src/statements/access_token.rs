@@ -53,6 +53,7 @@ pub(crate) async fn run(
             let mut change = AccountChange::begin(context).await?;
             change.writer().drop_access_token(user.id, &alter.token).await?;
             change.commit().await?;
+            end_sessions(context).await;
             Outcome::status(DONE)
         }
         AccessTokenAction::RenameTo(to) => {
@@ -81,7 +82,17 @@ async fn update(context: &StatementContext, token: &AccessToken) -> Result<Outco
     let mut change = AccountChange::begin(context).await?;
     change.writer().update_access_token(token).await?;
     change.commit().await?;
+    end_sessions(context).await;
     Outcome::status(DONE)
+}
+
+/// Ends the sessions of tokens that are no longer good. The one that runs this, and any that cannot be
+/// ended now, ends with its next request.
+async fn end_sessions(context: &StatementContext) {
+    let own = Some(context.session.id);
+    if let Err(error) = context.shared.close_revoked_sessions(now_micros(), own).await {
+        tracing::warn!("sessions of an access token could not be ended: {error}");
+    }
 }
 
 async fn token(
@@ -163,7 +174,14 @@ async fn add(
         })
         .await?;
     change.commit().await?;
-    Outcome::table(&ADDED, vec![vec![Cell::from(token), Cell::from(secret)]])
+    shown_once(&ADDED, vec![Cell::from(token), Cell::from(secret)])
+}
+
+/// An answer with a secret.
+fn shown_once(columns: &[(&str, SqlType)], row: Vec<Cell>) -> Result<Outcome, UserError> {
+    let mut outcome = Outcome::table(columns, vec![row])?;
+    outcome.shows_secret = true;
+    Ok(outcome)
 }
 
 /// The name goes to a new token with a new secret; the old one works on for a while under
@@ -201,8 +219,6 @@ async fn rotate(
         })
         .await?;
     change.commit().await?;
-    Outcome::table(
-        &ROTATED,
-        vec![vec![Cell::from(name), Cell::from(secret), Cell::from(rotated_name)]],
-    )
+    end_sessions(context).await;
+    shown_once(&ROTATED, vec![Cell::from(name), Cell::from(secret), Cell::from(rotated_name)])
 }

@@ -2,7 +2,8 @@
 
 use frazil_catalog::WriteTransaction;
 use frazil_catalog::account::Writer;
-use frazil_common::UserError;
+use frazil_common::{Code, UserError};
+use frazil_governance::system;
 
 use frazil_catalog::account::AccountStore;
 
@@ -11,6 +12,8 @@ use crate::statements::context::StatementContext;
 /// Changes that become visible together at [`AccountChange::commit`]; dropping it undoes them.
 pub(crate) struct AccountChange {
     transaction: WriteTransaction,
+    /// Whether it must leave an enabled user who holds ACCOUNTADMIN.
+    keeps_administrator: bool,
 }
 
 impl AccountChange {
@@ -21,14 +24,34 @@ impl AccountChange {
 
     /// The same outside a statement.
     pub async fn on(accounts: &AccountStore) -> Result<Self, UserError> {
-        Ok(AccountChange { transaction: accounts.begin().await? })
+        Ok(AccountChange { transaction: accounts.begin().await?, keeps_administrator: false })
+    }
+
+    /// A change that may take roles from users, or users away. It is refused where no enabled user would
+    /// be left who holds ACCOUNTADMIN: nobody could give the role back.
+    pub async fn keeping_administrator(context: &StatementContext) -> Result<Self, UserError> {
+        let mut change = Self::begin(context).await?;
+        // Who has none already can lose none.
+        change.keeps_administrator = change.has_administrator().await?;
+        Ok(change)
+    }
+
+    async fn has_administrator(&mut self) -> Result<bool, UserError> {
+        Ok(self.writer().has_enabled_holder(system::ACCOUNTADMIN).await?)
     }
 
     pub fn writer(&mut self) -> Writer<'_> {
         Writer::on(&mut self.transaction)
     }
 
-    pub async fn commit(self) -> Result<(), UserError> {
+    pub async fn commit(mut self) -> Result<(), UserError> {
+        if self.keeps_administrator && !self.has_administrator().await? {
+            return Err(UserError::new(
+                Code::InvalidStatement,
+                "No enabled user would be left who holds role ACCOUNTADMIN. Grant it to another user \
+                 first.",
+            ));
+        }
         Ok(self.transaction.commit().await?)
     }
 }

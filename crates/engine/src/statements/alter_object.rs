@@ -530,7 +530,7 @@ async fn user(context: &StatementContext, alter: &AlterObject) -> Result<Outcome
             format!("User '{name}' can not disable itself."),
         ));
     }
-    let mut change = AccountChange::begin(context).await?;
+    let mut change = AccountChange::keeping_administrator(context).await?;
     let mut writer = change.writer();
     writer.update_user(&user).await?;
     options.save_beside(&mut writer, user.id, &user.login_name).await?;

@@ -17,9 +17,10 @@ use frazil_functions::evaluate_constant;
 use frazil_lake::LakeTransaction;
 use frazil_planner::{Resolved, plan_expression, sql_type};
 
+use crate::resolve::relation::check_types;
 use crate::statements::alter_object::complete;
 use crate::statements::clone::keep_masking_tags;
-use crate::statements::clustering::clustering;
+use crate::statements::clustering::{clustering, renamed};
 use crate::statements::constraints;
 use crate::statements::context::{StatementContext, Work, cancelled};
 use crate::statements::create_table::{authorize_create, definition};
@@ -71,7 +72,15 @@ pub(crate) async fn run(
         AlterTableAction::RenameColumn { from, to } => {
             expect_column(&table, from)?;
             if !context.describe_only {
-                work.lake()?.rename_column(name, from, to)?;
+                let text = table.cluster_by.as_deref().and_then(|text| renamed(text, from, to));
+                let lake = work.lake()?;
+                lake.rename_column(name, from, to)?;
+                if text.is_some() {
+                    lake.alter_table(name, |table| {
+                        table.cluster_by = text;
+                        Ok(())
+                    })?;
+                }
             }
         }
         AlterTableAction::RenameTo(to) => {
@@ -324,6 +333,14 @@ async fn alter_column(
 ) -> Result<(), UserError> {
     let info = work.lake()?.table(table)?;
     let column = expect_column(&info, &alter.column)?.clone();
+    if !column.readable
+        && !matches!(
+            alter.action,
+            AlterColumnAction::SetComment(_) | AlterColumnAction::UnsetComment
+        )
+    {
+        check_types(&info)?;
+    }
     let change: Box<dyn FnOnce(&mut ColumnInfo) + Send> = match &alter.action {
         AlterColumnAction::SetNotNull => {
             refuse_nulls(context, work, table, &column.name).await?;

@@ -4,7 +4,7 @@
 use frazil_catalog::{ColumnInfo, TableInfo, TableKind};
 use frazil_common::{Code, Privilege, SqlType, TimeZoneKind, UserError, quote_identifier};
 use frazil_dialect::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, VisitMut, VisitorMut,
 };
 use frazil_governance::Requirement;
 use frazil_lake::Clustering;
@@ -41,6 +41,45 @@ pub(crate) fn clustering(
     Ok(Some(Clustering { text: format!("LINEAR({})", texts.join(", ")), columns: sorted }))
 }
 
+/// The text of keys with another name for a column; none where the text does not name it.
+pub(crate) fn renamed(text: &str, from: &str, to: &str) -> Option<String> {
+    let mut keys = frazil_dialect::parse_expression(text).ok()?;
+    let mut names = Names { from, to, found: false };
+    // The visitor never breaks off.
+    let _ = VisitMut::visit(&mut keys, &mut names);
+    names.found.then(|| keys.to_string())
+}
+
+struct Names<'a> {
+    from: &'a str,
+    to: &'a str,
+    found: bool,
+}
+
+impl VisitorMut for Names<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> std::ops::ControlFlow<()> {
+        if let Expr::Identifier(name) = expr
+            && column_name(name) == self.from
+        {
+            self.found = true;
+            *name = match quote_identifier(self.to) == self.to {
+                true => Ident::new(self.to),
+                false => Ident::with_quote('"', self.to),
+            };
+        }
+        std::ops::ControlFlow::Continue(())
+    }
+}
+
+fn column_name(name: &Ident) -> String {
+    match name.quote_style {
+        Some(_) => name.value.clone(),
+        None => frazil_common::fold_identifier(&name.value),
+    }
+}
+
 fn check_type(column: &ColumnInfo) -> Result<(), UserError> {
     let sorts = match &column.sql_type {
         SqlType::Timestamp { zone, .. } => *zone != TimeZoneKind::Tz,
@@ -65,10 +104,7 @@ fn ordered_column(key: &Expr) -> Result<String, UserError> {
         ))
     };
     match key {
-        Expr::Identifier(name) => Ok(match name.quote_style {
-            Some(_) => name.value.clone(),
-            None => frazil_common::fold_identifier(&name.value),
-        }),
+        Expr::Identifier(name) => Ok(column_name(name)),
         Expr::Nested(inner) => ordered_column(inner),
         // Numbers as text have another order, dates do not.
         Expr::Cast { expr, data_type, .. } => {
@@ -216,5 +252,17 @@ mod tests {
             assert_eq!(keys(refused).unwrap_err().code, Code::Unsupported, "{refused}");
         }
         assert_eq!(keys("nope").unwrap_err().code, Code::InvalidIdentifier);
+    }
+
+    #[test]
+    fn a_renamed_column_keeps_what_is_made_of_it() {
+        let text = "LINEAR(a, TO_DATE(\"b c\"), trunc(A, 2))";
+        let after = renamed(text, "A", "x").unwrap();
+        assert_eq!(after, "LINEAR(\"x\", TO_DATE(\"b c\"), trunc(\"x\", 2))");
+        assert_eq!(
+            renamed(&after, "b c", "D").unwrap(),
+            "LINEAR(\"x\", TO_DATE(D), trunc(\"x\", 2))"
+        );
+        assert_eq!(renamed(text, "LINEAR", "X"), None);
     }
 }

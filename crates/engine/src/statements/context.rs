@@ -24,6 +24,8 @@ use crate::session::parameters::Parameters;
 use crate::session::repeated::RequestEntry;
 use crate::session::transactions::Running;
 use crate::session::{OpenTransaction, Session, SessionState};
+use crate::stage_files::LoadedFile;
+use crate::warehouses::Place;
 
 /// The transaction a statement works in.
 pub(crate) enum Work {
@@ -34,8 +36,8 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    /// Removes stage files once the transaction has committed: (stage id, path).
-    pub fn purge_after_commit(&mut self, context: &StatementContext, files: Vec<(i64, String)>) {
+    /// Removes stage files once the transaction has committed.
+    pub fn purge_after_commit(&mut self, context: &StatementContext, files: Vec<LoadedFile>) {
         match self {
             Work::Auto(_) => context.record.lock().purged.extend(files),
             Work::Open(guard) => {
@@ -63,6 +65,8 @@ pub(crate) struct StatementContext {
     pub session: Arc<Session>,
     /// The threads and memory it computes with: its warehouse's, or the server's.
     pub runtime: Arc<QueryRuntime>,
+    /// Its place among those that compute, where it has one.
+    pub place: Option<Place>,
     pub facts: Facts,
     /// Session parameters with the statement's own on top.
     pub parameters: Parameters,
@@ -106,8 +110,8 @@ pub(crate) struct Record {
     pub written: Vec<(ObjectRef, Vec<ColumnSources>)>,
     /// Policies in the plans that ran.
     pub policies: Vec<PolicyUse>,
-    /// Stage files to remove once the statement has committed: (stage id, path).
-    pub purged: Vec<(i64, String)>,
+    /// Stage files to remove once the statement has committed.
+    pub purged: Vec<LoadedFile>,
 }
 
 impl Record {
@@ -140,6 +144,7 @@ impl StatementContext {
             shared: self.shared.clone(),
             session: self.session.clone(),
             runtime: self.runtime.clone(),
+            place: self.place.clone(),
             facts,
             parameters: self.parameters.clone(),
             state,

@@ -9,7 +9,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use frazil_catalog::account::{ModelVersion, ModelVersionBody, Place, VersionSource};
 use frazil_common::{
-    Code, Column, ObjectKind, ObjectRef, Privilege, QualifiedName, SqlType, UserError,
+    Access, Code, Column, ObjectKind, ObjectRef, Privilege, QualifiedName, SqlType, UserError,
 };
 use frazil_dialect::{CreateMode, CreateModel, Evaluation, Training};
 use frazil_governance::Requirement;
@@ -20,6 +20,7 @@ use serde_json::json;
 
 use crate::models::{actor, algorithm, ml_error, options};
 use crate::resolve::objects::{database_object, parents_of, schema, schema_object};
+use crate::resolve::table_functions::apart_from_session;
 use crate::run::execute::{Operators, run_to_stream, user_error};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::outcome::{COUNT, Cell, Outcome, schema_of};
@@ -143,6 +144,7 @@ async fn fit(
     })?;
     let mut options = options(&training.options)?;
     let planned = plan(context, work, &training.query, &context.text).await?;
+    let lasting = reads_the_same_later(context, work, training, &planned.accesses).await;
     let by = training.evaluate.as_ref().and_then(|evaluate| evaluate.by.clone());
     let weight = weight_column(&planned.columns, &mut options);
     let set_aside = [Some(target.as_str()), by.as_deref(), weight.as_deref()];
@@ -194,7 +196,7 @@ async fn fit(
         query_text: Some(training.query_text.clone()),
         query_database: context.state.database.clone(),
         query_schema: context.state.schema.clone(),
-        snapshot_id: snapshot,
+        snapshot_id: snapshot.filter(|_| lasting),
         query_id: Some(context.query_id().to_string()),
         options: serde_json::to_value(&spec.options).map_err(UserError::internal)?,
         evaluation: json!({
@@ -210,6 +212,21 @@ async fn fit(
         ..ModelVersionBody::default()
     };
     Ok(Some(NewVersion { name: training.version.clone(), comment: None, model, body }))
+}
+
+/// Whether the query reads the same tables without the session's variables and temporary tables: no
+/// snapshot has their rows.
+async fn reads_the_same_later(
+    context: &StatementContext,
+    work: &mut Work,
+    training: &Training,
+    accesses: &[Access],
+) -> bool {
+    let database = context.state.database.clone().unwrap_or_default();
+    let schema = context.state.schema.clone().unwrap_or_default();
+    let later = apart_from_session(context, &database, &schema);
+    let planned = plan(&later, work, &training.query, &context.text).await;
+    planned.is_ok_and(|planned| planned.accesses == accesses)
 }
 
 /// The training query's rows, and the memory that training on them takes: it is reserved while they

@@ -15,7 +15,7 @@ use crate::history::access::note_created;
 use crate::resolve::objects::{
     database_object, parents_of, schema, schema_object, table_object, view_object,
 };
-use crate::resolve::relation::target_table;
+use crate::resolve::relation::{check_types, target_table};
 use crate::run::execute::run_to_stream;
 use crate::statements::clone;
 use crate::statements::clustering::clustering;
@@ -136,6 +136,7 @@ pub(crate) async fn run(
         CreateTableSource::Like(source) => {
             let source = target_table(context, work, source)?;
             authorize_read(context, work, &source)?;
+            check_types(&source)?;
             let columns = source.columns.iter().cloned().map(copied).collect();
             like = Some(source);
             (columns, None)

@@ -1,5 +1,6 @@
 //! Column defaults as expressions: constants, functions, sequences, AUTOINCREMENT.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::Int64Array;
@@ -14,7 +15,7 @@ use frazil_common::{SqlType, UserError};
 use frazil_dialect::sqlparser::ast::Expr as Expression;
 use frazil_functions::TypedExpr;
 use frazil_functions::cast::{CastMode, cast};
-use frazil_planner::{Reference, Resolved, plan_expression, references_of_expression};
+use frazil_planner::{PlanContext, Reference, Resolved, plan_expression, references_of_expression};
 
 use crate::statements::context::StatementContext;
 use crate::statements::query::plan_context;
@@ -32,7 +33,7 @@ pub(crate) async fn bound(
     } else if let Some(text) = &column.default {
         let expression = frazil_dialect::parse_expression(text)?;
         let resolved = sequences(context, &expression).await?;
-        plan_expression(&expression, None, &plan_context(context, &resolved, text))?
+        fixed(context, &expression, &resolved, text)?
     } else {
         return Ok(None);
     };
@@ -48,8 +49,13 @@ pub(crate) async fn checked(
     target: &SqlType,
 ) -> Result<String, UserError> {
     let resolved = sequences(context, expression).await?;
-    let value =
-        plan_expression(expression, None, &plan_context(context, &resolved, &context.text))?;
+    let value = fixed(context, expression, &resolved, &context.text).map_err(|error| {
+        let given = plan_context(context, &resolved, &context.text);
+        match plan_expression(expression, None, &given) {
+            Ok(_) => UserError::unsupported("a bind or session variable in a column's default"),
+            Err(_) => error,
+        }
+    })?;
     cast(value, target, CastMode::Implicit, &context.facts)?;
     match (resolved.sequences.values().next(), expression) {
         (None, _) => Ok(text.to_string()),
@@ -60,6 +66,18 @@ pub(crate) async fn checked(
             Err(UserError::unsupported("NEXTVAL inside an expression as a column's default"))
         }
     }
+}
+
+/// Binds a default: what a statement that writes rows is given is not its.
+fn fixed(
+    context: &StatementContext,
+    expression: &Expression,
+    resolved: &Resolved,
+    source: &str,
+) -> Result<TypedExpr, UserError> {
+    let none = HashMap::new();
+    let given = PlanContext::new(&context.facts, resolved, &[], &none).with_source(source);
+    plan_expression(expression, None, &given)
 }
 
 /// Whether a default draws from a sequence.

@@ -509,10 +509,8 @@ pub(crate) async fn result(
         UserError::new(Code::TimeTravelUnavailable, format!("Statement {shown} not found"))
     };
     let query_id: Uuid = id.as_deref().unwrap_or_default().parse().map_err(|_| not_found())?;
-    let result = context.shared.results.get(&query_id).ok_or_else(not_found)??;
-    if !result.is_readable_by(&context.session.reader()) {
-        return Err(not_found());
-    }
+    let reader = context.session.reader();
+    let result = context.shared.results.get(&query_id, &reader).ok_or_else(not_found)??;
     // Policies and privacy domains are of tables, not of results.
     let width = COLUMNS.len() - 2;
     let rows = if context.describe_only {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use frazil_catalog::TableInfo;
-use frazil_common::{Access, ObjectName, Privilege, UserError};
+use frazil_common::{Access, Code, ObjectKind, ObjectName, Privilege, UserError};
 use frazil_dialect::{Delete, Insert, Merge, MergeAction, Statement, Truncate, Update};
 use frazil_functions::TypedExpr;
 use frazil_governance::{HiddenError, Requirement};
@@ -91,6 +91,29 @@ pub(super) fn authorize_write(
     Ok(())
 }
 
+/// The table that a statement changes, authorised and, for one that runs and changes rows that are
+/// there, locked. While it waited another table may have taken the name, which is asked for and locked
+/// like the first.
+pub(super) async fn locked_target(
+    context: &StatementContext,
+    work: &mut Work,
+    name: &ObjectName,
+    locks: bool,
+    authorize: impl Fn(&mut Work, &TableInfo) -> Result<(), UserError>,
+) -> Result<Arc<TableInfo>, UserError> {
+    loop {
+        let table = target_table(context, work, name)?;
+        authorize(work, &table)?;
+        if !locks {
+            return Ok(table);
+        }
+        lock(context, work, &table).await?;
+        if target_table(context, work, name)?.table_id == table.table_id {
+            return Ok(table);
+        }
+    }
+}
+
 /// The planner lists the target's own scan as read; writing it needs no SELECT beyond what the
 /// statement's expressions read.
 pub(super) fn rows_of(
@@ -148,16 +171,16 @@ async fn insert_plan(
     statement: &Insert,
     purpose: Purpose,
 ) -> Result<(Arc<TableInfo>, PlannedDml), UserError> {
-    let table = target_table(context, work, &statement.target.table)?;
     let mut privileges = vec![Privilege::Insert];
     if statement.overwrite {
         privileges.push(Privilege::Delete);
     }
-    let written = statement.target.columns.iter().map(|(name, _)| name.clone()).collect();
-    authorize_write(context, work, &table, &privileges, written)?;
-    if statement.overwrite && purpose == Purpose::Run {
-        lock(context, work, &table).await?;
-    }
+    let locks = statement.overwrite && purpose == Purpose::Run;
+    locked_target(context, work, &statement.target.table, locks, |work, table| {
+        let written = statement.target.columns.iter().map(|(name, _)| name.clone()).collect();
+        authorize_write(context, work, table, &privileges, written)
+    })
+    .await?;
     let (table, target) = insert_target(context, work, &statement.target.table).await?;
     let empty = Resolved { relations: HashMap::new(), ..Default::default() };
     let wanted = references_of_insert(statement, &plan_context(context, &empty, &context.text))?;
@@ -192,12 +215,11 @@ async fn update_plan(
     statement: &Update,
     purpose: Purpose,
 ) -> Result<Ready, UserError> {
-    let table = target_table(context, work, &statement.table)?;
-    let written = statement.assignments.iter().map(|a| a.column.clone()).collect();
-    authorize_write(context, work, &table, &[Privilege::Update], written)?;
-    if purpose == Purpose::Run {
-        lock(context, work, &table).await?;
-    }
+    locked_target(context, work, &statement.table, purpose == Purpose::Run, |work, table| {
+        let written = statement.assignments.iter().map(|a| a.column.clone()).collect();
+        authorize_write(context, work, table, &[Privilege::Update], written)
+    })
+    .await?;
     let (table, version, target) = target(context, work, &statement.table).await?;
     let empty = Resolved::default();
     let wanted = references_of_update(statement, &plan_context(context, &empty, &context.text))?;
@@ -220,7 +242,7 @@ pub(crate) async fn update(
     let done = work.lake()?.update(&version, rows).await?;
     if done.multi_joined > 0 && context.parameters.get_bool("ERROR_ON_NONDETERMINISTIC_UPDATE") {
         return Err(UserError::new(
-            frazil_common::Code::DuplicateRowInDml,
+            Code::DuplicateRowInDml,
             "Duplicate row detected during DML action",
         ));
     }
@@ -236,11 +258,10 @@ async fn delete_plan(
     statement: &Delete,
     purpose: Purpose,
 ) -> Result<Ready, UserError> {
-    let table = target_table(context, work, &statement.table)?;
-    authorize_write(context, work, &table, &[Privilege::Delete], Vec::new())?;
-    if purpose == Purpose::Run {
-        lock(context, work, &table).await?;
-    }
+    locked_target(context, work, &statement.table, purpose == Purpose::Run, |work, table| {
+        authorize_write(context, work, table, &[Privilege::Delete], Vec::new())
+    })
+    .await?;
     let (table, version, target) = target(context, work, &statement.table).await?;
     let empty = Resolved::default();
     let wanted = references_of_delete(statement, &plan_context(context, &empty, &context.text))?;
@@ -282,17 +303,16 @@ async fn merge_plan(
     statement: &Merge,
     purpose: Purpose,
 ) -> Result<Ready, UserError> {
-    let table = target_table(context, work, &statement.table)?;
     let (inserts, updates, deletes) = merge_actions(statement);
     let privileges: Vec<Privilege> =
         [(inserts, Privilege::Insert), (updates, Privilege::Update), (deletes, Privilege::Delete)]
             .into_iter()
             .filter_map(|(used, privilege)| used.then_some(privilege))
             .collect();
-    authorize_write(context, work, &table, &privileges, Vec::new())?;
-    if purpose == Purpose::Run {
-        lock(context, work, &table).await?;
-    }
+    locked_target(context, work, &statement.table, purpose == Purpose::Run, |work, table| {
+        authorize_write(context, work, table, &privileges, Vec::new())
+    })
+    .await?;
     let (table, version, target) = target(context, work, &statement.table).await?;
     let empty = Resolved::default();
     let wanted = references_of_merge(statement, &plan_context(context, &empty, &context.text))?;
@@ -313,9 +333,19 @@ pub(crate) async fn merge(
         return counts_described(&names);
     }
     let rows = run_to_stream(&context.runtime, plan, &context.cancel)?;
-    let done = work.lake()?.merge(&version, rows).await?;
+    let done = work.lake()?.merge(&version, rows).await;
+    let done = done.map_err(|error| without_rows(context, error.into()))?;
     let changes = Changes { inserted: done.inserted, updated: done.updated, deleted: done.deleted };
     named_counts(&names, changes)
+}
+
+/// The error of a MERGE that meets a row twice. It quotes the row as it is written, with what policies
+/// hide from who asks.
+fn without_rows(context: &StatementContext, error: UserError) -> UserError {
+    if error.code != Code::DuplicateRowInDml || context.protections.lock().policies().is_empty() {
+        return error;
+    }
+    UserError::new(error.code, error.message.lines().next().unwrap_or_default())
 }
 
 fn named_counts(names: &[&'static str], changes: Changes) -> Result<Outcome, UserError> {
@@ -359,25 +389,34 @@ pub(crate) async fn truncate(
     work: &mut Work,
     statement: &Truncate,
 ) -> Result<Outcome, UserError> {
-    let table = match target_table(context, work, &statement.name) {
-        Err(error) if statement.if_exists && error.code == frazil_common::Code::ObjectNotFound => {
+    match target_table(context, work, &statement.name) {
+        Err(error) if statement.if_exists && error.code == Code::ObjectNotFound => {
             return Outcome::status("Statement executed successfully.");
         }
         other => other?,
     };
-    if table.kind != frazil_catalog::TableKind::Temporary {
+    let runs = !context.describe_only;
+    let account = context.shared.accounts.view().await?;
+    let table = locked_target(context, work, &statement.name, runs, |work, table| {
+        if table.kind == frazil_catalog::TableKind::Temporary {
+            return Ok(());
+        }
         let view = work.lake()?.view().clone();
-        context.authorize(&[Requirement::new(
-            table_object(&table),
-            parents_of(&view, &table.name),
-            Privilege::Truncate,
-        )
-        .or(Privilege::Delete)
-        .hidden_as(HiddenError::DoesNotExist)])?;
-    }
-    if !context.describe_only {
-        lock(context, work, &table).await?;
-        let table = target_table(context, work, &statement.name)?;
+        let object = table_object(table);
+        // Who may delete rows may delete those that a row access policy shows, TRUNCATE takes all.
+        let all_shown = account
+            .policies_on(object.kind, object.id)
+            .iter()
+            .all(|on| on.policy.0 != ObjectKind::RowAccessPolicy);
+        let mut requirement =
+            Requirement::new(object, parents_of(&view, &table.name), Privilege::Truncate);
+        if all_shown {
+            requirement = requirement.or(Privilege::Delete);
+        }
+        context.authorize(&[requirement.hidden_as(HiddenError::DoesNotExist)])
+    })
+    .await?;
+    if runs {
         work.lake()?.truncate(&table).await?;
     }
     Outcome::status("Statement executed successfully.")

@@ -200,15 +200,18 @@ async fn apply(context: &StatementContext, work: &mut Work, found: Found) -> Res
             super::resource_monitor::drop(context, &monitor).await?;
         }
         Target::Role(role) | Target::DatabaseRole(role) => {
-            let mut change = AccountChange::begin(context).await?;
+            let mut change = AccountChange::keeping_administrator(context).await?;
             change.writer().drop_role(role.id, context.role()).await?;
             change.commit().await?;
         }
         Target::User(user) => {
-            let mut change = AccountChange::begin(context).await?;
-            change.writer().drop_user(user.id).await?;
+            let mut change = AccountChange::keeping_administrator(context).await?;
+            let stage = change.writer().drop_user(user.id).await?;
             change.commit().await?;
             end_sessions(context, &user.name);
+            if let Some(stage) = stage {
+                shared.stages.delete_stage(stage).await?;
+            }
         }
     }
     Ok(())

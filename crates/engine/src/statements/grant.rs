@@ -10,7 +10,7 @@ use frazil_dialect::{
 };
 use frazil_governance::{
     acts_as_owner, decider, grantor, may_grant_future, may_grant_privilege, may_revoke_privilege,
-    may_transfer_ownership,
+    may_transfer_ownership, system,
 };
 
 use crate::statements::account_change::AccountChange;
@@ -387,7 +387,12 @@ pub(crate) async fn revoke(
             })?;
             let (mut held, mut following) = (Vec::new(), Vec::new());
             for (on, privilege) in pairs {
-                let taken = revoked(context, &account, on, privilege, &role);
+                let mut taken = revoked(context, &account, on, privilege, &role);
+                let all = taken.len();
+                taken.retain(|grant| !came_with_account(grant));
+                if taken.len() < all && !lenient {
+                    return Err(system_role_kept(&format!("privilege {privilege}"), &role));
+                }
                 following.extend(dependents(&account, &owners(context, on), &taken));
                 held.extend(taken);
             }
@@ -456,6 +461,10 @@ pub(crate) async fn grant_ownership(
         Target::Objects { objects, many, .. } => {
             for on in &objects {
                 may_transfer_ownership(model, roles, &on.object, &on.parents)?;
+                let name = on.object.name.as_str();
+                if on.object.kind == ObjectKind::Role && system::ALL.contains(&name) {
+                    return Err(system_role_kept("ownership", name));
+                }
                 if grant.grants.is_none() {
                     refuse_dependent(&account, &on.object)?;
                 }
@@ -493,6 +502,23 @@ pub(crate) async fn grant_ownership(
             done(false, 0)
         }
     }
+}
+
+/// Whether a grant was made with the account: what the system roles hold is theirs.
+fn came_with_account(grant: &Held) -> bool {
+    grant.object.0 == ObjectKind::Account
+        && grant.granted_by.is_none()
+        && system::ALL.contains(&grant.role.as_str())
+}
+
+/// What is told of an attempt to change what the account's own roles are.
+pub(super) fn system_role_kept(what: &str, role: &str) -> UserError {
+    UserError::new(
+        Code::InvalidStatement,
+        format!(
+            "{what} of system role '{role}' cannot be changed: roles of the account are fixed."
+        ),
+    )
 }
 
 /// Grants on the object must be copied or revoked on purpose.

@@ -1,13 +1,14 @@
 //! GRANT and REVOKE of roles, of the account and of databases.
 
-use frazil_catalog::account::{AccountView, Grantee as RoleGrantee, Role};
+use frazil_catalog::account::{AccountView, Grantee as RoleGrantee, Role, RoleGrant};
 use frazil_common::{Code, UserError, quote_identifier};
 use frazil_dialect::{GrantRole, GrantedRole, Grantee, GranteeKind, RevokeRole};
-use frazil_governance::may_grant_role;
+use frazil_governance::{may_grant_role, system};
 
 use crate::statements::account_change::AccountChange;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::database_role;
+use crate::statements::grant::system_role_kept;
 use crate::statements::lookup::{described_status, role_object, single};
 use crate::statements::outcome::Outcome;
 
@@ -113,7 +114,19 @@ pub(crate) async fn revoke_role(
     if context.describe_only {
         return described_status();
     }
-    let mut change = AccountChange::begin(context).await?;
+    let of_account = |grant: &&RoleGrant| grant.role == role && grant.grantee == grantee;
+    if let RoleGrantee::Role(heir) = &grantee
+        && system::ALL.contains(&heir.as_str())
+        && system::ALL.contains(&role.as_str())
+        && account
+            .role_grants
+            .iter()
+            .find(of_account)
+            .is_some_and(|grant| grant.granted_by.is_none())
+    {
+        return Err(system_role_kept(&format!("role {role}"), heir));
+    }
+    let mut change = AccountChange::keeping_administrator(context).await?;
     change.writer().revoke_role(&role, &grantee).await?;
     change.commit().await?;
     Outcome::status(DONE)

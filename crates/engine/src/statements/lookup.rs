@@ -133,7 +133,7 @@ pub(crate) async fn find_reached(
         let parents: Vec<ObjectRef> = parents.collect();
         found.is_visible(context)
             || schema.is_some_and(|schema| {
-                let reach = Requirement::new(schema, parents, Privilege::Usage);
+                let reach = Requirement::any(schema, parents);
                 context.authorize(&[reach]).is_ok()
             })
     }))

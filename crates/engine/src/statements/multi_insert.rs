@@ -16,14 +16,13 @@ use crate::statements::outcome::{Changes, Outcome, schema_of};
 use crate::statements::query::{self, operators, plan_context, resolve_all};
 use crate::statements::transaction::lock;
 
-pub(crate) async fn run(
+/// The tables of the branches as first named, authorised.
+fn named_tables(
     context: &StatementContext,
     work: &mut Work,
     statement: &MultiInsert,
-) -> Result<Outcome, UserError> {
-    let mut targets: Vec<(Arc<TableInfo>, TargetTable)> = Vec::new();
-    // Tables as first named, and their columns of the answer.
-    let mut tables: Vec<(Arc<TableInfo>, String, u64)> = Vec::new();
+) -> Result<Vec<Arc<TableInfo>>, UserError> {
+    let mut tables: Vec<Arc<TableInfo>> = Vec::new();
     for branch in &statement.branches {
         let table = target_table(context, work, &branch.target.table)?;
         let mut privileges = vec![Privilege::Insert];
@@ -32,20 +31,55 @@ pub(crate) async fn run(
         }
         let written = branch.target.columns.iter().map(|(name, _)| name.clone()).collect();
         authorize_write(context, work, &table, &privileges, written)?;
-        if !tables.iter().any(|(known, ..)| known.name == table.name) {
-            let label = format!("number of rows inserted into {}", table.name.name);
-            tables.push((table.clone(), label, 0));
+        if !tables.iter().any(|known| known.name == table.name) {
+            tables.push(table);
         }
     }
-    if statement.overwrite {
+    Ok(tables)
+}
+
+/// Those tables, locked where rows of theirs are overwritten. Where another table has taken a name in
+/// the meantime, all is asked for again.
+async fn locked_tables(
+    context: &StatementContext,
+    work: &mut Work,
+    statement: &MultiInsert,
+) -> Result<Vec<Arc<TableInfo>>, UserError> {
+    let ids = |tables: &[Arc<TableInfo>]| -> Vec<i64> {
+        tables.iter().map(|table| table.table_id).collect()
+    };
+    loop {
+        let tables = named_tables(context, work, statement)?;
+        if !statement.overwrite {
+            return Ok(tables);
+        }
         // All in the same order, so that two of these do not wait for each other.
-        let mut locked: Vec<Arc<TableInfo>> =
-            tables.iter().map(|(table, ..)| table.clone()).collect();
-        locked.sort_by_key(|table| table.table_id);
-        for table in &locked {
+        let mut sorted = tables.clone();
+        sorted.sort_by_key(|table| table.table_id);
+        for table in &sorted {
             lock(context, work, table).await?;
         }
+        if ids(&named_tables(context, work, statement)?) == ids(&tables) {
+            return Ok(tables);
+        }
     }
+}
+
+pub(crate) async fn run(
+    context: &StatementContext,
+    work: &mut Work,
+    statement: &MultiInsert,
+) -> Result<Outcome, UserError> {
+    let mut targets: Vec<(Arc<TableInfo>, TargetTable)> = Vec::new();
+    let named = locked_tables(context, work, statement).await?;
+    // With their columns of the answer.
+    let mut tables: Vec<(Arc<TableInfo>, String, u64)> = named
+        .into_iter()
+        .map(|table| {
+            let label = format!("number of rows inserted into {}", table.name.name);
+            (table, label, 0)
+        })
+        .collect();
     for branch in &statement.branches {
         targets.push(insert_target(context, work, &branch.target.table).await?);
     }

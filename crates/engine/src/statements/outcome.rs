@@ -26,6 +26,8 @@ pub(crate) struct Outcome {
     pub changes: Changes,
     /// Replaces the statement's own type number (EXECUTE IMMEDIATE, CALL).
     pub statement_type_id: Option<u32>,
+    /// It cannot be read again.
+    pub shows_secret: bool,
 }
 
 pub(crate) use crate::api::Changes;
@@ -95,6 +97,7 @@ impl Outcome {
             prefers_json: false,
             changes: Changes::default(),
             statement_type_id: None,
+            shows_secret: false,
         }
     }
 

@@ -4,6 +4,7 @@ use frazil_catalog::{CopiedGrants, NewOwner};
 use frazil_common::{ObjectKind, QualifiedName};
 use frazil_lake::LakeTransaction;
 
+use crate::stage_files::LoadedFile;
 use crate::statements::context::StatementContext;
 
 /// An object the statement makes, by the id the transaction knows it under.
@@ -56,10 +57,9 @@ pub(crate) fn gone(lake: &mut LakeTransaction, kind: ObjectKind, id: i64) {
 
 /// Removes stage files that were loaded with PURGE. The load is committed by now and remembered, so
 /// a file that stays is no error, and is not loaded again.
-pub(crate) async fn purge(context: &StatementContext, files: &[(i64, String)]) {
-    use crate::api::StageBytes;
-    for (stage_id, path) in files {
-        if let Err(error) = context.shared.stages.delete(*stage_id, path).await {
+pub(crate) async fn purge(context: &StatementContext, files: &[LoadedFile]) {
+    for file in files {
+        if let Err(error) = context.shared.stages.delete_loaded(file).await {
             tracing::warn!("a loaded file could not be removed: {}", error.message);
         }
     }

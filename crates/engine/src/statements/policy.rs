@@ -14,12 +14,14 @@ use frazil_dialect::{
     AlterPolicy, AlterPolicyAction, ColumnMask, CreatePolicy, ObjectWord, RowFilter, SetPolicy,
     SetPolicyAction,
 };
-use frazil_governance::Requirement;
+use frazil_governance::{Requirement, authorize_accesses};
 use frazil_lake::LakeTransaction;
 use frazil_planner::{Relation, sql_type};
 
-use crate::resolve::objects::{database_object, schema as expect_schema, schema_object};
-use crate::resolve::policies::{alike, bind, refuse_hidden};
+use crate::resolve::objects::{
+    database_object, parents_by_object, schema as expect_schema, schema_object,
+};
+use crate::resolve::policies::{Body, alike, bind, refuse_hidden};
 use crate::resolve::tags::{ColumnAt, MaskRules, masks_of_column};
 use crate::statements::account_change::AccountChange;
 use crate::statements::alter_object::complete;
@@ -67,7 +69,7 @@ fn rule(create: &CreatePolicy) -> Result<PolicyRule, UserError> {
 async fn check(
     context: &StatementContext,
     work: &mut Work,
-    rule: &PolicyRule,
+    (kind, rule): (ObjectKind, &PolicyRule),
     place: (&str, &str),
 ) -> Result<(), UserError> {
     let columns: Vec<Column> = rule
@@ -88,8 +90,12 @@ async fn check(
     let arguments =
         Relation { object: None, name: None, columns, plan, accesses: Vec::new(), hidden: 0 };
     refuse_hidden(context, work, rule, place).await?;
-    bind(context, work, rule, place, &arguments, (None, None), 0).await?;
-    Ok(())
+    let body = Body { kind, text: &rule.body, returns: &rule.returns };
+    let (_, accesses) = bind(context, work, body, place, &arguments, (None, None), 0).await?;
+    // The policy may come to another owner, whose rights it reads with.
+    let view = work.lake()?.view().clone();
+    let containers = |object: &ObjectRef| parents_by_object(&view, object);
+    authorize_accesses(&accesses, &containers, &context.model, &context.roles)
 }
 
 async fn create_as<B: ObjectBody>(
@@ -105,7 +111,7 @@ async fn create_as<B: ObjectBody>(
     if let Some(existing) = &site.existing {
         refuse_in_use(context, (B::KIND, existing.id), &create.name.name).await?;
     }
-    check(context, work, &rule, (&site.name.database, &site.name.schema)).await?;
+    check(context, work, (B::KIND, &rule), (&site.name.database, &site.name.schema)).await?;
     if !context.describe_only {
         make(context, site, create.comment.clone(), body(rule)).await?;
     }
@@ -191,7 +197,7 @@ async fn changed<B: ObjectBody>(
             let rule = rule(&mut policy.body);
             rule.body.clone_from(&body.text);
             let rule = rule.clone();
-            check(context, work, &rule, (&full.database, &full.schema)).await?;
+            check(context, work, (B::KIND, &rule), (&full.database, &full.schema)).await?;
         }
         AlterPolicyAction::RenameTo(to) => {
             let to = complete(to, &full);

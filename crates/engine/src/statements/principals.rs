@@ -7,6 +7,7 @@ use frazil_governance::Requirement;
 use frazil_governance::system;
 use serde_json::Value;
 
+use crate::session::authenticate::LOGIN_NAME_MAX;
 use crate::session::key_pair;
 use crate::session::parameters::{Parameters, definition};
 use crate::session::secrets::hash_password;
@@ -44,7 +45,7 @@ pub(crate) async fn create_role(
     if context.describe_only {
         return described_status();
     }
-    let mut change = AccountChange::begin(context).await?;
+    let mut change = AccountChange::keeping_administrator(context).await?;
     if let Some(existing) = &existing {
         change.writer().drop_role(existing.id, context.role()).await?;
     }
@@ -147,7 +148,16 @@ impl UserOptions {
                 }
                 self.password = Some(password);
             }
-            "LOGIN_NAME" => self.login_name = Some(text(key, value)?),
+            "LOGIN_NAME" => {
+                let name = text(key, value)?;
+                if name.chars().count() > LOGIN_NAME_MAX {
+                    return Err(UserError::new(
+                        Code::InvalidArgument,
+                        format!("A login name has at most {LOGIN_NAME_MAX} characters."),
+                    ));
+                }
+                self.login_name = Some(name);
+            }
             "MUST_CHANGE_PASSWORD" => self.must_change_password = Some(boolean(key, value)?),
             "DISABLED" => self.disabled = Some(boolean(key, value)?),
             "COMMENT" => self.comment = Some(optional_text(key, value)?),
@@ -243,6 +253,8 @@ impl UserOptions {
     /// Writes what was said into a user. Hashing a password takes its time.
     pub async fn apply(&self, user: &mut User) -> Result<(), UserError> {
         if let Some(password) = self.password.clone() {
+            // A password that was set is changed, but where the statement says otherwise.
+            user.must_change_password &= password.is_none();
             user.password_hash = match password {
                 None => None,
                 Some(password) => Some(
@@ -345,9 +357,10 @@ pub(crate) async fn create_user(
         properties: UserProperties::default(),
     };
     options.apply(&mut user).await?;
-    let mut change = AccountChange::begin(context).await?;
+    let mut change = AccountChange::keeping_administrator(context).await?;
+    let mut stage = None;
     if let Some(existing) = &existing {
-        change.writer().drop_user(existing.id).await?;
+        stage = change.writer().drop_user(existing.id).await?;
     }
     let login_name = user.login_name.clone();
     let made = change
@@ -366,6 +379,9 @@ pub(crate) async fn create_user(
     options.save_beside(&mut change.writer(), made.id, &login_name).await?;
     tags.write(&mut change.writer(), (ObjectKind::User, made.id)).await?;
     change.commit().await?;
+    if let Some(stage) = stage {
+        context.shared.stages.delete_stage(stage).await?;
+    }
     Outcome::status(format!("User {name} successfully created."))
 }
 

@@ -3,10 +3,11 @@
 use datafusion::common::ScalarValue;
 use frazil_common::{Code, UserError};
 use frazil_dialect::sqlparser::ast::{Expr, Query, SelectItem, SetExpr};
-use frazil_dialect::{AlterSession, OptionValue, SetVariables, UnsetVariables};
+use frazil_dialect::{AlterSession, OptionValue, SetVariables, Statement, UnsetVariables};
 use frazil_functions::TypedExpr;
 
 use crate::run::execute::run_to_spool;
+use crate::session::Session;
 use crate::session::parameters::{Parameters, definition};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::lookup::described_status;
@@ -51,6 +52,16 @@ fn apply(parameters: &mut Parameters, alter: &AlterSession) -> Result<(), UserEr
         parameters.unset(name);
     }
     Ok(())
+}
+
+/// Whether a statement gives AUTOCOMMIT another value, and so ends an open transaction first: what came
+/// after would be told as committed on its own and lie in it.
+pub(crate) fn changes_autocommit(session: &Session, statement: &Statement) -> bool {
+    let Statement::AlterSession(alter) = statement else { return false };
+    let before = session.state.lock().parameters.clone();
+    let mut after = before.clone();
+    apply(&mut after, alter).is_ok()
+        && after.get_bool("AUTOCOMMIT") != before.get_bool("AUTOCOMMIT")
 }
 
 pub(crate) async fn alter(

@@ -346,26 +346,12 @@ async fn abort_transaction(context: &StatementContext, text: &str) -> Result<Str
         ));
     }
     context.shared.results.cancel_session(session.id, None);
-    let open = {
-        let mut slot = session.transaction.lock().await;
-        // It may have ended by itself, and another begun.
-        let open =
-            if slot.as_ref().is_some_and(|open| open.id() == id) { slot.take() } else { None };
-        if open.is_some() {
-            // Its session must not take what it runs next for a part of it.
-            *session.lost_transaction.lock() = Some(LostTransaction::Aborted(id.to_string()));
-        }
-        open
-    };
-    match open {
-        Some(open) => open.lake.rollback().await,
-        None => {
-            return Err(UserError::new(
-                Code::InvalidArgument,
-                format!("Transaction '{id}' ended before it could be aborted."),
-            ));
-        }
+    let slot = session.transaction.lock().await;
+    if !session.abort_open(slot, id, LostTransaction::Aborted(id.to_string())).await? {
+        return Err(UserError::new(
+            Code::InvalidArgument,
+            format!("Transaction '{id}' ended before it could be aborted."),
+        ));
     }
-    session.save().await?;
     Ok(format!("Aborted transaction id: {id}"))
 }

@@ -6,6 +6,7 @@ use frazil_catalog::{CommitMeta, TableInfo};
 use frazil_common::{Code, UserError};
 use frazil_dialect::Begin;
 
+use crate::api::Changes;
 use crate::session::OpenTransaction;
 use crate::session::repeated::RequestEntry;
 use crate::session::savepoint::commit_entry;
@@ -69,15 +70,15 @@ async fn commit_for(
             open.lake.rollback().await;
             return Outcome::status(DONE);
         }
-        let mut statements = open.query_ids.clone();
+        let mut statements: Vec<String> =
+            open.done.iter().map(|done| done.query_id.to_string()).collect();
         statements.push(commit_entry(context.session.id, open.id()));
-        statements.extend(request.map(|request| request.entry.clone()));
+        statements.extend(request.map(|r| r.entry(context.query_id(), Changes::default())));
         let meta = CommitMeta {
             query_id: Some(context.query_id().to_string()),
             statements,
             user: Some(context.session.user.clone()),
             message: open.name().map(str::to_string),
-            rows: None,
         };
         // Locks end once the changes are there for all to see.
         open.lake.commit(meta).await?;
@@ -112,6 +113,7 @@ pub(crate) async fn lock(
         table: &name,
         query_id: context.query_id(),
         seconds: context.parameters.get_number("LOCK_TIMEOUT"),
+        place: context.place.as_ref(),
     };
     let running = match work {
         Work::Open(guard) => guard.as_ref().map(|open| Arc::clone(&open.running)),
@@ -127,7 +129,7 @@ pub(crate) async fn lock(
     running.lock(request, &context.cancel).await?;
     let lake = work.lake()?;
     // What upkeep moved before this is read; after this it moves nothing.
-    lake.claim(table.table_id);
+    lake.claim(table.table_id).await;
     Ok(lake.refresh().await?)
 }
 

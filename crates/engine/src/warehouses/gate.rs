@@ -110,15 +110,55 @@ pub(crate) struct Pass {
     permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Drop for Pass {
-    fn drop(&mut self) {
-        self.gate.inside.fetch_sub(1, Ordering::SeqCst);
+impl Pass {
+    fn free_place(&mut self) {
         let Some(permit) = self.permit.take() else { return };
         let mut level = self.gate.level.lock();
         if level.owed > 0 {
             level.owed -= 1;
             permit.forget();
         }
+    }
+
+    /// Takes a place where one is free, and is beside them otherwise.
+    fn take_place(&mut self) {
+        if self.permit.is_none() {
+            self.permit = self.gate.permits.clone().try_acquire_owned().ok();
+        }
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.gate.inside.fetch_sub(1, Ordering::SeqCst);
+        self.free_place();
+    }
+}
+
+/// A pass in the statement's own hands. Cheap to clone; free again when the last one is dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct Place(Arc<Mutex<Pass>>);
+
+impl Place {
+    pub fn new(pass: Pass) -> Place {
+        Place(Arc::new(Mutex::new(pass)))
+    }
+
+    /// Leaves the place to others for as long as the statement waits for something. After that it does
+    /// not wait for a place again, as others may wait for what it has got meanwhile.
+    pub fn step_aside(&self) -> Aside<'_> {
+        self.0.lock().free_place();
+        Aside(self)
+    }
+}
+
+/// A statement that is inside and has no place.
+#[derive(Debug)]
+pub(crate) struct Aside<'a>(&'a Place);
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        self.0.0.lock().take_place();
     }
 }
 
@@ -159,6 +199,34 @@ mod tests {
         assert!(tried.is_err());
         assert_eq!(gate.waiting(), 0);
         drop(first);
+        assert!(gate.enter(0).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn whoever_steps_aside_leaves_the_place_to_others() {
+        let gate = Gate::new(1);
+        let place = Place::new(gate.enter(0).await.unwrap());
+        let aside = place.step_aside();
+        let other = gate.enter(0).await.unwrap();
+        // The place is taken: it goes on beside it.
+        drop(aside);
+        assert_eq!(gate.inside(), 2);
+        drop(place.step_aside());
+        drop(other);
+        // The place is free: it is taken again.
+        drop(place.step_aside());
+        assert_eq!(gate.enter(0).await.unwrap_err(), LineFull);
+        // One place fewer in the meantime.
+        gate.set_places(2);
+        let second = gate.enter(0).await.unwrap();
+        gate.set_places(1);
+        let aside = place.step_aside();
+        assert_eq!(gate.enter(0).await.unwrap_err(), LineFull);
+        drop(second);
+        drop(aside);
+        assert_eq!(gate.enter(0).await.unwrap_err(), LineFull);
+        drop(place);
+        assert_eq!(gate.inside(), 0);
         assert!(gate.enter(0).await.is_ok());
     }
 

@@ -38,6 +38,7 @@ use monitors::Monitors;
 use usage::{KEPT_MICROS, Usage};
 
 pub(crate) use class::ClassFacts;
+pub(crate) use gate::Place;
 pub(crate) use keeper::Keeper;
 pub(crate) use monitors::monitor_object;
 pub(crate) use needs::computes;
@@ -82,7 +83,7 @@ pub(crate) struct Admission {
     pub warehouse: Option<ClassFacts>,
     /// How long the statement waited.
     pub queued: Duration,
-    _pass: Pass,
+    pub place: Place,
     _noted: Option<Noted>,
 }
 
@@ -191,8 +192,13 @@ impl Warehouses {
                 return Err(no_warehouse());
             }
             let (pass, queued) = self.enter(&self.own, &entry, entry.queued_timeout).await?;
-            let runtime = self.runtime.clone();
-            return Ok(Admission { runtime, warehouse: None, queued, _pass: pass, _noted: None });
+            return Ok(Admission {
+                runtime: self.runtime.clone(),
+                warehouse: None,
+                queued,
+                place: Place::new(pass),
+                _noted: None,
+            });
         };
         let facts = class.facts();
         if facts.suspended && !facts.auto_resume {
@@ -209,7 +215,7 @@ impl Warehouses {
             runtime: class.runtime(&self.runtime)?,
             warehouse: Some(class.facts()),
             queued,
-            _pass: pass,
+            place: Place::new(pass),
             _noted: Some(noted),
         })
     }

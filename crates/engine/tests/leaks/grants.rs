@@ -74,6 +74,25 @@ pub async fn managed(trial: &mut Trial<'_>, admin: &Client, other: &Client) {
     }
 }
 
+/// Any privilege on the schema, and on the database, reaches what a role may read, and without one its
+/// name is not told.
+pub async fn reached(trial: &mut Trial<'_>) {
+    for other in 0..ROLES {
+        let name = format!("w.s{other}.t");
+        let secret = trial.world.definition_secret(&format!("ws{other}"));
+        let sql = format!("SELECT a FROM {name}");
+        if !trial.world.reaches(trial.role, other) {
+            trial.refused(&sql).await;
+            trial.refused(&format!("DESCRIBE TABLE {name}")).await;
+            continue;
+        }
+        match trial.ask(&sql, &BTreeSet::from([secret.clone()])).await {
+            Ok((_, rows)) if rows == [vec![Some(secret)]] => {}
+            answer => trial.fault(&sql, &format!("does not show the row: {answer:?}")),
+        }
+    }
+}
+
 /// What is revoked is gone at once, in sessions too that used it.
 pub async fn revoked(trial: &mut Trial<'_>, admin: &Client) {
     let own = role(trial.role);

@@ -69,7 +69,13 @@ async fn try_seed(seed: u64) -> Vec<String> {
     let world = World::new(seed);
     let account = Account::open().await;
     let admin = account.login("admin").await;
-    for text in ["CREATE DATABASE d", "CREATE USER worker", "CREATE USER other"] {
+    for text in [
+        "CREATE DATABASE w",
+        "GRANT MONITOR ON DATABASE w TO ROLE PUBLIC",
+        "CREATE DATABASE d",
+        "CREATE USER worker",
+        "CREATE USER other",
+    ] {
         admin.run(text).await;
     }
     admin.run("GRANT CREATE DATABASE ON ACCOUNT TO ROLE PUBLIC").await;
@@ -155,6 +161,7 @@ async fn try_seed(seed: u64) -> Vec<String> {
                 trial.fault(&scan, "fails for its own user");
             }
         }
+        grants::reached(&mut trial).await;
         grants::managed(&mut trial, &admin, &other).await;
         grants::revoked(&mut trial, &admin).await;
         faults.extend(trial.faults);

@@ -111,6 +111,8 @@ pub struct World {
     pub schema_tag: Option<Mask>,
     /// (role, the role it is granted to).
     pub inherits: Vec<(usize, usize)>,
+    /// What each role holds on the schema with a table that it may read, if anything.
+    pub ways: [Option<&'static str>; ROLES],
 }
 
 /// What a column's policies come to.
@@ -230,7 +232,15 @@ impl World {
                 inherits.push((lower, upper));
             }
         }
-        let mut world = World { seed, tables, relations, schema_tag, inherits };
+        // Numbers of its own: the rest of a seed's account is what it was.
+        let mut apart = StdRng::seed_from_u64(seed);
+        let ways = std::array::from_fn(|_| match apart.random_range(0..4) {
+            0 => None,
+            1 => Some("USAGE"),
+            2 => Some("MODIFY"),
+            _ => Some("CREATE VIEW"),
+        });
+        let mut world = World { seed, tables, relations, schema_tag, inherits, ways };
         for at in 0..world.relations.len() {
             let relation = &world.relations[at];
             // What a mask above hides is not read below, be it that this would fail.
@@ -304,6 +314,11 @@ impl World {
         let mut relation = relation.clone();
         relation.granted.retain(|_, way| *way != Way::DatabaseRole);
         relation
+    }
+
+    /// Whether a role, or those it inherits, reach the table of a role by any privilege on the schema.
+    pub fn reaches(&self, role: usize, other: usize) -> bool {
+        self.holds(role, other) && self.ways[other].is_some()
     }
 
     /// Whether a role, or one that it inherits, has SELECT.
@@ -381,6 +396,19 @@ impl World {
              CREATE ROW ACCESS POLICY ON SCHEMA d.s TO ROLE PUBLIC"
                 .to_string(),
         );
+        for (number, way) in self.ways.iter().enumerate() {
+            let schema = format!("w.s{number}");
+            all.push(format!("CREATE SCHEMA {schema}"));
+            all.push(format!(
+                "CREATE TABLE {schema}.t AS SELECT '{}' AS a",
+                self.definition_secret(&schema.replace('.', ""))
+            ));
+            all.push(format!("GRANT SELECT ON TABLE {schema}.t TO ROLE {}", role(number)));
+            if let Some(privilege) = way {
+                let role = role(number);
+                all.push(format!("GRANT {privilege} ON SCHEMA {schema} TO ROLE {role}"));
+            }
+        }
         all.push("GRANT READ, WRITE ON STAGE d.s.st TO ROLE PUBLIC".to_string());
         if let Some(mask) = &self.schema_tag {
             self.tagged("MS", "GS", mask, "SCHEMA d.s", &mut all);

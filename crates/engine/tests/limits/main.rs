@@ -137,6 +137,42 @@ async fn an_open_transaction_never_waits_behind_those_that_wait_for_it() {
     assert_eq!(holder.value("SELECT a FROM t").await, "13");
 }
 
+/// Those who wait for a lock keep nobody else from computing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_who_wait_for_a_lock_leave_their_places() {
+    let limits = Limits { concurrency: 1, queue_length: 10, ..Limits::default() };
+    let account = Account::open(limits).await;
+    let holder = account.client().await;
+    holder.run("CREATE TABLE t (a INT) AS SELECT 1").await;
+    holder.run("CREATE TABLE other (a INT) AS SELECT 1").await;
+    holder.run("BEGIN").await;
+    holder.run("UPDATE t SET a = 2").await;
+    let mut waiting = Vec::new();
+    for number in 1..=3 {
+        waiting.push(account.client().await.start("UPDATE t SET a = a + 10"));
+        account.until(number, 0).await;
+    }
+    let reader = account.client().await;
+    assert_eq!(reader.value("SELECT COUNT(*) FROM other").await, "1");
+    // The place is taken when they have the lock: they go on, as others wait for them.
+    let computing = reader.start(ENDLESS);
+    account.until(4, 0).await;
+    holder.run("COMMIT").await;
+    for statement in waiting {
+        statement.succeeds().await;
+    }
+    account.until(1, 0).await;
+    computing.cancel().await;
+    assert_eq!(holder.value("SELECT a FROM t").await, "32");
+    // The place was given back once and not more often.
+    let computing = reader.start(ENDLESS);
+    account.until(1, 0).await;
+    let queued = account.client().await.start("SELECT COUNT(*) FROM other");
+    account.until(1, 1).await;
+    computing.cancel().await;
+    queued.succeeds().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_of_a_server() {
     let account = Account::open(Limits { spill_bytes: 0, ..Limits::default() }).await;
@@ -154,11 +190,36 @@ async fn memory_of_a_server() {
                 FROM TABLE(GENERATOR(ROWCOUNT => 1000))";
     let bytes = "SELECT MAX(LENGTH(LPAD(X'AB', 1000000 + SEQ8(), X'FF')))
                  FROM TABLE(GENERATOR(ROWCOUNT => 1000))";
-    for text in [large, kept, made, bytes] {
+    // And those of frames that hold most of a partition, until they are handed on.
+    let framed = "SELECT MAX(ARRAY_SIZE(x)) FROM (SELECT ARRAY_AGG(REPEAT('x', 1000)) OVER
+                  (ORDER BY n ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS x
+                  FROM (SELECT SEQ8() AS n FROM TABLE(GENERATOR(ROWCOUNT => 1000))))";
+    // And those that a lambda makes, which computes with few elements at a time where it can.
+    let lambda = |body: &str| {
+        format!(
+            "SELECT ARRAY_SIZE(TRANSFORM(ARRAY_GENERATE_RANGE(0, 100 + n), x -> {body}))
+             FROM (SELECT SEQ8() AS n FROM TABLE(GENERATOR(ROWCOUNT => 1)))"
+        )
+    };
+    assert_eq!(client.value(&lambda("LENGTH(REPEAT('a', 1000000 + x))")).await, "100");
+    let lambda = lambda("REPEAT('a', 1000000 + x)");
+    for text in [large, kept, made, bytes, framed, &lambda] {
         let message = client.fails(text, Code::ResourceLimit).await;
         assert!(message.contains("--memory-limit"), "{message}");
     }
     assert_eq!(client.value("SELECT COUNT(*) FROM TABLE(GENERATOR(ROWCOUNT => 10))").await, "10");
+}
+
+/// The values of a batch of rows come to far more together than may be held at a time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn values_of_sliding_frames_are_handed_on() {
+    let account = Account::open(Limits::default()).await;
+    let client = account.client().await;
+    let query = "SELECT MAX(ARRAY_SIZE(x)) || ' ' || SUM(ARRAY_SIZE(x)) FROM
+                 (SELECT ARRAY_AGG(t) OVER (ORDER BY n ROWS BETWEEN 99 PRECEDING AND CURRENT ROW) AS x
+                  FROM (SELECT REPEAT('x', 1000) AS t, SEQ8() AS n
+                        FROM TABLE(GENERATOR(ROWCOUNT => 4000))))";
+    assert_eq!(client.value(query).await, "100 395050");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -155,6 +155,27 @@ async fn a_warehouse_that_is_gone_or_not_granted_is_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_who_wait_for_a_lock_leave_their_places_in_a_warehouse() {
+    let account = Account::open(Limits::default()).await;
+    let onlooker = onlooker(&account, "MAX_CONCURRENCY_LEVEL = 1").await;
+    onlooker.run("CREATE TABLE t (a INT) AS SELECT 1").await;
+    onlooker.run("BEGIN").await;
+    onlooker.run("UPDATE t SET a = 2").await;
+    let first = user(&account).await.start("UPDATE t SET a = a + 10");
+    account.until(1, 0).await;
+    let second = user(&account).await.start("UPDATE t SET a = a + 10");
+    account.until(2, 0).await;
+    assert_eq!(user(&account).await.value(COUNT).await, "10");
+    // They are in the warehouse all the same.
+    onlooker.run("ALTER WAREHOUSE w ABORT ALL QUERIES").await;
+    for statement in [first, second] {
+        assert_eq!(statement.fails().await.code, Code::Cancelled);
+    }
+    onlooker.run("COMMIT").await;
+    assert_eq!(onlooker.value("SELECT a FROM t").await, "2");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn warehouses_are_the_same_after_a_restart() {
     let account = Account::open(Limits::default()).await;
     let client = account.client().await;

@@ -14,7 +14,7 @@ pub type Answer = Result<(Vec<String>, Vec<Row>), UserError>;
 
 pub struct Account {
     pub engine: Arc<Engine>,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Account {
@@ -23,7 +23,12 @@ impl Account {
         let mut settings = EngineSettings::new(directory.path());
         settings.bootstrap_password = Some("a long password".to_string());
         let (engine, _) = Engine::open(settings).await.unwrap();
-        Account { engine, _directory: directory }
+        Account { engine, directory }
+    }
+
+    #[allow(dead_code)]
+    pub fn directory(&self) -> &std::path::Path {
+        self.directory.path()
     }
 
     pub async fn login(&self, user: &str) -> Client {
@@ -50,16 +55,31 @@ impl Account {
 pub struct Client {
     session: Arc<Session>,
     token: String,
+    master_token: String,
 }
 
 impl Client {
     pub fn of(login: LoginOk) -> Client {
-        Client { session: login.session, token: login.tokens.session_token }
+        Client {
+            session: login.session,
+            token: login.tokens.session_token,
+            master_token: login.tokens.master_token,
+        }
     }
 
     #[allow(dead_code)]
     pub fn token(&self) -> &str {
         &self.token
+    }
+
+    #[allow(dead_code)]
+    pub fn master_token(&self) -> &str {
+        &self.master_token
+    }
+
+    #[allow(dead_code)]
+    pub fn session_id(&self) -> i64 {
+        self.session.id()
     }
 
     pub async fn try_run(&self, text: &str) -> Answer {

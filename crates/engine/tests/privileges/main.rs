@@ -11,7 +11,9 @@ mod kinds;
 mod policy_cases;
 mod substitutes;
 mod tag_cases;
+mod traces;
 mod undrop;
+mod users;
 
 use std::collections::BTreeSet;
 

@@ -8,7 +8,7 @@ use frazil_engine::{Credential, LoginRequest};
 use crate::account::{Account, Client};
 
 /// A user with these roles, and a session of it.
-async fn user(account: &Account, admin: &Client, name: &str, roles: &[&str]) -> Client {
+pub async fn user(account: &Account, admin: &Client, name: &str, roles: &[&str]) -> Client {
     admin.run(&format!("CREATE USER {name} DEFAULT_ROLE = {}", roles[0])).await;
     for role in roles {
         admin.run(&format!("GRANT ROLE {role} TO USER {name}")).await;
@@ -16,23 +16,23 @@ async fn user(account: &Account, admin: &Client, name: &str, roles: &[&str]) -> 
     account.login(name).await
 }
 
-async fn all(client: &Client, statements: &[&str]) {
+pub async fn all(client: &Client, statements: &[&str]) {
     for statement in statements {
         client.run(statement).await;
     }
 }
 
-async fn code(client: &Client, text: &str) -> Option<u32> {
+pub async fn code(client: &Client, text: &str) -> Option<u32> {
     client.try_run(text).await.err().map(|error| error.code.number())
 }
 
 /// Lets a role into database `d` and its schemas.
-async fn lets_in(admin: &Client, role: &str) {
+pub async fn lets_in(admin: &Client, role: &str) {
     admin.run(&format!("GRANT USAGE ON DATABASE d TO ROLE {role}")).await;
     admin.run(&format!("GRANT USAGE ON ALL SCHEMAS IN DATABASE d TO ROLE {role}")).await;
 }
 
-async fn value(client: &Client, text: &str) -> String {
+pub async fn value(client: &Client, text: &str) -> String {
     client.run(text).await[0][0].clone().unwrap_or_default()
 }
 

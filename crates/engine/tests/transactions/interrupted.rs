@@ -138,6 +138,35 @@ async fn a_commit_before_a_kill_is_not_told_as_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_ends_with_its_temporary_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = open(folder.path()).await;
+    let LoginOk { session, tokens } = login(&engine).await;
+    for statement in [
+        "CREATE DATABASE d",
+        "CREATE TABLE orders AS SELECT 1 AS n",
+        "CREATE TEMPORARY TABLE orders (n INT)",
+    ] {
+        run(&session, statement).await.unwrap();
+    }
+    let LoginOk { session: other, tokens: others } = login(&engine).await;
+    run(&other, "CREATE TEMPORARY TABLE short (n INT)").await.unwrap();
+    run(&other, "DROP TABLE short").await.unwrap();
+    engine.shutdown().await;
+    drop((session, other, engine));
+
+    let engine = open(folder.path()).await;
+    let gone = engine.session_by_token(&tokens.session_token).await.map(|_| ()).unwrap_err();
+    assert_eq!(gone.code, Code::SessionGone, "{}", gone.message);
+    assert!(gone.message.contains("temporary"), "{}", gone.message);
+    assert!(engine.session_by_token(&tokens.session_token).await.is_err());
+    // Who has none any more goes on.
+    let other = engine.session_by_token(&others.session_token).await.unwrap();
+    assert_eq!(cell(&other, "SELECT COUNT(*) FROM d.public.orders").await, "1");
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn statements_beside_each_other_keep_each_others_temporary_rows() {
     let folder = tempfile::tempdir().unwrap();
     let engine = open(folder.path()).await;

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod interrupted;
+mod past;
+mod repeated;
+mod waiting;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -193,6 +196,61 @@ async fn a_transaction_can_be_aborted_from_outside() {
     assert_eq!(error.code, Code::InvalidArgument);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sessions_that_make_the_same_object_at_once_do_not_mind() {
+    let account = Account::open(&[]).await;
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        clients.push(account.client().await);
+    }
+    for (made, dropped) in [
+        ("TABLE IF NOT EXISTS d.public.o (a INT)", "TABLE d.public.o"),
+        ("VIEW IF NOT EXISTS d.public.v AS SELECT 1 AS a", "VIEW d.public.v"),
+        ("SCHEMA IF NOT EXISTS d.o", "SCHEMA d.o"),
+        ("STAGE IF NOT EXISTS d.public.o", "STAGE d.public.o"),
+        ("ROLE IF NOT EXISTS o", "ROLE o"),
+    ] {
+        for _ in 0..5 {
+            let made = format!("CREATE {made}");
+            let all = clients.iter().map(|client| client.try_run(&made));
+            for answer in futures::future::join_all(all).await {
+                assert!(answer.is_ok(), "{made}: {answer:?}");
+            }
+            clients[0].run(&format!("DROP {dropped}")).await;
+        }
+    }
+}
+
+/// INSERT waits for nobody, so that files come between two statements of a transaction.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_changes_rows_that_came_after_its_first_change() {
+    let account = Account::open(&[
+        "CREATE TABLE d.public.t AS SELECT SEQ4() AS id, 0 AS v FROM TABLE(GENERATOR(ROWCOUNT => 1000))",
+    ])
+    .await;
+    let (one, other) = (account.client().await, account.client().await);
+    for (round, second) in [
+        "UPDATE d.public.t SET v = v + 1 WHERE id >= 100001 AND id < 100011",
+        "DELETE FROM d.public.t WHERE id >= 200001 AND id < 200011",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        one.run("BEGIN").await;
+        one.run("UPDATE d.public.t SET v = 1 WHERE id = 5").await;
+        other
+            .run(&format!(
+                "INSERT INTO d.public.t SELECT {} + SEQ4(), 0 FROM TABLE(GENERATOR(ROWCOUNT => 1000))",
+                (round + 1) * 100_000
+            ))
+            .await;
+        one.run(second).await;
+        one.run("COMMIT").await;
+    }
+    let found = other.run("SELECT COUNT(*), SUM(v) FROM d.public.t").await;
+    assert_eq!(found, [["2990", "11"]]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_error_can_abort_the_transaction() {
     let account = Account::open(&["CREATE TABLE t (n INT)"]).await;
@@ -212,6 +270,42 @@ async fn an_error_can_abort_the_transaction() {
     assert_eq!(one.cell("SELECT COUNT(*) FROM t").await, "1");
     one.run("INSERT INTO t VALUES (4)").await;
     assert_eq!(one.cell("SELECT COUNT(*) FROM t").await, "2");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_value_of_autocommit_commits_the_open_transaction() {
+    let account = Account::open(&["CREATE TABLE t (n INT)"]).await;
+    let (one, other) = (account.client().await, account.client().await);
+    let count = "SELECT COUNT(*) FROM t";
+    one.run("ALTER SESSION SET AUTOCOMMIT = FALSE").await;
+    one.run("INSERT INTO t VALUES (1)").await;
+    // The value that it has, and one that is none.
+    one.run("ALTER SESSION SET AUTOCOMMIT = FALSE, QUERY_TAG = 'x'").await;
+    let wrong = "ALTER SESSION SET AUTOCOMMIT = TRUE, TIMEZONE = 'Nowhere/None'";
+    one.try_run(wrong).await.unwrap_err();
+    assert_eq!(other.cell(count).await, "0");
+    one.run("ALTER SESSION UNSET AUTOCOMMIT").await;
+    assert_eq!(other.cell(count).await, "1");
+    one.run("INSERT INTO t VALUES (2)").await;
+    assert_eq!(other.cell(count).await, "2");
+    one.run("BEGIN").await;
+    one.run("INSERT INTO t VALUES (3)").await;
+    one.run("ALTER SESSION SET AUTOCOMMIT = FALSE").await;
+    one.run("ROLLBACK").await;
+    assert_eq!(other.cell(count).await, "3");
+    // In one request: what comes after goes by the new value.
+    one.run("INSERT INTO t VALUES (4)").await;
+    let mut both =
+        StatementRequest::new("ALTER SESSION SET AUTOCOMMIT = TRUE; INSERT INTO t VALUES (5)");
+    both.multi_statement_count = Some(2);
+    one.session.execute(both).await.unwrap();
+    assert_eq!(other.cell(count).await, "5");
+    // A transaction that has failed is not committed behind the client's back.
+    one.run("ALTER SESSION SET TRANSACTION_ABORT_ON_ERROR = TRUE").await;
+    one.run("BEGIN").await;
+    one.try_run("INSERT INTO t SELECT 1 / 0").await.unwrap_err();
+    one.try_run("ALTER SESSION SET AUTOCOMMIT = FALSE").await.unwrap_err();
+    one.run("ROLLBACK").await;
 }
 
 /// Numbers that look random and are the same in every run.

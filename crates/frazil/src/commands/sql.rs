@@ -107,7 +107,7 @@ async fn run_embedded(
     let parts = if result.children.is_empty() {
         vec![result]
     } else {
-        result.children.iter().filter_map(|(id, _)| engine.result(id)).collect()
+        result.children.iter().filter_map(|(id, _)| engine.result(id, &session.reader())).collect()
     };
     for part in parts {
         let part = match &part.transfer {

@@ -16,8 +16,11 @@ use datafusion::logical_expr::{
 };
 use frazil_common::SqlType;
 
-use crate::kernel::{Input, KernelResult, Rows};
+use super::watch::Watch;
+use crate::error::raise;
+use crate::kernel::{Input, KernelResult, ROWS_UNCHECKED, Rows};
 use crate::made::MadeBytesMax;
+use crate::stop::StatementStop;
 use crate::variant::Value;
 
 /// Computes the result of one group; the columns are the arguments, in order.
@@ -42,6 +45,28 @@ pub(crate) struct Collect {
     shape: Shape,
     finish: Finish,
     signature: Signature,
+    /// What it looks at while it computes; of no account to what it computes.
+    watch: Option<Watch>,
+}
+
+impl Collect {
+    /// The same that looks at this while it computes.
+    pub(super) fn watched_by(&self, watch: Watch) -> Self {
+        Collect {
+            name: self.name,
+            returns: self.returns.clone(),
+            shape: self.shape.clone(),
+            finish: self.finish,
+            signature: self.signature.clone(),
+            watch: Some(watch),
+        }
+    }
+
+    pub(super) fn counting_watch(&self) -> Option<&Watch> {
+        let of_one_size =
+            self.returns.primitive_width().is_some() || self.returns == DataType::Boolean;
+        self.watch.as_ref().filter(|watch| watch.counts() && !of_one_size)
+    }
 }
 
 impl PartialEq for Collect {
@@ -63,7 +88,7 @@ pub(crate) fn udaf(
     finish: Finish,
 ) -> Arc<AggregateUDF> {
     let signature = Signature::variadic_any(Volatility::Immutable);
-    Arc::new(AggregateUDF::from(Collect { name, returns, shape, finish, signature }))
+    Arc::new(AggregateUDF::from(Collect { name, returns, shape, finish, signature, watch: None }))
 }
 
 impl AggregateUDFImpl for Collect {
@@ -88,6 +113,8 @@ impl AggregateUDFImpl for Collect {
             returns: self.returns.clone(),
             shape: self.shape.clone(),
             finish: self.finish,
+            stop: self.watch.as_ref().map(|watch| watch.stop().clone()),
+            count: self.counting_watch().cloned(),
         }))
     }
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
@@ -122,6 +149,9 @@ struct Rowset {
     returns: DataType,
     shape: Shape,
     finish: Finish,
+    stop: Option<StatementStop>,
+    /// Counts the bytes of what is made.
+    count: Option<Watch>,
 }
 
 impl std::fmt::Debug for Rowset {
@@ -131,6 +161,12 @@ impl std::fmt::Debug for Rowset {
 }
 
 impl Rowset {
+    /// # Errors
+    /// The statement was cancelled or is out of time.
+    fn check(&self) -> Result<()> {
+        self.stop.as_ref().map_or(Ok(()), StatementStop::check).map_err(raise)
+    }
+
     fn columns(&mut self) -> Result<Vec<ArrayRef>> {
         let mut columns = Vec::with_capacity(self.types.len());
         for (chunks, data_type) in self.chunks.iter_mut().zip(&self.types) {
@@ -150,6 +186,24 @@ impl Rowset {
         self.held = columns.iter().map(|column| row_bytes(column.as_ref())).sum();
         self.skip = 0;
         Ok(columns)
+    }
+}
+
+/// Bytes of an array's texts and other values that have no fixed size. Those of several arrays in one
+/// come to the same.
+pub fn value_bytes(array: &dyn Array) -> usize {
+    if let Some(texts) = array.as_string_view_opt() {
+        texts.lengths().map(|length| length as usize).sum()
+    } else if let Some(values) = array.as_binary_view_opt() {
+        values.lengths().map(|length| length as usize).sum()
+    } else if let Some(values) = array.as_binary_opt::<i32>() {
+        let offsets = values.value_offsets();
+        let end = |offset: Option<&i32>| offset.map_or(0, |offset| *offset as usize);
+        end(offsets.last()) - end(offsets.first())
+    } else if let Some(parts) = array.as_struct_opt() {
+        parts.columns().iter().map(|part| value_bytes(part.as_ref())).sum()
+    } else {
+        0
     }
 }
 
@@ -187,6 +241,7 @@ impl Accumulator for Rowset {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
+        self.check()?;
         let mut columns = self.columns()?;
         let keys = self.shape.order.len();
         if keys > 0 {
@@ -213,9 +268,12 @@ impl Accumulator for Rowset {
             let mut kept = Vec::new();
             let mut key = Vec::new();
             for row in 0..first.len() {
+                if row.is_multiple_of(ROWS_UNCHECKED) {
+                    self.check()?;
+                }
                 key.clear();
-                if let Some(value) = crate::variant::row_to_value(first.as_ref(), row)
-                    .map_err(crate::error::raise)?
+                if let Some(value) =
+                    crate::variant::row_to_value(first.as_ref(), row).map_err(raise)?
                 {
                     crate::variant::append_key(&value, &mut key);
                 }
@@ -232,10 +290,13 @@ impl Accumulator for Rowset {
             inputs,
             rows,
             out: self.returns.clone(),
-            stop: None,
+            stop: self.stop.clone(),
             made_max: Some(MadeBytesMax(MADE_BYTES_MAX)),
         })
         .map_err(DataFusionError::from)?;
+        if let Some(count) = &self.count {
+            count.made(value_bytes(out.as_ref())).map_err(raise)?;
+        }
         ScalarValue::try_from_array(&out, 0)
     }
 

@@ -23,6 +23,7 @@ fn column(rows: &Rows, index: usize) -> KernelResult<&ArrayRef> {
 }
 
 fn value(rows: &Rows, index: usize, row: usize) -> KernelResult<Option<Value>> {
+    rows.check_at(row)?;
     Ok(row_to_value(column(rows, index)?.as_ref(), row)?)
 }
 

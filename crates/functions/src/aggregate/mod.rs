@@ -6,6 +6,7 @@ mod collect;
 mod finish;
 mod number;
 mod statistics;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -15,6 +16,9 @@ use frazil_common::UserError;
 
 use crate::facts::Facts;
 use crate::typed::TypedExpr;
+
+pub use collect::value_bytes;
+pub use watch::{Watch, counting_watch, watched};
 
 /// A call of an aggregate function.
 #[derive(Debug, Clone, Default)]

@@ -1,5 +1,6 @@
 //! Comparisons and boolean logic.
 
+use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::{BinaryExpr, InList};
 use datafusion::logical_expr::{Expr, Operator};
 use frazil_common::{SqlType, TimeZoneKind, UserError};
@@ -61,6 +62,59 @@ pub fn and(left: TypedExpr, right: TypedExpr, facts: &Facts) -> Result<TypedExpr
 
 pub fn or(left: TypedExpr, right: TypedExpr, facts: &Facts) -> Result<TypedExpr, UserError> {
     logic(Operator::Or, left, right, facts)
+}
+
+/// Terms from which a chain of ANDs or ORs is a tree.
+const LONG_CHAIN: usize = 32;
+
+/// A long chain of ANDs or ORs, which leans to the left, as a tree of their terms in the same order. To
+/// tell a node's type the engine goes down below it, which costs the square of a chain's length.
+#[must_use]
+pub fn balanced(value: TypedExpr) -> TypedExpr {
+    TypedExpr { expr: balanced_expr(value.expr), ..value }
+}
+
+fn balanced_expr(expr: Expr) -> Expr {
+    let op = match &expr {
+        Expr::BinaryExpr(BinaryExpr {
+            left: _,
+            op: op @ (Operator::And | Operator::Or),
+            right: _,
+        }) => *op,
+        _ => return expr,
+    };
+    let join = |left, right| {
+        Expr::BinaryExpr(BinaryExpr { left: Box::new(left), op, right: Box::new(right) })
+    };
+    let mut terms = Vec::new();
+    let mut rest = expr;
+    let first = loop {
+        match rest {
+            Expr::BinaryExpr(link) if link.op == op => {
+                terms.push(*link.right);
+                rest = *link.left;
+            }
+            other => break balanced_expr(other),
+        }
+    };
+    terms.push(first);
+    terms.reverse();
+    while terms.len() >= LONG_CHAIN {
+        let mut pairs = Vec::with_capacity(terms.len().div_ceil(2));
+        let mut left = terms.into_iter();
+        while let Some(term) = left.next() {
+            pairs.push(match left.next() {
+                Some(next) => join(term, next),
+                None => term,
+            });
+        }
+        terms = pairs;
+    }
+    let mut terms = terms.into_iter();
+    match terms.next() {
+        Some(first) => terms.fold(first, join),
+        None => Expr::Literal(ScalarValue::Boolean(Some(op == Operator::And)), None),
+    }
 }
 
 pub fn not(value: TypedExpr, facts: &Facts) -> Result<TypedExpr, UserError> {
@@ -157,5 +211,47 @@ pub(crate) fn sort_key(value: TypedExpr) -> TypedExpr {
         )
     } else {
         value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+    use datafusion::logical_expr::col;
+
+    use super::*;
+
+    fn chain(terms: usize) -> Expr {
+        (1..terms).fold(col("c0"), |left, n| left.or(col(format!("c{n}"))))
+    }
+
+    fn depth(expr: &Expr) -> usize {
+        match expr {
+            Expr::BinaryExpr(link) => 1 + depth(&link.left).max(depth(&link.right)),
+            _ => 0,
+        }
+    }
+
+    #[test]
+    fn long_chains_are_trees_of_the_same_terms() {
+        // The last term of a chain of ANDs is one of ORs.
+        let expr = chain(1000).and(chain(3)).and(chain(500));
+        let tree = balanced(TypedExpr::new(expr.clone(), SqlType::Boolean, true)).expr;
+        let terms = |expr: &Expr| {
+            let mut terms = Vec::new();
+            let _ = expr.apply(|part| {
+                if let Expr::Column(column) = part {
+                    terms.push(column.name.clone());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            });
+            terms
+        };
+        assert_eq!(terms(&tree), terms(&expr));
+        assert_eq!(terms(&tree).len(), 1503);
+        // What stands on the right was bound before, and is as it was.
+        let first = balanced_expr(chain(1000));
+        assert!(depth(&first) < 50, "{}", depth(&first));
+        assert_eq!(balanced_expr(chain(31)), chain(31));
     }
 }

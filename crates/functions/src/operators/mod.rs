@@ -8,8 +8,8 @@ mod pattern;
 
 pub(crate) use arithmetic::{divide_or_zero, number_type_of};
 pub use comparison::{
-    and, between, compare, in_list, is_distinct_from, is_false, is_not_null, is_null, is_true, not,
-    or,
+    and, balanced, between, compare, in_list, is_distinct_from, is_false, is_not_null, is_null,
+    is_true, not, or,
 };
 pub(crate) use comparison::{needs_key, sort_key};
 pub use conditional::{case, coalesce};

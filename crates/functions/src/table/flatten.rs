@@ -10,7 +10,8 @@ use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::logical_expr::ScalarUDF;
 use frazil_common::{Code, SqlType, UserError};
 
-use crate::kernel::{KernelResult, Rows, udf};
+use super::list_udf;
+use crate::kernel::{KernelResult, Rows};
 use crate::operators::{parse_path, walk};
 use crate::variant::{Repeated, Value, VariantBuilder};
 
@@ -34,7 +35,7 @@ pub(super) fn fields() -> Fields {
 /// an input without rows gives one row of NULLs.
 pub fn flatten_udf() -> Arc<ScalarUDF> {
     let item = Field::new("item", DataType::Struct(fields()), true);
-    udf("frazil_flatten", DataType::List(Arc::new(item)), flatten)
+    list_udf("frazil_flatten", DataType::List(Arc::new(item)), flatten)
 }
 
 /// Collects output rows.

@@ -7,7 +7,8 @@ use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::logical_expr::ScalarUDF;
 
 use super::flatten::lists;
-use crate::kernel::{KernelResult, Rows, udf};
+use super::list_udf;
+use crate::kernel::{KernelResult, Rows};
 use crate::scalar::string::tokens;
 
 /// Columns of one output row: INDEX from 1, VALUE.
@@ -24,14 +25,14 @@ fn list_type() -> DataType {
 
 /// `frazil_split_to_table(text, delimiter)` → List<Struct{index, value}>.
 pub fn split_to_table_udf() -> Arc<ScalarUDF> {
-    udf("frazil_split_to_table", list_type(), |rows| {
+    list_udf("frazil_split_to_table", list_type(), |rows| {
         split(rows, |text, by| if by.is_empty() { vec![text] } else { text.split(by).collect() })
     })
 }
 
 /// `frazil_strtok_split_to_table(text, delimiters)` → List<Struct{index, value}>.
 pub fn strtok_split_to_table_udf() -> Arc<ScalarUDF> {
-    udf("frazil_strtok_split_to_table", list_type(), |rows| split(rows, tokens))
+    list_udf("frazil_strtok_split_to_table", list_type(), |rows| split(rows, tokens))
 }
 
 fn split(rows: &Rows, cut: for<'a> fn(&'a str, &str) -> Vec<&'a str>) -> KernelResult {

@@ -85,6 +85,13 @@ impl VariantBuilder {
         }
     }
 
+    /// For one value, in no more bytes than it needs: a block for many would stay with it.
+    fn single() -> Self {
+        const NO_BLOCK: u32 = 1;
+        let part = || BinaryViewBuilder::with_capacity(1).with_fixed_block_size(NO_BLOCK);
+        VariantBuilder { metadata: part(), value: part(), nulls: NullBufferBuilder::new(1) }
+    }
+
     pub fn append_null(&mut self) {
         // Empty metadata and the null value, so that the bytes stay readable.
         self.metadata.append_value([1u8, 0, 0]);
@@ -199,7 +206,8 @@ pub(crate) fn build(
     rows: usize,
     mut value: impl FnMut(usize) -> KernelResult<Option<Value>>,
 ) -> KernelResult {
-    let mut builder = VariantBuilder::with_capacity(rows);
+    let mut builder =
+        if rows == 1 { VariantBuilder::single() } else { VariantBuilder::with_capacity(rows) };
     for row in 0..rows {
         builder.append(value(row)?.as_ref());
     }

@@ -6,7 +6,7 @@ mod relocate;
 mod retention;
 
 use std::collections::HashMap;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use frazil_catalog::{CatalogView, TableInfo, TableKind};
 use frazil_common::SnapshotId;
@@ -18,8 +18,11 @@ use crate::Lake;
 use crate::error::{LakeError, Result};
 use crate::partition::Partitioner;
 
-/// With so many times the rows that are due, tables are flushed even if transactions change them.
+/// With so many times the rows that are due, a flush goes before the transactions that come to change the
+/// table.
 const OVERDUE: u64 = 4;
+/// How long it waits for those that change it already, and those to come with it.
+const FLUSH_WAIT: Duration = Duration::from_secs(1);
 
 const DAY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 
@@ -46,6 +49,47 @@ pub struct MaintenanceReport {
 pub(crate) struct Written {
     inlined: HashMap<i64, Inlined>,
     files: HashMap<i64, ()>,
+    /// Tables whose upkeep failed, and when.
+    failed: HashMap<i64, Instant>,
+}
+
+/// How long a table whose upkeep failed is left alone.
+const FAILED_PAUSE: Duration = Duration::from_secs(10 * 60);
+
+/// What a round of upkeep does where a table's fails: the others have theirs.
+#[derive(Default)]
+struct Round {
+    error: Option<LakeError>,
+}
+
+impl Round {
+    /// Losing a race against a statement is no error: the next round tries again.
+    fn done(&mut self, lake: &Lake, table_id: i64, outcome: Result<bool>) -> bool {
+        match outcome {
+            Ok(done) => {
+                lake.written().lock().failed.remove(&table_id);
+                done
+            }
+            Err(LakeError::Conflict { object, reason }) => {
+                tracing::debug!(object, reason, "upkeep gave way to a statement");
+                false
+            }
+            Err(error) => {
+                tracing::warn!(table_id, %error, "upkeep of a table failed");
+                let mut written = lake.written().lock();
+                written.failed.insert(table_id, Instant::now());
+                written.files(table_id);
+                self.error = Some(error);
+                false
+            }
+        }
+    }
+
+    /// # Errors
+    /// The last of those met.
+    fn end(self) -> Result<()> {
+        self.error.map_or(Ok(()), Err)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -86,67 +130,87 @@ impl Lake {
     }
 
     /// Flushes tables whose inlined rows are many or old, and merges small files of tables written
-    /// to; gives what was done. A table that changes meanwhile is left for the next round.
+    /// to; gives what was done. A table that changes meanwhile is left for the next round, one whose
+    /// upkeep fails for some minutes.
     pub async fn tidy(&self) -> Result<MaintenanceReport> {
         let settings = self.settings().clone();
         let due: Vec<i64> = {
-            let written = self.written().lock();
-            let due = written.inlined.iter().filter(|(_, inlined)| {
-                inlined.rows >= settings.flush_rows || inlined.since.elapsed() >= settings.flush_age
+            let mut written = self.written().lock();
+            written.failed.retain(|_, at| at.elapsed() < FAILED_PAUSE);
+            let due = written.inlined.iter().filter(|(table, inlined)| {
+                !written.failed.contains_key(table)
+                    && (inlined.rows >= settings.flush_rows
+                        || inlined.since.elapsed() >= settings.flush_age)
             });
             due.map(|(table, _)| *table).collect()
         };
         let mut report = MaintenanceReport::default();
+        let mut round = Round::default();
         for table in due {
-            report.flushed_tables += usize::from(self.undisturbed(self.flush(table).await)?);
+            let flushed = self.flush(table).await;
+            report.flushed_tables += usize::from(round.done(self, table, flushed));
         }
-        let tables: Vec<i64> =
-            self.written().lock().files.drain().map(|(table, ())| table).collect();
+        let tables: Vec<i64> = {
+            let mut written = self.written().lock();
+            let (left, taken): (Vec<i64>, Vec<i64>) =
+                written.files.keys().partition(|table| written.failed.contains_key(table));
+            written.files = left.into_iter().map(|table| (table, ())).collect();
+            taken
+        };
         for table in tables {
-            let merged = self.undisturbed(self.merge(table).await)?;
-            let sorted = self.undisturbed(self.recluster(table, None).await)?;
+            let merged = self.merge(table).await;
+            let merged = round.done(self, table, merged);
+            let sorted = self.recluster(table, None).await;
+            let sorted = round.done(self, table, sorted);
             report.merged_tables += usize::from(merged || sorted);
         }
+        round.end()?;
         Ok(report)
     }
 
     /// Flushes every table, and merges the files of every table that has two small ones.
+    ///
+    /// # Errors
+    /// That of the last table whose upkeep failed: the others have had theirs.
     pub async fn tidy_all(&self) -> Result<MaintenanceReport> {
         let mut report = MaintenanceReport::default();
+        let mut round = Round::default();
         for (table, _) in self.catalog().inlined_counts().await? {
-            report.flushed_tables += usize::from(self.undisturbed(self.flush(table).await)?);
+            let flushed = self.flush(table).await;
+            report.flushed_tables += usize::from(round.done(self, table, flushed));
         }
         let view = self.view().await?;
         for table in view.tables() {
             let merged = self.merge_from(table.table_id, 2).await;
-            let mut changed = self.undisturbed(merged)?;
+            let mut changed = round.done(self, table.table_id, merged);
             let most = table.sorted_columns().len().min(1) * RECLUSTERINGS_MAX;
             for _ in 0..most {
                 let sorted = self.recluster(table.table_id, Some(2)).await;
-                changed |= self.undisturbed(sorted)?;
+                changed |= round.done(self, table.table_id, sorted);
                 if self.written().lock().files.remove(&table.table_id).is_none() {
                     break;
                 }
             }
             report.merged_tables += usize::from(changed);
         }
+        round.end()?;
         Ok(report)
     }
 
-    /// Whether open transactions have changed rows of a table: moving these would make them fail.
+    /// Whether open transactions have changed rows of a table: these stay where they are.
     pub(crate) fn is_claimed(&self, table_id: i64) -> bool {
-        self.claims().lock().contains_key(&table_id)
+        self.claims().contains(table_id)
     }
 
-    /// Losing a race against a statement is no error: the next round tries again.
-    fn undisturbed(&self, outcome: Result<bool>) -> Result<bool> {
-        match outcome {
-            Err(LakeError::Conflict { object, reason }) => {
-                tracing::debug!(object, reason, "upkeep gave way to a statement");
-                Ok(false)
-            }
-            other => other,
-        }
+    /// Whether a table has many more rows in the catalog than it should, and upkeep may not move them:
+    /// new ones go into files.
+    pub(crate) fn takes_no_inlined(&self, table_id: i64) -> bool {
+        self.is_claimed(table_id)
+            && self.written().lock().inlined.get(&table_id).is_some_and(|i| self.is_overdue(i.rows))
+    }
+
+    fn is_overdue(&self, rows: u64) -> bool {
+        rows >= OVERDUE.saturating_mul(self.settings().flush_rows)
     }
 
     /// Moves a table's inlined rows into files, as one snapshot that changes no row. False where
@@ -159,20 +223,26 @@ impl Lake {
             self.written().lock().inlined.remove(&table_id);
             return Ok(false);
         };
-        let overdue = OVERDUE.saturating_mul(self.settings().flush_rows);
-        let patient = before.is_none_or(|inlined| inlined.rows < overdue);
-        if patient && self.is_claimed(table_id) {
-            return Ok(false);
-        }
         if let Err(error) = Partitioner::of(&table) {
             // Another client's partitions: its own upkeep can flush.
             tracing::debug!(%error, "rows stay in the catalog");
             return Ok(false);
         }
+        let overdue = before.is_some_and(|inlined| self.is_overdue(inlined.rows));
+        let moving = match overdue {
+            true => self.claims().begin_move_next(table_id, FLUSH_WAIT).await,
+            false => None,
+        };
+        if moving.is_none() && self.is_claimed(table_id) {
+            return Ok(false);
+        }
+        // What was committed while this waited is moved too.
+        let view = self.view().await?;
+        let Some(table) = view.table_by_id(table_id).cloned() else { return Ok(false) };
         let history = self.catalog().inlined_history(table_id, view.snapshot).await?;
         let sources = relocate::inlined_sources(&table, history)?;
         let flushed = sources.inlined_tables();
-        let work = Work { base: view.snapshot, flushed, replaced: Vec::new(), patient };
+        let work = Work { base: view.snapshot, flushed, replaced: Vec::new(), moving };
         let moved = self.relocate(&table, sources, work).await?;
         let mut written = self.written().lock();
         if let (Some(before), Some(now)) = (before, written.inlined.get_mut(&table_id)) {
@@ -203,7 +273,7 @@ impl Lake {
         let sources = self.small_files(&table, view.snapshot, files_min).await?;
         let Some(sources) = sources else { return Ok(false) };
         let replaced = sources.files();
-        let work = Work { base: view.snapshot, flushed: Vec::new(), replaced, patient: true };
+        let work = Work { base: view.snapshot, flushed: Vec::new(), replaced, moving: None };
         self.relocate(&table, sources, work).await
     }
 
@@ -212,13 +282,15 @@ impl Lake {
     /// [`Lake::expire`].
     pub async fn reclaim(&self) -> Result<usize> {
         let mut reclaimed = 0;
+        let mut round = Round::default();
         for table in self.view().await?.tables() {
             if table.kind == TableKind::Temporary || self.is_claimed(table.table_id) {
                 continue;
             }
             let outcome = self.reclaim_table(table.table_id, &mut reclaimed).await;
-            self.undisturbed(outcome.map(|()| true))?;
+            round.done(self, table.table_id, outcome.map(|()| true));
         }
+        round.end()?;
         Ok(reclaimed)
     }
 
@@ -234,7 +306,7 @@ impl Lake {
             let sources = self.worn_source(&table, &file, view.snapshot, &whole).await?;
             let Some(sources) = sources else { continue };
             let replaced = sources.files();
-            let work = Work { base: view.snapshot, flushed: Vec::new(), replaced, patient: true };
+            let work = Work { base: view.snapshot, flushed: Vec::new(), replaced, moving: None };
             *reclaimed += usize::from(self.relocate(&table, sources, work).await?);
         }
         Ok(())
@@ -254,7 +326,7 @@ impl Lake {
         let crowded = cluster::overlaps(&table, &set.files);
         let sources = self.sources_of(&table, &files, view.snapshot).await?;
         let replaced = sources.files();
-        let work = Work { base: view.snapshot, flushed: Vec::new(), replaced, patient: true };
+        let work = Work { base: view.snapshot, flushed: Vec::new(), replaced, moving: None };
         let sorted = self.relocate(&table, sources, work).await?;
         let view = self.view().await?;
         let set = self.catalog().files(table_id, view.snapshot).await?;

@@ -21,6 +21,7 @@ use futures::StreamExt;
 use object_store::path::Path;
 
 use crate::Lake;
+use crate::claims::Moving;
 use crate::error::{LakeError, Result};
 use crate::partition::Partitioner;
 use crate::scan::{HIDDEN_COLUMNS, LakeTable, ROW_ID};
@@ -38,8 +39,8 @@ const FILE_ROWS_MAX: u64 = 16_000_000;
 const WORN_FILE_PARTS: u64 = 5;
 
 /// Columns of described rows.
-const BEGIN: &str = "METADATA$BEGIN_SNAPSHOT";
-const END: &str = "METADATA$END_SNAPSHOT";
+const BEGIN: &str = "\0BEGIN_SNAPSHOT";
+const END: &str = "\0END_SNAPSHOT";
 
 /// When the rows of a source began.
 enum Begins {
@@ -138,15 +139,16 @@ pub fn inlined_sources(table: &TableInfo, history: Vec<InlinedHistory>) -> Resul
 }
 
 /// What becomes of the places rows are moved from.
-pub struct Work {
+pub struct Work<'a> {
     /// The newest snapshot whose rows are moved.
     pub base: SnapshotId,
     /// Inlined tables to empty.
     pub flushed: Vec<String>,
     /// Data files to take out.
     pub replaced: Vec<i64>,
-    /// Give way to open transactions that change rows of the table.
-    pub patient: bool,
+    /// Where it is settled already that no open transaction changes rows of the table; else this gives way
+    /// to those that do.
+    pub moving: Option<Moving<'a>>,
 }
 
 /// Rows that follow each other with ids in sequence and one begin.
@@ -349,9 +351,9 @@ impl Lake {
         &self,
         table: &Arc<TableInfo>,
         sources: Sources,
-        work: Work,
+        work: Work<'_>,
     ) -> Result<bool> {
-        let Work { base, flushed, replaced, patient } = work;
+        let Work { base, flushed, replaced, moving } = work;
         if sources.0.iter().any(|source| source.table.columns.iter().any(|c| !c.readable)) {
             // Another client's types: its own upkeep can move them.
             return Ok(false);
@@ -371,12 +373,14 @@ impl Lake {
             if added.is_empty() && replaced.is_empty() {
                 return Ok(false);
             }
-            if patient && self.is_claimed(table.table_id) {
+            // Until the commit is there: whoever comes to change rows reads it then.
+            let moving = moving.or_else(|| self.claims().begin_move(table.table_id));
+            let Some(_moving) = moving else {
                 return Err(LakeError::Conflict {
                     object: table.name.to_string(),
                     reason: "an open transaction changes its rows".to_string(),
                 });
-            }
+            };
             let relocation = Relocation {
                 table_id: table.table_id,
                 table_name: table.name.to_string(),

@@ -16,6 +16,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::scalar::ScalarValue;
 use frazil_catalog::{ColumnInfo, FilePartition, PartitionKey, TableInfo, Transform};
+use frazil_common::hidden::MARK;
 use frazil_common::{SqlType, UserError};
 use futures::StreamExt;
 
@@ -122,7 +123,7 @@ impl Partitioner {
                 Transform::Identity => key.column.sql_type.to_arrow(),
                 _ => DataType::Int64,
             };
-            fields.push(Arc::new(Field::new(format!("METADATA$KEY_{index}"), data_type, true)));
+            fields.push(Arc::new(Field::new(format!("{MARK}KEY_{index}"), data_type, true)));
         }
         let schema = Arc::new(Schema::new(fields));
         let (shape, keys) = (Arc::clone(&schema), Arc::clone(self));

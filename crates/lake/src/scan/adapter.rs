@@ -15,10 +15,12 @@ use datafusion::parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
 use datafusion::physical_expr_adapter::{PhysicalExprAdapter, PhysicalExprAdapterFactory};
-use frazil_catalog::{ColumnInfo, TableInfo};
+use frazil_catalog::ColumnInfo;
 use parquet_variant_compute::{VariantArray, unshred_variant};
 
 use crate::error::LakeError;
+use crate::scan::variants::ordered;
+use crate::version::TableVersion;
 use crate::write::schema::{ROW_ID_COLUMN, ROW_ID_FIELD, reshape};
 use crate::write::statistics::initial_value;
 
@@ -27,6 +29,7 @@ struct FieldFacts {
     field_id: i64,
     /// None for what is no column of the table.
     column: Option<ColumnInfo>,
+    /// A VARIANT or its like that another client may have written.
     variant: bool,
 }
 
@@ -37,8 +40,11 @@ pub struct FieldIdAdapterFactory {
 }
 
 impl FieldIdAdapterFactory {
-    /// For files of this table.
-    pub fn new(table: &TableInfo) -> Self {
+    /// For the files of this version of a table.
+    pub fn new(version: &TableVersion) -> Self {
+        let table = &version.table;
+        // What is written here is neither shredded nor out of order.
+        let foreign = version.files.iter().any(|file| !file.is_own());
         let mut fields: HashMap<String, FieldFacts> = table
             .columns
             .iter()
@@ -46,7 +52,7 @@ impl FieldIdAdapterFactory {
                 let facts = FieldFacts {
                     field_id: column.field_id,
                     column: Some(column.clone()),
-                    variant: column.sql_type.is_semi_structured(),
+                    variant: foreign && column.sql_type.is_semi_structured(),
                 };
                 (column.name.clone(), facts)
             })
@@ -110,14 +116,15 @@ impl FieldIdAdapter {
         };
         let source = self.physical.field(index);
         let inner: Arc<dyn PhysicalExpr> = Arc::new(Column::new(source.name(), index));
-        if source.data_type() == target.data_type() {
+        let variant = facts.is_some_and(|facts| facts.variant);
+        if source.data_type() == target.data_type() && !variant {
             return Ok(Some(inner));
         }
         if target.data_type().is_nested() {
             return Ok(Some(Arc::new(ReshapeExpr {
                 inner,
                 target: Arc::new(target.clone()),
-                variant: facts.is_some_and(|f| f.variant),
+                variant,
             })));
         }
         Ok(Some(Arc::new(CastExpr::new(inner, target.data_type().clone(), None))))
@@ -175,6 +182,7 @@ fn convert(array: &ArrayRef, target: &DataType, variant: bool) -> Result<ArrayRe
     if !variant {
         return reshape(array, target);
     }
+    let array = &ordered(array)?;
     let source = array.as_struct();
     if source.column_by_name("typed_value").is_none() {
         return reshape(array, target);
@@ -209,8 +217,17 @@ impl PhysicalExpr for ReshapeExpr {
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
         let array = self.inner.evaluate(batch)?.into_array(batch.num_rows())?;
-        let converted = convert(&array, self.target.data_type(), self.variant)
-            .map_err(DataFusionError::from)?;
+        let converted =
+            convert(&array, self.target.data_type(), self.variant).map_err(|error| {
+                let of_column = |what: String| {
+                    LakeError::Damaged(format!("column {}: {what}", self.target.name()))
+                };
+                DataFusionError::from(match error {
+                    LakeError::Damaged(what) => of_column(what),
+                    LakeError::Arrow(error) if self.variant => of_column(error.to_string()),
+                    other => other,
+                })
+            })?;
         Ok(ColumnarValue::Array(converted))
     }
 

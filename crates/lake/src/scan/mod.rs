@@ -4,6 +4,7 @@ mod adapter;
 pub(crate) mod inlined;
 mod pruning;
 mod reader;
+mod variants;
 
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
-use frazil_common::UserError;
+use frazil_common::{UserError, hidden};
 use object_store::ObjectMeta;
 
 use crate::error::LakeError;
@@ -46,15 +47,15 @@ use adapter::FieldIdAdapterFactory;
 use reader::TableFiles;
 
 /// Hidden column: place of the row's file in `TableVersion::files` (Int32).
-pub const FILE_COLUMN: &str = "METADATA$FILE";
+pub const FILE_COLUMN: &str = hidden::FILE;
 /// Hidden column: position of the row in its file, from 0 (Int64).
-pub const ROW_NUMBER_COLUMN: &str = "METADATA$FILE_ROW_NUMBER";
+pub const ROW_NUMBER_COLUMN: &str = hidden::FILE_ROW_NUMBER;
 /// Hidden column: the row's lasting id (Int64).
-pub const ROW_ID: &str = "METADATA$ROW_ID";
+pub const ROW_ID: &str = hidden::ROW_ID;
 /// Number of hidden columns after the visible ones.
 pub const HIDDEN_COLUMNS: usize = 3;
 
-const ROW_ID_START: &str = "METADATA$ROW_ID_START";
+const ROW_ID_START: &str = "\0ROW_ID_START";
 
 /// A table version as DataFusion reads it: the visible columns, then the hidden ones.
 #[derive(Debug)]
@@ -213,7 +214,7 @@ impl LakeTable {
                 .with_statistics(statistics)
                 .with_projection_indices(Some(scanned.clone()))?
                 .with_limit(if filters.is_empty() { limit } else { None })
-                .with_expr_adapter(Some(Arc::new(FieldIdAdapterFactory::new(&self.version.table))))
+                .with_expr_adapter(Some(Arc::new(FieldIdAdapterFactory::new(&self.version))))
                 .build();
         let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
         if !hidden {

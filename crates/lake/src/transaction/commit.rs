@@ -216,8 +216,8 @@ impl LakeTransaction {
         change.ended_files.sort_unstable();
         let committed: Vec<DataFile> = if deletes.keys().any(|k| matches!(k, FileKey::Committed(_)))
         {
-            let snapshot = base.unwrap_or(self.base.snapshot);
-            self.lake.committed_version(&table, snapshot).await?.files
+            // As last read: a later statement may have changed rows of files that came after an earlier one.
+            self.lake.committed_version(&table, self.base.snapshot).await?.files
         } else {
             Vec::new()
         };

@@ -8,12 +8,14 @@ use frazil_catalog::{
     CatalogChange, ColumnInfo, DatabaseInfo, PartitionKey, SchemaInfo, SortBy, SortKey, TableInfo,
     TableKind, Transform, ViewInfo,
 };
+use frazil_common::hidden::MARK;
 use frazil_common::{Code, Column, QualifiedName, SqlType, UserError};
 
 use super::LakeTransaction;
 use crate::error::{LakeError, Result};
 use crate::partition::hashes_differ;
 use crate::temporary::TemporaryRows;
+use crate::write::schema::{ROW_ID_COLUMN, SNAPSHOT_COLUMN};
 use crate::write::statistics::{from_text, value_text};
 
 /// CLUSTER BY.
@@ -564,6 +566,17 @@ fn refuse_foreign_sort(table: &TableInfo, what: &str) -> Result<()> {
 
 fn check_columns(columns: &[ColumnInfo]) -> Result<()> {
     for (index, column) in columns.iter().enumerate() {
+        if column.name.contains(MARK) {
+            // Such names are those of hidden columns.
+            return Err(UserError::invalid_identifier(&column.name).into());
+        }
+        if [ROW_ID_COLUMN, SNAPSHOT_COLUMN].iter().any(|own| own.eq_ignore_ascii_case(&column.name))
+        {
+            return Err(LakeError::User(UserError::unsupported(format!(
+                "a column named {}, which is DuckLake's own in files",
+                column.name
+            ))));
+        }
         let folded = column.name.to_lowercase();
         if columns[..index].iter().any(|c| c.name.to_lowercase() == folded) {
             return Err(LakeError::User(UserError::new(

@@ -47,9 +47,19 @@ struct StagedRows {
 }
 
 impl StagedRows {
-    /// Marks rows that are to go as deleted.
-    fn hide(&self, chunk: &mut RowChunk) {
-        let RowChunk::Committed(part) = chunk else { return };
+    /// Whether the files are all there of which rows are to go.
+    fn finds_files(&self, files: &[DataFile]) -> bool {
+        if self.deletes.is_empty() && self.ended.is_empty() {
+            return true;
+        }
+        let known: HashSet<FileKey> = files.iter().map(|file| file.key).collect();
+        let mut wanted = self.deletes.keys().chain(&self.ended);
+        wanted.all(|key| matches!(key, FileKey::Staged(_)) || known.contains(key))
+    }
+
+    /// Marks rows that are to go as deleted; gives their number.
+    fn hide(&self, chunk: &mut RowChunk) -> usize {
+        let RowChunk::Committed(part) = chunk else { return 0 };
         let batch = &part.batch;
         let from =
             InlinedRow { table: batch.table.name.clone(), row_id: i64::MIN, begin: i64::MIN };
@@ -60,11 +70,13 @@ impl StagedRows {
             .map(|row| (row.row_id, row.begin))
             .collect();
         if gone.is_empty() {
-            return;
+            return 0;
         }
         let rows = batch.row_ids.iter().copied().zip(batch.begins.iter().copied()).enumerate();
         let own = rows.filter(|(_, row)| gone.contains(row)).map(|(at, _)| at as i64);
-        part.deleted = crate::union(&part.deleted, &Arc::new(own.collect()));
+        let own: Arc<Vec<i64>> = Arc::new(own.collect());
+        part.deleted = crate::union(&part.deleted, &own);
+        own.len()
     }
 }
 
@@ -218,6 +230,18 @@ impl LakeTransaction {
             self.lake.committed_version(table, self.base.snapshot).await?
         };
         if let Some(staged) = self.rows.get(&table.table_id) {
+            let mut found = 0;
+            for chunk in &mut version.chunks {
+                found += staged.hide(chunk);
+            }
+            let temporary = table.kind == TableKind::Temporary;
+            if !temporary && (found < staged.inlined.len() || !staged.finds_files(&version.files)) {
+                // Moved by another client. They would be there twice.
+                return Err(LakeError::Conflict {
+                    object: table.name.to_string(),
+                    reason: "the rows were moved or deleted".to_string(),
+                });
+            }
             version.files.retain(|f| !staged.ended.contains(&f.key));
             version.files.extend(staged.added.iter().cloned());
             for file in &mut version.files {
@@ -225,9 +249,6 @@ impl LakeTransaction {
                     let own = Arc::new(positions.iter().copied().collect::<Vec<_>>());
                     file.deleted = crate::union(&file.deleted, &own);
                 }
-            }
-            if !staged.inlined.is_empty() {
-                version.chunks.iter_mut().for_each(|chunk| staged.hide(chunk));
             }
             version.chunks.extend(staged.chunks.iter().cloned().map(RowChunk::Staged));
         }
@@ -276,11 +297,25 @@ impl LakeTransaction {
         self.first_base.get_or_insert(self.base.snapshot);
     }
 
-    /// Keeps upkeep from moving a table's rows that this transaction is about to change. A snapshot
-    /// read after this is not overtaken by upkeep.
-    pub fn claim(&mut self, table_id: i64) {
+    /// Keeps upkeep from moving a table's rows that this transaction is about to change, once what it has
+    /// begun is done. A snapshot read after this is not overtaken by upkeep.
+    pub async fn claim(&mut self, table_id: i64) {
+        if table_id >= 0 && !self.claimed.contains(&table_id) {
+            let lake = self.lake.clone();
+            loop {
+                lake.claims().until_moved(table_id).await;
+                if lake.claims().add_unless_moving(table_id) {
+                    break;
+                }
+            }
+            self.claimed.insert(table_id);
+        }
+    }
+
+    /// The same from now on: what upkeep has begun makes the commit fail.
+    fn claim_now(&mut self, table_id: i64) {
         if table_id >= 0 && self.claimed.insert(table_id) {
-            *self.lake.claims().lock().entry(table_id).or_default() += 1;
+            self.lake.claims().add(table_id);
         }
     }
 
@@ -310,16 +345,7 @@ impl LakeTransaction {
 impl Drop for LakeTransaction {
     fn drop(&mut self) {
         self.lake.active().lock().remove(&self.number);
-        let mut claims = self.lake.claims().lock();
-        for table in &self.claimed {
-            if let Some(count) = claims.get_mut(table) {
-                *count = count.saturating_sub(1);
-                if *count == 0 {
-                    claims.remove(table);
-                }
-            }
-        }
-        drop(claims);
+        self.claimed.iter().for_each(|table| self.lake.claims().remove(*table));
         let written = std::mem::take(&mut self.written);
         if written.is_empty() {
             return;

@@ -51,7 +51,7 @@ const ACTION_UPDATE: i8 = 1;
 const ACTION_DELETE: i8 = 2;
 const ACTION_INSERT: i8 = 3;
 
-/// A row's place: `METADATA$FILE` and position.
+/// A row's place: its file's place in the version and its position.
 type Place = (i32, i64);
 
 /// The identity columns of a batch.
@@ -100,7 +100,10 @@ impl LakeTransaction {
     fn sink(&self, table: &Arc<TableInfo>, row_ids: bool) -> Result<RowSink> {
         // Rows for the catalog go to files at some time too.
         Partitioner::of(table)?;
-        let (store, settings) = (self.lake.store().clone(), self.lake.settings().clone());
+        let (store, mut settings) = (self.lake.store().clone(), self.lake.settings().clone());
+        if self.lake.takes_no_inlined(table.table_id) {
+            settings.inlined_rows_max = 0;
+        }
         let runtime = self.lake.runtime();
         Ok(RowSink::new(store, settings, Arc::clone(table), row_ids, runtime))
     }
@@ -234,7 +237,7 @@ impl LakeTransaction {
         Ok(outcome)
     }
 
-    /// Applies a MERGE; the stream has `METADATA$ACTION` (1 update, 2 delete, 3 insert), the
+    /// Applies a MERGE; the stream has the action (1 update, 2 delete, 3 insert), the
     /// identity columns of `version`, then all new values in table order.
     pub async fn merge(
         &mut self,
@@ -302,7 +305,7 @@ impl LakeTransaction {
         let count = version.row_count();
         self.forget_loads(table);
         let base = self.base.snapshot;
-        self.claim(table.table_id);
+        self.claim_now(table.table_id);
         let staged = self.staged(table);
         staged.base = Some(staged.base.map_or(base, |b| b.min(base)));
         let added: Vec<FileKey> = staged.added.iter().map(|f| f.key).collect();
@@ -430,7 +433,7 @@ impl LakeTransaction {
             return Ok(());
         }
         let temporary = version.table.kind == TableKind::Temporary;
-        self.claim(version.table.table_id);
+        self.claim_now(version.table.table_id);
         let staged = self.staged(&version.table);
         if !temporary {
             staged.base = Some(staged.base.map_or(version.snapshot, |b| b.min(version.snapshot)));

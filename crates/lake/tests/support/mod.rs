@@ -127,6 +127,26 @@ pub async fn text(provider: Arc<dyn TableProvider>, id: i64) -> Vec<String> {
         .collect()
 }
 
+/// Sort and partition keys at snapshots that do not show their table, which other clients refuse.
+pub async fn keys_without_a_table(lake: &Lake) -> i64 {
+    let shown = |alias: &str| {
+        format!(
+            "{alias}.begin_snapshot <= x.snapshot_id \
+             AND ({alias}.end_snapshot IS NULL OR {alias}.end_snapshot > x.snapshot_id)"
+        )
+    };
+    let sql = format!(
+        "SELECT COUNT(*) FROM ducklake_snapshot x \
+         JOIN (SELECT table_id, begin_snapshot, end_snapshot FROM ducklake_sort_info UNION ALL \
+         SELECT table_id, begin_snapshot, end_snapshot FROM ducklake_partition_info) k ON {} \
+         WHERE NOT EXISTS (SELECT 1 FROM ducklake_table t WHERE t.table_id = k.table_id AND {})",
+        shown("k"),
+        shown("t")
+    );
+    let mut tx = lake.catalog().begin_write().await.unwrap();
+    sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut *tx).await.unwrap()
+}
+
 pub fn identity() -> Vec<Expr> {
     vec![ident(FILE_COLUMN), ident(ROW_NUMBER_COLUMN), ident(ROW_ID)]
 }

@@ -19,16 +19,51 @@ use sqlparser::ast::{self, Expr as Syntax, Spanned};
 
 use crate::binder::Binder;
 use crate::error::{At, Result, refuse, unsupported};
-use crate::scope::Env;
+use crate::scope::{Env, Truth};
 use crate::types::sql_type;
 
 pub(crate) use function::{arguments_of, contains_aggregate, contains_window};
+
+/// Where in a filter the parts of an expression stand. IN, ANY and ALL see to their operands themselves.
+fn truth_below(expr: &Syntax, truth: Truth) -> Truth {
+    match expr {
+        Syntax::Nested(_)
+        | Syntax::BinaryOp { left: _, op: ast::BinaryOperator::And, right: _ }
+        | Syntax::InSubquery { expr: _, subquery: _, negated: _ }
+        | Syntax::AnyOp { left: _, compare_op: _, right: _, is_some: _ }
+        | Syntax::AllOp { left: _, compare_op: _, right: _ } => truth,
+        Syntax::BinaryOp { left: _, op: ast::BinaryOperator::Or, right: _ }
+            if truth != Truth::Value =>
+        {
+            Truth::Disjunct
+        }
+        Syntax::UnaryOp { op: ast::UnaryOperator::Not, expr } if in_subquery(expr).is_some() => {
+            truth
+        }
+        _ => Truth::Value,
+    }
+}
+
+/// The parts of `x [NOT] IN (SELECT …)`, in parentheses or not.
+fn in_subquery(expr: &Syntax) -> Option<(&Syntax, &ast::Query, bool)> {
+    match expr {
+        Syntax::Nested(inner) => in_subquery(inner),
+        Syntax::InSubquery { expr, subquery, negated } => Some((expr, subquery, *negated)),
+        _ => None,
+    }
+}
 
 impl Binder<'_> {
     /// Binds an expression where `env` says what it may use.
     pub fn expr(&mut self, expr: &Syntax, env: &Env) -> Result<TypedExpr> {
         self.expr_depth += 1;
-        let bound = self.bind_any(expr, env).at(expr.span());
+        let below = truth_below(expr, env.truth);
+        let bound = if below == env.truth {
+            self.bind_any(expr, env)
+        } else {
+            self.bind_any(expr, &env.with_truth(below))
+        };
+        let bound = bound.at(expr.span());
         self.expr_depth -= 1;
         let bound = bound?;
         self.count_nodes(expr, &bound, self.expr_depth == 0)?;
@@ -282,7 +317,7 @@ impl Binder<'_> {
                     Some(any) => operators::or(any, equal, facts)?,
                 });
             }
-            let any = any.unwrap_or_else(|| TypedExpr::boolean(false));
+            let any = operators::balanced(any.unwrap_or_else(|| TypedExpr::boolean(false)));
             return Ok(if negated { operators::not(any, facts)? } else { any });
         }
         let value = self.expr(expr, env)?;

@@ -51,7 +51,8 @@ impl Binder<'_> {
             };
             value = Some(bound);
         }
-        value.ok_or_else(|| UserError::internal("empty operator chain").into())
+        let value = value.ok_or_else(|| UserError::internal("empty operator chain"))?;
+        Ok(operators::balanced(value))
     }
 
     fn binary(
@@ -165,6 +166,9 @@ impl Binder<'_> {
                 }
             }
             ast::UnaryOperator::Not => {
+                if let Some((value, query, negated)) = super::in_subquery(expr) {
+                    return self.in_subquery(value, query, !negated, env);
+                }
                 let value = self.condition(expr, env)?;
                 Ok(operators::not(value, facts)?)
             }

@@ -19,7 +19,7 @@ use super::operator::tuple;
 use super::window::key_of;
 use crate::binder::{Binder, Bound};
 use crate::error::{Result, position, unsupported};
-use crate::scope::Env;
+use crate::scope::{Env, Truth};
 
 /// How deep subqueries may be nested in expressions: the engine's time doubles with each level.
 const NESTED_QUERIES_MAX: usize = 12;
@@ -87,13 +87,23 @@ impl Binder<'_> {
         negated: bool,
         env: &Env,
     ) -> Result<TypedExpr> {
+        let operands = env.with_truth(Truth::Value);
         if let Some(items) = tuple(expr) {
-            return self.tuple_in_subquery(items, query, negated, env);
+            return self.tuple_in_subquery(items, query, negated, env, &operands);
         }
-        let value = self.expr(expr, env)?;
+        let value = self.expr(expr, &operands)?;
         let bound = self.nested_query(query, env)?;
         let (value, plan) = self.comparable(value, bound)?;
-        let expr = if env.is_filter() {
+        // The join has two values: what is not known is FALSE, which is all the same where nothing below
+        // the filter turns it round.
+        let two_valued = match env.truth {
+            Truth::Conjunct => true,
+            Truth::Disjunct => !negated,
+            Truth::Value => false,
+        };
+        let expr = if env.is_filter() && two_valued && negated && is_correlated(&plan) {
+            in_none(value, plan, env)?
+        } else if env.is_filter() && two_valued {
             Expr::InSubquery(InSubquery {
                 expr: Box::new(value),
                 subquery: as_subquery(plan),
@@ -112,11 +122,15 @@ impl Binder<'_> {
         query: &Query,
         negated: bool,
         env: &Env,
+        operands: &Env,
     ) -> Result<TypedExpr> {
         if negated {
             return unsupported("NOT IN of rows and a query");
         }
-        let values = self.exprs(items, env)?;
+        if env.is_filter() && env.truth == Truth::Value {
+            return unsupported("IN of rows and a query below NOT, CASE or a function");
+        }
+        let values = self.exprs(items, operands)?;
         let bound = self.nested_query(query, env)?;
         if bound.columns.len() != values.len() {
             return Err(one_column(bound.columns.len()));
@@ -196,7 +210,7 @@ impl Binder<'_> {
             ast::BinaryOperator::GtEq => Operator::GtEq,
             other => return unsupported(format!("{other} {word}")),
         };
-        let value = self.expr(left, env)?;
+        let value = self.expr(left, &env.with_truth(Truth::Value))?;
         let bound = self.nested_query(query, env)?;
         let (value, plan) = self.comparable(value, bound)?;
         let quantifier = if all { SetQuantifier::All } else { SetQuantifier::Any };
@@ -228,7 +242,8 @@ impl Binder<'_> {
                 Some(so_far) => operators::or(so_far, one, facts)?,
             });
         }
-        result.ok_or_else(|| UserError::syntax("an empty list after ANY or ALL").into())
+        let result = result.ok_or_else(|| UserError::syntax("an empty list after ANY or ALL"))?;
+        Ok(operators::balanced(result))
     }
 }
 
@@ -248,6 +263,21 @@ fn rows_only(plan: LogicalPlan) -> LogicalPlan {
         }
         plan => plan,
     }
+}
+
+/// Whether a query looks at the row around it.
+fn is_correlated(plan: &LogicalPlan) -> bool {
+    !plan.all_out_ref_exprs().is_empty()
+}
+
+/// NOT IN as a filter, of a query that looks at the row around it: no row of it equals or leaves open
+/// whether it does. A join that knows NULLs would take those of other rows for this one's.
+fn in_none(value: Expr, plan: LogicalPlan, env: &Env) -> Result<Expr> {
+    let key = Expr::Column(Column::from_name("key"));
+    let outer = env.scope.outer(value)?;
+    let met = key.clone().eq(outer.clone()).or(key.is_null()).or(outer.is_null());
+    let plan = LogicalPlanBuilder::from(plan).filter(met)?.build()?;
+    Ok(Expr::Exists(Exists { subquery: as_subquery(plan), negated: true }))
 }
 
 /// IN where its value is wanted: TRUE if a row equals, else NULL if it or a row is NULL.

@@ -51,6 +51,45 @@ fn subqueries_nest_to_a_bound() {
 }
 
 #[test]
+fn plans_that_share_others_are_bounded() {
+    let w = World::new();
+    let doubled = |times: usize, body: &str| {
+        let mut sql = "WITH c0 AS (SELECT id AS a FROM emp WHERE id = 1)".to_string();
+        for n in 1..=times {
+            sql += &format!(", c{n} AS ({})", body.replace("LAST", &format!("c{}", n - 1)));
+        }
+        format!("{sql} SELECT COUNT(*) FROM c{times}")
+    };
+    let joined = "SELECT x.a FROM LAST x, LAST y";
+    let within = "SELECT a FROM LAST WHERE a IN (SELECT a FROM LAST)";
+    let computed = "SELECT a + (SELECT MAX(a) FROM LAST) AS a FROM LAST";
+    for body in [joined, within, computed, "SELECT a FROM LAST UNION SELECT a FROM LAST"] {
+        assert_eq!(w.ok(&doubled(4, body)), ["1"]);
+        let error = w.error(&doubled(59, body));
+        assert_eq!(error.code, Code::ResourceLimit, "{}", error.message);
+        assert!(error.message.contains("more than 50000 nodes"), "{}", error.message);
+    }
+    // Each reads the one before once: that is a chain, and as long as it is written.
+    assert_eq!(w.ok(&doubled(100, "SELECT a FROM LAST")), ["1"]);
+}
+
+#[test]
+fn long_chains_of_conditions_find_the_same_rows() {
+    let w = World::new();
+    let or: Vec<String> = (2..300).map(|n| format!("(id = {n} AND dept IS NULL)")).collect();
+    let and: Vec<String> = (2..300).map(|n| format!("id <> {n}")).collect();
+    let rows: Vec<String> = (2..300).map(|n| format!("({n}, 1)")).collect();
+    for condition in [
+        format!("id = 1 OR {}", or.join(" OR ")),
+        format!("id < 300 AND {}", and.join(" AND ")),
+        format!("NOT ((id, 1) IN ({}))", rows.join(", ")),
+    ] {
+        let found = w.ok(&format!("SELECT id FROM emp WHERE id < 3 AND ({condition})"));
+        assert_eq!(found, ["1"], "{}", condition.get(..40).unwrap_or_default());
+    }
+}
+
+#[test]
 fn grouping_sets_are_bounded() {
     let w = World::new();
     let cube = "CUBE(id, name, dept, salary, id + 1, id + 2, id + 3)";

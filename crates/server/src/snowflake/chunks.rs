@@ -240,7 +240,8 @@ pub async fn chunk(
             return body::error(StatusCode::FORBIDDEN, "ACCESS_DENIED", error.to_string());
         }
     };
-    let stored = Uuid::parse_str(&claims.query_id).ok().and_then(|id| state.engine.result(&id));
+    let stored =
+        Uuid::parse_str(&claims.query_id).ok().and_then(|id| state.engine.result_by_address(&id));
     let Some(result) = stored else {
         return body::error(StatusCode::NOT_FOUND, "NOT_FOUND", "the result is no longer kept");
     };

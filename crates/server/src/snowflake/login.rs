@@ -50,8 +50,8 @@ pub async fn login(
             role: present(query.role_name),
             parameters: data.session_parameters,
             client: client_text(
-                &data.client_app_id,
-                &data.client_app_version,
+                &shortened(&data.client_app_id),
+                &shortened(&data.client_app_version),
                 data.client_capabilities.smk_id_as_string,
             ),
         })
@@ -78,6 +78,13 @@ pub async fn login(
         "parameters": parameters(&ok.session),
     });
     Ok(axum::Json(Envelope::success(data)).into_response())
+}
+
+/// What is kept of a client's name, and of its version, in characters.
+const CLIENT_MAX: usize = 128;
+
+fn shortened(text: &str) -> String {
+    text.chars().take(CLIENT_MAX).collect()
 }
 
 /// The session's parameters as every answer carries them: one driver reads its formats from each.
@@ -179,7 +186,6 @@ pub async fn session(
     let session = authenticate(&state, &headers).await?;
     if query.delete {
         state.running.cancel_session(session.id());
-        state.ended.insert(session.id());
         state.engine.close_session(&session).await?;
     }
     Ok(axum::Json(Envelope::success(Value::Null)).into_response())

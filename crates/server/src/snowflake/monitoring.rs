@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use frazil_common::{Code, UserError};
-use frazil_engine::QueryStatus;
+use frazil_engine::{PastEnd, PastStatement, QueryStatus, Session};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -22,33 +22,49 @@ pub async fn query_status(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let session = authenticate(&state, &headers).await?;
-    let queries = match Uuid::parse_str(&id).ok().and_then(|id| entry(&state, &session, id)) {
-        Some(entry) => vec![entry],
-        None => Vec::new(),
+    let entry = match Uuid::parse_str(&id) {
+        Ok(id) => entry(&state, &session, id).await?,
+        Err(_) => None,
     };
+    let queries: Vec<Value> = entry.into_iter().collect();
     Ok(axum::Json(Envelope::success(json!({"queries": queries}))).into_response())
 }
 
-fn entry(state: &ServerState, session: &frazil_engine::Session, id: Uuid) -> Option<Value> {
-    let user = session.user().to_string();
+async fn entry(
+    state: &ServerState,
+    session: &Session,
+    id: Uuid,
+) -> Result<Option<Value>, UserError> {
+    let reader = session.reader();
     if let Some(statement) = state.running.by_id(&id) {
-        if statement.user != user {
-            return None;
+        if !reader.may_read(&statement.owner) {
+            return Ok(None);
         }
-        let failure = match statement.outcome() {
-            None => return Some(describe(id, "RUNNING", None, Some(statement.started_millis))),
-            Some(outcome) => outcome.err(),
-        };
-        return Some(ended(id, failure, Some(statement.started_millis)));
+        let started = Some(statement.started_millis);
+        return Ok(Some(match statement.outcome() {
+            None => describe(id, "RUNNING", None, started),
+            Some(outcome) => ended(id, outcome.err(), started),
+        }));
     }
-    if state.engine.result(&id).is_some_and(|result| result.user != user) {
-        return None;
-    }
-    match state.engine.query_status(&id)? {
-        QueryStatus::Running => Some(describe(id, "RUNNING", None, None)),
-        QueryStatus::Success => Some(ended(id, None, None)),
-        QueryStatus::Failed(error) => Some(ended(id, Some(error), None)),
-    }
+    Ok(match state.engine.query_status(&id, &reader) {
+        Some(QueryStatus::Running) => Some(describe(id, "RUNNING", None, None)),
+        Some(QueryStatus::Success) => Some(ended(id, None, None)),
+        Some(QueryStatus::Failed(error)) => Some(ended(id, Some(error), None)),
+        // A client that is told of nothing asks again without end.
+        None => session.past_statement(&id).await?.map(|past| past_entry(id, past)),
+    })
+}
+
+fn past_entry(id: Uuid, past: PastStatement) -> Value {
+    let status = match past.end {
+        PastEnd::Success => "SUCCESS",
+        PastEnd::Failed => "FAILED_WITH_ERROR",
+        PastEnd::Cancelled => "ABORTED",
+        PastEnd::Lost => "FAILED_WITH_INCIDENT",
+    };
+    let number = past.error_number.map(|number| format!("{number:06}"));
+    let failure = number.zip(past.error_message);
+    describe(id, status, failure, past.started_micros.map(|micros| micros / 1000))
 }
 
 fn ended(id: Uuid, failure: Option<UserError>, started: Option<i64>) -> Value {
@@ -57,16 +73,24 @@ fn ended(id: Uuid, failure: Option<UserError>, started: Option<i64>) -> Value {
         Some(error) if error.code == Code::Cancelled => "ABORTED",
         Some(_) => "FAILED_WITH_ERROR",
     };
-    describe(id, status, failure.as_ref(), started)
+    let failure = failure.map(|error| (code_text(error.code), message(&error)));
+    describe(id, status, failure, started)
 }
 
-fn describe(id: Uuid, status: &str, failure: Option<&UserError>, started: Option<i64>) -> Value {
+/// `failure`: the number of the error and its words.
+fn describe(
+    id: Uuid,
+    status: &str,
+    failure: Option<(String, String)>,
+    started: Option<i64>,
+) -> Value {
+    let (number, words) = failure.unzip();
     json!({
         "id": id.to_string(),
         "status": status,
         "state": status,
-        "errorCode": failure.map(|error| code_text(error.code)),
-        "errorMessage": failure.map(message),
+        "errorCode": number,
+        "errorMessage": words,
         "startTime": started,
     })
 }

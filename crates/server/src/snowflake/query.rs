@@ -10,7 +10,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use frazil_common::{Code, UserError};
-use frazil_engine::{BindValue, QueryStatus, Session, StatementRequest};
+use frazil_engine::{BindValue, PastEnd, QueryStatus, Session, StatementRequest};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -106,6 +106,7 @@ fn statement_request(
         describe_only: body.describe_only,
         multi_statement_count: multi_statement_count(&body.parameters),
         parameters: body.parameters,
+        detached: body.async_exec,
         cancel: CancellationToken::new(),
     })
 }
@@ -189,6 +190,10 @@ async fn answer(
     }
 }
 
+fn is_transfer(statement: &Statement) -> bool {
+    matches!(statement.outcome(), Some(Ok(result)) if result.transfer.is_some())
+}
+
 fn in_progress(statement: &Statement, code: &str, session: &Session) -> Response {
     let context = session.current();
     let message = match code {
@@ -220,26 +225,51 @@ pub async fn result(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let session = authenticate(&state, &headers).await?;
-    let user = session.user().to_string();
+    let reader = session.reader();
     let unknown =
         || Failure::Door(codes::STATEMENT_NOT_FOUND, format!("Statement {id} not found"), None);
     let query_id = Uuid::parse_str(&id).map_err(|_| unknown())?;
     if let Some(statement) = state.running.by_id(&query_id) {
-        if statement.user != user {
+        if !reader.may_read(&statement.owner) {
+            return Err(unknown());
+        }
+        // Addresses of files are signed for those who could ask for them now.
+        if statement.session_id != session.id() && is_transfer(&statement) {
             return Err(unknown());
         }
         return answer(&state, &session, &statement, &headers).await;
     }
-    if let Some(result) = state.engine.result(&query_id) {
-        if !result.is_readable_by(&session.reader()) {
+    if let Some(result) = state.engine.result(&query_id, &reader) {
+        if result.transfer.is_some() {
             return Err(unknown());
         }
         return results::respond(&state, &session, result, ReplyOptions::default(), &headers).await;
     }
-    match state.engine.query_status(&query_id) {
+    match state.engine.query_status(&query_id, &reader) {
         Some(QueryStatus::Failed(error)) => Err(Failure::Statement(error, Some(query_id))),
-        _ => Err(unknown()),
+        Some(_) => Err(unknown()),
+        None => Err(past_result(&session, query_id).await?.unwrap_or_else(unknown)),
     }
+}
+
+/// What is told in place of a result that is gone: a client whose statement is done must not run it
+/// again.
+async fn past_result(session: &Session, query_id: Uuid) -> Result<Option<Failure>, UserError> {
+    let Some(past) = session.past_statement(&query_id).await? else { return Ok(None) };
+    let words = past.error_message.unwrap_or_default();
+    let text = match (past.end, past.error_number) {
+        (PastEnd::Success, _) => {
+            format!("Statement {query_id} ended with success, but its result is no longer kept.")
+        }
+        (PastEnd::Lost, _) => words,
+        (PastEnd::Failed | PastEnd::Cancelled, Some(number)) => {
+            format!("Statement {query_id} failed with error {number:06}: {words}")
+        }
+        (PastEnd::Failed | PastEnd::Cancelled, None) => {
+            format!("Statement {query_id} failed: {words}")
+        }
+    };
+    Ok(Some(Failure::Door(codes::STATEMENT_NOT_FOUND, text, Some(query_id))))
 }
 
 /// `POST /queries/v1/abort-request`: by the id of the request that started the statement.
@@ -262,11 +292,11 @@ pub async fn abort_query(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let session = authenticate(&state, &headers).await?;
-    let user = session.user().to_string();
+    let reader = session.reader();
     let statement = Uuid::parse_str(&id)
         .ok()
         .and_then(|id| state.running.by_id(&id))
-        .filter(|statement| statement.user == user);
+        .filter(|statement| reader.may_read(&statement.owner));
     abort(&state, statement).await
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use frazil_common::UserError;
-use frazil_engine::{Session, StatementRequest, StoredResult};
+use frazil_engine::{ResultReader, Session, StatementRequest, StoredResult};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +24,7 @@ pub type Outcome = Result<Arc<StoredResult>, UserError>;
 pub struct Statement {
     pub query_id: Uuid,
     pub session_id: i64,
-    pub user: String,
+    pub owner: ResultReader,
     pub text: String,
     pub started_millis: i64,
     pub reply: ReplyOptions,
@@ -125,6 +125,11 @@ struct Entries {
 }
 
 impl Entries {
+    fn of_request(&self, session_id: i64, request_id: &str) -> Option<Arc<Statement>> {
+        let id = self.by_request.get(&(session_id, request_id.to_string()))?;
+        self.by_id.get(id).cloned()
+    }
+
     /// Forgets statements that ended long enough ago that no retry of their request will come.
     fn sweep(&mut self) {
         if self.swept.is_some_and(|at| at.elapsed() < SWEEP_EVERY) {
@@ -208,7 +213,8 @@ impl RunningStatements {
         RunningStatements { entries: Arc::default(), metrics }
     }
 
-    /// Starts a statement in its own task.
+    /// Starts a statement in its own task, unless another attempt of its request has: that one's is given
+    /// then. Attempts come in any order, and together.
     pub fn start(
         &self,
         session: &Arc<Session>,
@@ -219,7 +225,7 @@ impl RunningStatements {
         let statement = Arc::new(Statement {
             query_id: request.query_id,
             session_id: session.id(),
-            user: session.user().to_string(),
+            owner: session.reader(),
             text: request.text.clone(),
             started_millis: chrono::Utc::now().timestamp_millis(),
             reply: options.reply,
@@ -230,6 +236,12 @@ impl RunningStatements {
         {
             let mut entries = self.entries.lock();
             entries.sweep();
+            if let Some(request_id) = &statement.request_id
+                && let Some(earlier) = entries.of_request(statement.session_id, request_id)
+                && earlier.text == statement.text
+            {
+                return earlier;
+            }
             entries.by_id.insert(statement.query_id, statement.clone());
             if let Some(request_id) = &statement.request_id {
                 let key = (statement.session_id, request_id.clone());
@@ -256,9 +268,7 @@ impl RunningStatements {
 
     /// The statement that a request of this session started.
     pub fn by_request(&self, session_id: i64, request_id: &str) -> Option<Arc<Statement>> {
-        let entries = self.entries.lock();
-        let id = entries.by_request.get(&(session_id, request_id.to_string()))?;
-        entries.by_id.get(id).cloned()
+        self.entries.lock().of_request(session_id, request_id)
     }
 
     /// Cancels everything a session runs; for its logout.
@@ -299,7 +309,7 @@ mod tests {
         let statement = Statement {
             query_id,
             session_id: session,
-            user: "U".to_string(),
+            owner: ResultReader { user_id: 1, user: "U".to_string(), role_restriction: None },
             text: "x".repeat(bytes),
             started_millis: 0,
             reply: ReplyOptions::default(),

@@ -1,13 +1,10 @@
 //! Sessions as the wire sees them: tokens in headers, and what kind of driver is calling.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, header};
 use frazil_common::{Code, UserError};
 use frazil_engine::Session;
-use parking_lot::Mutex;
 
 use crate::state::ServerState;
 
@@ -50,27 +47,6 @@ pub async fn authenticate(
         UserError::new(Code::TokenInvalid, "Authentication token is missing. Log in first.")
     })?;
     state.engine.session_by_token(token).await
-}
-
-/// Sessions that ended in this process, so that file tokens made for them end too.
-#[derive(Default)]
-pub struct EndedSessions {
-    ended: Mutex<HashMap<i64, Instant>>,
-}
-
-/// File tokens live no longer than this, so an older entry has nothing left to stop.
-const REMEMBER: Duration = Duration::from_secs(2 * 3600);
-
-impl EndedSessions {
-    pub fn insert(&self, session_id: i64) {
-        let mut ended = self.ended.lock();
-        ended.retain(|_, at| at.elapsed() < REMEMBER);
-        ended.insert(session_id, Instant::now());
-    }
-
-    pub fn contains(&self, session_id: i64) -> bool {
-        self.ended.lock().contains_key(&session_id)
-    }
 }
 
 #[cfg(test)]

@@ -81,19 +81,49 @@ pub struct PartQuery {
 /// Statements by the id of the request that brought them.
 #[derive(Default)]
 pub struct Requests {
-    recent: Mutex<HashMap<(String, String), (Instant, Uuid)>>,
+    recent: Mutex<HashMap<(String, String), Attempt>>,
+}
+
+/// The attempt of a request that started its statement.
+struct Attempt {
+    at: Instant,
+    query_id: Uuid,
+    /// It said that another one came before it.
+    retry: bool,
 }
 
 impl Requests {
     fn find(&self, user: &str, request_id: &str) -> Option<Uuid> {
         let key = (user.to_string(), request_id.to_string());
-        self.recent.lock().get(&key).map(|(_, id)| *id)
+        self.recent.lock().get(&key).map(|attempt| attempt.query_id)
     }
 
-    fn remember(&self, user: &str, request_id: &str, query_id: Uuid) {
+    /// Starts the statement of a request.
+    ///
+    /// # Errors
+    /// The statement that another attempt has started and that is known. Without `retry` a request is
+    /// another one of its id, or comes behind its own repetition.
+    fn start(
+        &self,
+        (user, request_id): (&str, &str),
+        retry: bool,
+        known: impl Fn(&Uuid) -> bool,
+        start: impl FnOnce() -> Arc<Statement>,
+    ) -> Result<Arc<Statement>, Uuid> {
+        let key = (user.to_string(), request_id.to_string());
+        // Held while it starts: attempts come together too.
         let mut recent = self.recent.lock();
-        recent.retain(|_, (at, _)| at.elapsed() < REPEATED_WITHIN);
-        recent.insert((user.to_string(), request_id.to_string()), (Instant::now(), query_id));
+        recent.retain(|_, attempt| attempt.at.elapsed() < REPEATED_WITHIN);
+        if let Some(earlier) = recent.get(&key)
+            && (retry || earlier.retry)
+            && known(&earlier.query_id)
+        {
+            return Err(earlier.query_id);
+        }
+        let statement = start();
+        let attempt = Attempt { at: Instant::now(), query_id: statement.query_id, retry };
+        recent.insert(key, attempt);
+        Ok(statement)
     }
 }
 
@@ -249,7 +279,7 @@ pub async fn submit(
     let reader = session.reader();
     if query.retry == Some(true)
         && let Some(request_id) = &query.request_id
-        && let Some(earlier) = state.running_or_done(&reader.user, request_id)
+        && let Some(earlier) = state.running_or_done(&reader, request_id)
     {
         close(&state, &session).await;
         return part(&state, &reader, earlier, 0, query.nullable != Some(false), HOLD).await;
@@ -259,6 +289,7 @@ pub async fn submit(
             Ok(mut request) => {
                 let id = query.request_id.as_deref();
                 request.request_id = id.and_then(|id| Uuid::parse_str(id).ok());
+                request.detached = query.r#async == Some(true);
                 request
             }
             Err(error) => {
@@ -281,11 +312,24 @@ pub async fn submit(
         }
     }
     let query_id = request.query_id;
-    if let Some(request_id) = &query.request_id {
-        state.sql_api_requests.remember(&reader.user, request_id, query_id);
-    }
     let options = StartOptions { request_id: None, reply: ReplyOptions::default() };
-    let statement = state.running.start(&session, request, options);
+    let start = || state.running.start(&session, request, options);
+    let statement = match &query.request_id {
+        None => start(),
+        Some(request_id) => {
+            let retry = query.retry == Some(true);
+            let known = |id: &Uuid| state.knows(&reader, id);
+            let key = (reader.user.as_str(), request_id.as_str());
+            match state.sql_api_requests.start(key, retry, known, start) {
+                Ok(statement) => statement,
+                Err(earlier) => {
+                    close(&state, &session).await;
+                    let nullable = query.nullable != Some(false);
+                    return part(&state, &reader, earlier, 0, nullable, HOLD).await;
+                }
+            }
+        }
+    };
     // The session ends with its statement, whoever is still listening.
     let (ending, ended) = (state.clone(), statement.clone());
     tokio::spawn(async move {
@@ -339,11 +383,11 @@ pub async fn cancel(
     peer: Option<Extension<ConnectInfo<Peer>>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let user = identify(&state, &headers, peer).await?.user;
+    let reader = identify(&state, &headers, peer).await?;
     let statement = Uuid::parse_str(&handle)
         .ok()
         .and_then(|id| state.running.by_id(&id))
-        .filter(|statement| statement.user == user)
+        .filter(|statement| reader.may_read(&statement.owner))
         .ok_or_else(|| Refusal::not_found(&handle))?;
     if statement.outcome().is_some() {
         let (code, state) = codes::NOT_EXECUTING;
@@ -378,10 +422,13 @@ async fn identify(
 
 impl ServerState {
     /// The statement that an earlier attempt of this very request started.
-    fn running_or_done(&self, user: &str, request_id: &str) -> Option<Uuid> {
-        let id = self.sql_api_requests.find(user, request_id)?;
-        let known = self.running.by_id(&id).is_some() || self.engine.query_status(&id).is_some();
-        known.then_some(id)
+    fn running_or_done(&self, reader: &ResultReader, request_id: &str) -> Option<Uuid> {
+        let id = self.sql_api_requests.find(&reader.user, request_id)?;
+        self.knows(reader, &id).then_some(id)
+    }
+
+    fn knows(&self, reader: &ResultReader, id: &Uuid) -> bool {
+        self.running.by_id(id).is_some() || self.engine.query_status(id, reader).is_some()
     }
 }
 
@@ -395,23 +442,20 @@ async fn part(
     hold: Duration,
 ) -> Result<Response, Refusal> {
     let result = match state.running.by_id(&query_id) {
-        Some(statement) => match outcome(state, &statement, &reader.user, hold).await? {
+        Some(statement) => match outcome(state, &statement, reader, hold).await? {
             None => return Ok(in_progress(query_id, codes::IN_PROGRESS)),
             Some(result) => result,
         },
-        None => match state.engine.result(&query_id) {
+        None => match state.engine.result(&query_id, reader) {
             Some(result) => result,
             None => {
-                return match state.engine.query_status(&query_id) {
+                return match state.engine.query_status(&query_id, reader) {
                     Some(QueryStatus::Running) => Ok(in_progress(query_id, codes::IN_PROGRESS)),
                     _ => Err(Refusal::not_found(&query_id.to_string())),
                 };
             }
         },
     };
-    if !result.is_readable_by(reader) {
-        return Err(Refusal::not_found(&query_id.to_string()));
-    }
     tokio::task::spawn_blocking(move || reply(&result, partition, nullable))
         .await
         .map_err(|error| Refusal::statement(&UserError::internal(error), Some(query_id)))?
@@ -420,10 +464,10 @@ async fn part(
 async fn outcome(
     state: &ServerState,
     statement: &Statement,
-    user: &str,
+    reader: &ResultReader,
     hold: Duration,
 ) -> Result<Option<Arc<StoredResult>>, Refusal> {
-    if statement.user != user {
+    if !reader.may_read(&statement.owner) {
         return Err(Refusal::not_found(&statement.query_id.to_string()));
     }
     match statement.wait(hold, &state.closing()).await {

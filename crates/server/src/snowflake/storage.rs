@@ -98,7 +98,8 @@ pub async fn object(
             Refusal::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", rejection.body_text())
         })?;
         let write = method == Method::PUT;
-        let claims = authorise(&state, &bucket, &path, query.token.as_deref(), write, &headers)?;
+        let claims =
+            authorise(&state, &bucket, &path, query.token.as_deref(), write, &headers).await?;
         if write {
             put(&state, &claims, &path, &headers, body).await
         } else {
@@ -108,7 +109,7 @@ pub async fn object(
     handled.await.unwrap_or_else(IntoResponse::into_response)
 }
 
-fn authorise(
+async fn authorise(
     state: &ServerState,
     bucket_name: &str,
     path: &str,
@@ -134,7 +135,7 @@ fn authorise(
             Refusal::new(StatusCode::UNAUTHORIZED, "EXPIRED", "the token has expired")
         }
     })?;
-    if state.ended.contains(claims.session_id) {
+    if !state.engine.session_is_open(claims.session_id).await.map_err(Refusal::internal)? {
         return Err(denied("the session has ended"));
     }
     let plain = path.split('/').all(|part| !matches!(part, "" | "." | ".."));

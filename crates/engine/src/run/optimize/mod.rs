@@ -3,6 +3,7 @@
 mod aggregate_keys;
 mod cardinality;
 mod constant;
+mod existence;
 mod join_order;
 mod stopping;
 #[cfg(test)]
@@ -35,11 +36,11 @@ pub(crate) fn optimize(state: &SessionState, plan: &LogicalPlan) -> Result<Logic
     let (plan, keys) = aggregate_keys::push_down(plan)?;
     let (plan, joins) = join_order::reorder(plan)?;
     if !keys && !joins {
-        return Ok(plan);
+        return existence::of_one_row(plan);
     }
     let rules = Optimizer::with_rules(stopping(vec![
         Arc::new(PushDownFilter::new()),
         Arc::new(OptimizeProjections::new()),
     ]));
-    rules.optimize(plan, state, |_, _| {})
+    existence::of_one_row(rules.optimize(plan, state, |_, _| {})?)
 }

@@ -153,6 +153,16 @@ async fn the_most_selective_relation_is_joined_first() {
 }
 
 #[tokio::test]
+async fn one_row_tells_that_there_are_rows() {
+    for (join_type, asked) in [(JoinType::LeftSemi, "customers"), (JoinType::RightSemi, "orders")] {
+        let all = customers().build().unwrap();
+        let plan = checked(orders().join_on(all, join_type, [lit(true)]).unwrap()).await;
+        in_order(&plan, &["Semi Join", "Limit: skip=0, fetch=1", &format!("TableScan: {asked}")]);
+        assert_eq!(plan.matches("Limit").count(), 1, "{plan}");
+    }
+}
+
+#[tokio::test]
 async fn a_selective_semi_join_goes_below_the_joins() {
     let many = lines()
         .aggregate(vec![col("l_order")], vec![sum(col("l_quantity")).alias("q")])

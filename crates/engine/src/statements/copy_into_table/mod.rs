@@ -19,6 +19,7 @@ use crate::resolve::objects::{parents_of, table_object};
 use crate::resolve::relation::target_table;
 use crate::resolve::stages::{Layout, files_relation};
 use crate::run::spool::SpoolWriter;
+use crate::stage_files::LoadedFile;
 use crate::stages::file_format::{self, FileFormat, FormatType};
 use crate::stages::load_log::LoadLog;
 use crate::stages::location::{StageLocation, missing_file, resolve_stage, select_files};
@@ -309,7 +310,7 @@ impl Job<'_> {
                 files.iter().zip(&loads).filter(|(_, load)| load.status != LoadStatus::LoadFailed);
             work.purge_after_commit(
                 self.context,
-                purged.map(|(file, _)| (self.location.stage_id, file.path.clone())).collect(),
+                purged.map(|(file, _)| LoadedFile::of(self.location.stage_id, file)).collect(),
             );
         }
         work.lake()?.record_loads(&self.table, loads);

@@ -14,7 +14,7 @@ use frazil_planner::{PlanContext, Planned, Reference, Relation, Resolved, plan_q
 
 use super::options::{CopyOptions, MatchBy};
 use crate::stages::file_format::{BinaryFormat, FileFormat, FormatType};
-use crate::stages::scan::{ROW_NUMBER, ROW_OFFSET, WHOLE_ROW};
+use crate::stages::scan::{ROW_NUMBER, ROW_OFFSET, WHOLE_ROW, name_in_file};
 use crate::statements::context::StatementContext;
 use crate::statements::defaults;
 use crate::statements::outcome::COUNT;
@@ -169,8 +169,7 @@ fn by_name(
     let found = fields
         .iter()
         .map(|field| field.name().as_str())
-        .filter(|name| *name != WHOLE_ROW && !name.contains("$ROW") && !name.contains("METADATA$"))
-        .find(|name| options.match_by.matches(name, target));
+        .find(|name| name_in_file(name).is_some_and(|own| options.match_by.matches(own, target)));
     Ok(found.map_or_else(null, item))
 }
 
@@ -240,10 +239,10 @@ impl FileColumns<'_> {
     }
 
     fn named(&self, name: &str) -> Expr {
-        match self.names.iter().any(|known| known == name) {
-            true => Expr::Identifier(Ident::with_quote('"', name)),
+        match self.names.iter().find(|known| name_in_file(known) == Some(name)) {
+            Some(known) => Expr::Identifier(Ident::with_quote('"', known)),
             // A path that is not there is NULL, as in any VARIANT.
-            false => Expr::Value(Value::Null.into()),
+            None => Expr::Value(Value::Null.into()),
         }
     }
 

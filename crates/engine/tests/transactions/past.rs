@@ -1,0 +1,126 @@
+//! What is known of a statement when its result is gone, and results that are shown once.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use frazil_catalog::account::{AccountStore, Writer, now_micros};
+use frazil_catalog::{CATALOG_FILE, Catalog};
+use frazil_common::Code;
+use frazil_engine::{
+    Credential, LoginOk, LoginRequest, PastEnd, Session, StatementRequest, new_query_id,
+};
+use uuid::Uuid;
+
+use super::{answer, login, open};
+
+async fn end(session: &Session, id: &Uuid) -> Option<PastEnd> {
+    session.past_statement(id).await.unwrap().map(|past| past.end)
+}
+
+/// A kill before the history is written.
+async fn forget_history(folder: &Path) {
+    let catalog = Catalog::open(&folder.join(CATALOG_FILE)).await.unwrap();
+    let accounts = AccountStore::open(catalog.clone()).await.unwrap();
+    let mut transaction = accounts.begin().await.unwrap();
+    let later = now_micros() + 1_000_000;
+    Writer::on(&mut transaction).prune_history(later).await.unwrap();
+    transaction.commit().await.unwrap();
+    catalog.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_leaves_no_statement_without_an_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = open(folder.path()).await;
+    let LoginOk { session, tokens } = login(&engine).await;
+    let mut ids = Vec::new();
+    for text in [
+        "CREATE DATABASE d",
+        "CREATE USER bob",
+        "CREATE TABLE t (n INT)",
+        "INSERT INTO t VALUES (1)",
+        "INSERT INTO t SELECT 1 / 0",
+    ] {
+        let request = StatementRequest::new(text);
+        ids.push(request.query_id);
+        assert_eq!(answer(&session, request).await.is_err(), text.contains('/'), "{text}");
+    }
+    let (inserted, failed) = (ids[3], ids[4]);
+    // It began, and the server stopped.
+    let (lost, no_time) = (new_query_id(), Uuid::new_v4());
+    assert_eq!(end(&session, &lost).await, None);
+    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    engine.shutdown().await;
+    drop((session, engine));
+
+    let engine = open(folder.path()).await;
+    let session = engine.session_by_token(&tokens.session_token).await.unwrap();
+    assert_eq!(end(&session, &inserted).await, Some(PastEnd::Success));
+    let past = session.past_statement(&failed).await.unwrap().unwrap();
+    assert_eq!(past.end, PastEnd::Failed);
+    assert_eq!(past.error_number, Some(i64::from(Code::DivisionByZero.number())));
+    assert!(past.started_micros.is_some());
+    let past = session.past_statement(&lost).await.unwrap().unwrap();
+    assert_eq!(past.end, PastEnd::Lost);
+    assert!(past.error_message.unwrap().contains("restarted"));
+    assert_eq!(end(&session, &no_time).await, None);
+    assert_eq!(end(&session, &new_query_id()).await, None);
+    let request = LoginRequest {
+        user: "bob".to_string(),
+        credential: Credential::Embedded,
+        database: None,
+        schema: None,
+        warehouse: None,
+        role: None,
+        parameters: HashMap::new(),
+        client: "test".to_string(),
+        client_ip: None,
+    };
+    let bob = engine.login(request).await.unwrap().session;
+    assert_eq!(end(&bob, &inserted).await, None);
+    engine.shutdown().await;
+    drop((session, bob, engine));
+
+    forget_history(folder.path()).await;
+    let engine = open(folder.path()).await;
+    let session = engine.session_by_token(&tokens.session_token).await.unwrap();
+    assert_eq!(end(&session, &inserted).await, Some(PastEnd::Success));
+    assert_eq!(end(&session, &failed).await, Some(PastEnd::Lost));
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_secret_of_an_access_token_is_shown_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = open(folder.path()).await;
+    let session = login(&engine).await.session;
+    for text in [
+        "ALTER USER admin ADD PROGRAMMATIC ACCESS TOKEN t",
+        "ALTER USER admin ROTATE PROGRAMMATIC ACCESS TOKEN t",
+        "EXECUTE IMMEDIATE 'ALTER USER admin ADD PROGRAMMATIC ACCESS TOKEN u'",
+    ] {
+        let request = StatementRequest::new(text);
+        let id = request.query_id;
+        assert!(!answer(&session, request).await.unwrap()[0][1].is_empty(), "{text}");
+        let scan = StatementRequest::new(format!("SELECT * FROM TABLE(RESULT_SCAN('{id}'))"));
+        let error = answer(&session, scan).await.unwrap_err();
+        assert_eq!(error.code, Code::TimeTravelUnavailable, "{text}");
+        assert!(engine.result(&id, &session.reader()).is_none(), "{text}");
+    }
+    // What nobody waited for, and one of several statements, is asked for by its id: once.
+    let mut request = StatementRequest::new("ALTER USER admin ADD PROGRAMMATIC ACCESS TOKEN w");
+    request.detached = true;
+    let id = request.query_id;
+    answer(&session, request).await.unwrap();
+    assert_eq!(engine.result(&id, &session.reader()).unwrap().total_rows(), 1);
+    assert!(engine.result(&id, &session.reader()).is_none());
+    let mut request =
+        StatementRequest::new("SELECT 1; ALTER USER admin ADD PROGRAMMATIC ACCESS TOKEN v");
+    request.multi_statement_count = Some(2);
+    let children = session.execute(request).await.unwrap().children.clone();
+    let shown = |index: usize| engine.result(&children[index].0, &session.reader());
+    assert_eq!(shown(1).unwrap().total_rows(), 1);
+    assert!(shown(1).is_none());
+    assert!(shown(0).is_some() && shown(0).is_some());
+    engine.shutdown().await;
+}
