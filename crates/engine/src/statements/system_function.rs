@@ -331,11 +331,25 @@ fn cancel_query(context: &StatementContext, text: &str) -> Result<String, UserEr
     }
 }
 
+/// Cancels the statement that is a transaction by itself and holds or waits for a lock, as SHOW LOCKS
+/// lists it. Tells whether there was one.
+fn cancel_statement_of(context: &StatementContext, transaction_id: &str) -> bool {
+    let locks = context.shared.transactions.locks();
+    let lock = locks.iter().find(|lock| lock.transaction.id.to_string() == transaction_id);
+    let Some(lock) = lock else { return false };
+    let session = context.shared.sessions.read().get(&lock.transaction.session_id).cloned();
+    session.is_some_and(|session| stoppable(context, &session))
+        && Uuid::parse_str(&lock.query_id).is_ok_and(|id| context.shared.results.cancel(&id))
+}
+
 /// Rolls back the open transaction of a session, after stopping what runs in it.
 async fn abort_transaction(context: &StatementContext, text: &str) -> Result<String, UserError> {
     let id = text.trim();
     let holds = |session: &Session| session.open.lock().as_ref().is_some_and(|open| open.id == id);
     let found = context.shared.sessions.read().values().find(|session| holds(session)).cloned();
+    if found.is_none() && cancel_statement_of(context, id) {
+        return Ok(format!("Aborted transaction id: {id}"));
+    }
     let session = found.filter(|session| stoppable(context, session)).ok_or_else(|| {
         UserError::new(Code::InvalidArgument, format!("Transaction '{id}' does not exist."))
     })?;

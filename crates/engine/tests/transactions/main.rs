@@ -196,6 +196,42 @@ async fn a_transaction_can_be_aborted_from_outside() {
     assert_eq!(error.code, Code::InvalidArgument);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_that_waits_for_a_lock_can_be_aborted_as_a_transaction() {
+    let account = Account::open(&["CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)"]).await;
+    let (holder, waiter, other) =
+        (account.client().await, account.client().await, account.client().await);
+    holder.run("BEGIN").await;
+    holder.run("UPDATE t SET n = 2").await;
+    let waiting = {
+        let waiter = waiter.clone();
+        tokio::spawn(async move { waiter.try_run("UPDATE t SET n = 3").await })
+    };
+    other.waits().await;
+    let id = "SELECT \"transaction\" FROM TABLE(RESULT_SCAN(LAST_QUERY_ID(-2))) \
+              WHERE \"status\" = 'WAITING'";
+    let id = other.cell(id).await;
+    other.run(&format!("SELECT SYSTEM$ABORT_TRANSACTION({id})")).await;
+    assert_eq!(waiting.await.unwrap().unwrap_err().code, Code::Cancelled);
+    holder.run("COMMIT").await;
+    assert_eq!(other.cell("SELECT n FROM t").await, "2");
+}
+
+/// A transaction's rows lie in the form that the table had when they were written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_type_that_is_widened_meanwhile_ends_a_transaction_in_its_words() {
+    let account = Account::open(&["CREATE TABLE t (n NUMBER(10, 0))"]).await;
+    let (one, two) = (account.client().await, account.client().await);
+    one.run("BEGIN").await;
+    one.run("INSERT INTO t VALUES (1)").await;
+    two.run("ALTER TABLE t ALTER COLUMN n SET DATA TYPE NUMBER(20, 0)").await;
+    for statement in ["INSERT INTO t VALUES (2)", "COMMIT"] {
+        let error = one.try_run(statement).await.unwrap_err();
+        assert_eq!(error.code, Code::TransactionConflict, "{statement}: {}", error.message);
+    }
+    assert!(two.run("SELECT n FROM t").await.is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sessions_that_make_the_same_object_at_once_do_not_mind() {
     let account = Account::open(&[]).await;

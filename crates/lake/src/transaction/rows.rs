@@ -109,9 +109,19 @@ impl LakeTransaction {
     }
 
     fn check_target(&self, table: &Arc<TableInfo>) -> Result<()> {
-        match self.view.tables().any(|t| t.table_id == table.table_id) {
-            true => Ok(()),
-            false => Err(LakeError::User(UserError::not_found("Table", &table.name))),
+        if !self.view.tables().any(|t| t.table_id == table.table_id) {
+            return Err(LakeError::User(UserError::not_found("Table", &table.name)));
+        }
+        // Rows of two definitions do not go together; the commit would be refused for it.
+        let earlier = self.rows.get(&table.table_id).map(|staged| staged.table.defined_at);
+        match earlier {
+            Some(earlier) if earlier != table.defined_at && earlier != 0 => {
+                Err(LakeError::Conflict {
+                    object: table.name.to_string(),
+                    reason: "the table was altered".to_string(),
+                })
+            }
+            _ => Ok(()),
         }
     }
 
