@@ -5,6 +5,7 @@ import gzip
 
 import pandas as pd
 import pytest
+from conftest import Wire
 from snowflake.connector.pandas_tools import write_pandas
 
 
@@ -184,3 +185,15 @@ def test_large_array_binds_travel_through_a_stage(connect, name, threshold):
     # The driver's stage was really used.
     cursor.execute("SHOW STAGES LIKE 'SYSTEM%BIND'")
     assert len(cursor.fetchall()) == 1
+
+
+def test_addresses_of_files_are_signed_for_the_session_that_asked(wire, server, database, name):
+    assert wire.query(f"CREATE STAGE {name}")["success"]
+    put = wire.query(f"PUT 'file:///no/such/file.csv' @{name} AUTO_COMPRESS = FALSE")
+    assert put["success"]
+    path = f"/queries/{put['data']['queryId']}/result"
+    # The answer may have been lost.
+    assert wire.get(path)["data"]["stageInfo"]
+    other = Wire(server, databaseName=database, schemaName="TESTS", warehouse="", roleName="")
+    answer = other.get(path)
+    assert not answer["success"] and "not found" in answer["message"], answer

@@ -76,6 +76,23 @@ pub struct LoginRequest {
     pub client: String,
 }
 
+impl LoginRequest {
+    /// A login that leaves the rest to the user's defaults.
+    pub fn new(user: impl Into<String>, credential: Credential) -> Self {
+        LoginRequest {
+            user: user.into(),
+            credential,
+            client_ip: None,
+            database: None,
+            schema: None,
+            warehouse: None,
+            role: None,
+            parameters: HashMap::new(),
+            client: String::new(),
+        }
+    }
+}
+
 /// Bearer secrets of a session. Only their digests are stored.
 #[derive(Clone)]
 pub struct SessionTokens {

@@ -199,8 +199,7 @@ impl Engine {
             return Ok(false);
         }
         let account = self.shared.accounts.view().await?;
-        let user = account.users.values().find(|user| user.id == session.user_id);
-        Ok(user.is_some_and(|user| !user.disabled))
+        Ok(account.user_by_id(session.user_id).is_some_and(|user| !user.disabled))
     }
 
     /// How much is going on.

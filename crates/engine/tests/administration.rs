@@ -1,7 +1,6 @@
 //! Users, roles, grants, definitions, SHOW, DESCRIBE and INFORMATION_SCHEMA through the engine.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,17 +26,7 @@ impl Account {
     }
 
     async fn login(&self, user: &str, credential: Credential) -> Result<Client, UserError> {
-        let request = LoginRequest {
-            user: user.to_string(),
-            credential,
-            client_ip: None,
-            database: None,
-            schema: None,
-            warehouse: None,
-            role: None,
-            parameters: HashMap::new(),
-            client: "test".to_string(),
-        };
+        let request = LoginRequest::new(user, credential);
         Ok(Client { session: self.engine.login(request).await?.session })
     }
 

@@ -28,7 +28,7 @@ pub const CHANGE_IS_UPDATE: &str = "METADATA$ISUPDATE";
 pub const CHANGE_ROW_ID: &str = "METADATA$ROW_ID";
 
 /// What the plan calls these: the table may have columns of their names.
-const ACTION: &str = "\0ACTION";
+const ACTION: &str = frazil_common::hidden::ACTION;
 const IS_UPDATE: &str = "\0ISUPDATE";
 
 /// Names that the two sides of a comparison go by inside a plan.

@@ -52,15 +52,10 @@ impl TestEngine {
         let login = self
             .engine
             .login(LoginRequest {
-                user: user.to_string(),
-                credential: Credential::Embedded,
-                client_ip: None,
-                database: None,
-                schema: None,
-                warehouse: None,
                 role: role.map(str::to_string),
                 parameters: [("TIMEZONE".to_string(), serde_json::Value::from("UTC"))].into(),
                 client: "testkit".to_string(),
+                ..LoginRequest::new(user, Credential::Embedded)
             })
             .await?;
         Ok(login.session)

@@ -516,17 +516,23 @@ async fn parameters_are_set_and_unset() {
     assert_eq!(store.parameters(ParameterLevel::Account).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn a_newer_account_is_refused() {
-    let (folder, store) = account().await;
+/// The account's catalog, opened again after its tables were said to be of a version.
+async fn of_version(folder: &Folder, store: AccountStore, version: i64) -> Catalog {
     let mut transaction = store.begin().await.unwrap();
-    sqlx::query("UPDATE frazil_counter SET value = 99 WHERE name = 'schema_version'")
+    sqlx::query("UPDATE frazil_counter SET value = ? WHERE name = 'schema_version'")
+        .bind(version)
         .execute(&mut *transaction)
         .await
         .unwrap();
     transaction.commit().await.unwrap();
     drop(store);
-    let catalog = Catalog::open(&folder.0.join("catalog.sqlite")).await.unwrap();
+    Catalog::open(&folder.0.join("catalog.sqlite")).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_newer_account_is_refused() {
+    let (folder, store) = account().await;
+    let catalog = of_version(&folder, store, 99).await;
     assert!(matches!(AccountStore::open(catalog).await, Err(CatalogError::Format(_))));
 }
 
@@ -549,14 +555,7 @@ async fn stages_that_went_by_a_users_name_go_by_its_id() {
         w.create_object(at("%7")).await.unwrap().id,
     ]);
     write!(store, |w| assert_eq!(w.drop_user(gone.id).await.unwrap(), None));
-    let mut transaction = store.begin().await.unwrap();
-    sqlx::query("UPDATE frazil_counter SET value = 5 WHERE name = 'schema_version'")
-        .execute(&mut *transaction)
-        .await
-        .unwrap();
-    transaction.commit().await.unwrap();
-    drop(store);
-    let catalog = Catalog::open(&folder.0.join("catalog.sqlite")).await.unwrap();
+    let catalog = of_version(&folder, store, 5).await;
     let store = AccountStore::open(catalog).await.unwrap();
     for (name, id) in [
         (user_stage_name(ann.id), of_ann),

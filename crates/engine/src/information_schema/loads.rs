@@ -35,8 +35,7 @@ fn since(context: &StatementContext) -> i64 {
     context.facts.now_micros - DAYS_SHOWN * MICROS_PER_DAY
 }
 
-/// Whether what the errors of a load quote is kept from who asks: values that a policy hides, unless
-/// the session itself has loaded them.
+/// Whether what errors of a table's loads quote is kept from who asks, as policies may hide it.
 async fn hides_quotes(
     context: &StatementContext,
     view: &CatalogView,
@@ -46,6 +45,7 @@ async fn hides_quotes(
     hides_values(context, &account, view, table).await
 }
 
+/// Whether the session itself has run the load: it knows the file.
 fn is_own(context: &StatementContext, query_id: &str) -> bool {
     context.state.query_ids.iter().any(|own| own == query_id)
 }

@@ -50,16 +50,10 @@ pub(crate) fn hides_row_count(
     account: &AccountView,
     object: &ObjectRef,
 ) -> bool {
-    let owned = |(kind, id): (ObjectKind, i64)| {
-        let policy = ObjectRef { kind, id, name: String::new() };
-        let owner = context.model.owner(&policy).unwrap_or(system::ACCOUNTADMIN);
-        context.model.includes(&context.roles, owner)
-    };
     account
         .policies_on(object.kind, object.id)
         .iter()
-        .any(|on| on.policy.0 == ObjectKind::RowAccessPolicy && !owned(on.policy))
-        && !context.model.has_global(&context.roles, Privilege::ApplyRowAccessPolicy)
+        .any(|on| on.policy.0 == ObjectKind::RowAccessPolicy && !may_lift(context, on.policy))
 }
 
 /// Whether the roles could take a policy off what it protects.

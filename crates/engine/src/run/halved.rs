@@ -175,10 +175,6 @@ impl ExecutionPlan for HalvedExec {
         metrics: ExecutionPlanMetricsSet::new(),
     });
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
         vec![true]
     }

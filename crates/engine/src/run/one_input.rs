@@ -1,9 +1,13 @@
 //! What the operators of our own over one input have in common.
 
-/// The methods of `ExecutionPlan` by which an operator with a field `input` keeps the order of its rows,
-/// and is made anew over another one: `new` makes it of itself and the new input.
+/// The methods of `ExecutionPlan` by which an operator with fields `input` and `properties` keeps the order
+/// of its rows, and is made anew over another input: `new` makes it of itself and that one.
 macro_rules! one_input {
     ($name:expr, $new:expr) => {
+        fn properties(&self) -> &std::sync::Arc<datafusion::physical_plan::PlanProperties> {
+            &self.properties
+        }
+
         fn maintains_input_order(&self) -> Vec<bool> {
             vec![true]
         }
@@ -42,4 +46,20 @@ macro_rules! one_input {
     };
 }
 
-pub(crate) use one_input;
+/// The method of `ExecutionPlan` that an operator has which computes no expression.
+macro_rules! no_expressions {
+    () => {
+        fn apply_expressions(
+            &self,
+            _: &mut dyn FnMut(
+                &std::sync::Arc<dyn datafusion::physical_expr::PhysicalExpr>,
+            ) -> datafusion::error::Result<
+                datafusion::common::tree_node::TreeNodeRecursion,
+            >,
+        ) -> datafusion::error::Result<datafusion::common::tree_node::TreeNodeRecursion> {
+            Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+        }
+    };
+}
+
+pub(crate) use {no_expressions, one_input};

@@ -10,7 +10,6 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{EmptyRelation, LogicalPlan, UserDefinedLogicalNode};
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -22,7 +21,7 @@ use frazil_governance::{REDACTED, Sealed};
 use futures::StreamExt;
 
 use crate::run::execute::user_error;
-use crate::run::one_input::one_input;
+use crate::run::one_input::{no_expressions, one_input};
 
 pub(crate) const NAME: &str = "SealedExec";
 
@@ -106,20 +105,11 @@ impl ExecutionPlan for SealedExec {
 
     one_input!(NAME, |own, input| SealedExec::new(input, own.redacts));
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
         vec![false]
     }
 
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
+    no_expressions!();
 
     fn execute(
         &self,

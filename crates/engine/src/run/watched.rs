@@ -17,7 +17,6 @@ use datafusion::logical_expr::expr::WindowFunctionParams;
 use datafusion::logical_expr::{
     AggregateUDF, Expr, LogicalPlan, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
 };
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::window::{
     PlainAggregateWindowExpr, SlidingAggregateWindowExpr, WindowExpr,
 };
@@ -32,7 +31,7 @@ use datafusion::physical_plan::{
 use frazil_functions::{MadeBytesMax, StatementStop, Watch, counting_watch, value_bytes};
 use futures::StreamExt;
 
-use crate::run::one_input::one_input;
+use crate::run::one_input::{no_expressions, one_input};
 use crate::run::sliced::sliced;
 
 const NAME: &str = "HandedOnExec";
@@ -184,16 +183,7 @@ impl ExecutionPlan for HandedOnExec {
 
     one_input!(NAME, |own, input| HandedOnExec::new(input, own.counted.clone()));
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
+    no_expressions!();
 
     fn execute(
         &self,

@@ -77,8 +77,9 @@ fn locked() -> UserError {
     )
 }
 
-fn shortened(text: &str) -> String {
-    text.chars().take(CLIENT_MAX).collect()
+/// What is kept of a client's name, or of its version.
+pub fn shortened_client(part: &str) -> String {
+    part.chars().take(CLIENT_MAX).collect()
 }
 
 /// Checks a login's credential and writes the attempt into the login history.
@@ -117,8 +118,8 @@ pub(crate) async fn authenticate(
     };
     let success = checked.is_ok();
     let (client_name, client_version) = match request.client.split_once(' ') {
-        Some((name, version)) => (shortened(name), Some(shortened(version))),
-        None => (shortened(&request.client), None),
+        Some((name, version)) => (shortened_client(name), Some(shortened_client(version))),
+        None => (shortened_client(&request.client), None),
     };
     if success {
         tracing::info!(user, factor, client_ip = request.client_ip, "login");

@@ -114,15 +114,13 @@ pub(crate) async fn revoke_role(
     if context.describe_only {
         return described_status();
     }
-    let of_account = |grant: &&RoleGrant| grant.role == role && grant.grantee == grantee;
+    let came_with_account = |grant: &RoleGrant| {
+        grant.role == role && grant.grantee == grantee && grant.granted_by.is_none()
+    };
     if let RoleGrantee::Role(heir) = &grantee
         && system::ALL.contains(&heir.as_str())
         && system::ALL.contains(&role.as_str())
-        && account
-            .role_grants
-            .iter()
-            .find(of_account)
-            .is_some_and(|grant| grant.granted_by.is_none())
+        && account.role_grants.iter().any(came_with_account)
     {
         return Err(system_role_kept(&format!("role {role}"), heir));
     }

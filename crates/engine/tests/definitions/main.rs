@@ -9,7 +9,7 @@
 mod cases;
 mod more_cases;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -49,17 +49,7 @@ impl Account {
         let mut settings = EngineSettings::new(directory.path());
         settings.bootstrap_password = Some("a long password".to_string());
         let (engine, _) = Engine::open(settings).await.unwrap();
-        let request = LoginRequest {
-            user: "admin".to_string(),
-            credential: Credential::Embedded,
-            database: None,
-            schema: None,
-            warehouse: None,
-            role: None,
-            parameters: HashMap::new(),
-            client: "test".to_string(),
-            client_ip: None,
-        };
+        let request = LoginRequest::new("admin", Credential::Embedded);
         let session = engine.login(request).await.unwrap().session;
         let account = Account { session, _engine: engine, _directory: directory };
         account.run("CREATE DATABASE d").await.unwrap();

@@ -39,15 +39,8 @@ impl Account {
 
     pub async fn login(&self, user: &str) -> Result<Client, UserError> {
         let request = LoginRequest {
-            user: user.to_string(),
-            credential: Credential::Embedded,
-            database: None,
-            schema: None,
-            warehouse: None,
-            role: None,
             parameters: HashMap::from([("TIMEZONE".to_string(), "UTC".into())]),
-            client: "test".to_string(),
-            client_ip: None,
+            ..LoginRequest::new(user, Credential::Embedded)
         };
         Ok(Client { session: self.engine.login(request).await?.session })
     }

@@ -1,6 +1,5 @@
 //! An engine in a temporary directory and its sessions.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use frazil_common::UserError;
@@ -37,17 +36,7 @@ impl Account {
 
     #[allow(dead_code)]
     pub async fn login_with(&self, user: &str, credential: Credential) -> Client {
-        let request = LoginRequest {
-            user: user.to_string(),
-            credential,
-            database: None,
-            schema: None,
-            warehouse: None,
-            role: None,
-            parameters: HashMap::new(),
-            client: "test".to_string(),
-            client_ip: None,
-        };
+        let request = LoginRequest::new(user, credential);
         Client::of(self.engine.login(request).await.unwrap())
     }
 }

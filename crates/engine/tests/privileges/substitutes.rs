@@ -1,7 +1,5 @@
 //! What stands in for another object, role or session gets no more than its own rights.
 
-use std::collections::HashMap;
-
 use frazil_common::Code;
 use frazil_engine::{Credential, LoginRequest};
 
@@ -251,15 +249,10 @@ async fn hidden_objects_are_as_absent_ones() {
         [("HIDDEN", "PUBLIC", "HIDDEN_WH"), ("ABSENT", "PUBLIC", "ABSENT"), ("D", "SECRET", "X")]
     {
         let request = LoginRequest {
-            user: "U".to_string(),
-            credential: Credential::Embedded,
             database: Some(database.to_string()),
             schema: Some(schema.to_string()),
             warehouse: Some(warehouse.to_string()),
-            role: None,
-            parameters: HashMap::new(),
-            client: "test".to_string(),
-            client_ip: None,
+            ..LoginRequest::new("U", Credential::Embedded)
         };
         let session = Client::of(account.engine.login(request).await.unwrap());
         let now = "SELECT CURRENT_DATABASE(), CURRENT_SCHEMA(), CURRENT_WAREHOUSE()";

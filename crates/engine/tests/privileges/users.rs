@@ -1,8 +1,6 @@
 //! Users: what a login leaves behind, passwords that must be changed, the last administrator, and
 //! stages that are a user's own.
 
-use std::collections::HashMap;
-
 use frazil_common::{Code, UserError};
 use frazil_engine::{Credential, LoginRequest};
 
@@ -18,17 +16,7 @@ async fn login(account: &Account, request: LoginRequest) -> Result<Client, UserE
 }
 
 fn request(user: &str, credential: Credential, address: &str) -> LoginRequest {
-    LoginRequest {
-        user: user.to_string(),
-        credential,
-        database: None,
-        schema: None,
-        warehouse: None,
-        role: None,
-        parameters: HashMap::new(),
-        client: "test".to_string(),
-        client_ip: Some(address.to_string()),
-    }
+    LoginRequest { client_ip: Some(address.to_string()), ..LoginRequest::new(user, credential) }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

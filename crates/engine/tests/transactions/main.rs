@@ -7,7 +7,6 @@ mod past;
 mod repeated;
 mod waiting;
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,17 +47,7 @@ async fn open(folder: &Path) -> Arc<Engine> {
 }
 
 async fn login(engine: &Engine) -> LoginOk {
-    let request = LoginRequest {
-        user: "admin".to_string(),
-        credential: Credential::Embedded,
-        database: None,
-        schema: None,
-        warehouse: None,
-        role: None,
-        parameters: HashMap::new(),
-        client: "test".to_string(),
-        client_ip: None,
-    };
+    let request = LoginRequest::new("admin", Credential::Embedded);
     let done = engine.login(request).await.unwrap();
     // The first one comes before the schema.
     let _ = answer(&done.session, StatementRequest::new("USE SCHEMA d.public")).await;

@@ -1,6 +1,5 @@
 //! What is known of a statement when its result is gone, and results that are shown once.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use frazil_catalog::account::{AccountStore, Writer, now_micros};
@@ -65,17 +64,7 @@ async fn a_restart_leaves_no_statement_without_an_end() {
     assert!(past.error_message.unwrap().contains("restarted"));
     assert_eq!(end(&session, &no_time).await, None);
     assert_eq!(end(&session, &new_query_id()).await, None);
-    let request = LoginRequest {
-        user: "bob".to_string(),
-        credential: Credential::Embedded,
-        database: None,
-        schema: None,
-        warehouse: None,
-        role: None,
-        parameters: HashMap::new(),
-        client: "test".to_string(),
-        client_ip: None,
-    };
+    let request = LoginRequest::new("bob", Credential::Embedded);
     let bob = engine.login(request).await.unwrap().session;
     assert_eq!(end(&bob, &inserted).await, None);
     engine.shutdown().await;

@@ -80,15 +80,9 @@ async fn whole_job(
     }
     let login = engine
         .login(LoginRequest {
-            user: engine.administrator().await?,
-            credential: Credential::Embedded,
-            client_ip: None,
-            database: None,
-            schema: None,
-            warehouse: None,
-            role: None,
             parameters: [("TIMEZONE".to_string(), json!("UTC"))].into(),
             client: concat!("frazil quickstart ", env!("CARGO_PKG_VERSION")).to_string(),
+            ..LoginRequest::new(engine.administrator().await?, Credential::Embedded)
         })
         .await?;
     let mut runner = Runner {

@@ -51,15 +51,11 @@ impl Target {
         }
         let login = engine
             .login(LoginRequest {
-                user: engine.administrator().await?,
-                credential: Credential::Embedded,
-                client_ip: None,
                 database: arguments.database.clone(),
                 schema: arguments.schema.clone(),
-                warehouse: None,
                 role: arguments.role.clone(),
-                parameters: Default::default(),
                 client: concat!("frazil sql ", env!("CARGO_PKG_VERSION")).to_string(),
+                ..LoginRequest::new(engine.administrator().await?, Credential::Embedded)
             })
             .await?;
         Ok(Target::Embedded { engine, session: login.session })

@@ -66,19 +66,14 @@ impl Round {
     /// Losing a race against a statement is no error: the next round tries again.
     fn done(&mut self, lake: &Lake, table_id: i64, outcome: Result<bool>) -> bool {
         match outcome {
-            Ok(done) => {
-                lake.written().lock().failed.remove(&table_id);
-                done
-            }
+            Ok(done) => done,
             Err(LakeError::Conflict { object, reason }) => {
                 tracing::debug!(object, reason, "upkeep gave way to a statement");
                 false
             }
             Err(error) => {
                 tracing::warn!(table_id, %error, "upkeep of a table failed");
-                let mut written = lake.written().lock();
-                written.failed.insert(table_id, Instant::now());
-                written.files(table_id);
+                lake.written().lock().failed.insert(table_id, Instant::now());
                 self.error = Some(error);
                 false
             }
@@ -163,6 +158,10 @@ impl Lake {
             let sorted = self.recluster(table, None).await;
             let sorted = round.done(self, table, sorted);
             report.merged_tables += usize::from(merged || sorted);
+            let mut written = self.written().lock();
+            if written.failed.contains_key(&table) {
+                written.files(table);
+            }
         }
         round.end()?;
         Ok(report)

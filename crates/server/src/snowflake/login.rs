@@ -9,7 +9,7 @@ use axum::extract::{ConnectInfo, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use frazil_common::{Code, UserError};
-use frazil_engine::{Credential, LoginRequest, Session};
+use frazil_engine::{Credential, LoginRequest, Session, shortened_client};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -50,8 +50,8 @@ pub async fn login(
             role: present(query.role_name),
             parameters: data.session_parameters,
             client: client_text(
-                &shortened(&data.client_app_id),
-                &shortened(&data.client_app_version),
+                &shortened_client(&data.client_app_id),
+                &shortened_client(&data.client_app_version),
                 data.client_capabilities.smk_id_as_string,
             ),
         })
@@ -78,13 +78,6 @@ pub async fn login(
         "parameters": parameters(&ok.session),
     });
     Ok(axum::Json(Envelope::success(data)).into_response())
-}
-
-/// What is kept of a client's name, and of its version, in characters.
-const CLIENT_MAX: usize = 128;
-
-fn shortened(text: &str) -> String {
-    text.chars().take(CLIENT_MAX).collect()
 }
 
 /// The session's parameters as every answer carries them: one driver reads its formats from each.
