@@ -64,7 +64,7 @@ def test_strangers_cannot_fill_the_memory(own_server):
         "/endpoints/x/invocations": {401},
     }
     reply = post(server.url + "/session/v1/login-request", spaces).json()
-    assert not reply["success"] and "larger than 1048576 bytes" in reply["message"]
+    assert not reply["success"] and "larger than 131072 bytes" in reply["message"]
 
 
 def test_a_length_above_the_limit_is_refused_at_once(own_server):
@@ -73,7 +73,7 @@ def test_a_length_above_the_limit_is_refused_at_once(own_server):
         connection.sendall(
             b"POST /session/v1/login-request HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n"
         )
-        assert b"larger than 1048576 bytes" in connection.recv(65536)
+        assert b"larger than 131072 bytes" in connection.recv(65536)
 
 
 def test_large_statements_of_users_still_run(own_server):

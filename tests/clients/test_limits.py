@@ -66,6 +66,24 @@ def test_sizes(own_server, tmp_path):
         assert cursor.execute(FEW).fetchone() == (10,)
 
 
+def test_kept_results(own_server):
+    server = own_server("--kept-results-limit", "20MB")
+    with server.connect() as connection:
+        cursor = connection.cursor()
+        ids = []
+        for number in range(4):
+            cursor.execute(
+                f"SELECT SEQ8() AS A, REPEAT('{number}', 50) AS B FROM TABLE(GENERATOR(ROWCOUNT => 100000))"
+            )
+            ids.append(cursor.sfqid)
+        scan = "SELECT COUNT(*), MIN(B) FROM TABLE(RESULT_SCAN('{}'))"
+        assert cursor.execute(scan.format(ids[3])).fetchone() == (100000, "3" * 50)
+        with pytest.raises(ProgrammingError) as gone:
+            cursor.execute(scan.format(ids[0]))
+        assert gone.value.errno == 707
+        assert "--kept-results-limit" in gone.value.msg
+
+
 def test_sessions(own_server):
     server = own_server("--sessions-per-user", "2")
     first, second = server.connect(), server.connect()

@@ -255,3 +255,42 @@ def test_others_sessions_are_out_of_reach(server, connect, name):
         with pytest.raises(errors.ProgrammingError):
             stranger.execute(f"SELECT {function}({session})")
     admin.execute(f"DROP USER {name}")
+
+
+def test_a_renewal_that_is_sent_again_has_the_same_answer(own_server):
+    server = own_server()
+    wire = Wire(server)
+    renewal = {"oldSessionToken": wire.token, "requestType": "RENEW"}
+
+    def renewed():
+        reply = wire.post("/session/token-request", renewal, token=wire.master_token)
+        assert reply["success"], reply
+        return reply["data"]["sessionToken"], reply["data"]["masterToken"]
+
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(renewed())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 4 and len(set(answers + [renewed()])) == 1
+    again = Wire(server, token=answers[0][0], master_token=answers[0][1])
+    assert again.query("SELECT 1")["success"]
+    assert again.post("/session", {}, token=again.token, params={"delete": "true"})["success"]
+    assert wire.post("/session/token-request", renewal, token=wire.master_token)["code"] == "390113"
+
+
+def test_a_request_that_was_aborted_on_its_way_does_not_run(own_server):
+    wire = Wire(own_server())
+    assert wire.query("CREATE DATABASE D")["success"]
+    assert wire.query("CREATE TABLE T (A INT)")["success"]
+    request_id = "11111111-2222-4333-8444-555555555555"
+    reply = wire.post("/queries/v1/abort-request", {"requestId": request_id}, token=wire.token)
+    assert reply["code"] == "000605"
+    reply = wire.query("INSERT INTO T VALUES (1)", request_id=request_id)
+    assert (reply["success"], reply["code"]) == (False, "000604")
+    assert wire.query("INSERT INTO T VALUES (2)")["success"]
+    rows = wire.query(
+        "SELECT A FROM T", parameters={"PYTHON_CONNECTOR_QUERY_RESULT_FORMAT": "JSON"}
+    )
+    assert rows["data"]["rowset"] == [["2"]]

@@ -206,3 +206,31 @@ def test_refusals(server, api, cursor, name):
     other = Api(server, cursor.fetchone()[1])
     other.get(handle, expect=404)
     cursor.execute(f"DROP USER {name}")
+
+
+def test_after_a_restart_a_statement_is_told_from_the_history(own_server):
+    server = own_server()
+    with server.connect() as connection:
+        cursor = connection.cursor()
+        cursor.execute("ALTER USER ADMIN ADD PROGRAMMATIC ACCESS TOKEN T")
+        token = cursor.fetchone()[1]
+        cursor.execute("ALTER USER ADMIN ADD PROGRAMMATIC ACCESS TOKEN H ROLE_RESTRICTION = 'PUBLIC'")
+        held_token = cursor.fetchone()[1]
+    api = Api(server, token)
+    done = api.post("SELECT 7")["statementHandle"]
+    failed = api.post("SELECT 1 / 0", expect=422)["statementHandle"]
+    assert api.get(failed, expect=422)["code"] == "100051"
+    server.stop()
+
+    server = own_server()
+    api, held = Api(server, token), Api(server, held_token)
+    reply = api.get(done, expect=422)
+    assert (reply["code"], reply["sqlState"]) == ("000709", "02000")
+    assert "no longer kept" in reply["message"] and reply["statementHandle"] == done
+    reply = api.get(failed, expect=422)
+    assert (reply["code"], reply["sqlState"]) == ("100051", "22012")
+    assert "Division by zero" in reply["message"]
+    # Who is held to one role learns that it failed, and not what of.
+    reply = held.get(failed, expect=422)
+    assert reply["code"] == "100051" and "zero" not in reply["message"]
+    assert api.get(str(uuid.uuid4()), expect=404)["code"] == "000709"

@@ -43,6 +43,13 @@ ENDLESS = {
     "flatten": "SELECT SUM(F.VALUE::NUMBER + R.N) FROM "
     f"(SELECT SEQ8() AS N, ARRAY_GENERATE_RANGE(0, 1000) AS A FROM {FAR}) R, "
     "LATERAL FLATTEN(INPUT => R.A) F",
+    # Not endless, but long before it runs.
+    "optimizer": "WITH A0 AS (SELECT N, M, S FROM STOPPING), "
+    + ", ".join(
+        f"A{n + 1} AS (SELECT X.N, X.M, Y.S FROM A{n} X JOIN A{n} Y ON X.N = Y.N AND X.M > {n})"
+        for n in range(11)
+    )
+    + " SELECT COUNT(*) FROM A11",
     "insert": f"INSERT INTO STOPPING SELECT SEQ8() + 2000000, 0, 8 FROM {FAR}",
     "create table as select": f"CREATE TABLE NEVER_MADE AS SELECT SEQ8() AS N FROM {FAR}",
     "update": "UPDATE STOPPING SET S = 9 WHERE NOT EXISTS "

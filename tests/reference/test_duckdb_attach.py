@@ -211,7 +211,13 @@ def test_defaults_and_dates_that_one_side_alone_knows(tmp_path):
         connection.execute(f"CREATE TABLE {schema}.{name} AS SELECT 1 AS \"ID\"")
         connection.execute(f'ALTER TABLE {schema}.{name} ADD COLUMN "C" {added}')
     connection.close()
-    for name in ("BLOBS", "ENDLESS", "FAR"):
+    # What has no bound in DuckDB's text is not hidden by rows that have one.
+    sql(directory, "INSERT INTO t.public.a (id, d) VALUES (7000, '2021-01-01');")
+    connection = attach(directory)
+    assert connection.execute(f"SELECT count(*) FROM {schema}.A WHERE d > DATE '9999-12-31'").fetchone() == (469,)
+    connection.close()
+    assert query(directory, "SELECT TO_CHAR(c, 'HEX') FROM blobs")[1] == [["00FF"]]
+    for name in ("ENDLESS", "FAR"):
         assert "another client set it" in sql(directory, f"SELECT * FROM t.public.{name};", fails=True), name
     assert query(directory, "SELECT id FROM t.public.b")[1] == [["1"]]
 

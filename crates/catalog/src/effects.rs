@@ -25,6 +25,9 @@ pub struct AccountEffects {
     pub left_database: Vec<(ObjectKind, i64)>,
     /// Objects that cannot come back: their grants end.
     pub forgotten: Vec<(ObjectKind, i64)>,
+    /// The version of the rules that the commit was checked against, where it must be the newest: see
+    /// [`crate::account::Writer::claim_rules`].
+    pub rules_version: Option<i64>,
 }
 
 /// The owner of an object that the commit makes.
@@ -74,6 +77,11 @@ pub struct CopiedObjects {
 }
 
 impl AccountEffects {
+    /// Whether the commit puts policies or tags on objects.
+    pub fn changes_rules(&self) -> bool {
+        !(self.copied_policies.is_empty() && self.tags.is_empty() && self.policies.is_empty())
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self == &AccountEffects::default()

@@ -26,10 +26,26 @@ pub struct FileEntry {
     pub partial_max: Option<SnapshotId>,
     /// Name mapping of a file that has no field ids.
     pub mapping_id: Option<i64>,
+    /// What it says; none where that is of a kind that is not understood.
+    pub names: Option<Arc<NameMapping>>,
     pub encrypted: bool,
     /// What the rows have in common, where the table was parted when they were written.
     pub partition: Option<Arc<FilePartition>>,
     pub statistics: Vec<ColumnStatistics>,
+}
+
+/// Which columns the names in a file without field ids stand for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NameMapping {
+    /// Name in the file, and the column's field id.
+    pub columns: Vec<(String, i64)>,
+}
+
+impl NameMapping {
+    /// The field id of the column that a name in the file stands for.
+    pub fn field_id(&self, name: &str) -> Option<i64> {
+        self.columns.iter().find(|(source, _)| source == name).map(|(_, id)| *id)
+    }
 }
 
 /// The delete file of a data file.

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod changes;
 mod connections;
+pub mod defaults;
 pub mod effects;
 mod error;
 pub mod files;
@@ -27,6 +28,7 @@ use parking_lot::Mutex;
 
 pub use changes::{CatalogChange, CommitMeta, CommitOutcome, CommitRequest};
 pub use connections::{CommitGate, ReadConnection, WriteTransaction};
+pub use defaults::DucklakeDefault;
 pub use effects::{AccountEffects, CopiedGrants, CopiedObjects, CopiedPolicies, NewOwner};
 pub use error::{CatalogError, Result};
 pub use files::FileSet;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use frazil_common::{Column, QualifiedName, SnapshotId, SqlType};
 use serde::{Deserialize, Serialize};
 
+use crate::defaults::DucklakeDefault;
 use crate::partitioning::Partitioning;
 
 /// Database under which DuckLake schemas without a dot in their name appear.
@@ -92,6 +93,10 @@ pub struct ColumnInfo {
     pub nullable: bool,
     /// Default as SQL text.
     pub default: Option<String>,
+    /// The default as other clients have it.
+    pub ducklake_default: Option<DucklakeDefault>,
+    /// `default` is the text of another client's expression, which is not understood here.
+    pub foreign_default: bool,
     pub autoincrement: Option<Autoincrement>,
     pub comment: Option<String>,
     /// DuckLake type, such as `int64`.
@@ -114,6 +119,8 @@ impl ColumnInfo {
             sql_type,
             nullable,
             default: None,
+            ducklake_default: None,
+            foreign_default: false,
             autoincrement: None,
             comment: None,
             physical_type: physical.name,

@@ -135,8 +135,16 @@ pub fn inlined_type(physical: &str, children: &[&str]) -> Option<DataType> {
     })
 }
 
-/// Columns of inlined tables that are not the lake table's.
-pub const INLINED_SYSTEM_COLUMNS: [&str; 3] = ["row_id", "begin_snapshot", "end_snapshot"];
+/// Names of columns that keep a table's rows out of the catalog database: its own columns there, what
+/// DuckDB takes for the number of a row there, and what it calls these in files.
+const NOT_INLINED: [&str; 6] = [
+    "row_id",
+    "begin_snapshot",
+    "end_snapshot",
+    "rowid",
+    "_ducklake_internal_row_id",
+    "_ducklake_internal_snapshot_id",
+];
 
 /// More columns than this make a row too wide for the catalog database.
 const INLINED_COLUMNS_MAX: usize = 500;
@@ -157,9 +165,7 @@ impl TableInfo {
             && self.columns.iter().all(|column| {
                 column.readable
                     && column.inlined_type().is_some()
-                    && !INLINED_SYSTEM_COLUMNS
-                        .iter()
-                        .any(|own| own.eq_ignore_ascii_case(&column.name))
+                    && !NOT_INLINED.iter().any(|own| own.eq_ignore_ascii_case(&column.name))
             })
     }
 }

@@ -22,6 +22,10 @@ macro_rules! codes {
             pub fn number(self) -> u32 { match self { $(Code::$name => $number),* } }
             /// The five-letter SQLSTATE.
             pub fn sqlstate(self) -> &'static str { match self { $(Code::$name => $state),* } }
+            /// A code of this number.
+            pub fn of_number(number: u32) -> Option<Code> {
+                [$(Code::$name),*].into_iter().find(|code| code.number() == number)
+            }
         }
     };
 }
@@ -41,6 +45,8 @@ codes! {
     TooManyArguments = (939, "22023"),
     InvalidIdentifier = (904, "42000"),
     AmbiguousColumn = (2028, "42601"),
+    /// A subquery that compares with its outer row in a way that is not offered.
+    UnsupportedSubquery = (2031, "42601"),
     DuplicateColumn = (2025, "42S21"),
     UnknownFunction = (2140, "42601"),
     /// A function with a schema before its name.
@@ -111,6 +117,8 @@ codes! {
     NoActiveWarehouse = (606, "57P03"),
     /// A memory, result or concurrency limit was hit.
     ResourceLimit = (300005, "53200"),
+    /// The disk of the data directory has no room left.
+    DiskFull = (300005, "53100"),
     TimeTravelUnavailable = (707, "02000"),
     /// A clone of a temporary table that would outlive it.
     CloneOfTemporary = (2119, "0A000"),
@@ -146,6 +154,11 @@ pub struct UserError {
     pub message: String,
     pub position: Option<Position>,
 }
+
+/// What the system and SQLite say of a full disk, the last where its shared memory cannot grow. Errors
+/// come here from many libraries, and of some only the words are left.
+const DISK_FULL: [&str; 4] =
+    ["No space left on device", "Disk quota exceeded", "database or disk is full", "(code: 4874)"];
 
 /// Most characters of a value in a message.
 const VALUE_CHARS: usize = 200;
@@ -199,7 +212,16 @@ impl UserError {
         Self::new(Code::Unsupported, format!("Unsupported feature '{what}'."))
     }
 
+    /// A fault of Frazil itself; but a full disk is none, wherever it is met.
     pub fn internal(what: impl fmt::Display) -> Self {
+        let what = what.to_string();
+        if DISK_FULL.iter().any(|words| what.contains(words)) {
+            return Self::new(
+                Code::DiskFull,
+                "The disk of the server's data directory is full: what was asked for is not done. Make \
+                 room, and ask again.",
+            );
+        }
         Self::new(Code::Internal, format!("Internal error: {what}"))
     }
 
@@ -250,6 +272,19 @@ mod tests {
         let exact = "é".repeat(VALUE_CHARS);
         assert_eq!(excerpt(&exact), exact.as_str());
         assert_eq!(excerpt(&format!("{exact}x")), format!("{exact}…"));
+    }
+
+    #[test]
+    fn a_full_disk_is_told_as_such() {
+        // ENOSPC and EDQUOT of Linux.
+        for number in [28, 122] {
+            let error = std::io::Error::from_raw_os_error(number);
+            assert_eq!(UserError::internal(format!("x: {error}")).code, Code::DiskFull);
+        }
+        let other = UserError::internal(std::io::Error::from_raw_os_error(5));
+        assert_eq!(other.code, Code::Internal);
+        assert_eq!(Code::of_number(Code::DiskFull.number()), Some(Code::ResourceLimit));
+        assert_eq!(Code::of_number(999_999), None);
     }
 
     #[test]

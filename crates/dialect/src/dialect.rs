@@ -129,6 +129,8 @@ impl Dialect for FrazilDialect {
     fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
         match &parser.peek_token_ref().token {
             Token::ExclamationMark => Some(Ok(self.prec_value(Precedence::Period))),
+            // With + and -, below * and /.
+            Token::StringConcat => Some(Ok(self.prec_value(Precedence::PlusMinus))),
             _ => self.inner.get_next_precedence(parser),
         }
     }

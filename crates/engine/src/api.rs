@@ -224,16 +224,17 @@ pub struct ResultReader {
     /// Names are given again to other users, this number is not.
     pub user_id: i64,
     pub user: String,
-    /// The one role that the session or token is held to.
-    pub role_restriction: Option<String>,
+    /// The one role that the session or token is held to, by its id: its name may be given to another.
+    pub restricted_role_id: Option<i64>,
 }
 
 impl ResultReader {
     /// Whether these may read again what that owner was shown, an error too. Who is held to one role
     /// reads what sessions held to that role were shown.
     pub fn may_read(&self, owner: &ResultReader) -> bool {
-        let held = self.role_restriction.is_some();
-        self.user_id == owner.user_id && (!held || self.role_restriction == owner.role_restriction)
+        let held = self.restricted_role_id.is_some();
+        self.user_id == owner.user_id
+            && (!held || self.restricted_role_id == owner.restricted_role_id)
     }
 }
 

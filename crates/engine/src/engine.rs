@@ -22,6 +22,7 @@ use crate::maintenance::{Upkeep, findings, missing_models};
 use crate::run::results::Results;
 use crate::run::runtime::QueryRuntime;
 use crate::session::Session;
+use crate::session::login::Renewal;
 use crate::session::refusals::Refusals;
 use crate::session::transactions::Transactions;
 use crate::stage_files::{STAGES_FOLDER, StageFiles};
@@ -60,6 +61,8 @@ pub(crate) struct Shared {
     pub organization: Option<String>,
     /// Turns for checking passwords.
     pub password_checks: tokio::sync::Semaphore,
+    /// Renewals of a moment ago, by the digest of the master token that asked.
+    pub renewals: tokio::sync::Mutex<HashMap<String, Renewal>>,
     pub refusals: Refusals,
     /// Holds the directory's lock as long as the engine lives.
     _data_directory: DataDirectory,
@@ -140,7 +143,7 @@ impl Engine {
         let registry = Registry::new(accounts.clone(), lake.store().folder("models")?);
         let stages =
             Arc::new(StageFiles::new(lake.store().folder(STAGES_FOLDER)?, limits.upload_bytes));
-        let results = Results::open(&directory.results_path())?;
+        let results = Results::open(&directory.results_path(), limits.kept_result_bytes)?;
         let warehouses = Warehouses::open(accounts.clone(), runtime.clone(), limits).await?;
         let shared = Arc::new(Shared {
             history: History::start(accounts.clone()),
@@ -162,6 +165,7 @@ impl Engine {
             region: settings.region.clone(),
             organization: settings.organization.clone(),
             password_checks: tokio::sync::Semaphore::new(PASSWORD_CHECKS),
+            renewals: Default::default(),
             refusals: Refusals::default(),
             _data_directory: directory,
         });
@@ -195,7 +199,8 @@ impl Engine {
         let session = self.shared.sessions.read().get(&session_id).cloned();
         let Some(session) = session else { return Ok(false) };
         let now = frazil_catalog::account::now_micros();
-        if !self.shared.token_holds(session.access_token_id, now).await? {
+        let restriction = session.role_restriction.as_deref();
+        if !self.shared.token_holds(session.access_token_id, restriction, now).await? {
             return Ok(false);
         }
         let account = self.shared.accounts.view().await?;
@@ -345,6 +350,7 @@ impl Shared {
                 grant_option: grant.grant_option,
             });
         }
+        facts.rules_version = view.rules_version;
         facts.managed_schemas.extend(&view.managed_schemas);
         for (object, role) in &view.owners {
             facts.owners.push((*object, role.clone()));
@@ -381,6 +387,7 @@ async fn bootstrap(
             must_change_password: false,
             disabled: false,
             comment: Some("Administrator made at first start".to_string()),
+            // Who holds all roles begins without secondary ones: USE ROLE would change nothing.
             properties: UserProperties {
                 default_role: Some(role.clone()),
                 ..UserProperties::default()

@@ -7,6 +7,8 @@ pub struct Limits {
     pub spill_bytes: u64,
     /// Bytes of one statement's result (`--result-limit`).
     pub result_bytes: u64,
+    /// Bytes of the files of all results that are kept to be read again (`--kept-results-limit`).
+    pub kept_result_bytes: u64,
     /// Bytes of one file put on a stage (`--upload-limit`).
     pub upload_bytes: u64,
     /// Sessions that one user may have open (`--sessions-per-user`).
@@ -27,6 +29,7 @@ impl Default for Limits {
         Limits {
             spill_bytes: 100 * GIBIBYTE,
             result_bytes: 16 * GIBIBYTE,
+            kept_result_bytes: 100 * GIBIBYTE,
             upload_bytes: 16 * GIBIBYTE,
             sessions_per_user: 1000,
             concurrency: 32,

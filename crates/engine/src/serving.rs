@@ -38,7 +38,11 @@ impl Engine {
             (Some(_), _) => return Err(invalid()),
             _ => frazil_governance::system::PUBLIC.to_string(),
         };
-        let roles = model.effective_roles(&user.name, &role, &SecondaryRoles::None);
+        let secondary = match &token.role_restriction {
+            None if user.properties.default_secondary_roles_all => SecondaryRoles::All,
+            _ => SecondaryRoles::None,
+        };
+        let roles = model.effective_roles(&user.name, &role, &secondary);
         let name = fold_identifier(endpoint);
         let absent = || UserError::not_found("Endpoint", &name);
         let found = shared.registry.find_endpoint(&name).await?.ok_or_else(absent)?;

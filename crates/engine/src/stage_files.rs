@@ -46,7 +46,7 @@ impl LoadedFile {
 }
 
 fn failed(action: &str, path: &str, error: impl std::fmt::Display) -> UserError {
-    UserError::new(Code::Internal, format!("Stage file '{path}' could not be {action}: {error}"))
+    UserError::internal(format!("stage file '{path}' could not be {action}: {error}"))
 }
 
 impl StageFiles {

@@ -205,7 +205,14 @@ async fn users_choose_where_their_own_sessions_begin() {
     assert_eq!(later.column("SHOW PARAMETERS LIKE 'TIMEZONE'", "level").await, ["USER"]);
     later.run("ALTER SESSION SET TIMEZONE = 'UTC'").await;
     assert_eq!(later.column("SHOW PARAMETERS LIKE 'TIMEZONE'", "level").await, ["SESSION"]);
+    // The level is where it was set, whatever the values are.
+    later.run("ALTER SESSION SET TIMEZONE = 'Asia/Tokyo'").await;
+    assert_eq!(later.column("SHOW PARAMETERS LIKE 'TIMEZONE'", "level").await, ["SESSION"]);
+    later.run("ALTER SESSION SET TIMEZONE = 'UTC'").await;
+    later.run("ALTER SESSION UNSET TIMEZONE").await;
+    assert_eq!(later.column("SHOW PARAMETERS LIKE 'TIMEZONE'", "value").await, ["Asia/Tokyo"]);
     later.run("ALTER USER rita UNSET TIMEZONE").await;
+    assert_eq!(later.column("SHOW PARAMETERS LIKE 'TIMEZONE'", "level").await, ["USER"]);
     // A role to begin with is one that was granted.
     later.run("ALTER USER rita SET DEFAULT_ROLE = accountadmin").await;
     let third = account.login("rita", password()).await.unwrap();

@@ -91,6 +91,9 @@ pub struct LimitArguments {
     /// Bytes of one statement's result; 16GiB if not given.
     #[arg(long, value_parser = parse_bytes)]
     pub result_limit: Option<usize>,
+    /// Bytes on disk of all results that are kept to be read again; 100GiB if not given.
+    #[arg(long, value_parser = parse_bytes)]
+    pub kept_results_limit: Option<usize>,
     /// Bytes of one file put on a stage; 16GiB if not given.
     #[arg(long, value_parser = parse_bytes)]
     pub upload_limit: Option<usize>,
@@ -116,6 +119,7 @@ impl LimitArguments {
         Limits {
             spill_bytes: bytes(self.spill_limit, default.spill_bytes),
             result_bytes: bytes(self.result_limit, default.result_bytes),
+            kept_result_bytes: bytes(self.kept_results_limit, default.kept_result_bytes),
             upload_bytes: bytes(self.upload_limit, default.upload_bytes),
             sessions_per_user: self.sessions_per_user.unwrap_or(default.sessions_per_user),
             concurrency: self.concurrency.unwrap_or(default.concurrency),

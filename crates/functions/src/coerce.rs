@@ -118,13 +118,16 @@ pub fn comparable(
     if left.sql_type == right.sql_type {
         return Ok((left, right));
     }
+    let fitting = |literal: &TypedExpr, to: &T| {
+        exact_literal(literal, to, facts).or_else(|| end_of_range(literal, to, facts))
+    };
     if right.as_literal().is_some() && left.as_literal().is_none() {
-        if let Some(literal) = exact_literal(&right, &left.sql_type, facts) {
+        if let Some(literal) = fitting(&right, &left.sql_type) {
             return Ok((left, literal));
         }
     } else if left.as_literal().is_some()
         && right.as_literal().is_none()
-        && let Some(literal) = exact_literal(&left, &right.sql_type, facts)
+        && let Some(literal) = fitting(&left, &right.sql_type)
     {
         return Ok((literal, right));
     }
@@ -147,6 +150,25 @@ pub fn comparable(
         cast(left, &common, CastMode::Implicit, facts)?,
         cast(right, &common, CastMode::Implicit, facts)?,
     ))
+}
+
+/// For a literal beyond the years that nanoseconds reach, the end of these: every value compares with
+/// both alike.
+fn end_of_range(literal: &TypedExpr, to: &SqlType, facts: &Facts) -> Option<TypedExpr> {
+    use SqlType as T;
+    let T::Timestamp { zone, nanos: true, .. } = to else { return None };
+    match common_type(&literal.sql_type, to)? {
+        T::Timestamp { zone: common, .. } if common == *zone && *zone != TimeZoneKind::Tz => {}
+        _ => return None,
+    }
+    let micros = T::Timestamp { zone: *zone, scale: 6, nanos: false };
+    let value = cast(literal.clone(), &micros, CastMode::Implicit, facts).ok()?;
+    let ScalarValue::TimestampMicrosecond(Some(count), zone) = value.as_literal()? else {
+        return None;
+    };
+    let end = if *count < 0 { i64::MIN } else { i64::MAX };
+    let end = ScalarValue::TimestampNanosecond(Some(end), zone.clone());
+    count.checked_mul(1000).is_none().then(|| TypedExpr::literal(end, to.clone()))
 }
 
 /// The literal in the other side's type, if it means the same there.

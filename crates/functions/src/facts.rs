@@ -37,6 +37,7 @@ pub struct Facts {
     pub now_micros: i64,
     pub timezone: Tz,
     pub user: String,
+    /// The primary role; empty where it was taken from the user since.
     pub role: String,
     pub account: String,
     /// Names the server was started with.
@@ -65,8 +66,14 @@ pub struct Facts {
     /// What USE SECONDARY ROLES last said, as CURRENT_SECONDARY_ROLES tells it: the roles and the
     /// word, both empty for NONE.
     pub secondary_roles: (String, String),
-    /// Roles in force: the primary one, secondary ones and what they inherit.
+    /// Roles in force: the primary one, secondary ones and what they inherit. Roles of databases have a
+    /// dot in their names.
     pub active_roles: Vec<String>,
+    /// The role of what asks: a view's owner within the view, else the session's primary role. None for
+    /// a role of a database.
+    pub invoker_role: Option<String>,
+    /// That role and what it inherits.
+    pub invoker_roles: Vec<String>,
 }
 
 impl Default for Facts {
@@ -95,6 +102,8 @@ impl Default for Facts {
             available_roles: Vec::new(),
             secondary_roles: Default::default(),
             active_roles: Vec::new(),
+            invoker_role: Some("ACCOUNTADMIN".into()),
+            invoker_roles: Vec::new(),
         }
     }
 }

@@ -31,6 +31,8 @@ pub struct AccessFacts {
     pub owners: Vec<((ObjectKind, i64), String)>,
     /// Ids of the schemas with managed access.
     pub managed_schemas: Vec<i64>,
+    /// The version of policies, tags and roles at which these were read.
+    pub rules_version: i64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +53,7 @@ pub struct AccessModel {
     grants: HashMap<(ObjectKind, i64), Vec<Held>>,
     owners: HashMap<(ObjectKind, i64), usize>,
     managed: HashSet<i64>,
+    rules_version: i64,
 }
 
 impl AccessModel {
@@ -88,7 +91,13 @@ impl AccessModel {
         let owners =
             facts.owners.iter().filter_map(|(object, role)| Some((*object, find(role)?))).collect();
         let managed = facts.managed_schemas.iter().copied().collect();
-        AccessModel { names, index, inherited, users, grants, owners, managed }
+        let rules_version = facts.rules_version;
+        AccessModel { names, index, inherited, users, grants, owners, managed, rules_version }
+    }
+
+    /// What changes of policies, tags and roles must find unchanged, if they were checked against this.
+    pub fn rules_version(&self) -> i64 {
+        self.rules_version
     }
 
     /// Whether a role of this name exists.
@@ -110,6 +119,12 @@ impl AccessModel {
             .map(|role| self.names[role].as_str())
             .filter(|role| !is_database_role(role))
             .collect()
+    }
+
+    /// Names of the roles in force, those of databases too.
+    pub fn names_of<'m>(&'m self, roles: &EffectiveRoles) -> impl Iterator<Item = &'m str> {
+        let members: Vec<usize> = roles.any.iter().collect();
+        members.into_iter().map(|role| self.names[role].as_str())
     }
 
     /// The roles in force for a user's session. A primary role that was taken from the user since the

@@ -48,9 +48,10 @@ pub use scan::{FILE_COLUMN, HIDDEN_COLUMNS, LakeTable, ROW_ID, ROW_NUMBER_COLUMN
 pub use settings::{Compression, LakeSettings};
 pub use transaction::{
     Clustering, DeleteOutcome, LakeTransaction, MergeOutcome, NewClone, NewTable, NewView,
-    Savepoint, UpdateOutcome,
+    Savepoint, SeveralActions, UpdateOutcome,
 };
 pub use version::{DataFile, FileKey, RowChunk, StagedChunk, TableVersion};
+pub use write::statistics::default_text;
 
 use claims::Claims;
 use temporary::Temporaries;
@@ -280,8 +281,8 @@ impl Lake {
         if file.encrypted {
             return Err(refuse("encrypted files"));
         }
-        if file.mapping_id.is_some() {
-            return Err(refuse("files without field ids (name mapping)"));
+        if file.mapping_id.is_some() && file.names.is_none() {
+            return Err(refuse("files whose columns come from elsewhere (hive partitions)"));
         }
         let path = self.inner.store.locate(&place(table, &file.path))?;
         let mut deleted: Arc<Vec<i64>> = Arc::clone(&visible.inlined_deletes);
@@ -318,6 +319,7 @@ impl Lake {
             keeps_row_ids: file.row_id_start.is_none(),
             partition: file.partition.clone(),
             statistics: file.statistics.clone(),
+            names: file.names.clone(),
             deleted,
             delete_file: visible.delete_file.as_ref().map(|entry| entry.delete_file_id),
             begun: file.begin_snapshot,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::{concat_batches, filter_record_batch};
 use frazil_catalog::changes::ColumnStatistics;
-use frazil_catalog::files::InlinedPart;
+use frazil_catalog::files::{InlinedPart, NameMapping};
 use frazil_catalog::{FilePartition, TableInfo};
 use frazil_common::SnapshotId;
 use object_store::path::Path;
@@ -47,6 +47,8 @@ pub struct DataFile {
     /// What the rows have in common, in a table that is partitioned.
     pub partition: Option<Arc<FilePartition>>,
     pub statistics: Vec<ColumnStatistics>,
+    /// Which columns its names stand for, where it has no field ids.
+    pub names: Option<Arc<NameMapping>>,
     /// Positions deleted from the file, ascending, without repeats.
     pub deleted: Arc<Vec<i64>>,
     /// Catalog id of the file's delete file.
@@ -67,7 +69,8 @@ impl DataFile {
     /// Whether it was written here: what other clients tell of a file's columns may be looser, or not
     /// told at all.
     pub fn is_own(&self) -> bool {
-        self.name.starts_with("frazil-") || matches!(self.key, FileKey::Staged(_))
+        let named = self.name.starts_with("frazil-") && self.names.is_none();
+        named || matches!(self.key, FileKey::Staged(_))
     }
 
     /// Rows that are left.

@@ -4,15 +4,21 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, Float64Array, Int8Array, Int64Array, RecordBatch, StringViewArray,
 };
 use datafusion::arrow::datatypes::Int64Type;
 use datafusion::logical_expr::{ident, lit};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use frazil_catalog::account::{AccountStore, Writer};
 use frazil_catalog::{ColumnInfo, TableKind};
-use frazil_common::{Code, SqlType};
-use frazil_lake::{FILE_COLUMN, LakeError, NewView, ROW_ID, ROW_NUMBER_COLUMN};
+use frazil_common::{Code, ObjectKind, SqlType};
+use frazil_lake::{
+    FILE_COLUMN, LakeError, LakeSettings, NewView, ROW_ID, ROW_NUMBER_COLUMN, SeveralActions,
+};
+use futures::StreamExt;
 use support::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -200,6 +206,7 @@ async fn merge_and_null_checks() {
         .merge(
             &version,
             batch(vec![1, 2, 3], vec![Some(3), Some(4), None], vec![Some(3), None, Some(500)]),
+            SeveralActions::Error,
         )
         .await
         .unwrap();
@@ -213,18 +220,46 @@ async fn merge_and_null_checks() {
     let mut t = lake.begin(1).await.unwrap();
     let version = t.table_version(&table).await.unwrap();
     let error = t
-        .merge(&version, batch(vec![1, 2], vec![Some(8), Some(8)], vec![Some(8), None]))
+        .merge(
+            &version,
+            batch(vec![1, 2], vec![Some(8), Some(8)], vec![Some(8), None]),
+            SeveralActions::Error,
+        )
         .await
         .unwrap_err();
     match error {
         LakeError::User(error) => assert_eq!(error.code, Code::DuplicateRowInDml),
         other => panic!("{other}"),
     }
-    let error = t.merge(&version, batch(vec![3], vec![None], vec![None])).await.unwrap_err();
+    let error = t
+        .merge(&version, batch(vec![3], vec![None], vec![None]), SeveralActions::Error)
+        .await
+        .unwrap_err();
     match error {
         LakeError::User(error) => assert_eq!(error.code, Code::NullNotAllowed),
         other => panic!("{other}"),
     }
+
+    // Of several actions for a row the first one, where that is asked for.
+    let mut t = lake.begin(1).await.unwrap();
+    let version = t.table_version(&table).await.unwrap();
+    let outcome = t
+        .merge(
+            &version,
+            batch(
+                vec![1, 2, 1, 2, 1],
+                vec![Some(8), Some(8), Some(8), Some(9), Some(9)],
+                vec![Some(601), None, Some(602), None, Some(603)],
+            ),
+            SeveralActions::First,
+        )
+        .await
+        .unwrap();
+    assert_eq!((outcome.inserted, outcome.updated, outcome.deleted), (0, 1, 1));
+    t.commit(meta("first")).await.unwrap();
+    assert_eq!(text(current(&lake).await, 601).await, ["m601"]);
+    assert!(text(current(&lake).await, 602).await.is_empty());
+    assert!(text(current(&lake).await, 603).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -408,4 +443,87 @@ async fn a_savepoint_takes_back_definitions_for_whoever_asks() {
     let before = ids(current(&lake).await).await.len();
     t.commit(meta("kept")).await.unwrap();
     assert_eq!(ids(current(&lake).await).await.len(), before + 5);
+}
+
+/// The names of the data files below a folder.
+fn data_files(folder: &std::path::Path) -> Vec<String> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        match entry.file_type().unwrap().is_dir() {
+            true => files.extend(data_files(&entry.path())),
+            false => files.push(entry.file_name().into_string().unwrap()),
+        }
+    }
+    files
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_is_given_up_leaves_no_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lake, table) = setup(dir.path()).await;
+    drop(lake);
+    let settings = LakeSettings {
+        inlined_rows_max: 0,
+        target_file_bytes: 1,
+        row_group_rows: 10,
+        ..LakeSettings::default()
+    };
+    let lake = open_with(dir.path(), settings).await;
+    let before = data_files(dir.path().join("data").as_path());
+    let mut t = lake.begin(1).await.unwrap();
+    // Rows for several files, and then none for ever.
+    let schema = rows(0, 1).schema();
+    let endless = rows(0, 100).chain(futures::stream::pending());
+    let endless = Box::pin(RecordBatchStreamAdapter::new(schema, endless));
+    let some_are_there = async {
+        while data_files(dir.path().join("data").as_path()).len() < before.len() + 5 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        _ = t.append(&table, endless) => panic!("the rows have no end"),
+        () = some_are_there => {}
+    }
+    let mut after = data_files(dir.path().join("data").as_path());
+    for _ in 0..100 {
+        if after.len() == before.len() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        after = data_files(dir.path().join("data").as_path());
+    }
+    assert_eq!(after, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_back_is_not_kept_for_dropped_objects() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lake, table) = setup(dir.path()).await;
+    let accounts = AccountStore::open(lake.catalog().clone()).await.unwrap();
+    let mut transaction = accounts.begin().await.unwrap();
+    let mut writer = Writer::on(&mut transaction);
+    let on = (ObjectKind::Table, table.table_id);
+    writer.register_object(on.0, on.1, "ACCOUNTADMIN", None).await.unwrap();
+    transaction.commit().await.unwrap();
+    let kept = async |snapshot| {
+        let mut transaction = accounts.begin().await.unwrap();
+        Writer::on(&mut transaction).kept_for_dropped(snapshot).await.unwrap()
+    };
+    let drop_table = async || {
+        let mut t = lake.begin(1).await.unwrap();
+        t.drop_table(&name("T")).unwrap();
+        t.commit(meta("drop")).await.unwrap()
+    };
+    let begun = drop_table().await;
+    assert_eq!(kept(begun).await, [on]);
+    let dropped = lake.catalog().dropped_tables(0, |_| true).await.unwrap();
+    let mut t = lake.begin(1).await.unwrap();
+    t.undrop_table(dropped.first().unwrap()).unwrap();
+    t.commit(meta("undrop")).await.unwrap();
+    assert!(kept(begun).await.is_empty());
+    // Dropped once more, it is no longer what was looked at before.
+    let again = drop_table().await;
+    assert!(kept(begun).await.is_empty());
+    assert_eq!(kept(again).await, [on]);
 }

@@ -31,21 +31,10 @@ pub fn canonical_order(batches: &[RecordBatch], stop: &Stop) -> Result<Vec<Recor
     if schema.fields().is_empty() {
         return Ok(batches.to_vec());
     }
-    let fields = schema.fields().iter().map(|field| SortField::new(field.data_type().clone()));
-    let converter = RowConverter::new(fields.collect())?;
-    for (place, batch) in batches.iter().enumerate() {
-        let place = number(place)?;
-        let mut start = 0;
-        while start < batch.num_rows() {
-            stop.check()?;
-            let length = BATCH_ROWS.min(batch.num_rows() - start);
-            let encoded = converter.convert_columns(batch.slice(start, length).columns())?;
-            for (row, bytes) in encoded.iter().enumerate() {
-                keys.push((hash(bytes.as_ref()), place, number(start + row)?));
-            }
-            start += length;
-        }
-    }
+    each_hash(batches, stop, |hash, place, row| {
+        keys.push((hash, number(place)?, number(row)?));
+        Ok(())
+    })?;
     stop.check()?;
     // Parts by the hash's first byte are sorted alone, to look at the flag between them.
     keys.sort_unstable_by_key(|(hash, _, _)| (hash >> 120) as u8);
@@ -62,6 +51,51 @@ pub fn canonical_order(batches: &[RecordBatch], stop: &Stop) -> Result<Vec<Recor
             Ok(interleave_record_batch(&inputs, &places)?)
         })
         .collect()
+}
+
+/// A digest of rows in any order: that of other rows, or of columns of other names or types, differs.
+///
+/// # Errors
+/// As of [`canonical_order`].
+pub fn digest(batches: &[RecordBatch], stop: &Stop) -> Result<String, MlError> {
+    let (mut sum, mut count) = (0_u128, 0_u128);
+    if let Some(first) = batches.first() {
+        for field in first.schema().fields() {
+            let column = format!("{} {}", field.name(), field.data_type());
+            sum = sum.rotate_left(1).wrapping_add(hash(column.as_bytes()));
+        }
+    }
+    each_hash(batches, stop, |hash, _, _| {
+        sum = sum.wrapping_add(hash);
+        count += 1;
+        Ok(())
+    })?;
+    Ok(format!("{count}:{sum:032x}"))
+}
+
+/// Calls `take` with the hash of every row, the place of its batch, and its own in the batch.
+fn each_hash(
+    batches: &[RecordBatch],
+    stop: &Stop,
+    mut take: impl FnMut(u128, usize, usize) -> Result<(), MlError>,
+) -> Result<(), MlError> {
+    let Some(first) = batches.first() else { return Ok(()) };
+    let schema = first.schema();
+    let fields = schema.fields().iter().map(|field| SortField::new(field.data_type().clone()));
+    let converter = RowConverter::new(fields.collect())?;
+    for (place, batch) in batches.iter().enumerate() {
+        let mut start = 0;
+        while start < batch.num_rows() {
+            stop.check()?;
+            let length = BATCH_ROWS.min(batch.num_rows() - start);
+            let encoded = converter.convert_columns(batch.slice(start, length).columns())?;
+            for (row, bytes) in encoded.iter().enumerate() {
+                take(hash(bytes.as_ref()), place, start + row)?;
+            }
+            start += length;
+        }
+    }
+    Ok(())
 }
 
 fn number(value: usize) -> Result<u32, MlError> {
@@ -140,6 +174,19 @@ mod tests {
     use arrow::compute::{concat_batches, take_record_batch};
 
     use super::*;
+
+    #[test]
+    fn a_digest_is_of_the_rows_and_not_of_their_order() {
+        let all = batch(1000);
+        let digest = |batches: &[RecordBatch]| digest(batches, &Stop::default()).unwrap();
+        let parts = [all.slice(700, 300), all.slice(0, 700)];
+        assert_eq!(digest(&parts), digest(std::slice::from_ref(&all)));
+        assert_ne!(digest(&parts), digest(&parts[..1]));
+        assert_ne!(digest(&parts), digest(&[parts[0].clone(), parts[0].clone(), parts[1].clone()]));
+        let swapped = all.project(&[1, 0]).unwrap();
+        assert_ne!(digest(&[swapped]), digest(std::slice::from_ref(&all)));
+        assert_eq!(digest(&[]), digest(&[]));
+    }
 
     fn batch(rows: u32) -> RecordBatch {
         let x: ArrayRef = Arc::new(Float64Array::from_iter(

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::common::Column as PlanColumn;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{
@@ -18,6 +18,7 @@ use crate::binder::{Binder, Bound};
 use crate::error::{Result, position, unsupported};
 use crate::expr::window::{key_of, needs_key};
 use crate::expr::{contains_aggregate, contains_window};
+use crate::join::has_subquery;
 use crate::query::{bad_position, position_number, project};
 use crate::scope::Env;
 use crate::select::{Item, replace};
@@ -209,6 +210,7 @@ impl Binder<'_> {
         aggregates: Vec<Expr>,
     ) -> Result<(LogicalPlan, HashMap<Expr, Expr>)> {
         let Grouping { values, sets } = grouping;
+        let (plan, queries) = self.queries_apart(plan, &aggregates)?;
         // Every group expression becomes a column of the input.
         let mut input: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
         let before = input.len();
@@ -220,7 +222,7 @@ impl Binder<'_> {
             let key = match &value.expr {
                 Expr::Column(column) if !keyed => Expr::Column(column.clone()),
                 _ => {
-                    let name = self.unique("__group");
+                    let name = self.unique_column("group");
                     input.push(key_of(value).alias(&name));
                     Expr::Column(PlanColumn::from_name(name))
                 }
@@ -232,7 +234,7 @@ impl Binder<'_> {
                 let shown = when(key.clone().is_not_null(), column).end()?;
                 replacements.insert(value.expr.clone(), shown);
                 firsts.push((value.expr.clone(), first));
-            } else if !matches!(value.expr, Expr::Literal(..)) {
+            } else if sets.is_some() || !matches!(value.expr, Expr::Literal(..)) {
                 replacements.insert(value.expr.clone(), key.clone());
             }
             keys.push(key);
@@ -254,7 +256,7 @@ impl Binder<'_> {
                 }
                 Some(_) => {
                     // Another call that prints the same.
-                    let name = binder.unique("__aggregate");
+                    let name = binder.unique_column("aggregate");
                     calls.push(call.alias(&name));
                     return Expr::Column(PlanColumn::from_name(name));
                 }
@@ -269,7 +271,7 @@ impl Binder<'_> {
         }
         for call in aggregates {
             let planned = match grouping_arguments(&call) {
-                None => call.clone(),
+                None => replace_arguments(&call, &queries)?,
                 Some(args) => {
                     if args.iter().any(|arg| !groups.contains_key(arg)) {
                         return Err(UserError::new(
@@ -300,6 +302,32 @@ impl Binder<'_> {
         };
         let plan = LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(plan), group, calls)?);
         Ok((plan, replacements))
+    }
+
+    /// The arguments of calls that hold subqueries as columns of their input, where the engine plans them.
+    pub(crate) fn queries_apart(
+        &mut self,
+        plan: LogicalPlan,
+        calls: &[Expr],
+    ) -> Result<(LogicalPlan, HashMap<Expr, Expr>)> {
+        let mut columns: Vec<Expr> = Vec::new();
+        let mut apart: HashMap<Expr, Expr> = HashMap::new();
+        for call in calls {
+            call.apply_children(|argument| {
+                if has_subquery(argument) && !apart.contains_key(argument) {
+                    let name = self.unique_column("argument");
+                    columns.push(argument.clone().alias(&name));
+                    apart.insert(argument.clone(), Expr::Column(PlanColumn::from_name(name)));
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })?;
+        }
+        if columns.is_empty() {
+            return Ok((plan, apart));
+        }
+        let mut exprs: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
+        exprs.append(&mut columns);
+        Ok((LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?), apart))
     }
 
     /// Each different row once.
@@ -335,7 +363,7 @@ fn grouping_arguments(call: &Expr) -> Option<&[Expr]> {
     }
 }
 
-fn replace_arguments(call: &Expr, groups: &HashMap<Expr, Expr>) -> Result<Expr> {
+pub(crate) fn replace_arguments(call: &Expr, groups: &HashMap<Expr, Expr>) -> Result<Expr> {
     Ok(call
         .clone()
         .map_children(|child| {

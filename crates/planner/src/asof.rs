@@ -218,7 +218,7 @@ impl Binder<'_> {
     fn with_columns(&mut self, plan: LogicalPlan, values: Vec<Expr>) -> Result<LogicalPlan> {
         let mut exprs: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
         for value in values {
-            exprs.push(value.alias(self.unique("__asof")));
+            exprs.push(value.alias(self.unique_column("asof")));
         }
         Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?))
     }

@@ -1,12 +1,12 @@
 //! State of one planning run.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use datafusion::common::TableReference;
-use datafusion::logical_expr::{Expr, LogicalPlan, SubqueryAlias};
-use frazil_common::hidden::is_hidden;
+use datafusion::common::{Column as PlanColumn, TableReference};
+use datafusion::logical_expr::{Expr, LogicalPlan, Projection, SubqueryAlias};
+use frazil_common::hidden::{MARK, is_hidden};
 use frazil_common::{Access, Column, ObjectRef, Privilege, SqlType, UserError};
 use frazil_functions::TypedExpr;
 use sqlparser::ast;
@@ -75,6 +75,8 @@ pub(crate) struct Binder<'a> {
     /// Common table expressions, innermost WITH last.
     pub ctes: Vec<HashMap<String, Cte>>,
     pub uses: Vec<RelationUse>,
+    /// Names of the fields of the relations so far in the FROM being planned.
+    pub field_names: HashSet<String>,
     /// Aliases of the select being planned whose values differ from call to call: they are
     /// computed once per row, so that every use sees the same value.
     pub volatile: Vec<VolatileAlias>,
@@ -99,6 +101,7 @@ impl<'a> Binder<'a> {
             outer: Vec::new(),
             ctes: Vec::new(),
             uses: Vec::new(),
+            field_names: HashSet::new(),
             volatile: Vec::new(),
             large_aliases_apart: false,
             expr_depth: 0,
@@ -113,6 +116,11 @@ impl<'a> Binder<'a> {
     pub fn unique(&mut self, prefix: &str) -> String {
         self.counter += 1;
         format!("{prefix}{}", self.counter)
+    }
+
+    /// The same for a column: no column that a user names has it either.
+    pub fn unique_column(&mut self, prefix: &str) -> String {
+        format!("{MARK}{}", self.unique(prefix))
     }
 
     /// The accesses of everything planned so far.
@@ -184,13 +192,15 @@ impl<'a> Binder<'a> {
             Some(name) => vec![name.database.clone(), name.schema.clone(), name.name.clone()],
             None => vec![String::new()],
         };
+        let names: Vec<String> =
+            plan.schema().fields().iter().map(|field| field.name().clone()).collect();
         let (plan, mut scope) =
             self.named_relation(plan.clone(), columns, parts, alias, Some(usage))?;
         let fields = plan.schema().columns();
         let first_hidden = fields.len().saturating_sub(*hidden);
-        let hidden = &fields[first_hidden..];
+        let hidden = fields.iter().zip(names).skip(first_hidden);
         // Files have metadata columns that users name; those of tables are for DML.
-        for field in hidden.iter().filter(|field| !is_hidden(&field.name)) {
+        for (field, name) in hidden.filter(|(_, name)| !is_hidden(name)) {
             let (_, arrow_field) = plan.schema().qualified_field_from_column(field)?;
             let Some(sql_type) = SqlType::of_field(arrow_field) else { continue };
             let mut expr = Expr::Column(field.clone());
@@ -199,16 +209,39 @@ impl<'a> Binder<'a> {
             }
             scope.columns.push(ScopeColumn {
                 relation: Some(0),
-                name: field.name.clone(),
+                name: name.clone(),
                 sql_type,
                 nullable: true,
                 expr,
                 in_star: false,
                 bare: true,
-                uses: vec![(usage, field.name.clone())],
+                uses: vec![(usage, name)],
             });
         }
         Ok((plan, scope))
+    }
+
+    /// The plan with other names for those of its columns that a relation before it in the FROM has too.
+    /// Operators know columns by their bare names: a filter on one of two of a name would be tried below on
+    /// the other.
+    fn with_own_names(
+        &mut self,
+        plan: LogicalPlan,
+        internal: &TableReference,
+    ) -> Result<LogicalPlan> {
+        let taken = &mut self.field_names;
+        let fields = plan.schema().fields();
+        let plan = if fields.iter().any(|field| taken.contains(field.name())) {
+            let own = |name: &str| match taken.contains(name) {
+                true => (None, format!("{internal}.{name}")),
+                false => (None, name.to_string()),
+            };
+            renamed(plan, own)?
+        } else {
+            plan
+        };
+        taken.extend(plan.schema().fields().iter().map(|field| field.name().clone()));
+        Ok(plan)
     }
 
     /// Gives a plan's output a unique internal alias and the names users know it by.
@@ -221,10 +254,14 @@ impl<'a> Binder<'a> {
         usage: Option<usize>,
     ) -> Result<(LogicalPlan, Scope)> {
         let internal = self.unique("r");
-        let plan = LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(
-            Arc::new(plan),
-            TableReference::bare(internal),
-        )?);
+        let internal = TableReference::bare(internal);
+        let plan = if self.outer.is_empty() {
+            let plan = self.with_own_names(plan, &internal)?;
+            LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(Arc::new(plan), internal)?)
+        } else {
+            let qualified = |name: &str| (Some(internal.clone()), format!("{internal}.{name}"));
+            renamed(plan, qualified)?
+        };
         let (parts, renamed) = alias_parts(alias, parts, columns.len())?;
         let fields = plan.schema().columns();
         let columns = columns
@@ -261,6 +298,21 @@ impl<'a> Binder<'a> {
         let value = frazil_functions::evaluate_constant(&bound)?;
         Ok(TypedExpr::literal(value, bound.sql_type))
     }
+}
+
+/// The plan with other names for its columns. In a subquery they are names that no other relation's columns
+/// have: those by which it is tied to its outer row are told apart by names alone, and an alias around them
+/// would hide them.
+pub(crate) fn renamed(
+    plan: LogicalPlan,
+    name: impl Fn(&str) -> (Option<TableReference>, String),
+) -> Result<LogicalPlan> {
+    let named = |field: PlanColumn| {
+        let (relation, name) = name(&field.name);
+        Expr::Column(field).alias_qualified(relation, name)
+    };
+    let exprs = plan.schema().columns().into_iter().map(named).collect();
+    Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?))
 }
 
 /// The name parts and column names that an alias gives.

@@ -8,8 +8,9 @@ use datafusion::logical_expr::{Join, LogicalPlan, LogicalPlanBuilder, SubqueryAl
 use frazil_common::UserError;
 use sqlparser::ast::{self, Spanned, TableFactor, TableWithJoins};
 
-use crate::binder::{Binder, Cte};
+use crate::binder::{Binder, Cte, renamed};
 use crate::error::{At, Result, position, refuse, unsupported};
+use crate::expr::correlated::{Above, check, is_correlated};
 use crate::expr::subquery::as_subquery;
 use crate::names::{fold, identifiers};
 use crate::relation::Reference;
@@ -99,16 +100,20 @@ impl Binder<'_> {
         };
         let scope = Rc::new(left.scope.clone());
         let bound = self.nested_query(subquery, &Env::new(scope, "FROM"))?;
-        let subquery = as_subquery(bound.plan.clone());
-        if subquery.outer_ref_columns.is_empty() {
+        if !is_correlated(&bound.plan) {
             let input = self.derived(bound.plan, &bound.columns, alias.as_ref())?;
             return self.sampled(input, sample.as_ref());
         }
         refuse(sample.is_some(), "SAMPLE of a LATERAL query")?;
+        check(&bound.plan, Above { one_row: true, ..Above::default() })?;
         let mut input = self.derived(bound.plan, &bound.columns, alias.as_ref())?;
-        if let LogicalPlan::SubqueryAlias(aliased) = &input.plan {
-            let alias = aliased.alias.clone();
-            let subquery = Arc::new(LogicalPlan::Subquery(subquery));
+        if let (Some(alias), _) = input.plan.schema().qualified_field(0) {
+            let alias = alias.clone();
+            let plan = match input.plan {
+                LogicalPlan::SubqueryAlias(aliased) => Arc::unwrap_or_clone(aliased.input),
+                plan => renamed(plan, |name: &str| (None, name.to_string()))?,
+            };
+            let subquery = Arc::new(LogicalPlan::Subquery(as_subquery(plan)));
             input.plan = LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(subquery, alias)?);
         }
         input.lateral = true;

@@ -14,6 +14,7 @@ mod error;
 mod expr;
 mod from;
 mod join;
+mod marks;
 mod merge;
 mod multi_insert;
 mod names;
@@ -48,6 +49,7 @@ pub use arrange::{arrange_columns, cast_columns};
 pub use asof::AsofJoin;
 pub use dml::{plan_delete, plan_insert, plan_update};
 pub use error::PlannerError;
+pub use marks::optimizer_rules;
 pub use merge::plan_merge;
 pub use multi_insert::plan_insert_branch;
 pub use references::{

@@ -55,7 +55,7 @@ impl Binder<'_> {
             }
         }
         // A mark tells target rows from the NULLs of source rows without a match.
-        let mark = self.unique("__matched");
+        let mark = self.unique_column("matched");
         let mut exprs: Vec<Expr> =
             input.plan.schema().columns().into_iter().map(Expr::Column).collect();
         exprs.push(lit(true).alias(&mark));
@@ -95,7 +95,7 @@ impl Binder<'_> {
         if clauses.iter().any(changes) {
             self.forget_unread(usage);
         }
-        merge_output(self.unique("__clause"), plan, bound, identity, target)
+        merge_output(self.unique_column("clause"), plan, bound, identity, target)
     }
 
     fn cross_source(&mut self, source: &sqlparser::ast::TableFactor) -> Result<crate::from::Input> {

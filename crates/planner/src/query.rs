@@ -24,6 +24,7 @@ pub(crate) struct Tail<'q> {
 impl Binder<'_> {
     /// Plans a query.
     pub fn query(&mut self, query: &Query) -> Result<Bound> {
+        self.ctx.check_stopped()?;
         self.bind_query(query).at(query.span())
     }
 

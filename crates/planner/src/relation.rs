@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
-use frazil_common::{Access, Column, ObjectName, ObjectRef, QualifiedName, SqlType, hidden};
-use frazil_functions::{Facts, TypedExpr};
+use frazil_common::{
+    Access, Column, ObjectName, ObjectRef, QualifiedName, SqlType, UserError, hidden,
+};
+use frazil_functions::{Facts, StatementStop, TypedExpr};
 use sqlparser::ast::Query;
 
 /// A table's row: index in `TableVersion.files`, Int32.
@@ -159,6 +161,8 @@ pub struct PlanContext<'a> {
     /// The text the syntax tree's spans count in; output columns without an alias are named by
     /// it. May be empty: then names are printed from the tree.
     pub source: &'a str,
+    /// Asked at every expression and every query whether the statement goes on.
+    pub stop: Option<&'a StatementStop>,
 }
 
 impl<'a> PlanContext<'a> {
@@ -169,7 +173,19 @@ impl<'a> PlanContext<'a> {
         binds: &'a [TypedExpr],
         variables: &'a HashMap<String, TypedExpr>,
     ) -> Self {
-        PlanContext { facts, resolved, binds, variables, source: "" }
+        PlanContext { facts, resolved, binds, variables, source: "", stop: None }
+    }
+
+    /// The same for a statement that may be stopped.
+    pub fn with_stop(mut self, stop: &'a StatementStop) -> Self {
+        self.stop = Some(stop);
+        self
+    }
+
+    /// # Errors
+    /// 000604: the statement was stopped.
+    pub(crate) fn check_stopped(&self) -> Result<(), UserError> {
+        self.stop.map_or(Ok(()), StatementStop::check)
     }
 
     /// The same with the text that was parsed.

@@ -67,7 +67,7 @@ impl Binder<'_> {
                 .into_iter()
                 .map(datafusion::logical_expr::Expr::Column)
                 .collect();
-            let key = self.unique("__sample");
+            let key = self.unique_column("sample");
             let mut exprs = kept.clone();
             exprs.push(random.expr.alias(&key));
             let plan = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?);

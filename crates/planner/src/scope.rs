@@ -66,7 +66,7 @@ pub(crate) struct Scope {
 }
 
 /// Name of the column that numbers the rows of a select for SEQ4().
-pub(crate) const ROW_NUMBER: &str = "__row_number";
+pub(crate) const ROW_NUMBER: &str = "\0row_number";
 
 impl Scope {
     pub fn empty() -> Self {

@@ -13,8 +13,10 @@ use frazil_functions::TypedExpr;
 use sqlparser::ast::{self, Expr as Syntax, Select, SelectItem, Spanned};
 use sqlparser::tokenizer::Span;
 
+use crate::aggregate::replace_arguments;
 use crate::binder::{Binder, Bound, VolatileAlias};
 use crate::error::{At, Result, position, refuse, unsupported};
+use crate::expr::correlated::{partitioned_by, refused, ties};
 use crate::expr::window::{direction, key_of};
 use crate::expr::{contains_aggregate, contains_window};
 use crate::names::fold;
@@ -118,7 +120,9 @@ impl Binder<'_> {
             Some(unmarked) => (&unmarked.from, &unmarked.selection),
             None => (from, selection),
         };
+        let outer_names = std::mem::take(&mut self.field_names);
         let (plan, mut scope) = self.plan_from(from)?;
+        self.field_names = outer_names;
         if let Some(unmarked) = &unmarked {
             let place = |relation: Option<usize>| {
                 let name = relation.and_then(|index| scope.relations[index].parts.last());
@@ -175,6 +179,11 @@ impl Binder<'_> {
             plan = numbered(plan)?;
         }
         plan = computed(plan, &volatile[..filter_volatile])?;
+        let is_windowed = !self.outer.is_empty() && parts.values().any(windowed);
+        let ties = match is_windowed {
+            true => ties(&plan, filter.as_ref().map(|filter| &filter.expr))?,
+            false => Vec::new(),
+        };
         if let Some(filter) = filter {
             plan = LogicalPlanBuilder::from(plan).filter(filter.expr)?.build()?;
         }
@@ -186,6 +195,11 @@ impl Binder<'_> {
             grouping.is_some() || parts.values().any(|value| contains_aggregate(&value.expr));
         if !aggregated && having.is_some() {
             return Err(UserError::syntax("HAVING needs GROUP BY or an aggregate").into());
+        }
+        // Of a group's rows only what it is grouped by is left.
+        let having_ties = parts.having.as_ref().is_some_and(|having| having.expr.contains_outer());
+        if aggregated && is_windowed && (having_ties || !ties.is_empty()) {
+            return Err(refused());
         }
         if aggregated {
             let aggregates = aggregates_in(parts.values().map(|value| &value.expr))?;
@@ -208,14 +222,18 @@ impl Binder<'_> {
         // Those inside the arguments of others first.
         while parts.values().any(|value| contains_window(&value.expr)) {
             let windows = innermost_windows(parts.values().map(|value| &value.expr))?;
-            let replacements: HashMap<Expr, Expr> = windows
-                .iter()
-                .map(|expr| {
-                    let column = PlanColumn::from_name(expr.schema_name().to_string());
-                    (expr.clone(), Expr::Column(column))
-                })
-                .collect();
-            plan = LogicalPlanBuilder::window_plan(plan, windows)?;
+            let (apart, queries) = self.queries_apart(plan, &windows)?;
+            let mut calls = Vec::with_capacity(windows.len());
+            let mut replacements: HashMap<Expr, Expr> = HashMap::with_capacity(windows.len());
+            for window in windows {
+                let call = partitioned_by(replace_arguments(&window, &queries)?, &ties);
+                let column = PlanColumn::from_name(call.schema_name().to_string());
+                replacements.insert(window, Expr::Column(column));
+                if !calls.contains(&call) {
+                    calls.push(call);
+                }
+            }
+            plan = LogicalPlanBuilder::window_plan(apart, calls)?;
             parts.rewrite(|value, _| {
                 value.expr = replace(&value.expr, &replacements)?;
                 Ok(())
@@ -327,7 +345,7 @@ impl Binder<'_> {
                         )
                         .into());
                     }
-                    names.push(self.unique("__order"));
+                    names.push(self.unique_column("order"));
                     values.push(value);
                     values.len() - 1
                 }
@@ -337,7 +355,7 @@ impl Binder<'_> {
         let mut bound = if self.outer.is_empty() {
             project(plan, &names, &values)?
         } else {
-            let prefix = self.unique("__sub");
+            let prefix = self.unique_column("sub");
             project_apart(plan, &prefix, &names, &values)?
         };
         if distinct {
@@ -450,13 +468,17 @@ pub(crate) fn aggregates_in<'e>(exprs: impl Iterator<Item = &'e Expr>) -> Result
 
 /// Replaces expressions, outermost first.
 pub(crate) fn replace(expr: &Expr, replacements: &HashMap<Expr, Expr>) -> Result<Expr> {
+    if let Some(replacement) = replacements.get(expr) {
+        return Ok(replacement.clone());
+    }
     Ok(expr
         .clone()
         .transform_down(|node| match replacements.get(&node) {
-            Some(replacement) => {
+            // Within another expression a constant that equals a key is one of its own.
+            Some(replacement) if !matches!(node, Expr::Literal(..)) => {
                 Ok(Transformed::new(replacement.clone(), true, TreeNodeRecursion::Jump))
             }
-            None => Ok(Transformed::no(node)),
+            _ => Ok(Transformed::no(node)),
         })
         .data()?)
 }

@@ -185,8 +185,8 @@ impl Binder<'_> {
         let kept: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
         // The optimizer drops the numbering where SEQ is not read.
         let plan = numbered(plan)?;
-        let list = self.unique("__rows");
-        let sequence = self.unique("__seq");
+        let list = self.unique_column("rows");
+        let sequence = self.unique_column("seq");
         let mut exprs = kept.clone();
         exprs.push(Expr::Column(PlanColumn::from_name(ROW_NUMBER)).alias(&sequence));
         exprs.push(call.alias(&list));
@@ -198,7 +198,7 @@ impl Binder<'_> {
             options,
         )?);
         let internal = self.unique("r");
-        let qualifier = TableReference::bare(internal);
+        let qualifier = TableReference::bare(internal.as_str());
         let row = Expr::Column(PlanColumn::from_name(&list));
         let mut exprs = kept;
         let mut columns = Vec::with_capacity(added.len());
@@ -214,13 +214,14 @@ impl Binder<'_> {
                 }
                 Some(field) => datafusion::functions::core::expr_fn::get_field(row.clone(), *field),
             };
-            exprs.push(value.alias_qualified(Some(qualifier.clone()), *name));
+            let field_name = format!("{internal}.{name}");
+            exprs.push(value.alias_qualified(Some(qualifier.clone()), &field_name));
             columns.push(ScopeColumn {
                 relation: Some(relation),
                 name: renamed.get(index).map_or_else(|| name.to_string(), String::clone),
                 sql_type: sql_type.clone(),
                 nullable: field.is_some(),
-                expr: Expr::Column(PlanColumn::new(Some(qualifier.clone()), *name)),
+                expr: Expr::Column(PlanColumn::new(Some(qualifier.clone()), field_name)),
                 in_star: true,
                 bare: true,
                 uses: Vec::new(),

@@ -2,7 +2,7 @@
 
 use frazil_common::{ObjectKind, Privilege};
 
-use super::schema::{GRANTORS_APART, TABLES, USER_STAGES_BY_ID, VERSION};
+use super::schema::{GRANTORS_APART, TABLES, TOKENS_BY_ROLE_ID, USER_STAGES_BY_ID, VERSION};
 use super::{Grantee, Writer};
 use crate::{CatalogError, Result};
 
@@ -53,6 +53,10 @@ pub(super) async fn migrate(mut writer: Writer<'_>) -> Result<()> {
             }
             if version < USER_STAGES_BY_ID {
                 give_stages_to_users(&mut writer).await?;
+            }
+            if version < TOKENS_BY_ROLE_ID {
+                hold_tokens_by_role_id(&mut writer).await?;
+                tell_promises_apart(&mut writer).await?;
             }
             sqlx::query("UPDATE frazil_counter SET value = $2 WHERE name = $1")
                 .bind(SCHEMA_VERSION)
@@ -108,6 +112,38 @@ async fn give_stages_to_users(writer: &mut Writer<'_>) -> Result<()> {
             (SELECT '~' || frazil_user.name FROM frazil_user)",
         "DELETE FROM frazil_owner WHERE object_kind = 'STAGE' AND object_id IN
             (SELECT object_id FROM frazil_object WHERE kind = 'STAGE' AND schema_id = 0)",
+    ] {
+        sqlx::query(statement).execute(&mut *writer.connection).await?;
+    }
+    writer.touch_security().await
+}
+
+/// Finds the roles that tokens are held to; until then they went by name.
+async fn hold_tokens_by_role_id(writer: &mut Writer<'_>) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO frazil_token_role (token_id, role_id)
+         SELECT token_id, COALESCE((SELECT role_id FROM frazil_role
+            WHERE frazil_role.name = frazil_access_token.role_restriction), 0)
+         FROM frazil_access_token WHERE role_restriction IS NOT NULL
+         ON CONFLICT (token_id) DO NOTHING",
+    )
+    .execute(&mut *writer.connection)
+    .await?;
+    Ok(())
+}
+
+/// Makes the table of future grants anew, with the grantor in its key.
+async fn tell_promises_apart(writer: &mut Writer<'_>) -> Result<()> {
+    sqlx::query("ALTER TABLE frazil_future_grant RENAME TO frazil_future_grant_before")
+        .execute(&mut *writer.connection)
+        .await?;
+    make_tables(writer).await?;
+    for statement in [
+        "INSERT INTO frazil_future_grant (container_kind, container_id, object_kind, privilege,
+            role_id, grant_option, granted_by, created_on)
+         SELECT container_kind, container_id, object_kind, privilege, role_id, grant_option,
+            COALESCE(granted_by, 0), created_on FROM frazil_future_grant_before",
+        "DROP TABLE frazil_future_grant_before",
     ] {
         sqlx::query(statement).execute(&mut *writer.connection).await?;
     }

@@ -5,6 +5,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::error::parse_word;
+use super::grants::NOBODY;
 use super::{GrantTarget, Writer, now_micros};
 use crate::Result;
 
@@ -28,7 +29,8 @@ pub(super) struct FutureRow {
     pub privilege: Privilege,
     pub role_id: i64,
     pub grant_option: bool,
-    pub granted_by: Option<i64>,
+    /// [`NOBODY`] where it is not known.
+    pub granted_by: i64,
     pub created_on: i64,
 }
 
@@ -47,12 +49,14 @@ impl FutureRow {
 }
 
 pub(super) async fn all(connection: &mut SqliteConnection) -> Result<Vec<FutureRow>> {
-    sqlx::query("SELECT * FROM frazil_future_grant ORDER BY created_on, privilege, role_id")
-        .fetch_all(connection)
-        .await?
-        .iter()
-        .map(FutureRow::from_row)
-        .collect()
+    sqlx::query(
+        "SELECT * FROM frazil_future_grant ORDER BY created_on, privilege, role_id, granted_by",
+    )
+    .fetch_all(connection)
+    .await?
+    .iter()
+    .map(FutureRow::from_row)
+    .collect()
 }
 
 /// The future grants that apply to a new object. Those of its schema hide those of its database,
@@ -65,7 +69,8 @@ pub(super) async fn applicable(
     for container in containers.iter().rev() {
         let rows: Vec<FutureRow> = sqlx::query(
             "SELECT * FROM frazil_future_grant
-             WHERE container_kind = $1 AND container_id = $2 AND object_kind = $3",
+             WHERE container_kind = $1 AND container_id = $2 AND object_kind = $3
+             ORDER BY created_on, privilege, role_id, granted_by",
         )
         .bind(container.0.as_str())
         .bind(container.1)
@@ -83,7 +88,7 @@ pub(super) async fn applicable(
 }
 
 impl Writer<'_> {
-    /// Promises a privilege on new objects.
+    /// Promises a privilege on new objects; each grantor's promise stands for itself.
     ///
     /// # Errors
     /// An unknown role.
@@ -102,7 +107,7 @@ impl Writer<'_> {
             "INSERT INTO frazil_future_grant (container_kind, container_id, object_kind,
                 privilege, role_id, grant_option, granted_by, created_on)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-             ON CONFLICT (container_kind, container_id, object_kind, privilege, role_id)
+             ON CONFLICT (container_kind, container_id, object_kind, privilege, role_id, granted_by)
              DO UPDATE SET grant_option = frazil_future_grant.grant_option
                 OR excluded.grant_option",
         )
@@ -112,14 +117,15 @@ impl Writer<'_> {
         .bind(privilege.as_str())
         .bind(role_id)
         .bind(grant_option)
-        .bind(granted_by)
+        .bind(granted_by.unwrap_or(NOBODY))
         .bind(now_micros())
         .execute(&mut *self.connection)
         .await?;
         self.touch_security().await
     }
 
-    /// Takes a promise back; objects that exist keep their grants.
+    /// Takes a promise back, whoever gave it: all who may do so act in the owner's place. Objects that
+    /// exist keep their grants.
     ///
     /// # Errors
     /// An unknown role.

@@ -26,7 +26,7 @@ pub struct Grant {
 pub type GrantTarget = (ObjectKind, i64);
 
 /// `granted_by` of what the account began with.
-const NOBODY: i64 = 0;
+pub(super) const NOBODY: i64 = 0;
 
 /// A grant row whose roles are ids.
 pub(super) struct GrantRow {

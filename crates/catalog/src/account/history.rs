@@ -152,6 +152,12 @@ pub struct AccessedObject {
     /// Of a policy: the table or view it is on, and the column that it masks.
     #[serde(default)]
     pub protects: Option<Protected>,
+    /// Of a stage: its kind, as the history tells it.
+    #[serde(default)]
+    pub stage_kind: Option<String>,
+    /// Of what a statement defined: `CREATE`, `REPLACE`, `ALTER`, `DROP` or `UNDROP`.
+    #[serde(default)]
+    pub defined_by: Option<String>,
 }
 
 /// Where the values of a column that was written come from.

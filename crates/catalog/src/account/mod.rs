@@ -123,6 +123,17 @@ impl<'c> Writer<'c> {
         next_value(self.connection, "id").await
     }
 
+    /// Takes the turn of a change to what statements are checked against: which policies and tags are where,
+    /// which role has which. Whether nobody has changed any of it since the version the caller looked at.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn claim_rules(&mut self, seen: i64) -> Result<bool> {
+        let version = next_value(self.connection, RULES_VERSION).await?;
+        self.touch_security().await?;
+        Ok(version == seen + 1)
+    }
+
     /// Tells every [`AccountView`] that users, roles, grants or owners changed.
     async fn touch_security(&mut self) -> Result<()> {
         next_value(self.connection, SECURITY_VERSION).await?;
@@ -132,6 +143,9 @@ impl<'c> Writer<'c> {
 
 /// Counter of changes to users, roles, grants and owners.
 const SECURITY_VERSION: &str = "security_version";
+
+/// Counter of the changes that [`Writer::claim_rules`] orders.
+const RULES_VERSION: &str = "rules_version";
 
 /// Adds one to a counter and returns it, starting at 1.
 async fn next_value(connection: &mut SqliteConnection, counter: &'static str) -> Result<i64> {

@@ -36,6 +36,12 @@ pub struct ModelVersionBody {
     /// Current database and schema when the query was written: its bare names mean these.
     pub query_database: Option<String>,
     pub query_schema: Option<String>,
+    /// When it was run, in microseconds since 1970: what CURRENT_TIMESTAMP was.
+    pub query_time: Option<i64>,
+    /// Session parameters that were set when it was run.
+    pub query_parameters: BTreeMap<String, serde_json::Value>,
+    /// Digest of its rows, held-out ones too: whether a later run of it gave the same.
+    pub rows_digest: Option<String>,
     /// The snapshot the training query read.
     pub snapshot_id: Option<SnapshotId>,
     pub query_id: Option<String>,

@@ -26,24 +26,39 @@ impl AccountStore {
     /// Tables, views, schemas and databases that are gone while the account still has an owner on
     /// record for them.
     pub async fn kept_for_dropped(&self) -> Result<Vec<GrantTarget>> {
-        let rows: Vec<(String, i64)> = sqlx::query_as(
-            "SELECT object_kind, object_id FROM frazil_owner
-             WHERE (object_kind = 'TABLE' AND object_id NOT IN
-                 (SELECT table_id FROM ducklake_table WHERE end_snapshot IS NULL))
-             OR (object_kind = 'VIEW' AND object_id NOT IN
-                 (SELECT view_id FROM ducklake_view WHERE end_snapshot IS NULL))
-             OR (object_kind = 'SCHEMA' AND object_id NOT IN
-                 (SELECT schema_id FROM ducklake_schema WHERE end_snapshot IS NULL))
-             OR (object_kind = 'DATABASE' AND object_id NOT IN
-                 (SELECT database_id FROM frazil_database WHERE end_snapshot IS NULL))",
-        )
-        .fetch_all(&mut *self.reader().await?)
-        .await?;
-        rows.into_iter().map(|(kind, id)| Ok((parse_word(&kind)?, id))).collect()
+        kept_for_dropped(&mut *self.reader().await?, i64::MAX).await
     }
 }
 
+/// What was gone at `snapshot` and is so still, while it has an owner on record.
+async fn kept_for_dropped(
+    connection: &mut SqliteConnection,
+    snapshot: i64,
+) -> Result<Vec<GrantTarget>> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT object_kind, object_id FROM frazil_owner
+         WHERE (object_kind = 'TABLE' AND object_id NOT IN
+             (SELECT table_id FROM ducklake_table WHERE end_snapshot IS NULL OR end_snapshot > ?1))
+         OR (object_kind = 'VIEW' AND object_id NOT IN
+             (SELECT view_id FROM ducklake_view WHERE end_snapshot IS NULL OR end_snapshot > ?1))
+         OR (object_kind = 'SCHEMA' AND object_id NOT IN
+             (SELECT schema_id FROM ducklake_schema WHERE end_snapshot IS NULL OR end_snapshot > ?1))
+         OR (object_kind = 'DATABASE' AND object_id NOT IN
+             (SELECT database_id FROM frazil_database WHERE end_snapshot IS NULL OR end_snapshot > ?1))",
+    )
+    .bind(snapshot)
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(|(kind, id)| Ok((parse_word(&kind)?, id))).collect()
+}
+
 impl Writer<'_> {
+    /// What was gone at `snapshot` already and has not come back since, while the account still has an
+    /// owner on record for it. Nothing comes back while this writer has its turn.
+    pub async fn kept_for_dropped(&mut self, snapshot: i64) -> Result<Vec<GrantTarget>> {
+        kept_for_dropped(&mut *self.connection, snapshot).await
+    }
+
     /// Records a new object's owner, and gives it the grants promised on its database or schema.
     /// `containers`: the ids of its database and, where it is in one, its schema. A promise of
     /// OWNERSHIP overrides `owner_role`.
@@ -76,7 +91,7 @@ impl Writer<'_> {
                     promise.privilege,
                     promise.role_id,
                     promise.grant_option,
-                    promise.granted_by,
+                    Some(promise.granted_by),
                 )
                 .await?;
             }

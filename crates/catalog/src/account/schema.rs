@@ -4,11 +4,14 @@
 //! DuckLake's readers never meet them. Times are microseconds since 1970 UTC.
 
 /// Version of this shape; a database with a higher one is refused.
-pub(super) const VERSION: i64 = 6;
+pub(super) const VERSION: i64 = 7;
 /// The first one in which each grantor's grant is a row.
 pub(super) const GRANTORS_APART: i64 = 5;
 /// The first one in which a user's stage goes by the user's id.
 pub(super) const USER_STAGES_BY_ID: i64 = 6;
+/// The first one in which a token is held to a role by the role's id, and each grantor's promise is a
+/// row.
+pub(super) const TOKENS_BY_ROLE_ID: i64 = 7;
 
 /// Makes whatever is missing.
 pub(super) const TABLES: &[&str] = &[
@@ -39,6 +42,10 @@ pub(super) const TABLES: &[&str] = &[
         disabled BOOLEAN NOT NULL,
         last_used_on BIGINT,
         UNIQUE (user_id, name))",
+    // The role that a token is held to; of one that was gone when ids came, 0.
+    "CREATE TABLE IF NOT EXISTS frazil_token_role (
+        token_id BIGINT PRIMARY KEY,
+        role_id BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS frazil_role (
         role_id BIGINT PRIMARY KEY,
         name TEXT NOT NULL UNIQUE,
@@ -67,9 +74,9 @@ pub(super) const TABLES: &[&str] = &[
         privilege TEXT NOT NULL,
         role_id BIGINT NOT NULL,
         grant_option BOOLEAN NOT NULL,
-        granted_by BIGINT,
+        granted_by BIGINT NOT NULL,
         created_on BIGINT NOT NULL,
-        PRIMARY KEY (container_kind, container_id, object_kind, privilege, role_id))",
+        PRIMARY KEY (container_kind, container_id, object_kind, privilege, role_id, granted_by))",
     "CREATE TABLE IF NOT EXISTS frazil_managed_schema (
         schema_id BIGINT PRIMARY KEY)",
     "CREATE TABLE IF NOT EXISTS frazil_owner (
@@ -152,6 +159,11 @@ pub(super) const TABLES: &[&str] = &[
         master_expires_on BIGINT NOT NULL,
         created_on BIGINT NOT NULL,
         body TEXT NOT NULL)",
+    // Requests whose statement changed the account and made no snapshot, for when they are sent again.
+    "CREATE TABLE IF NOT EXISTS frazil_request (
+        request TEXT PRIMARY KEY,
+        entry TEXT NOT NULL,
+        done_on BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS frazil_parameter (
         level TEXT NOT NULL,
         object_id BIGINT NOT NULL,

@@ -22,6 +22,8 @@ pub struct SessionState {
     pub secondary_roles: serde_json::Value,
     /// The only role the session may use, where its token says so.
     pub role_restriction: Option<String>,
+    /// The id of that role.
+    pub restricted_role_id: Option<i64>,
     /// Whether a transaction was open: after a restart its changes are lost.
     pub transaction_open: bool,
     /// Which one: its commit may have been the last thing the server did.
@@ -30,8 +32,12 @@ pub struct SessionState {
     pub temporary_tables: bool,
     /// The access token that the session was opened with: it ends with it.
     pub access_token_id: Option<i64>,
-    /// Session parameters that differ from the defaults, upper-case names.
+    /// Session parameters that were set in it, upper-case names.
     pub parameters: BTreeMap<String, serde_json::Value>,
+    /// Those that its user had set when it began.
+    pub user_parameters: BTreeMap<String, serde_json::Value>,
+    /// Variables by name, as the engine writes their values.
+    pub variables: BTreeMap<String, serde_json::Value>,
     pub client_name: Option<String>,
     pub client_version: Option<String>,
     pub client_environment: serde_json::Value,
@@ -95,6 +101,15 @@ impl AccountStore {
             .transpose()
     }
 
+    /// What a session has set; none where it has ended.
+    pub async fn session_state(&self, session_id: i64) -> Result<Option<SessionState>> {
+        let row = sqlx::query("SELECT body FROM frazil_session WHERE session_id = $1")
+            .bind(session_id)
+            .fetch_optional(&mut *self.reader().await?)
+            .await?;
+        row.map(|row| from_json(row.try_get("body")?)).transpose()
+    }
+
     /// All sessions, oldest first.
     pub async fn sessions(&self) -> Result<Vec<SessionRow>> {
         sqlx::query("SELECT * FROM frazil_session ORDER BY session_id")
@@ -103,6 +118,32 @@ impl AccountStore {
             .iter()
             .map(SessionRow::from_row)
             .collect()
+    }
+
+    /// Notes a request that is done, and forgets those of before a time.
+    pub async fn note_request(&self, request: &str, entry: &str, before: i64) -> Result<()> {
+        let mut transaction = self.begin().await?;
+        sqlx::query("DELETE FROM frazil_request WHERE done_on < $1 OR request = $2")
+            .bind(before)
+            .bind(request)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("INSERT INTO frazil_request (request, entry, done_on) VALUES ($1, $2, $3)")
+            .bind(request)
+            .bind(entry)
+            .bind(now_micros())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await
+    }
+
+    /// What was noted of a request.
+    pub async fn noted_request(&self, request: &str) -> Result<Option<String>> {
+        let row = sqlx::query("SELECT entry FROM frazil_request WHERE request = $1")
+            .bind(request)
+            .fetch_optional(&mut *self.reader().await?)
+            .await?;
+        Ok(row.map(|row| row.try_get("entry")).transpose()?)
     }
 
     /// Keeps what a session has set now.

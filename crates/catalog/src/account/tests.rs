@@ -114,6 +114,7 @@ async fn users_and_tokens() {
             name: "CI".to_string(),
             secret_sha256: "ab".to_string(),
             role_restriction: Some("PUBLIC".to_string()),
+            role_id: None,
             comment: None,
             created_by: "ANN".to_string(),
             expires_on: 100,
@@ -412,6 +413,8 @@ async fn histories() {
                 direct: vec![ColumnSource { object: "D.S.V".into(), column: "B".into() }],
             }],
             protects: None,
+            stage_kind: None,
+            defined_by: None,
         }],
     };
     store.record_queries(&all, std::slice::from_ref(&access)).await.unwrap();
@@ -568,6 +571,78 @@ async fn stages_that_went_by_a_users_name_go_by_its_id() {
     }
     write!(store, |w| assert_eq!(w.drop_user(ann.id).await.unwrap(), Some(of_ann)));
     assert_eq!(store.object_by_id::<Stage>(of_ann).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn tokens_that_went_by_a_roles_name_go_by_its_id() {
+    let (folder, store) = account().await;
+    let token = |user_id: i64, name: &str, role: &str| NewAccessToken {
+        user_id,
+        name: name.to_string(),
+        secret_sha256: name.to_string(),
+        role_restriction: Some(role.to_string()),
+        role_id: None,
+        comment: None,
+        created_by: "ANN".to_string(),
+        expires_on: 100,
+    };
+    let stays = write!(store, |w| {
+        let ann = w.create_user(user("ANN")).await.unwrap();
+        let stays = w.create_role("STAYS", None, "USERADMIN").await.unwrap();
+        let gone = w.create_role("GONE", None, "USERADMIN").await.unwrap();
+        w.create_access_token(token(ann.id, "A", "STAYS")).await.unwrap();
+        w.create_access_token(token(ann.id, "B", "GONE")).await.unwrap();
+        w.drop_role(gone.id, "USERADMIN").await.unwrap();
+        w.drop_access_token(ann.id, "NONE").await.unwrap();
+        stays
+    });
+    let mut transaction = store.begin().await.unwrap();
+    sqlx::query("DELETE FROM frazil_token_role").execute(&mut *transaction).await.unwrap();
+    transaction.commit().await.unwrap();
+    let catalog = of_version(&folder, store, 6).await;
+    let store = AccountStore::open(catalog).await.unwrap();
+    let held = async |name: &str| store.access_token(name).await.unwrap().unwrap();
+    let first = held("A").await;
+    assert_eq!((first.role_id, first.role_gone, first.is_valid(1)), (Some(stays.id), false, true));
+    // A role that takes the name is another one.
+    write!(store, |w| w.create_role("GONE", None, "USERADMIN").await.unwrap());
+    let second = held("B").await;
+    assert_eq!(second.role_restriction.as_deref(), Some("GONE"));
+    assert!(second.role_gone && !second.is_valid(1));
+    // A new name of the role is the token's.
+    write!(store, |w| {
+        w.update_role(&Role { name: "NEW".to_string(), ..stays.clone() }).await.unwrap();
+    });
+    assert_eq!(held("A").await.role_restriction.as_deref(), Some("NEW"));
+}
+
+#[tokio::test]
+async fn each_grantors_promise_stands_for_itself() {
+    let (folder, store) = account().await;
+    let (table, schema) = (ObjectKind::Table, (ObjectKind::Schema, 3));
+    write!(store, |w| {
+        for by in ["SYSADMIN", "USERADMIN", "SYSADMIN"] {
+            let by = Some(by);
+            w.grant_future(schema, table, Privilege::Select, "PUBLIC", false, by).await.unwrap();
+        }
+    });
+    // So it is where the table is made anew from one of an older version.
+    let catalog = of_version(&folder, store, 6).await;
+    let store = AccountStore::open(catalog).await.unwrap();
+    write!(store, |w| w.register_object(table, 10, "SYSADMIN", Some((1, Some(3)))).await.unwrap());
+    let view = store.view().await.unwrap();
+    let grantors = |grants: &[Grant]| -> Vec<Option<String>> {
+        grants.iter().map(|grant| grant.granted_by.clone()).collect()
+    };
+    let both = ["SYSADMIN", "USERADMIN"].map(|name| Some(name.to_string()));
+    let mut given = grantors(view.grants_on(table, 10));
+    given.sort();
+    assert_eq!(given, both);
+    assert_eq!(view.future_grants.len(), 2);
+    write!(store, |w| {
+        assert!(w.revoke_future(schema, table, Privilege::Select, "PUBLIC").await.unwrap());
+    });
+    assert!(store.view().await.unwrap().future_grants.is_empty());
 }
 
 #[tokio::test]

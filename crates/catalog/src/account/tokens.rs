@@ -13,8 +13,13 @@ pub struct AccessToken {
     pub id: i64,
     pub user_id: i64,
     pub name: String,
-    /// The one role a session opened with it may use.
+    /// The one role a session opened with it may use, by the name it has; where it is gone, by that
+    /// it had.
     pub role_restriction: Option<String>,
+    /// The id of that role.
+    pub role_id: Option<i64>,
+    /// Whether the role was dropped: another one of its name is not meant.
+    pub role_gone: bool,
     pub comment: Option<String>,
     pub created_on: i64,
     pub created_by: String,
@@ -31,18 +36,38 @@ pub struct NewAccessToken {
     /// Hexadecimal SHA-256 of the secret.
     pub secret_sha256: String,
     pub role_restriction: Option<String>,
+    /// The id of that role; where it is not given, of the role that has the name.
+    pub role_id: Option<i64>,
     pub comment: Option<String>,
     pub created_by: String,
     pub expires_on: i64,
 }
 
+/// Reads tokens with the roles they are held to.
+macro_rules! tokens {
+    ($conditions:literal) => {
+        concat!(
+            "SELECT t.*, held.role_id AS held_role_id, r.name AS held_role_name
+             FROM frazil_access_token t
+             LEFT JOIN frazil_token_role held ON held.token_id = t.token_id
+             LEFT JOIN frazil_role r ON r.role_id = held.role_id ",
+            $conditions
+        )
+    };
+}
+
 impl AccessToken {
     fn from_row(row: &SqliteRow) -> Result<Self> {
+        let written: Option<String> = row.try_get("role_restriction")?;
+        let known: Option<String> = row.try_get("held_role_name")?;
+        let role_gone = written.is_some() && known.is_none();
         Ok(AccessToken {
             id: row.try_get("token_id")?,
             user_id: row.try_get("user_id")?,
             name: row.try_get("name")?,
-            role_restriction: row.try_get("role_restriction")?,
+            role_restriction: written.map(|written| known.unwrap_or(written)),
+            role_id: row.try_get("held_role_id")?,
+            role_gone,
             comment: row.try_get("comment")?,
             created_on: row.try_get("created_on")?,
             created_by: row.try_get("created_by")?,
@@ -54,14 +79,14 @@ impl AccessToken {
 
     /// Whether it opens the door at this time.
     pub fn is_valid(&self, now_micros: i64) -> bool {
-        !self.disabled && now_micros < self.expires_on
+        !self.disabled && !self.role_gone && now_micros < self.expires_on
     }
 }
 
 impl AccountStore {
     /// The token whose secret has this SHA-256. The caller checks [`AccessToken::is_valid`].
     pub async fn access_token(&self, secret_sha256: &str) -> Result<Option<AccessToken>> {
-        sqlx::query("SELECT * FROM frazil_access_token WHERE secret_sha256 = $1")
+        sqlx::query(tokens!("WHERE t.secret_sha256 = $1"))
             .bind(secret_sha256)
             .fetch_optional(&mut *self.reader().await?)
             .await?
@@ -72,7 +97,7 @@ impl AccountStore {
 
     /// A token by its id. The caller checks [`AccessToken::is_valid`].
     pub async fn access_token_by_id(&self, token_id: i64) -> Result<Option<AccessToken>> {
-        sqlx::query("SELECT * FROM frazil_access_token WHERE token_id = $1")
+        sqlx::query(tokens!("WHERE t.token_id = $1"))
             .bind(token_id)
             .fetch_optional(&mut *self.reader().await?)
             .await?
@@ -83,7 +108,7 @@ impl AccountStore {
 
     /// A user's tokens by name.
     pub async fn access_tokens(&self, user_id: i64) -> Result<Vec<AccessToken>> {
-        sqlx::query("SELECT * FROM frazil_access_token WHERE user_id = $1 ORDER BY name")
+        sqlx::query(tokens!("WHERE t.user_id = $1 ORDER BY t.name"))
             .bind(user_id)
             .fetch_all(&mut *self.reader().await?)
             .await?
@@ -97,13 +122,20 @@ impl Writer<'_> {
     /// Makes a token.
     ///
     /// # Errors
-    /// The user has a token of this name.
+    /// The user has a token of this name; the role it is to be held to is unknown.
     pub async fn create_access_token(&mut self, new: NewAccessToken) -> Result<AccessToken> {
+        let role_id = match (&new.role_restriction, new.role_id) {
+            (Some(role), None) => Some(self.role_id(role).await?),
+            (Some(_), known) => known,
+            (None, _) => None,
+        };
         let token = AccessToken {
             id: self.next_id().await?,
             user_id: new.user_id,
             name: new.name,
             role_restriction: new.role_restriction,
+            role_id,
+            role_gone: false,
             comment: new.comment,
             created_on: now_micros(),
             created_by: new.created_by,
@@ -130,6 +162,13 @@ impl Writer<'_> {
         .execute(&mut *self.connection)
         .await
         .map_err(|error| on_insert(error, &token.name))?;
+        if let Some(role_id) = role_id {
+            sqlx::query("INSERT INTO frazil_token_role (token_id, role_id) VALUES ($1, $2)")
+                .bind(token.id)
+                .bind(role_id)
+                .execute(&mut *self.connection)
+                .await?;
+        }
         Ok(token)
     }
 
@@ -190,6 +229,14 @@ impl Writer<'_> {
 
     /// Removes a token; false if there was none.
     pub async fn drop_access_token(&mut self, user_id: i64, name: &str) -> Result<bool> {
+        sqlx::query(
+            "DELETE FROM frazil_token_role WHERE token_id IN
+                (SELECT token_id FROM frazil_access_token WHERE user_id = $1 AND name = $2)",
+        )
+        .bind(user_id)
+        .bind(name)
+        .execute(&mut *self.connection)
+        .await?;
         let done = sqlx::query("DELETE FROM frazil_access_token WHERE user_id = $1 AND name = $2")
             .bind(user_id)
             .bind(name)

@@ -25,7 +25,8 @@ pub struct UserProperties {
     /// Public keys for key-pair logins: base64 of the DER SubjectPublicKeyInfo, no line breaks.
     pub rsa_public_key: Option<String>,
     pub rsa_public_key_2: Option<String>,
-    /// Whether `DEFAULT_SECONDARY_ROLES = ('ALL')`.
+    /// Whether `DEFAULT_SECONDARY_ROLES = ('ALL')`: so it is for users that are made without a word of
+    /// it. Rows of users that were made before that say FALSE, and keep it.
     pub default_secondary_roles_all: bool,
 }
 
@@ -198,6 +199,8 @@ impl Writer<'_> {
     /// stage, whose files are to be removed.
     pub async fn drop_user(&mut self, user_id: i64) -> Result<Option<i64>> {
         for statement in [
+            "DELETE FROM frazil_token_role WHERE token_id IN
+                (SELECT token_id FROM frazil_access_token WHERE user_id = $1)",
             "DELETE FROM frazil_access_token WHERE user_id = $1",
             "DELETE FROM frazil_role_grant WHERE grantee_kind = 'USER' AND grantee_id = $1",
             "DELETE FROM frazil_session WHERE user_id = $1",

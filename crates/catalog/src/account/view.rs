@@ -8,8 +8,9 @@ use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 
 use super::{
-    AccountStore, FutureGrant, Grant, GrantTarget, Grantee, PolicyReference, Role, RoleGrant,
-    SECURITY_VERSION, TagReference, User, future, grants, ownership, policies, roles, tags, users,
+    AccountStore, FutureGrant, Grant, GrantTarget, Grantee, PolicyReference, RULES_VERSION, Role,
+    RoleGrant, SECURITY_VERSION, TagReference, User, future, grants, ownership, policies, roles,
+    tags, users,
 };
 use crate::Result;
 
@@ -18,6 +19,9 @@ use crate::Result;
 pub struct AccountView {
     /// Grows with every change of what is in here.
     pub version: i64,
+    /// Grows with every change of policies and tags on objects, and of roles granted: see
+    /// [`super::Writer::claim_rules`].
+    pub rules_version: i64,
     pub users: BTreeMap<String, User>,
     pub roles: BTreeMap<String, Role>,
     pub role_grants: Vec<RoleGrant>,
@@ -82,6 +86,15 @@ async fn security_version(connection: &mut SqliteConnection) -> Result<i64> {
     Ok(version)
 }
 
+/// A counter's value; zero before its first step.
+async fn counter(connection: &mut SqliteConnection, name: &str) -> Result<i64> {
+    let value = sqlx::query_scalar("SELECT value FROM frazil_counter WHERE name = $1")
+        .bind(name)
+        .fetch_optional(connection)
+        .await?;
+    Ok(value.unwrap_or_default())
+}
+
 impl AccountStore {
     /// The newest view. Cached: when nothing changed, this reads one counter.
     pub async fn view(&self) -> Result<Arc<AccountView>> {
@@ -95,6 +108,7 @@ impl AccountStore {
         let mut reader = self.reader().await?;
         let mut transaction = reader.begin().await?;
         let version = security_version(&mut transaction).await?;
+        let rules_version = counter(&mut transaction, RULES_VERSION).await?;
         let users = users::all(&mut transaction).await?;
         let roles = roles::all(&mut transaction).await?;
         let role_grants = roles::all_grants(&mut transaction).await?;
@@ -136,6 +150,7 @@ impl AccountStore {
         }
         let view = Arc::new(AccountView {
             version,
+            rules_version,
             policies,
             tags,
             role_grants: role_grants
@@ -163,7 +178,7 @@ impl AccountStore {
                         privilege: row.privilege,
                         role: name(row.role_id)?,
                         grant_option: row.grant_option,
-                        granted_by: grantor(row.granted_by),
+                        granted_by: name(row.granted_by),
                         created_on: row.created_on,
                     })
                 })

@@ -1,7 +1,10 @@
 //! Column bounds of a whole table, kept for other clients: they plan with them.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
 
 use super::commit::NewSnapshot;
 use crate::changes::ColumnStatistics;
@@ -22,30 +25,38 @@ pub struct Stored {
     bounds: HashMap<i64, Bounds>,
 }
 
-/// Reads the types of a table's columns and the bounds on record.
-pub async fn stored(new: &mut NewSnapshot<'_>, table_id: i64) -> Result<Stored> {
-    type Found = (i64, i64, Option<i64>, Option<i64>, Option<String>, Option<String>);
-    let rows: Vec<Found> = sqlx::query_as(
-        "SELECT 0, column_id, NULL, NULL, column_type, NULL FROM ducklake_column \
-         WHERE table_id = ?1 AND end_snapshot IS NULL UNION ALL \
-         SELECT 1, column_id, contains_null, contains_nan, min_value, max_value \
-         FROM ducklake_table_column_stats WHERE table_id = ?1",
-    )
-    .bind(table_id)
-    .fetch_all(&mut **new.transaction().await?)
-    .await?;
-    let mut stored = Stored { types: HashMap::new(), bounds: HashMap::new() };
-    for (part, column, null, nan, min, max) in rows {
-        match part {
-            0 => {
-                stored.types.insert(column, min.unwrap_or_default());
-            }
-            _ => {
-                stored.bounds.insert(column, Bounds { null, nan, min, max });
+/// The types of the columns of table `?1`, and the bounds on record.
+pub const STORED: &str = "SELECT 0, column_id, NULL, NULL, column_type, NULL FROM ducklake_column \
+     WHERE table_id = ?1 AND end_snapshot IS NULL UNION ALL \
+     SELECT 1, column_id, contains_null, contains_nan, min_value, max_value \
+     FROM ducklake_table_column_stats WHERE table_id = ?1";
+
+impl Stored {
+    /// What the rows of [`STORED`] tell.
+    pub fn from_rows(rows: &[SqliteRow]) -> Result<Stored> {
+        let mut stored = Stored { types: HashMap::new(), bounds: HashMap::new() };
+        for row in rows {
+            let (part, column): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+            let (null, nan) = (row.try_get(2)?, row.try_get(3)?);
+            let (min, max): (Option<String>, _) = (row.try_get(4)?, row.try_get(5)?);
+            match part {
+                0 => {
+                    stored.types.insert(column, min.unwrap_or_default());
+                }
+                _ => {
+                    stored.bounds.insert(column, Bounds { null, nan, min, max });
+                }
             }
         }
+        Ok(stored)
     }
-    Ok(stored)
+}
+
+/// Reads the types of a table's columns and the bounds on record.
+pub async fn stored(new: &mut NewSnapshot<'_>, table_id: i64) -> Result<Stored> {
+    let transaction = new.transaction().await?;
+    let rows = sqlx::query(STORED).bind(table_id).fetch_all(&mut **transaction).await?;
+    Stored::from_rows(&rows)
 }
 
 /// Widens the table's column bounds by those of new rows.
@@ -57,6 +68,11 @@ pub fn widen(
 ) {
     let Stored { types, bounds: stored } = stored;
     let mut wanted = stored.clone();
+    // Rows without a bound on record, as another client's files without statistics or dates after the year
+    // 9999: bounds of other rows would hide them.
+    let open = |bounds: &Bounds| bounds.min.is_none() || bounds.max.is_none();
+    let unbounded = stored.iter().filter(|(_, bounds)| open(bounds));
+    let mut unbounded: HashSet<i64> = unbounded.map(|(column, _)| *column).collect();
     for statistics in added.iter().copied() {
         let Some(physical) = types.get(&statistics.field_id) else { continue };
         if !stored.is_empty() && !stored.contains_key(&statistics.field_id) {
@@ -70,14 +86,20 @@ pub fn widen(
         if statistics.null_count > 0 {
             entry.null = Some(1);
         }
-        if let Some(nan) = statistics.contains_nan {
-            entry.nan = Some(i64::from(nan || entry.nan == Some(1)));
+        let nan_is_known = entry.nan.is_some() || !stored.contains_key(&statistics.field_id);
+        match statistics.contains_nan {
+            Some(true) => entry.nan = Some(1),
+            Some(false) if nan_is_known => entry.nan = Some(entry.nan.unwrap_or(0)),
+            _ => {}
         }
         if statistics.value_count > 0
-            && statistics.min.is_none()
+            && (statistics.min.is_none() || statistics.max.is_none())
             && statistics.contains_nan != Some(true)
         {
             // Values without a bound: no bound of the whole table holds any more.
+            unbounded.insert(statistics.field_id);
+        }
+        if unbounded.contains(&statistics.field_id) {
             entry.min = None;
             entry.max = None;
             continue;

@@ -84,8 +84,8 @@ async fn share_files(new: &mut NewSnapshot<'_>, id: i64, clone: &TableClone) -> 
             "INSERT INTO ducklake_data_file SELECT ?1, ?2, ?3, NULL, file_order, \
              CASE WHEN path_is_relative = 0 THEN path ELSE ?4 || path END, 0, file_format, \
              record_count, file_size_bytes, footer_size, row_id_start, \
-             CASE WHEN begin_snapshot >= ?7 THEN partition_id END, encryption_key, NULL, \
-             NULL FROM ducklake_data_file WHERE data_file_id = ?5 AND table_id = ?6",
+             CASE WHEN begin_snapshot >= ?7 THEN partition_id END, encryption_key, \
+             mapping_id, NULL FROM ducklake_data_file WHERE data_file_id = ?5 AND table_id = ?6",
         )
         .bind(file_id)
         .bind(id)
@@ -143,7 +143,40 @@ async fn share_files(new: &mut NewSnapshot<'_>, id: i64, clone: &TableClone) -> 
         let begun = new.snapshot;
         deleted.extend(file.deleted.iter().map(|position| (file_id, *position, begun)));
     }
+    share_names(new, id, clone.source_id).await?;
     add_inlined_deletes(new, id, &deleted).await
+}
+
+/// Name mappings belong to one table: the clone's files have their own.
+async fn share_names(new: &mut NewSnapshot<'_>, id: i64, source: i64) -> Result<()> {
+    let mappings: Vec<i64> = sqlx::query_scalar(
+        "SELECT DISTINCT mapping_id FROM ducklake_data_file \
+         WHERE table_id = ? AND mapping_id IS NOT NULL",
+    )
+    .bind(id)
+    .fetch_all(&mut **new.transaction().await?)
+    .await?;
+    for mapping in mappings {
+        let own = new.next_file_id;
+        new.next_file_id += 1;
+        for sql in [
+            "INSERT INTO ducklake_column_mapping SELECT ?1, ?2, type FROM ducklake_column_mapping \
+             WHERE mapping_id = ?3 AND table_id = ?4",
+            "INSERT INTO ducklake_name_mapping SELECT ?1, column_id, source_name, \
+             target_field_id, parent_column, is_partition FROM ducklake_name_mapping \
+             WHERE mapping_id = ?3",
+            "UPDATE ducklake_data_file SET mapping_id = ?1 WHERE table_id = ?2 AND mapping_id = ?3",
+        ] {
+            sqlx::query(sql)
+                .bind(own)
+                .bind(id)
+                .bind(mapping)
+                .bind(source)
+                .execute(&mut **new.transaction().await?)
+                .await?;
+        }
+    }
+    Ok(())
 }
 
 /// Bounds and the next row id are the source's: rows keep their ids, new ones get higher.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use frazil_common::SnapshotId;
 use futures::future::BoxFuture;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, Transaction};
 
 use super::batch::Batch;
@@ -81,12 +82,13 @@ async fn write(
     request: &CommitRequest,
     data_path: &str,
 ) -> Result<CommitOutcome> {
-    let head = sqlx::query(
-        "SELECT snapshot_id, snapshot_time, schema_version, next_catalog_id, next_file_id \
-         FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1",
-    )
-    .fetch_one(&mut **tx)
-    .await?;
+    let (head, mut known) = match only_table(request) {
+        None => (sqlx::query(HEAD).fetch_one(&mut **tx).await?, None),
+        Some(table_id) => {
+            let (head, known) = TableState::with_head(tx, table_id, request.base).await?;
+            (head, Some(known))
+        }
+    };
     let head_id: i64 = head.try_get(0)?;
     let head_time: String = head.try_get(1)?;
     let mut new = NewSnapshot {
@@ -109,7 +111,7 @@ async fn write(
         tables::apply(&mut new, change).await?;
     }
     for change in &request.tables {
-        apply_rows(&mut new, change).await?;
+        apply_rows(&mut new, change, known.take()).await?;
     }
     for change in &request.loads {
         loads::apply(&mut new, change).await?;
@@ -169,9 +171,16 @@ async fn write(
 }
 
 /// Adds and removes rows of one table.
-async fn apply_rows(new: &mut NewSnapshot<'_>, change: &TableChange) -> Result<()> {
+async fn apply_rows(
+    new: &mut NewSnapshot<'_>,
+    change: &TableChange,
+    known: Option<TableState>,
+) -> Result<()> {
     let table_id = new.id(change.table_id);
-    let state = table_state(new, table_id).await?;
+    let state = match known {
+        Some(state) => state,
+        None => TableState::read(new, table_id).await?,
+    };
     if change.table_id >= 0 {
         let (begin, columns) = (state.begin, state.columns_changed);
         tables::check_same(new, begin, columns, change.defined_at, &change.table_name)?;
@@ -244,10 +253,8 @@ async fn add_rows(
     if change.added.is_empty() && change.inlined.is_empty() {
         return Ok(Vec::new());
     }
-    let TableState { stats, mut place, .. } = state;
+    let TableState { stats, mut place, bounds, .. } = state;
     let (mut records, mut next_row, mut bytes) = stats.unwrap_or((0, 0, 0));
-    // Before anything is written: a question sends what is put off.
-    let bounds = bounds::stored(new, table_id).await?;
     let mut ids = Vec::with_capacity(change.added.len());
     for file in &change.added {
         let id = new.next_file_id;
@@ -304,34 +311,82 @@ struct TableState {
     /// Rows, next row id and bytes; none before the first rows.
     stats: Option<(i64, i64, i64)>,
     place: InlinedPlace,
+    /// Its columns' types and bounds.
+    bounds: bounds::Stored,
 }
 
-async fn table_state(new: &mut NewSnapshot<'_>, table_id: i64) -> Result<TableState> {
-    let others = new.base + 1 < new.snapshot;
-    let row = sqlx::query(
-        "SELECT (SELECT t.begin_snapshot FROM ducklake_table t WHERE t.table_id = ?1 \
-         AND t.end_snapshot IS NULL), CASE WHEN ?2 THEN (SELECT MAX(MAX(c.begin_snapshot, \
-         COALESCE(c.end_snapshot, 0))) FROM ducklake_column c WHERE c.table_id = ?1) END, \
-         s.record_count, s.next_row_id, s.file_size_bytes, \
-         (SELECT MAX(v.schema_version) FROM ducklake_schema_versions v WHERE v.table_id = ?1), \
-         n.table_name, n.schema_version FROM (SELECT 1) one \
-         LEFT JOIN ducklake_table_stats s ON s.table_id = ?1 \
-         LEFT JOIN (SELECT table_name, schema_version FROM ducklake_inlined_data_tables \
-         WHERE table_id = ?1 ORDER BY schema_version DESC LIMIT 1) n ON 1 = 1 LIMIT 1",
-    )
-    .bind(table_id)
-    .bind(others)
-    .fetch_one(&mut **new.transaction().await?)
-    .await?;
-    let integer = |index: usize| row.try_get::<Option<i64>, _>(index);
-    let (next_row, bytes) = (integer(3)?.unwrap_or(0), integer(4)?.unwrap_or(0));
-    let newest = row.try_get::<Option<String>, _>(6)?.zip(integer(7)?);
-    Ok(TableState {
-        begin: integer(0)?,
-        columns_changed: integer(1)?.unwrap_or(0),
-        stats: integer(2)?.map(|records| (records, next_row, bytes)),
-        place: InlinedPlace { current: integer(5)?.unwrap_or(new.schema_version), newest },
-    })
+/// The newest snapshot.
+const HEAD: &str = "SELECT snapshot_id, snapshot_time, schema_version, next_catalog_id, \
+     next_file_id FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1";
+
+/// One row of what is known of table `?1`, for a commit whose base is `?2`.
+const STATE: &str = "SELECT (SELECT t.begin_snapshot FROM ducklake_table t WHERE t.table_id = ?1 \
+     AND t.end_snapshot IS NULL), CASE WHEN ?2 < (SELECT MAX(h.snapshot_id) \
+     FROM ducklake_snapshot h) THEN (SELECT MAX(MAX(c.begin_snapshot, \
+     COALESCE(c.end_snapshot, 0))) FROM ducklake_column c WHERE c.table_id = ?1) END, \
+     s.record_count, s.next_row_id, s.file_size_bytes, \
+     (SELECT MAX(v.schema_version) FROM ducklake_schema_versions v WHERE v.table_id = ?1), \
+     n.table_name, n.schema_version FROM (SELECT 1) one \
+     LEFT JOIN ducklake_table_stats s ON s.table_id = ?1 \
+     LEFT JOIN (SELECT table_name, schema_version FROM ducklake_inlined_data_tables \
+     WHERE table_id = ?1 ORDER BY schema_version DESC LIMIT 1) n ON 1 = 1 LIMIT 1";
+
+/// The table of a request that changes the rows of one table and nothing else.
+fn only_table(request: &CommitRequest) -> Option<i64> {
+    let nothing_else =
+        request.changes.is_empty() && request.loads.is_empty() && request.relocations.is_empty();
+    match request.tables.as_slice() {
+        [change] if nothing_else => Some(change.table_id),
+        _ => None,
+    }
+}
+
+impl TableState {
+    async fn read(new: &mut NewSnapshot<'_>, table_id: i64) -> Result<TableState> {
+        let (base, schema_version) = (new.base, new.schema_version);
+        let rows = sqlx::query(AssertSqlSafe(format!("{STATE}; {}", bounds::STORED)))
+            .bind(table_id)
+            .bind(base)
+            .fetch_all(&mut **new.transaction().await?)
+            .await?;
+        TableState::from_rows(&rows, schema_version)
+    }
+
+    /// The row of [`HEAD`] too: every question to the database waits for two switches between threads.
+    async fn with_head(
+        tx: &mut Transaction<'static, Sqlite>,
+        table_id: i64,
+        base: SnapshotId,
+    ) -> Result<(SqliteRow, TableState)> {
+        let mut rows = sqlx::query(AssertSqlSafe(format!("{HEAD}; {STATE}; {}", bounds::STORED)))
+            .bind(table_id)
+            .bind(base)
+            .fetch_all(&mut **tx)
+            .await?;
+        if rows.is_empty() {
+            return Err(sqlx::Error::RowNotFound.into());
+        }
+        let head = rows.remove(0);
+        let state = TableState::from_rows(&rows, head.try_get(2)?)?;
+        Ok((head, state))
+    }
+
+    /// What the rows of [`STATE`] and [`bounds::STORED`] tell.
+    fn from_rows(rows: &[SqliteRow], schema_version: i64) -> Result<TableState> {
+        let Some((row, columns)) = rows.split_first() else {
+            return Err(sqlx::Error::RowNotFound.into());
+        };
+        let integer = |index: usize| row.try_get::<Option<i64>, _>(index);
+        let (next_row, bytes) = (integer(3)?.unwrap_or(0), integer(4)?.unwrap_or(0));
+        let newest = row.try_get::<Option<String>, _>(6)?.zip(integer(7)?);
+        Ok(TableState {
+            begin: integer(0)?,
+            columns_changed: integer(1)?.unwrap_or(0),
+            stats: integer(2)?.map(|records| (records, next_row, bytes)),
+            place: InlinedPlace { current: integer(5)?.unwrap_or(schema_version), newest },
+            bounds: bounds::Stored::from_rows(columns)?,
+        })
+    }
 }
 
 /// Writes a file's column statistics.

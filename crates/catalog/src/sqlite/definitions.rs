@@ -10,6 +10,7 @@ use super::constraints;
 use super::layout::{self, StoredSort};
 use super::partitions;
 use super::snapshots::{self, parse_time};
+use crate::defaults::DucklakeDefault;
 use crate::error::Result;
 use crate::objects::{
     ChildColumn, ColumnInfo, DatabaseInfo, EXTERNAL_DATABASE, SchemaInfo, TableInfo, TableKind,
@@ -302,22 +303,29 @@ fn build_columns(
                 .and_then(|text| text.parse::<SqlType>().ok())
                 .filter(|ty| to_physical(ty).name == row.physical_type);
             let sql_type = logical.or_else(|| from_physical(&row.physical_type));
-            // A default another client wrote is a literal in its own text form.
-            let foreign_default = match row.default_value.as_deref() {
-                None | Some("NULL") => None,
-                Some(text) if row.default_value_type.as_deref() == Some("expression") => {
-                    Some(text.to_string())
+            let (ducklake, kind) = (row.default_value, row.default_value_type);
+            let ducklake = DucklakeDefault::read(ducklake, kind.as_deref());
+            let own_default = tag("frazil.default");
+            let own_counter =
+                tag("frazil.autoincrement").and_then(|text| serde_json::from_str(&text).ok());
+            let untouched = match tag("frazil.default_value") {
+                Some(written) => ducklake.as_ref().map(DucklakeDefault::tag) == Some(written),
+                // Earlier versions told others of the first value alone.
+                None => {
+                    let first = row.initial_default.clone().map(DucklakeDefault::Literal);
+                    let own = own_default.is_some() || own_counter.is_some();
+                    ducklake.is_none() || own && ducklake == first
                 }
-                Some(text) => Some(format!("'{}'", text.replace('\'', "''"))),
             };
-            ColumnInfo {
+            let mut column = ColumnInfo {
                 field_id: row.field_id,
                 readable: sql_type.is_some(),
                 sql_type: sql_type.unwrap_or(SqlType::TEXT),
                 nullable: row.nulls_allowed,
-                default: tag("frazil.default").or(foreign_default),
-                autoincrement: tag("frazil.autoincrement")
-                    .and_then(|text| serde_json::from_str(&text).ok()),
+                default: None,
+                ducklake_default: ducklake,
+                foreign_default: false,
+                autoincrement: None,
                 comment: tag("comment"),
                 physical_type: row.physical_type,
                 children: children
@@ -331,7 +339,15 @@ fn build_columns(
                     .collect(),
                 initial_default: row.initial_default,
                 name: row.name,
+            };
+            if untouched {
+                (column.default, column.autoincrement) = (own_default, own_counter);
+            } else if let Some(foreign) = &column.ducklake_default {
+                let sql = foreign.to_sql(&column);
+                column.foreign_default = sql.is_none();
+                column.default = sql.or_else(|| Some(foreign.text().to_string()));
             }
+            column
         })
         .collect()
 }

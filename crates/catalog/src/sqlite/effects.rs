@@ -1,6 +1,6 @@
 //! Writes a commit's effects on the account's tables, in the commit's own transaction.
 
-use super::commit::NewSnapshot;
+use super::commit::{NewSnapshot, conflict};
 use crate::account::{PolicyReference, TagReference, Writer};
 use crate::effects::AccountEffects;
 use crate::error::Result;
@@ -13,6 +13,11 @@ pub async fn apply(new: &mut NewSnapshot<'_>, effects: &AccountEffects) -> Resul
     let ids = new.ids.clone();
     let id = |local: i64| ids.get(&local).copied().unwrap_or(local);
     let mut writer = Writer::on(new.transaction().await?);
+    if let Some(seen) = effects.rules_version
+        && !writer.claim_rules(seen).await?
+    {
+        return Err(conflict("the account", "policies, tags or roles were changed"));
+    }
     for owner in &effects.owners {
         let containers = owner.containers.map(|(database, schema)| (id(database), schema.map(id)));
         writer.register_object(owner.kind, id(owner.id), &owner.role, containers).await?;

@@ -14,7 +14,7 @@ use super::partitions;
 
 use crate::changes::ColumnStatistics;
 use crate::error::Result;
-use crate::files::{DeleteFileEntry, FileEntry, FileSet, VisibleFile};
+use crate::files::{DeleteFileEntry, FileEntry, FileSet, NameMapping, VisibleFile};
 use crate::objects::TableSize;
 
 /// Loads the files and inlined rows visible at `snapshot`; `known` must be of an older snapshot.
@@ -178,10 +178,15 @@ async fn load_files(
             contains_nan: row.try_get::<Option<i64>, _>(7)?.map(|flag| flag != 0),
         });
     }
-    let mut parted = false;
+    let (mut parted, mut named) = (false, false);
     for row in &rows {
         parted |= row.try_get::<Option<i64>, _>(11)?.is_some();
+        named |= row.try_get::<Option<i64>, _>(9)?.is_some();
     }
+    let names = match named {
+        true => load_names(pool, table_id).await?,
+        false => HashMap::new(),
+    };
     let mut parts = match parted {
         true => partitions::of_files(pool, table_id, since, snapshot).await?,
         false => HashMap::new(),
@@ -189,6 +194,7 @@ async fn load_files(
     rows.iter()
         .map(|row| {
             let file_id: i64 = row.try_get(0)?;
+            let mapping_id: Option<i64> = row.try_get(9)?;
             Ok(Arc::new(FileEntry {
                 file_id,
                 begin_snapshot: row.try_get(1)?,
@@ -198,13 +204,40 @@ async fn load_files(
                 footer_bytes: row.try_get::<Option<i64>, _>(6)?.unwrap_or(0),
                 row_id_start: row.try_get(7)?,
                 partial_max: row.try_get(8)?,
-                mapping_id: row.try_get(9)?,
+                mapping_id,
+                names: mapping_id.and_then(|id| names.get(&id)).cloned(),
                 encrypted: row.try_get::<Option<String>, _>(10)?.is_some_and(|key| !key.is_empty()),
                 partition: parts.remove(&file_id),
                 statistics: statistics.remove(&file_id).unwrap_or_default(),
             }))
         })
         .collect()
+}
+
+/// The name mappings of a table's files; without those that take values from elsewhere, as from the
+/// names of folders.
+async fn load_names(
+    pool: &mut SqliteConnection,
+    table_id: i64,
+) -> Result<HashMap<i64, Arc<NameMapping>>> {
+    let rows: Vec<(i64, Option<String>, Option<i64>, bool)> = sqlx::query_as(
+        "SELECT m.mapping_id, n.source_name, n.target_field_id, \
+         m.type <> 'map_by_name' OR COALESCE(n.is_partition, 0) <> 0 \
+         FROM ducklake_column_mapping m LEFT JOIN ducklake_name_mapping n \
+         ON n.mapping_id = m.mapping_id AND n.parent_column IS NULL WHERE m.table_id = ?",
+    )
+    .bind(table_id)
+    .fetch_all(&mut *pool)
+    .await?;
+    let mut names: HashMap<i64, NameMapping> = HashMap::new();
+    for (mapping, source, field, _) in &rows {
+        let own = names.entry(*mapping).or_default();
+        own.columns.extend(source.clone().zip(*field));
+    }
+    for (mapping, ..) in rows.iter().filter(|(.., other)| *other) {
+        names.remove(mapping);
+    }
+    Ok(names.into_iter().map(|(mapping, own)| (mapping, Arc::new(own))).collect())
 }
 
 const DELETE_FILE_COLUMNS: &str = "begin_snapshot, delete_file_id, data_file_id, path, delete_count, \

@@ -7,6 +7,7 @@ use frazil_common::SnapshotId;
 use super::commit::{NewSnapshot, conflict};
 use super::{clones, constraints, inlined, layout, undrop, views};
 use crate::changes::CatalogChange;
+use crate::defaults::DucklakeDefault;
 use crate::error::{CatalogError, Result};
 use crate::objects::{ColumnInfo, DatabaseInfo, SchemaInfo, TableInfo, TableKind};
 
@@ -407,7 +408,9 @@ pub(super) async fn insert_column(
     table_id: i64,
     column: &ColumnInfo,
 ) -> Result<()> {
-    let nested = !column.children.is_empty();
+    let (default, kind) = DucklakeDefault::columns(column.ducklake_default.as_ref());
+    let nested = !column.children.is_empty() && column.ducklake_default.is_none();
+    let kind = if nested { "" } else { kind };
     let sql =
         "INSERT INTO ducklake_column VALUES (?, ?, NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'duckdb')";
     sqlx::query(sql)
@@ -419,11 +422,10 @@ pub(super) async fn insert_column(
         .bind(&column.name)
         .bind(&column.physical_type)
         .bind(&column.initial_default)
-        // Other clients insert NULL where the default is an expression of this dialect.
-        .bind(column.initial_default.as_deref().unwrap_or("NULL"))
+        .bind(default)
         .bind(i64::from(column.nullable))
         .bind(None::<i64>)
-        .bind(if nested { "" } else { "literal" })
+        .bind(kind)
         .execute(&mut **new.transaction().await?)
         .await?;
     for child in &column.children {
@@ -509,6 +511,7 @@ async fn alter_table(
                 && f.physical_type == column.physical_type
                 && f.nullable == column.nullable
                 && f.initial_default == column.initial_default
+                && f.ducklake_default == column.ducklake_default
         });
         if !same {
             if let Some(former) = former {
@@ -652,8 +655,12 @@ async fn set_retention(
 
 fn column_tags(column: &ColumnInfo) -> Result<Vec<(&'static str, String)>> {
     let mut tags = vec![("frazil.type", column.sql_type.storage_text())];
-    if let Some(default) = &column.default {
+    let own = column.default.as_ref().filter(|_| !column.foreign_default);
+    if let Some(default) = own {
         tags.push(("frazil.default", default.clone()));
+    }
+    if let Some(ducklake) = column.ducklake_default.as_ref().filter(|_| !column.foreign_default) {
+        tags.push(("frazil.default_value", ducklake.tag()));
     }
     if let Some(autoincrement) = &column.autoincrement {
         let text = serde_json::to_string(autoincrement)
@@ -680,7 +687,9 @@ pub(super) async fn set_column_tags(
         None => HashMap::new(),
     };
     let wanted: HashMap<&str, String> = column_tags(after)?.into_iter().collect();
-    for key in former.keys().filter(|key| former.get(*key) != wanted.get(*key)) {
+    // Those that another client's change made void are still there.
+    let void = wanted.keys().filter(|key| before.is_some() && !former.contains_key(*key));
+    for key in former.keys().filter(|key| former.get(*key) != wanted.get(*key)).chain(void) {
         sqlx::query(if *key == COMMENT {
             "UPDATE ducklake_column_tag SET end_snapshot = ? WHERE table_id = ? AND column_id = ? \
              AND \"key\" = ? AND end_snapshot IS NULL"

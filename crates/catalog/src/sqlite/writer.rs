@@ -41,8 +41,10 @@ fn is_of_connection(error: &sqlx::Error) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
+    use frazil_common::{Code, UserError};
+
     use super::super::SqliteStore;
-    use crate::CatalogStore;
+    use crate::{CatalogError, CatalogStore};
 
     #[tokio::test]
     async fn a_full_disk_ends_no_later_write() {
@@ -56,7 +58,8 @@ mod tests {
             let mut tx = store.begin_write().await.unwrap();
             sqlx::query("PRAGMA max_page_count = 1").execute(&mut *tx).await.unwrap();
             let error = sqlx::query(fill).execute(&mut *tx).await.unwrap_err();
-            assert!(error.to_string().contains("full"), "{error}");
+            let error = UserError::from(CatalogError::from(error));
+            assert_eq!(error.code, Code::DiskFull, "{error}");
         }
         let mut tx = store.begin_write().await.unwrap();
         sqlx::query("PRAGMA max_page_count = 1000000").execute(&mut *tx).await.unwrap();

@@ -35,7 +35,9 @@ pub(super) async fn access_history(source: &Source<'_>) -> Result<Table, UserErr
 }
 
 fn row(record: &AccessRecord) -> Vec<Cell> {
-    let read = |object: &&AccessedObject| !writes(&object.privilege) && object.protects.is_none();
+    let read = |object: &&AccessedObject| {
+        !writes(&object.privilege) && object.protects.is_none() && object.defined_by.is_none()
+    };
     let direct = record.objects.iter().filter(read).filter(|object| object.direct);
     // What is below views, and tables that were named themselves.
     let base = record
@@ -51,7 +53,7 @@ fn row(record: &AccessRecord) -> Vec<Cell> {
         Cell::Json(direct.map(read_object).collect()),
         Cell::Json(merged(base)),
         Cell::Json(modified(record)),
-        Cell::Null,
+        defined(record).map_or(Cell::Null, Cell::Json),
         Cell::Json(policies(record)),
         Cell::Null,
         Cell::Null,
@@ -81,11 +83,30 @@ fn columns(names: &[String]) -> Value {
 }
 
 fn read_object(object: &AccessedObject) -> Value {
-    let mut value = named(object.kind, object.id, &object.name);
+    let mut value = used(object);
     if matches!(object.kind, ObjectKind::Table | ObjectKind::View) {
         value["columns"] = columns(&object.columns);
     }
     value
+}
+
+/// An object without its columns.
+fn used(object: &AccessedObject) -> Value {
+    let mut value = named(object.kind, object.id, &object.name);
+    if let Some(kind) = &object.stage_kind {
+        value["stageKind"] = json!(kind);
+    }
+    value
+}
+
+/// What the statement defined, altered or dropped.
+fn defined(record: &AccessRecord) -> Option<Value> {
+    record.objects.iter().find_map(|object| {
+        let mut value = named(object.kind, object.id, &object.name);
+        value["operationType"] = json!(object.defined_by.as_ref()?);
+        value["properties"] = json!({});
+        Some(value)
+    })
 }
 
 /// One entry for each object, with the columns of all.
@@ -135,7 +156,10 @@ fn modified(record: &AccessRecord) -> Value {
     }
     all.into_iter()
         .map(|Written { object, columns }| {
-            let mut value = named(object.kind, object.id, &object.name);
+            let mut value = used(object);
+            if object.kind == ObjectKind::Stage {
+                return value;
+            }
             value["columns"] = columns
                 .into_iter()
                 .map(|(column, written)| {

@@ -4,22 +4,109 @@ use frazil_catalog::TableInfo;
 use frazil_catalog::account::{
     AccessRecord, AccessedObject, ColumnSource, ColumnSources, Protected,
 };
-use frazil_common::{Access, ObjectRef, Privilege};
+use frazil_common::{Access, ObjectKind, ObjectRef, Privilege};
 use frazil_planner::Planned;
 
+use crate::history::definitions::Defined;
 use crate::history::lineage::Lineage;
 use crate::resolve::objects::table_object;
+use crate::stages::location::StageLocation;
 use crate::statements::context::{Record, StatementContext};
 
-/// Whether a use of an object changes its rows.
+/// Whether a use of an object changes its rows or files.
 pub(crate) fn writes(privilege: &str) -> bool {
-    let all = [Privilege::Insert, Privilege::Update, Privilege::Delete, Privilege::Truncate];
+    let all = [
+        Privilege::Insert,
+        Privilege::Update,
+        Privilege::Delete,
+        Privilege::Truncate,
+        Privilege::Write,
+    ];
     all.iter().any(|known| known.as_str() == privilege)
+}
+
+/// What a statement uses that is in none of its plans.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Used {
+    accesses: Vec<Access>,
+    stages: Vec<StageUse>,
+}
+
+/// A use of a stage's files.
+#[derive(Debug, Clone)]
+struct StageUse {
+    id: i64,
+    name: String,
+    kind: &'static str,
+    privilege: Privilege,
+    direct: bool,
+}
+
+/// Notes that a statement reads (READ) or changes (WRITE) files of a stage.
+pub(crate) fn note_stage(
+    context: &StatementContext,
+    location: &StageLocation,
+    privilege: Privilege,
+) {
+    context.used.lock().stages.push(StageUse {
+        id: location.stage_id,
+        name: location.history_name.clone(),
+        kind: location.kind.as_str(),
+        privilege,
+        direct: context.on_behalf_of.is_none(),
+    });
+}
+
+/// Notes what is used beside the statement's plans: `named` where the statement itself names it.
+pub(crate) fn note_used(
+    context: &StatementContext,
+    accesses: impl IntoIterator<Item = Access>,
+    named: bool,
+) {
+    let direct = named && context.on_behalf_of.is_none();
+    let role = (!direct).then(|| context.role().to_string());
+    let noted = accesses.into_iter().map(|access| Access {
+        on_behalf_of: access.on_behalf_of.or_else(|| role.clone()),
+        ..access
+    });
+    context.used.lock().accesses.extend(noted);
+}
+
+/// The sources of the rows of a query that are stored under an internal name, for what is written of them.
+pub(crate) struct Stored {
+    name: String,
+    columns: Vec<ColumnSources>,
+}
+
+impl Stored {
+    pub fn of(name: &str, planned: &Planned) -> Self {
+        let mut follow = Follow::default();
+        let columns = planned.columns.iter().enumerate();
+        Stored {
+            name: name.to_string(),
+            columns: columns
+                .map(|(index, column)| follow.column(&column.name, planned, index))
+                .collect(),
+        }
+    }
 }
 
 /// Notes where the columns come from that the rows of a plan are written to.
 pub(crate) fn note_written(context: &StatementContext, planned: &Planned) {
-    let mut follow = Follow::default();
+    written_of(context, planned, Follow::default());
+}
+
+/// The same of a plan over rows that were stored.
+pub(crate) fn note_written_of(context: &StatementContext, planned: &Planned, stored: &Stored) {
+    let columns = |of: fn(&ColumnSources) -> &Vec<ColumnSource>| {
+        stored.columns.iter().map(|column| of(column).clone()).collect()
+    };
+    let base = Lineage::default().knowing(&stored.name, columns(|column| &column.sources));
+    let direct = Lineage::direct().knowing(&stored.name, columns(|column| &column.direct));
+    written_of(context, planned, Follow { base, direct });
+}
+
+fn written_of(context: &StatementContext, planned: &Planned, mut follow: Follow) {
     let mut written: Vec<(ObjectRef, Vec<ColumnSources>)> = Vec::new();
     for Access { object, privilege, columns, on_behalf_of } in &planned.accesses {
         let changes = matches!(privilege, Privilege::Insert | Privilege::Update);
@@ -50,6 +137,27 @@ pub(crate) fn note_created(context: &StatementContext, table: &TableInfo, planne
         on_behalf_of: None,
     });
     record.written.push((object, columns));
+}
+
+/// The same of the clone of a table, whose columns have the values of the source's.
+pub(crate) fn note_cloned(context: &StatementContext, from: &TableInfo, to: &TableInfo) {
+    let names = |table: &TableInfo| -> Vec<String> {
+        table.columns.iter().map(|column| column.name.clone()).collect()
+    };
+    let used = |table: &TableInfo, privilege: Privilege| Access {
+        object: table_object(table),
+        privilege,
+        columns: names(table),
+        on_behalf_of: None,
+    };
+    let object = from.name.to_string();
+    let columns = names(to).into_iter().map(|column| {
+        let source = vec![ColumnSource { object: object.clone(), column: column.clone() }];
+        ColumnSources { column, sources: source.clone(), direct: source }
+    });
+    let mut record = context.record.lock();
+    record.accesses.extend([used(from, Privilege::Select), used(to, Privilege::Insert)]);
+    record.written.push((table_object(to), columns.collect()));
 }
 
 /// Follows the columns of one plan.
@@ -88,11 +196,13 @@ pub(crate) fn access_record(
     user: &str,
     record: &Record,
 ) -> Option<AccessRecord> {
-    if record.accesses.is_empty() {
+    let used = &record.used;
+    let nothing = record.accesses.is_empty() && used.accesses.is_empty() && used.stages.is_empty();
+    if nothing && record.defined.is_none() {
         return None;
     }
     let mut objects: Vec<AccessedObject> = Vec::new();
-    for access in &record.accesses {
+    for access in record.accesses.iter().chain(&used.accesses) {
         let direct = access.on_behalf_of.is_none();
         let privilege = access.privilege.as_str();
         let known = objects.iter_mut().find(|known| {
@@ -103,16 +213,7 @@ pub(crate) fn access_record(
         let object = match known {
             Some(known) => known,
             None => {
-                objects.push(AccessedObject {
-                    kind: access.object.kind,
-                    id: access.object.id,
-                    name: access.object.name.clone(),
-                    privilege: privilege.to_string(),
-                    columns: Vec::new(),
-                    direct,
-                    sources: Vec::new(),
-                    protects: None,
-                });
+                objects.push(AccessedObject { direct, ..accessed(&access.object, privilege) });
                 let Some(added) = objects.last_mut() else { continue };
                 added
             }
@@ -146,20 +247,29 @@ pub(crate) fn access_record(
             }
         }
     }
+    for stage in &used.stages {
+        let object = ObjectRef { kind: ObjectKind::Stage, id: stage.id, name: stage.name.clone() };
+        let object = AccessedObject {
+            direct: stage.direct,
+            stage_kind: Some(stage.kind.to_string()),
+            ..accessed(&object, stage.privilege.as_str())
+        };
+        if !objects.contains(&object) {
+            objects.push(object);
+        }
+    }
     objects.extend(record.policies.iter().map(|used| AccessedObject {
-        kind: used.policy.kind,
-        id: used.policy.id,
-        name: used.policy.name.clone(),
-        privilege: Privilege::Apply.as_str().to_string(),
-        columns: Vec::new(),
-        direct: false,
-        sources: Vec::new(),
         protects: Some(Protected {
             kind: used.on.kind,
             id: used.on.id,
             name: used.on.name.clone(),
             column: used.column.clone(),
         }),
+        ..accessed(&used.policy, Privilege::Apply.as_str())
+    }));
+    objects.extend(record.defined.iter().map(|Defined { object, operation }| AccessedObject {
+        defined_by: Some((*operation).to_string()),
+        ..accessed(object, Privilege::Ownership.as_str())
     }));
     Some(AccessRecord {
         query_id: query_id.to_string(),
@@ -167,4 +277,20 @@ pub(crate) fn access_record(
         user: user.to_string(),
         objects,
     })
+}
+
+/// A use of an object, of which no more is known yet.
+fn accessed(object: &ObjectRef, privilege: &str) -> AccessedObject {
+    AccessedObject {
+        kind: object.kind,
+        id: object.id,
+        name: object.name.clone(),
+        privilege: privilege.to_string(),
+        columns: Vec::new(),
+        direct: false,
+        sources: Vec::new(),
+        protects: None,
+        stage_kind: None,
+        defined_by: None,
+    }
 }

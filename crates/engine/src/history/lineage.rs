@@ -16,6 +16,8 @@ type Sources = Rc<BTreeSet<ColumnSource>>;
 pub(crate) struct Lineage {
     /// Stop at what the statement itself names.
     direct: bool,
+    /// Stored rows of another query by their internal name, with the sources of their columns.
+    stored: Option<(String, Vec<Vec<ColumnSource>>)>,
     known: HashMap<(*const LogicalPlan, usize), Sources>,
 }
 
@@ -23,6 +25,11 @@ impl Lineage {
     /// One that stops at views.
     pub fn direct() -> Self {
         Lineage { direct: true, ..Lineage::default() }
+    }
+
+    /// The same, which knows the sources of rows that were stored under a name.
+    pub fn knowing(self, name: &str, columns: Vec<Vec<ColumnSource>>) -> Self {
+        Lineage { stored: Some((name.to_string(), columns)), ..self }
     }
 
     /// The columns of tables that the values of a plan's column are computed from.
@@ -44,6 +51,16 @@ impl Lineage {
                 if let Some(object) = full_name(&scan.table_name) {
                     let (_, field) = scan.projected_schema.qualified_field(column);
                     found.insert(ColumnSource { object, column: field.name().clone() });
+                } else if let Some((name, columns)) = &self.stored
+                    && scan.table_name.table() == name
+                {
+                    let place = match &scan.projection {
+                        Some(places) => places.get(column).copied(),
+                        None => Some(column),
+                    };
+                    found.extend(
+                        place.and_then(|at| columns.get(at)).into_iter().flatten().cloned(),
+                    );
                 }
             }
             // Views stand under their full names; what statements name has names of its own.

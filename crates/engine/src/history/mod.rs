@@ -1,12 +1,14 @@
 //! Query and access history: recorded in the background, in batches.
 
 pub(crate) mod access;
+pub(crate) mod definitions;
 pub(crate) mod lineage;
 pub(crate) mod pages;
 
 use std::time::Duration;
 
 use frazil_catalog::account::{AccessRecord, AccountStore, QueryRecord};
+use frazil_common::{Code, UserError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -14,6 +16,10 @@ use tokio::time::Instant;
 const QUEUE_DEPTH: usize = 4096;
 /// Longest time a record stays unwritten.
 const WRITE_EVERY: Duration = Duration::from_millis(500);
+/// Records kept for another try while the disk is full.
+const KEPT_MAX: usize = 4 * QUEUE_DEPTH;
+/// Time to the next try.
+const RETRY_EVERY: Duration = Duration::from_secs(5);
 
 enum Message {
     Record(Box<QueryRecord>, Option<AccessRecord>),
@@ -53,6 +59,7 @@ async fn write(accounts: AccountStore, mut receiver: mpsc::Receiver<Message>) {
     let mut accesses = Vec::new();
     // When the oldest record that waits must be written, however many come.
     let mut deadline = Instant::now() + WRITE_EVERY;
+    let mut gathered_max = QUEUE_DEPTH;
     loop {
         let mut waiting = None;
         if queries.is_empty() {
@@ -65,7 +72,7 @@ async fn write(accounts: AccountStore, mut receiver: mpsc::Receiver<Message>) {
                 }
                 queries.push(*query);
                 accesses.extend(access);
-                if queries.len() < QUEUE_DEPTH {
+                if queries.len() < gathered_max {
                     // Gather what follows at once; the time-out writes.
                     continue;
                 }
@@ -78,6 +85,8 @@ async fn write(accounts: AccountStore, mut receiver: mpsc::Receiver<Message>) {
             Err(_) => {}
         }
         store(&accounts, &mut queries, &mut accesses).await;
+        gathered_max = if queries.is_empty() { QUEUE_DEPTH } else { KEPT_MAX };
+        deadline = Instant::now() + RETRY_EVERY;
         if let Some(done) = waiting {
             // The asker may have given up.
             let _ = done.send(());
@@ -85,6 +94,7 @@ async fn write(accounts: AccountStore, mut receiver: mpsc::Receiver<Message>) {
     }
 }
 
+/// Writes the records; those for which the disk has no room stay for another try, while they are few.
 async fn store(
     accounts: &AccountStore,
     queries: &mut Vec<QueryRecord>,
@@ -94,7 +104,12 @@ async fn store(
         return;
     }
     if let Err(error) = accounts.record_queries(queries, accesses).await {
-        tracing::error!("{} records of the query history were lost: {error}", queries.len());
+        let words = error.to_string();
+        if UserError::from(error).code == Code::DiskFull && queries.len() < KEPT_MAX {
+            tracing::warn!("the query history waits for room on the disk: {words}");
+            return;
+        }
+        tracing::error!("{} records of the query history were lost: {words}", queries.len());
     }
     queries.clear();
     accesses.clear();

@@ -67,7 +67,7 @@ pub(crate) fn resolve<'a>(
                     resolved.relations.insert(reference, relation);
                 }
                 Reference::ResultScan { query_id } => {
-                    let relation = results::result_relation(context, query_id)?;
+                    let relation = results::result_relation(context, query_id).await?;
                     resolved.relations.insert(reference, relation);
                 }
                 Reference::TableFunction { name, arguments } => {

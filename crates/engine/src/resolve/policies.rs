@@ -7,7 +7,7 @@ use frazil_catalog::account::{
 use frazil_catalog::{CatalogView, TableInfo};
 use frazil_common::hidden::MARK;
 use frazil_common::{
-    Access, Column, ObjectKind, ObjectRef, Privilege, QualifiedName, SqlType, UserError,
+    Access, Code, Column, ObjectKind, ObjectRef, Privilege, QualifiedName, SqlType, UserError,
 };
 use frazil_functions::TypedExpr;
 use frazil_functions::cast::{CastMode, cast};
@@ -110,11 +110,20 @@ struct Rule {
 async fn read<B: ObjectBody>(
     context: &StatementContext,
     work: &mut Work,
-    reference: &PolicyReference,
+    (reference, on): (&PolicyReference, &ObjectRef),
     rule: fn(B) -> PolicyRule,
 ) -> Result<Rule, UserError> {
-    // A policy that is gone lets nothing through.
-    let gone = || UserError::internal(format!("policy {} is gone", reference.policy.1));
+    // A policy that went with its schema, while what it protects was dropped too, lets nothing through.
+    let gone = || {
+        UserError::new(
+            Code::InvalidStatement,
+            format!(
+                "{} cannot be read: a policy that protects it was dropped with its schema. Bring the \
+                 schema back with UNDROP, or take the policy off.",
+                on.name
+            ),
+        )
+    };
     let accounts = &context.shared.accounts;
     let object: Object<B> = accounts.object_by_id(reference.policy.1).await?.ok_or_else(gone)?;
     let view = work.lake()?.view().clone();
@@ -159,10 +168,12 @@ pub(crate) async fn protect(
     for reference in &references {
         rules.push(match reference.policy.0 {
             ObjectKind::MaskingPolicy => {
-                read(context, work, reference, |policy: MaskingPolicy| policy.rule).await?
+                let on = (reference, &object);
+                read(context, work, on, |policy: MaskingPolicy| policy.rule).await?
             }
             ObjectKind::RowAccessPolicy => {
-                read(context, work, reference, |policy: RowAccessPolicy| policy.rule).await?
+                let on = (reference, &object);
+                read(context, work, on, |policy: RowAccessPolicy| policy.rule).await?
             }
             other => return Err(UserError::internal(format!("{other} as a policy"))),
         });
@@ -173,7 +184,7 @@ pub(crate) async fn protect(
     let position = |id: i64, rule: &Rule| {
         ids.iter().position(|known| *known == id).ok_or_else(|| {
             UserError::new(
-                frazil_common::Code::InvalidStatement,
+                Code::InvalidStatement,
                 format!(
                     "Policy '{}' refers to a column that {} does not have.",
                     rule.object.name, object.name
@@ -339,7 +350,7 @@ pub(crate) async fn refuse_hidden(
     rule: &PolicyRule,
     (database, schema): (&str, &str),
 ) -> Result<(), UserError> {
-    let inner = context.for_view(database, schema);
+    let inner = context.for_view(database, schema).at_present();
     let expr = frazil_dialect::parse_expression(&rule.body)?;
     let (none, empty) = (Default::default(), Resolved::default());
     let plan_context = PlanContext::new(&inner.facts, &empty, &[], &none).with_source(&rule.body);
@@ -379,7 +390,7 @@ pub(crate) async fn bind(
     (on, owner): (Option<&Governed<'_>>, Option<&str>),
     depth: usize,
 ) -> Result<(TypedExpr, Vec<Access>), UserError> {
-    let mut inner = context.for_view(database, schema);
+    let mut inner = context.for_view(database, schema).at_present();
     // CURRENT_DATABASE and CURRENT_SCHEMA are those of what is protected, names those of the policy.
     if let Some(name) = on.and_then(|on| on.name) {
         inner.facts.database = Some(name.database.clone());

@@ -8,6 +8,7 @@ use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, LogicalPlanBuil
 use frazil_catalog::account::{QueryFilter, QueryState};
 use frazil_catalog::{CatalogView, Relation as CatalogRelation, TableInfo, TableKind, ViewInfo};
 use frazil_common::{Access, Code, ObjectName, ObjectRef, QualifiedName, UserError};
+use frazil_dialect::sqlparser::ast::Query;
 use frazil_governance::{INTERNAL_SCHEMA, Sealed, authorize_accesses};
 use frazil_lake::TableVersion;
 use frazil_planner::{PlanContext, Planned, Relation, TimeTravel, plan_query, references};
@@ -18,6 +19,7 @@ use crate::resolve::policies::{Kept, protect};
 use crate::resolve::resolve;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::outcome::schema_of;
+use crate::statements::pivot_values::{Place, depend_on_rows, written_out};
 use crate::statements::retention::{Retention, reaches_back};
 
 /// Number of identity columns that follow a table's own (see `frazil_planner::IDENTITY_COLUMNS`).
@@ -431,19 +433,48 @@ async fn plan_view(
     depth: usize,
 ) -> Result<Planned, UserError> {
     let query = frazil_dialect::parse_query(&info.text)?;
-    let mut inner = context.for_view(&info.name.database, &info.name.schema).of_owner(owner);
+    let inner = context.for_view(&info.name.database, &info.name.schema);
+    let mut inner = inner.of_owner(owner).invoked_by(owner);
+    inner.binds.clear();
+    let planned = plan_in_view(&inner, work, &query, &info.text, owner, depth).await?;
+    let declared = info.columns.iter().map(|column| &column.name);
+    // Values found now may not be those that the view's columns are named by.
+    if depend_on_rows(&query)? && !declared.eq(planned.columns.iter().map(|column| &column.name)) {
+        return Err(UserError::new(
+            Code::InvalidStatement,
+            format!(
+                "View definition for '{}' declared other columns than its PIVOT produces by now; \
+                 create it again.",
+                info.name
+            ),
+        ));
+    }
+    Ok(planned)
+}
+
+/// Plans a query of a view's text.
+pub(crate) async fn plan_in_view(
+    inner: &StatementContext,
+    work: &mut Work,
+    query: &Query,
+    source: &str,
+    owner: &str,
+    depth: usize,
+) -> Result<Planned, UserError> {
+    let place = Place::View { owner, depth };
+    let written = written_out(inner, work, query, source, place).await?;
+    let query = written.as_ref().unwrap_or(query);
     let none = Default::default();
     let empty = frazil_planner::Resolved::default();
-    inner.binds.clear();
     let wanted = {
         let plan_context =
-            PlanContext::new(&inner.facts, &empty, &inner.binds, &none).with_source(&info.text);
-        references(&query, &plan_context)?
+            PlanContext::new(&inner.facts, &empty, &inner.binds, &none).with_source(source);
+        references(query, &plan_context)?
     };
-    let resolved = resolve(&inner, work, wanted, depth + 1).await?;
+    let resolved = resolve(inner, work, wanted, depth + 1).await?;
     let plan_context =
-        PlanContext::new(&inner.facts, &resolved, &inner.binds, &none).with_source(&info.text);
-    plan_query(&query, &plan_context)
+        PlanContext::new(&inner.facts, &resolved, &inner.binds, &none).with_source(source);
+    plan_query(query, &plan_context)
 }
 
 /// The table a DML statement writes: absent tables and views are errors. A hidden one is absent.

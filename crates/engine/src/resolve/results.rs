@@ -11,7 +11,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
-use frazil_common::{Code, Column, UserError};
+use frazil_common::{Column, UserError};
 use frazil_governance::INTERNAL_SCHEMA;
 use frazil_planner::Relation;
 use uuid::Uuid;
@@ -63,15 +63,17 @@ impl PartitionStream for StoredRows {
     }
 }
 
-pub(super) fn result_relation(
+pub(super) async fn result_relation(
     context: &StatementContext,
     query_id: &str,
 ) -> Result<Relation, UserError> {
-    let not_found =
-        || UserError::new(Code::TimeTravelUnavailable, format!("Statement {query_id} not found"));
-    let id: Uuid = query_id.parse().map_err(|_| not_found())?;
     let reader = context.session.reader();
-    let result = context.shared.results.get(&id, &reader).ok_or_else(not_found)??;
+    let known = query_id.parse::<Uuid>().ok();
+    let Some(result) = known.and_then(|id| context.shared.results.get(&id, &reader)) else {
+        return Err(context.session.lost_result(query_id).await);
+    };
+    let result = result?;
+    let id = result.query_id;
     rows_relation(&format!("result {id}"), result.columns.clone(), result)
 }
 

@@ -7,6 +7,7 @@ use frazil_common::{Code, Column, Privilege, SqlType, UserError};
 use frazil_planner::Relation;
 
 use crate::api::StageFile;
+use crate::history::access::note_stage;
 use crate::stages::csv_files::{CsvColumns, inspect, positional_columns};
 use crate::stages::file_format::{self, FileFormat, FormatType};
 use crate::stages::load_log::LoadLog;
@@ -37,6 +38,7 @@ pub(super) async fn stage_relation(
     options: &[(String, String)],
 ) -> Result<Relation, UserError> {
     let location = resolve_stage(context, path, Privilege::Read).await?;
+    note_stage(context, &location, Privilege::Read);
     let mut own = BTreeMap::new();
     let mut pattern = None;
     for (name, value) in options {

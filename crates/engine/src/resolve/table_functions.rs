@@ -1,13 +1,15 @@
 //! Table functions that need the catalog, a stage or a model.
 
-use frazil_common::{Code, Column, Privilege, SqlType, TimeZoneKind, UserError};
+use frazil_common::{Access, Code, Column, Privilege, SqlType, TimeZoneKind, UserError};
 use frazil_models::{Baseline, DriftReport, drift};
 use frazil_planner::{FunctionValue, Relation};
 
-use crate::models::{find_model, load, stop_of};
+use crate::history::access::{note_stage, note_used};
+use crate::models::{find_model, load, ml_error, model_object, stop_of};
 use crate::resolve::results::batch_relation;
 use crate::run::execute::{Operators, run_to_batches};
 use crate::session::binds::ARRAY_BINDS;
+use crate::session::parameters::Parameters;
 use crate::stages::location::{missing_file, resolve_stage, select_files};
 use crate::stages::{file_format, infer};
 use crate::statements::context::{StatementContext, Work};
@@ -76,6 +78,7 @@ async fn infer_schema(
 ) -> Result<Relation, UserError> {
     let location = required_text(arguments, "LOCATION", 0)?;
     let location = resolve_stage(context, &location, Privilege::Read).await?;
+    note_stage(context, &location, Privilege::Read);
     let mut own = std::collections::BTreeMap::new();
     if let Some(format) = argument(arguments, "FILE_FORMAT", 1).and_then(text) {
         own.insert("FORMAT_NAME".to_string(), serde_json::Value::from(format));
@@ -130,6 +133,7 @@ async fn directory(
 ) -> Result<Relation, UserError> {
     let location = required_text(arguments, "STAGE", 0)?;
     let location = resolve_stage(context, &location, Privilege::Read).await?;
+    note_stage(context, &location, Privilege::Read);
     if !location.directory {
         return Err(UserError::new(
             Code::InvalidArgument,
@@ -178,6 +182,13 @@ async fn model_drift(
     let name = required_text(arguments, "MODEL", 0)?;
     let name = frazil_dialect::parse_object_name_text(&name)?;
     let found = find_model(context, &name, Privilege::Usage).await?;
+    let used = Access {
+        object: model_object(&found.name, found.model.id),
+        privilege: Privilege::Usage,
+        columns: Vec::new(),
+        on_behalf_of: None,
+    };
+    note_used(context, [used], true);
     let version = argument(arguments, "VERSION", 2).and_then(text);
     let (version, loaded) = load(context, &found.model, version.as_deref()).await?;
     let Some(FunctionValue::Query(query)) = argument(arguments, "DATA", 1) else {
@@ -187,6 +198,7 @@ async fn model_drift(
         ));
     };
     let planned = plan(context, work, query, &context.text).await?;
+    note_used(context, planned.accesses.iter().cloned(), true);
     let current_columns = planned.columns.clone();
     let current = operators(context, work, &planned).await?;
     let columns = DriftReport::columns();
@@ -241,7 +253,19 @@ pub(crate) fn apart_from_session(
     inner
 }
 
-/// The training query's rows at the pinned snapshot; None where they cannot be read any more.
+async fn digest(
+    context: &StatementContext,
+    rows: Vec<arrow::array::RecordBatch>,
+) -> Result<String, UserError> {
+    let stop = stop_of(context);
+    tokio::task::spawn_blocking(move || frazil_ml::split::digest(&rows, &stop))
+        .await
+        .map_err(UserError::internal)?
+        .map_err(ml_error)
+}
+
+/// The training query's rows at the pinned snapshot and at the time of training; None where they cannot be
+/// read any more, or are others, as those of RANDOM() are.
 async fn training_rows(
     context: &StatementContext,
     work: &mut Work,
@@ -253,15 +277,29 @@ async fn training_rows(
     let schema = body.query_schema.clone().unwrap_or_default();
     let mut inner = apart_from_session(context, &database, &schema);
     inner.pinned = Some(snapshot);
+    if let Some(time) = body.query_time {
+        let mut parameters = Parameters::default();
+        for (name, value) in &body.query_parameters {
+            parameters.set_json(name, value).ok()?;
+        }
+        inner = inner.at(time, parameters);
+    }
     let query = frazil_dialect::parse_query(text).ok()?;
     let rows = async {
         let planned = plan(&inner, work, &query, text).await?;
         let columns = planned.columns.clone();
         let operators = operators(&inner, work, &planned).await?;
-        named_batches(context, &columns, operators).await
+        note_used(context, planned.accesses, false);
+        let rows = named_batches(context, &columns, operators).await?;
+        let same = match body.rows_digest.clone() {
+            // Versions of before have none.
+            None => true,
+            Some(trained) => digest(context, rows.clone()).await? == trained,
+        };
+        Ok::<_, UserError>(Some(rows).filter(|_| same))
     };
     match rows.await {
-        Ok(rows) => Some(rows),
+        Ok(rows) => rows,
         Err(error) => {
             // The answer's BASELINE column tells that the stored statistics were used instead.
             tracing::info!("training rows of a model cannot be read: {}", error.message);

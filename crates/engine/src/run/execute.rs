@@ -30,6 +30,10 @@ const STREAM_DEPTH: usize = 2;
 /// How the disk manager begins when the spill limit is hit; it gives no error type of its own.
 const SPILL_FULL: &str = "The used disk space during the spilling process has exceeded";
 
+/// How the refusal of an expression begins that rules were to replace: subqueries and outer columns alone
+/// are such.
+const UNPLANNED_QUERY: &str = "Physical plan does not support logical expression";
+
 /// The user's error inside an error of the engine, or a fitting one.
 pub(crate) fn user_error(error: DataFusionError) -> UserError {
     let root = error.find_root();
@@ -55,6 +59,12 @@ pub(crate) fn user_error(error: DataFusionError) -> UserError {
                  larger warehouse, or make the statement smaller. ({message})"
             ),
         ),
+        DataFusionError::NotImplemented(message) if message.starts_with(UNPLANNED_QUERY) => {
+            UserError::new(
+                Code::UnsupportedSubquery,
+                "Unsupported subquery type cannot be evaluated",
+            )
+        }
         DataFusionError::NotImplemented(message) => UserError::unsupported(message),
         DataFusionError::Execution(message)
             if message.contains("more than one row")

@@ -3,6 +3,8 @@
 pub(crate) mod apart;
 mod asof;
 pub(crate) mod execute;
+mod filter_pushdown;
+mod grouping_sets;
 pub(crate) mod halved;
 mod one_input;
 pub(crate) mod optimize;

@@ -17,6 +17,7 @@ const PASSING: &[&str] = &[
     "CoalesceBatchesExec",
     "CoalescePartitionsExec",
     "CooperativeExec",
+    "GroupingSetsExec",
     "HandedOnExec",
     "RepartitionExec",
     "SlicedExec",

@@ -32,6 +32,8 @@ struct Finished {
     outcome: Result<Arc<StoredResult>, UserError>,
     /// Errors quote values as results do.
     owner: ResultReader,
+    /// The length of its file.
+    file_bytes: u64,
 }
 
 #[derive(Default)]
@@ -44,6 +46,35 @@ struct Entries {
     /// Results in memory, oldest first, with their bytes.
     in_memory: VecDeque<(Uuid, u64)>,
     memory_bytes: u64,
+    /// Results in files, oldest first; some may be gone.
+    on_disk: VecDeque<Uuid>,
+    disk_bytes: u64,
+}
+
+impl Entries {
+    /// Lets go of how a statement ended.
+    fn remove(&mut self, query_id: &Uuid) {
+        if let Some(finished) = self.finished.remove(query_id) {
+            self.disk_bytes -= finished.file_bytes;
+        }
+        while self.on_disk.front().is_some_and(|id| !self.finished.contains_key(id)) {
+            self.on_disk.pop_front();
+        }
+    }
+
+    /// Counts a result's file, and lets go of the oldest ones where all together are too large. This one
+    /// stays, whatever its length: somebody is about to read it.
+    fn count_file(&mut self, query_id: Uuid, bytes: u64, bytes_max: u64) {
+        let Some(finished) = self.finished.get_mut(&query_id).filter(|_| bytes > 0) else { return };
+        finished.file_bytes = bytes;
+        self.disk_bytes += bytes;
+        self.on_disk.push_back(query_id);
+        while self.disk_bytes > bytes_max
+            && let Some(oldest) = self.on_disk.front().copied().filter(|oldest| *oldest != query_id)
+        {
+            self.remove(&oldest);
+        }
+    }
 }
 
 /// What an outcome takes in memory beside its rows, about.
@@ -69,19 +100,22 @@ fn kept_bytes(outcome: &Result<Arc<StoredResult>, UserError>) -> u64 {
 /// All statements this server knows of.
 pub(crate) struct Results {
     directory: PathBuf,
+    /// Bytes of all files together.
+    disk_bytes_max: u64,
     opened_micros: i64,
     entries: Mutex<Entries>,
 }
 
 impl Results {
     /// Results of an earlier run cannot be read again and are removed.
-    pub fn open(directory: &Path) -> Result<Self, UserError> {
+    pub fn open(directory: &Path, disk_bytes_max: u64) -> Result<Self, UserError> {
         if directory.exists() {
             std::fs::remove_dir_all(directory).map_err(UserError::internal)?;
         }
         std::fs::create_dir_all(directory).map_err(UserError::internal)?;
         Ok(Results {
             directory: directory.to_path_buf(),
+            disk_bytes_max,
             opened_micros: now_micros(),
             entries: Mutex::default(),
         })
@@ -105,6 +139,7 @@ impl Results {
     ) {
         let mut spill = Vec::new();
         let kept = kept_bytes(&outcome);
+        let file_bytes = outcome.as_ref().map_or(0, |stored| stored.rows.file_bytes());
         {
             let mut entries = self.entries.lock();
             entries.running.remove(&query_id);
@@ -115,7 +150,9 @@ impl Results {
                 entries.memory_bytes += bytes;
                 entries.in_memory.push_back((query_id, bytes));
             }
-            entries.finished.insert(query_id, Finished { outcome, owner });
+            // A request that is answered again may end under the same id.
+            entries.remove(&query_id);
+            entries.finished.insert(query_id, Finished { outcome, owner, file_bytes: 0 });
             entries.order.push_back((query_id, now_micros, kept));
             entries.kept_bytes += kept;
             while let Some((id, at, bytes)) = entries.order.front().copied() {
@@ -125,8 +162,9 @@ impl Results {
                 }
                 entries.order.pop_front();
                 entries.kept_bytes -= bytes;
-                entries.finished.remove(&id);
+                entries.remove(&id);
             }
+            entries.count_file(query_id, file_bytes, self.disk_bytes_max);
             while entries.memory_bytes > MEMORY_BYTES_MAX {
                 let Some((id, bytes)) = entries.in_memory.pop_front() else { break };
                 entries.memory_bytes = entries.memory_bytes.saturating_sub(bytes);
@@ -136,15 +174,25 @@ impl Results {
             }
         }
         for stored in spill {
-            if let Err(error) = stored.rows.spill(&self.directory, &stored.query_id.to_string()) {
-                tracing::warn!("a result could not be moved to disk: {}", error.message);
+            let moved = stored.rows.spill(&self.directory, &stored.query_id.to_string());
+            let mut entries = self.entries.lock();
+            match moved {
+                Ok(()) => {
+                    let bytes = stored.rows.file_bytes();
+                    entries.count_file(stored.query_id, bytes, self.disk_bytes_max);
+                }
+                // Memory has no place for it either.
+                Err(error) => {
+                    tracing::warn!("a result is not kept: {}", error.message);
+                    entries.remove(&stored.query_id);
+                }
             }
         }
     }
 
     /// Takes back a result that has been shown and must not be shown again.
     pub fn forget(&self, query_id: &Uuid) {
-        self.entries.lock().finished.remove(query_id);
+        self.entries.lock().remove(query_id);
     }
 
     /// How a statement ended, for those who may know.
@@ -161,7 +209,7 @@ impl Results {
         let outcome = finished.outcome.clone();
         // Of a statement among several, or one that nobody waited for: it is shown this once.
         if outcome.as_ref().is_ok_and(|stored| stored.shows_secret) {
-            entries.finished.remove(query_id);
+            entries.remove(query_id);
         }
         Some(outcome)
     }
@@ -238,21 +286,80 @@ impl Results {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use frazil_common::Code;
+    use arrow::array::{Decimal128Array, RecordBatch};
+    use frazil_common::{Code, Column, SqlType};
 
     use super::*;
+    use crate::run::spool::SpoolWriter;
+
+    fn reader() -> ResultReader {
+        ResultReader { user_id: 1, user: "ANN".to_string(), restricted_role_id: None }
+    }
+
+    #[test]
+    fn the_oldest_files_go_where_all_are_too_large() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = directory.path().join("results");
+        let column = Column::new("N", SqlType::INTEGER, false);
+        let stored = |query_id: Uuid, rows: i128| {
+            let schema = crate::statements::outcome::schema_of(std::slice::from_ref(&column));
+            let values = Decimal128Array::from_iter_values(0..rows);
+            let values = values.with_precision_and_scale(38, 0).unwrap();
+            let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(values)]).unwrap();
+            let mut writer = SpoolWriter::new(schema, &folder, &query_id.to_string(), None);
+            writer.write(&batch).unwrap();
+            StoredResult {
+                query_id,
+                statement_type_id: 0,
+                columns: vec![column.clone()],
+                rows: writer.finish().unwrap(),
+                context: Default::default(),
+                transfer: None,
+                children: Vec::new(),
+                owner: reader(),
+                number_of_binds: 0,
+                array_bind_supported: false,
+                prefers_json: false,
+                rows_affected: None,
+                changes: None,
+                shows_secret: false,
+                finished_micros: 0,
+            }
+        };
+        // Each has more than 4 MiB, so that it lies in a file.
+        let results = Results::open(&folder, 20_000_000).unwrap();
+        let ids: Vec<Uuid> = (0..5).map(|_| Uuid::new_v4()).collect();
+        for id in &ids {
+            results.finish(*id, reader(), Ok(Arc::new(stored(*id, 400_000))), 1);
+        }
+        let kept = || ids.iter().filter(|id| results.get(id, &reader()).is_some()).count();
+        let files = || std::fs::read_dir(&folder).unwrap().count();
+        assert_eq!((kept(), files()), (3, 3));
+        assert!(results.get(&ids[4], &reader()).is_some());
+        // One that is read goes when it has been; one larger than all may be stays alone.
+        let read = results.get(&ids[2], &reader());
+        let large = Uuid::new_v4();
+        results.finish(large, reader(), Ok(Arc::new(stored(large, 2_000_000))), 1);
+        assert_eq!((kept(), files()), (0, 2));
+        drop(read);
+        assert_eq!(files(), 1);
+        results.forget(&large);
+        assert_eq!(files(), 0);
+        let entries = results.entries.lock();
+        assert_eq!((entries.disk_bytes, entries.on_disk.len()), (0, 0));
+    }
 
     #[test]
     fn outcomes_are_kept_as_long_as_their_bytes_fit() {
         let directory = tempfile::tempdir().unwrap();
-        let results = Results::open(&directory.path().join("results")).unwrap();
+        let results = Results::open(&directory.path().join("results"), 0).unwrap();
         // Made by hand: errors of this size come from nowhere else.
         let error = UserError {
             code: Code::SyntaxError,
             message: "x".repeat(KEPT_BYTES_MAX as usize / 4),
             position: None,
         };
-        let reader = ResultReader { user_id: 1, user: "ANN".to_string(), role_restriction: None };
+        let reader = reader();
         let ids: Vec<Uuid> = (0..10).map(|_| Uuid::new_v4()).collect();
         for id in &ids {
             results.finish(*id, reader.clone(), Err(error.clone()), 1);

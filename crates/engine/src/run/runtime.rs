@@ -8,15 +8,16 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use datafusion::optimizer::Optimizer;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 use frazil_common::UserError;
 use frazil_functions::MadeBytesMax;
 
+use crate::run::filter_pushdown::keep_names_apart;
+use crate::run::grouping_sets::ForgetGroupingKeys;
 use crate::run::halved::HalveProjections;
-use crate::run::optimize::stopping;
+use crate::run::optimize::logical_rules;
 use crate::run::part_pool::PartPool;
 use crate::run::sliced::SliceUnnested;
 use crate::run::stoppable::StopMultiplying;
@@ -87,7 +88,7 @@ impl QueryRuntime {
         let state = SessionStateBuilder::new()
             .with_config(session_config(thread_count))
             .with_runtime_env(Arc::new(environment))
-            .with_optimizer_rules(stopping(Optimizer::default().rules))
+            .with_optimizer_rules(logical_rules())
             .with_physical_optimizer_rules(physical_rules())
             .with_query_planner(Arc::new(crate::run::asof::OwnNodes))
             .build();
@@ -175,6 +176,8 @@ fn environment(
 /// DataFusion's rules, and ours where joins are placed for good.
 fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
+    keep_names_apart(&mut rules);
+    rules.insert(0, Arc::new(ForgetGroupingKeys));
     let place = rules.iter().position(|rule| rule.name() == "EnsureCooperative");
     let place = place.unwrap_or(rules.len());
     let own: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 4] = [
@@ -200,5 +203,7 @@ fn session_config(thread_count: usize) -> SessionConfig {
     options.execution.skip_partial_aggregation_probe_ratio_threshold = 0.1;
     options.execution.collect_statistics = true;
     options.sql_parser.enable_ident_normalization = false;
+    // DataFusion's plan knows of a CASE that it is not NULL where its operator does not.
+    options.execution.skip_physical_aggregate_schema_check = true;
     config
 }

@@ -86,7 +86,7 @@ impl SealedExec {
 fn redacted(error: DataFusionError) -> DataFusionError {
     let error = user_error(error);
     let told = match error.code {
-        Code::Cancelled | Code::StatementTimeout | Code::ResourceLimit => error,
+        Code::Cancelled | Code::StatementTimeout | Code::ResourceLimit | Code::DiskFull => error,
         code => UserError::new(code, REDACTED),
     };
     DataFusionError::External(Box::new(told))

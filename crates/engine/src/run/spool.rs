@@ -22,7 +22,43 @@ const BATCH_ROWS_MAX: usize = 16_384;
 #[derive(Debug)]
 enum Store {
     Memory(Vec<RecordBatch>),
-    File(PathBuf),
+    File(StoredFile),
+}
+
+/// A result's file and its length. It goes with its last holder.
+#[derive(Debug)]
+struct StoredFile {
+    path: PathBuf,
+    bytes: u64,
+}
+
+impl StoredFile {
+    /// Makes a file below a directory. What is written of it goes too where that fails.
+    fn create(
+        directory: &Path,
+        name: &str,
+        schema: &SchemaRef,
+    ) -> Result<(StoredFile, FileWriter<File>), UserError> {
+        let path = directory.join(format!("{name}.arrow"));
+        let cannot = |error| UserError::internal(format!("the result cannot be stored: {error}"));
+        let file = File::create(&path).map_err(cannot)?;
+        let stored = StoredFile { path, bytes: 0 };
+        let writer = FileWriter::try_new(file, schema).map_err(UserError::internal)?;
+        Ok((stored, writer))
+    }
+
+    fn finish(&mut self, writer: &mut FileWriter<File>) -> Result<(), UserError> {
+        writer.finish().map_err(UserError::internal)?;
+        self.bytes = writer.get_ref().metadata().map_or(0, |meta| meta.len());
+        Ok(())
+    }
+}
+
+impl Drop for StoredFile {
+    fn drop(&mut self) {
+        // A leftover file is removed when the server next starts.
+        let _ = std::fs::remove_file(&self.path);
+    }
 }
 
 /// A complete result. Reading needs memory for one batch at a time.
@@ -69,7 +105,7 @@ impl Spool {
                     .cloned()
                     .ok_or_else(|| UserError::internal("result batch out of range"));
             }
-            Store::File(path) => path.clone(),
+            Store::File(file) => file.path.clone(),
         };
         let file = File::open(&path)
             .map_err(|e| UserError::internal(format!("stored result is gone: {e}")))?;
@@ -87,45 +123,33 @@ impl Spool {
         (0..self.batch_rows.len()).map(|index| self.read_batch(index)).collect()
     }
 
-    /// Moves a result from memory to a file in `directory`. Returns the bytes freed.
-    pub fn spill(&self, directory: &Path, name: &str) -> Result<u64, UserError> {
+    /// Moves a result from memory to a file in `directory`.
+    pub fn spill(&self, directory: &Path, name: &str) -> Result<(), UserError> {
         let mut store = self.store.lock();
-        let Store::Memory(batches) = &*store else { return Ok(0) };
+        let Store::Memory(batches) = &*store else { return Ok(()) };
         if batches.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
-        let path = directory.join(format!("{name}.arrow"));
-        let mut writer = open_file(&path, &self.schema)?;
+        let (mut file, mut writer) = StoredFile::create(directory, name, &self.schema)?;
         for batch in batches {
             writer.write(batch).map_err(UserError::internal)?;
         }
-        writer.finish().map_err(UserError::internal)?;
-        *store = Store::File(path);
-        Ok(self.bytes)
+        file.finish(&mut writer)?;
+        *store = Store::File(file);
+        Ok(())
+    }
+
+    /// The length of its file; 0 in memory.
+    pub fn file_bytes(&self) -> u64 {
+        match &*self.store.lock() {
+            Store::Memory(_) => 0,
+            Store::File(file) => file.bytes,
+        }
     }
 
     pub fn in_memory(&self) -> bool {
         matches!(&*self.store.lock(), Store::Memory(_))
     }
-}
-
-impl Drop for Spool {
-    fn drop(&mut self) {
-        if let Store::File(path) = &*self.store.lock() {
-            // A leftover file is removed when the server next starts.
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
-fn open_file(path: &Path, schema: &SchemaRef) -> Result<FileWriter<File>, UserError> {
-    let file = File::create(path).map_err(|e| {
-        UserError::new(
-            frazil_common::Code::ResourceLimit,
-            format!("the result cannot be stored: {e}"),
-        )
-    })?;
-    FileWriter::try_new(file, schema).map_err(UserError::internal)
 }
 
 /// Builds a [`Spool`] batch by batch.
@@ -135,7 +159,7 @@ pub struct SpoolWriter {
     name: String,
     memory: Vec<RecordBatch>,
     memory_bytes: usize,
-    file: Option<(PathBuf, FileWriter<File>)>,
+    file: Option<(StoredFile, FileWriter<File>)>,
     batch_rows: Vec<usize>,
     integer_ranges: Vec<Option<(i128, i128)>>,
     bytes: u64,
@@ -199,21 +223,20 @@ impl SpoolWriter {
         self.memory_bytes += bytes;
         self.memory.push(batch);
         if self.memory_bytes > MEMORY_BYTES_MAX {
-            let path = self.directory.join(format!("{}.arrow", self.name));
-            let mut writer = open_file(&path, &self.schema)?;
+            let (file, mut writer) = StoredFile::create(&self.directory, &self.name, &self.schema)?;
             for batch in self.memory.drain(..) {
                 writer.write(&batch).map_err(UserError::internal)?;
             }
-            self.file = Some((path, writer));
+            self.file = Some((file, writer));
         }
         Ok(())
     }
 
     pub fn finish(mut self) -> Result<Spool, UserError> {
         let store = match self.file.take() {
-            Some((path, mut writer)) => {
-                writer.finish().map_err(UserError::internal)?;
-                Store::File(path)
+            Some((mut file, mut writer)) => {
+                file.finish(&mut writer)?;
+                Store::File(file)
             }
             None => Store::Memory(std::mem::take(&mut self.memory)),
         };
@@ -224,15 +247,6 @@ impl SpoolWriter {
             bytes: self.bytes,
             store: Mutex::new(store),
         })
-    }
-}
-
-impl Drop for SpoolWriter {
-    fn drop(&mut self) {
-        // An unfinished file belongs to nobody.
-        if let Some((path, _)) = self.file.take() {
-            let _ = std::fs::remove_file(path);
-        }
     }
 }
 
@@ -332,6 +346,30 @@ mod tests {
         assert_eq!(last, batch(vec![-5]));
         drop(spool);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_full_disk_is_told_and_leaves_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let full = || std::os::unix::fs::symlink("/dev/full", directory.path().join("q.arrow"));
+        let files = || std::fs::read_dir(directory.path()).unwrap().count();
+        full().unwrap();
+        let rows = batch((0..100_000).collect());
+        let mut writer = SpoolWriter::new(rows.schema(), directory.path(), "q", None);
+        let error = writer.write(&rows).and_then(|()| writer.finish().map(drop)).unwrap_err();
+        assert_eq!(error.code, frazil_common::Code::DiskFull);
+        assert_eq!(files(), 0);
+        // One that is moved out of memory later.
+        let few = batch((0..1000).collect());
+        let mut writer = SpoolWriter::new(few.schema(), directory.path(), "q", None);
+        writer.write(&few).unwrap();
+        let spool = writer.finish().unwrap();
+        full().unwrap();
+        let error = spool.spill(directory.path(), "q").unwrap_err();
+        assert_eq!((error.code, files()), (frazil_common::Code::DiskFull, 0));
+        assert_eq!((spool.total_rows(), spool.file_bytes()), (1000, 0));
+        assert_eq!(spool.read_all().unwrap()[0].num_rows(), 1000);
     }
 
     #[test]

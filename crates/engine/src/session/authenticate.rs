@@ -28,8 +28,17 @@ pub(crate) struct Identity {
     pub user: User,
     /// The only role the session may use, where the token says so.
     pub role_restriction: Option<String>,
+    /// The id of that role.
+    pub restricted_role_id: Option<i64>,
     /// The token's id, where it is one.
     pub access_token_id: Option<i64>,
+}
+
+impl Identity {
+    /// A user who is held to no role.
+    fn of(user: User) -> Self {
+        Identity { user, role_restriction: None, restricted_role_id: None, access_token_id: None }
+    }
 }
 
 /// A refused login: what the client is told, and what the login history says beyond it.
@@ -177,7 +186,7 @@ async fn find_user(shared: &Shared, typed: &str) -> Result<Option<User>, Refused
 
 async fn embedded(shared: &Shared, typed: &str) -> Result<Identity, Refused> {
     let user = find_user(shared, typed).await?.ok_or_else(incorrect)?;
-    Ok(Identity { user, role_restriction: None, access_token_id: None })
+    Ok(Identity::of(user))
 }
 
 async fn by_password(shared: &Shared, typed: &str, secret: &str) -> Result<Identity, Refused> {
@@ -219,7 +228,7 @@ async fn by_password(shared: &Shared, typed: &str, secret: &str) -> Result<Ident
             } else if user.must_change_password {
                 Err(must_change().into())
             } else {
-                Ok(Identity { user, role_restriction: None, access_token_id: None })
+                Ok(Identity::of(user))
             }
         }
         _ => {
@@ -259,6 +268,7 @@ async fn by_token(shared: &Shared, typed: &str, secret: &str) -> Result<Identity
     Ok(Identity {
         user: owner,
         role_restriction: token.role_restriction,
+        restricted_role_id: token.role_id,
         access_token_id: Some(token.id),
     })
 }
@@ -289,5 +299,5 @@ async fn by_key_pair(shared: &Shared, typed: &str, token: &str) -> Result<Identi
     if user.disabled {
         return Err(disabled().into());
     }
-    Ok(Identity { user, role_restriction: None, access_token_id: None })
+    Ok(Identity::of(user))
 }

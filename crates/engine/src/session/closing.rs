@@ -20,8 +20,12 @@ impl Shared {
     /// Ends a session: what it runs stops, its open transaction is rolled back, its temporary
     /// objects go, its tokens no longer work.
     pub async fn close_session(&self, session_id: i64) -> Result<(), UserError> {
-        self.results.cancel_session(session_id, None);
         let session = self.sessions.write().remove(&session_id);
+        if let Some(session) = &session {
+            // Before the rest stops: what begins from here on looks first.
+            session.closed.store(true, Ordering::SeqCst);
+        }
+        self.results.cancel_session(session_id, None);
         if let Some(session) = session
             && let Some(open) = session.transaction.lock().await.take()
         {
@@ -49,22 +53,32 @@ impl Shared {
         self.close_revoked_sessions(now, None).await
     }
 
-    /// Whether the access token that a session was opened with is good at a time; so it is where there
-    /// was none.
-    pub async fn token_holds(&self, token_id: Option<i64>, now: i64) -> Result<bool, UserError> {
+    /// Whether the access token that a session was opened with is good at a time, and the role that both
+    /// are held to has the name that the session knows it by: another one may have it by now. So it is
+    /// where there was no token.
+    pub async fn token_holds(
+        &self,
+        token_id: Option<i64>,
+        restriction: Option<&str>,
+        now: i64,
+    ) -> Result<bool, UserError> {
         let Some(token_id) = token_id else { return Ok(true) };
         let token = self.accounts.access_token_by_id(token_id).await?;
-        Ok(token.is_some_and(|token| token.is_valid(now)))
+        Ok(token.is_some_and(|token| {
+            token.is_valid(now) && token.role_restriction.as_deref() == restriction
+        }))
     }
 
-    /// Ends the sessions whose access token was removed or disabled, or has expired; but for one.
+    /// Ends the sessions whose access token no longer holds; but for one.
     pub async fn close_revoked_sessions(
         &self,
         now: i64,
         except: Option<i64>,
     ) -> Result<(), UserError> {
         for row in self.accounts.sessions().await? {
-            if Some(row.id) != except && !self.token_holds(row.state.access_token_id, now).await? {
+            let (token, restriction) =
+                (row.state.access_token_id, row.state.role_restriction.as_deref());
+            if Some(row.id) != except && !self.token_holds(token, restriction, now).await? {
                 tracing::info!(session_id = row.id, "session ended with its access token");
                 self.close_session(row.id).await?;
             }

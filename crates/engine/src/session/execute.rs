@@ -8,8 +8,8 @@ use frazil_catalog::CommitMeta;
 use frazil_catalog::account::{AccessRecord, QueryDetail, QueryRecord, QueryState, now_micros};
 use frazil_common::{Code, ObjectRef, Privilege, UserError};
 use frazil_dialect::{Parsed, Statement, StatementKind, parse_statements_with};
-use frazil_functions::{Facts, OutputFormats, TypedExpr};
-use frazil_governance::{Requirement, SecondaryRoles};
+use frazil_functions::{Facts, OutputFormats, StatementStop, TypedExpr};
+use frazil_governance::{AccessModel, Requirement, SecondaryRoles};
 use frazil_lake::LakeError;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -20,6 +20,7 @@ use crate::run::apart::apart;
 use crate::run::profile::Profile;
 use crate::session::binds::{ArrayBinds, Names, scalar_binds, staged};
 use crate::session::kept::Kept;
+use crate::session::login::session_gone;
 use crate::session::parameters::Parameters;
 use crate::session::repeated::RequestEntry;
 use crate::session::{DoneStatement, Session, SessionState};
@@ -47,7 +48,15 @@ impl Session {
         let results = &self.shared.results;
         results.start(request.query_id, self, request.cancel.clone());
         let mut guard = Unfinished { session: Some(self.clone()), query_id: request.query_id };
-        let result = self.execute_text(&request).await;
+        let result = match self.closed.load(Ordering::SeqCst) {
+            true => Err(session_gone()),
+            // Large: on the heap it is not once more in the future of each that waits for it.
+            false => Box::pin(self.execute_text(&request)).await,
+        };
+        let result = match result {
+            Err(error) if !request.describe_only => Err(self.abort_on_error(&request, error).await),
+            other => other,
+        };
         self.used.store(now_micros(), Ordering::SeqCst);
         results.finish(request.query_id, self.reader(), result.clone(), now_micros());
         if !request.detached && result.as_ref().is_ok_and(|stored| stored.shows_secret) {
@@ -55,6 +64,17 @@ impl Session {
         }
         guard.session = None;
         result
+    }
+
+    /// Ends the open transaction where an error is to do so, wherever it comes from; gives the error.
+    async fn abort_on_error(&self, request: &StatementRequest, error: UserError) -> UserError {
+        let parameters = self.statement_parameters(request);
+        let aborts =
+            parameters.is_ok_and(|parameters| parameters.get_bool("TRANSACTION_ABORT_ON_ERROR"));
+        match aborts {
+            true => statements::transaction::fail(self).await.err().unwrap_or(error),
+            false => error,
+        }
     }
 
     async fn execute_text(
@@ -123,9 +143,10 @@ impl Session {
             .run_retrying(request, &parsed, query_id, parameters, &cancel, &record)
             .await
             .map_err(|error| timer.explain(error));
-        if !request.describe_only {
-            self.save_after(&parsed.statement).await;
-        }
+        let result = match request.describe_only {
+            true => result,
+            false => self.save_after(&parsed.statement).await.and(result),
+        };
         let number_of_binds = request.binds.len() as u32;
         let history = self.history_record(
             request,
@@ -202,11 +223,12 @@ impl Session {
                     result
                 }
                 () = stopped => {
-                    self.undo_cancelled(&context).await;
+                    self.undo_cancelled().await;
                     Err(Failure::User(cancelled()))
                 }
             };
             context.record.lock().count_plans();
+            context.record.lock().used = std::mem::take(&mut context.used.lock());
             *record.lock() = context.record.lock().clone();
             match result {
                 Ok(outcome) => return Ok(outcome),
@@ -258,6 +280,12 @@ impl Session {
         {
             return answer.map_err(Failure::User);
         }
+        if let Some(open) = guard.as_ref()
+            && open.aborted
+            && !matches!(statement, Statement::Commit | Statement::Rollback)
+        {
+            return Err(Failure::User(statements::transaction::is_aborted(open)));
+        }
         match statement {
             Statement::Begin(begin) => {
                 return statements::transaction::begin(context, &mut guard, begin)
@@ -276,9 +304,9 @@ impl Session {
             _ => {}
         }
         if !context.describe_only
-            && let Some(open) = guard.as_ref()
+            && guard.is_some()
             && (commits_first(statement)
-                || !open.aborted && statements::session::changes_autocommit(self, statement))
+                || statements::session::changes_autocommit(self, statement))
         {
             let _committing = committing.lock().await;
             statements::transaction::commit_before(context, &mut guard)
@@ -295,11 +323,6 @@ impl Session {
                 .await
                 .map_err(Failure::User)?;
         }
-        if let Some(open) = guard.as_ref()
-            && open.aborted
-        {
-            return Err(Failure::User(statements::transaction::is_aborted(open)));
-        }
         if let Some(open) = guard.as_mut() {
             open.lake.refresh().await.map_err(|e| Failure::User(e.into()))?;
             if writes {
@@ -313,11 +336,6 @@ impl Session {
                         && let Some(open) = guard.as_mut()
                     {
                         open.undo_statement().await;
-                    }
-                    if context.parameters.get_bool("TRANSACTION_ABORT_ON_ERROR") {
-                        statements::transaction::fail(context, &mut work)
-                            .await
-                            .map_err(Failure::User)?;
                     }
                     return Err(Failure::User(error));
                 }
@@ -340,7 +358,7 @@ impl Session {
         let lake = self.shared.lake.begin(self.id).await.map_err(|e| Failure::User(e.into()))?;
         let mut work = Work::Auto(Box::new(lake));
         let outcome = statements::run(context, &mut work, statement).await;
-        let Work::Auto(lake) = work else {
+        let Work::Auto(mut lake) = work else {
             return Err(Failure::User(UserError::internal("the transaction changed hands")));
         };
         match outcome {
@@ -355,8 +373,18 @@ impl Session {
                 };
                 // Held until the answer: from here on the statement is no longer cancelled.
                 let _committing = committing.lock().await;
+                let read = lake.snapshot();
+                if lake.account().changes_rules() {
+                    lake.account().rules_version = Some(context.model.rules_version());
+                }
                 match lake.commit(meta).await {
-                    Ok(_) => {
+                    Ok(snapshot) => {
+                        if snapshot == read
+                            && commits_first(statement)
+                            && let Some(request) = request
+                        {
+                            self.note_request(request, query_id, outcome.changes).await;
+                        }
                         let purged = std::mem::take(&mut context.record.lock().purged);
                         statements::ownership::purge(context, &purged).await;
                         if matches!(statement, Statement::Drop(_)) {
@@ -377,25 +405,52 @@ impl Session {
             }
             Err(error) => {
                 lake.rollback().await;
-                Err(failed(statement, error))
+                match context.record.lock().lost_race {
+                    true => Err(Failure::LostRace(error)),
+                    false => Err(failed(statement, error)),
+                }
             }
         }
     }
 
     /// Writes what the statement changed of the session into its row. A transaction that ended is
     /// noted behind the client's back: nothing is lost when that is late.
-    async fn save_after(self: &Arc<Self>, statement: &Statement) {
-        let warn = |result: Result<(), UserError>| {
-            if let Err(error) = result {
-                tracing::warn!("a session could not be stored: {error}");
-            }
-        };
+    ///
+    /// # Errors
+    /// What was opened could not be noted, and is undone: after a restart nothing would tell that it is lost.
+    async fn save_after(self: &Arc<Self>, statement: &Statement) -> Result<(), UserError> {
+        let warn = |error: &UserError| tracing::warn!("a session could not be stored: {error}");
         if matches!(statement, Statement::Commit | Statement::Rollback) {
             let session = self.clone();
-            tokio::spawn(async move { warn(session.save().await) });
-        } else {
-            warn(self.save().await);
+            tokio::spawn(async move { session.save().await.inspect_err(warn) });
+            return Ok(());
         }
+        match self.save().await.inspect_err(warn) {
+            Err(error) if self.undo_unsaved().await => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives up the transaction, or the first temporary tables, that the session's row does not tell of.
+    async fn undo_unsaved(&self) -> bool {
+        let (transaction_id, temporary_tables) = {
+            let saved = self.saved.lock().await;
+            (saved.transaction_id.clone(), saved.temporary_tables)
+        };
+        let mut undone = false;
+        let mut guard = self.transaction.lock().await;
+        if guard.as_ref().is_some_and(|open| Some(open.id()) != transaction_id.as_deref())
+            && let Some(open) = guard.take()
+        {
+            open.lake.rollback().await;
+            undone = true;
+        }
+        drop(guard);
+        if !temporary_tables && self.shared.lake.has_temporary_tables(self.id) {
+            self.shared.lake.drop_session(self.id).await;
+            undone = true;
+        }
+        undone
     }
 
     /// The tighter limit of the session and its warehouse, in seconds.
@@ -431,13 +486,14 @@ impl Session {
         let roles = model.session_roles(&self.user, &state.role, &state.secondary_roles);
         let available: Vec<String> =
             model.available_roles(&self.user).into_iter().map(str::to_string).collect();
-        let active =
-            available.iter().filter(|role| model.includes(&roles, role)).cloned().collect();
+        let active = model.names_of(&roles).map(str::to_string).collect();
+        // Where the primary role was taken from the user, it is no more told than it counts.
+        let role = Some(&state.role).filter(|role| model.may_assume(&self.user, role));
         let facts = Facts {
             now_micros: now_micros(),
             timezone: parameters.timezone(),
             user: self.user.clone(),
-            role: state.role.clone(),
+            role: role.cloned().unwrap_or_default(),
             account: "FRAZIL".to_string(),
             region: self.shared.region.clone(),
             organization: self.shared.organization.clone(),
@@ -457,8 +513,11 @@ impl Session {
             secondary_roles: secondary_roles(&state, &available),
             available_roles: available,
             active_roles: active,
+            invoker_role: role.cloned(),
+            invoker_roles: invoker_roles(&model, role.map_or("", String::as_str)),
         };
         let binds: Vec<TypedExpr> = scalar_binds(&request.binds, &facts)?;
+        let cancelled = cancel.clone();
         Ok(StatementContext {
             shared: self.shared.clone(),
             session: self.clone(),
@@ -474,11 +533,14 @@ impl Session {
             model,
             roles,
             cancel: cancel.clone(),
+            stop: StatementStop::when(move || cancelled.is_cancelled()),
             describe_only: request.describe_only,
             pinned: None,
+            present: None,
             depth: 0,
             protections: Arc::default(),
             record: parking_lot::Mutex::default(),
+            used: Arc::default(),
             running: parking_lot::Mutex::default(),
             request: None,
         })
@@ -604,6 +666,11 @@ impl Session {
     }
 }
 
+/// A role and those it inherits.
+pub(crate) fn invoker_roles(model: &AccessModel, role: &str) -> Vec<String> {
+    model.names_of(&model.role_alone(role)).map(str::to_string).collect()
+}
+
 /// The secondary roles and the word that chose them.
 fn secondary_roles(state: &SessionState, available: &[String]) -> (String, String) {
     let listed = |roles: &[String]| {
@@ -617,7 +684,7 @@ fn secondary_roles(state: &SessionState, available: &[String]) -> (String, Strin
     }
 }
 
-fn output_formats(parameters: &Parameters) -> OutputFormats {
+pub(crate) fn output_formats(parameters: &Parameters) -> OutputFormats {
     let timestamp = |name: &str| {
         let own = parameters.get(name);
         if own.is_empty() { parameters.get("TIMESTAMP_OUTPUT_FORMAT") } else { own }.to_string()

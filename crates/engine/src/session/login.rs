@@ -1,7 +1,8 @@
 //! Logging in, renewing tokens, logging out.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::time::{Duration, Instant};
 
 use frazil_catalog::account::{
     NewSession, Object, ObjectFilter, ParameterLevel, SessionRow, SessionState as StoredState,
@@ -17,13 +18,23 @@ use crate::session::authenticate::{Identity, authenticate};
 use crate::session::parameters::Parameters;
 use crate::session::savepoint::{LostTransaction, commit_entry};
 use crate::session::secrets::{digest, random_secret};
-use crate::session::{Session, SessionState};
+use crate::session::{Session, SessionState, variables};
 use crate::statements::account_change::AccountChange;
 
 /// How long a session token lasts before it must be renewed, in seconds.
 const SESSION_SECONDS: u64 = 3600;
 /// How long a master token lasts without renewal, in seconds.
 const MASTER_SECONDS: u64 = 14_400;
+
+/// How long a renewal is answered again.
+const RENEWED_WITHIN: Duration = Duration::from_secs(120);
+
+/// What was answered to a renewal.
+pub(crate) struct Renewal {
+    at: Instant,
+    session_id: i64,
+    tokens: SessionTokens,
+}
 
 /// Parameter of a login whose database, schema and warehouse must exist.
 const VALIDATE: &str = "CLIENT_VALIDATE_DEFAULT_PARAMETERS";
@@ -50,7 +61,7 @@ impl Engine {
     /// as many sessions as allowed.
     pub async fn login(&self, request: LoginRequest) -> Result<LoginOk, UserError> {
         let shared = &self.shared;
-        let Identity { user, role_restriction: restriction, access_token_id } =
+        let Identity { user, role_restriction: restriction, restricted_role_id, access_token_id } =
             authenticate(shared, &request).await?;
 
         let role = self.first_role(&user, request.role.as_deref(), restriction.as_deref()).await?;
@@ -59,6 +70,7 @@ impl Engine {
         for (name, value) in shared.accounts.parameters(own).await? {
             parameters.set_json(&name, &value)?;
         }
+        let mut parameters = parameters.are_of_user();
         for (name, value) in &request.parameters {
             parameters.set_json(name, value)?;
         }
@@ -132,11 +144,13 @@ impl Engine {
             secondary_roles: secondary,
             parameters,
             variables: Default::default(),
+            kept_variables: Default::default(),
             query_ids: Default::default(),
         };
         let tokens = new_tokens();
         let stored = StoredState {
             access_token_id,
+            restricted_role_id,
             ..stored_state(&state, restriction.as_deref(), &request.client)
         };
         let mut transaction = AccountChange::on(&shared.accounts).await?;
@@ -163,12 +177,14 @@ impl Engine {
             user_since: user.created_on,
             client: request.client,
             role_restriction: restriction,
+            restricted_role_id,
             access_token_id,
             shared: shared.clone(),
             state: parking_lot::Mutex::new(state),
             transaction: Arc::default(),
             open: Arc::default(),
             lost_transaction: parking_lot::Mutex::default(),
+            closed: AtomicBool::new(false),
             used: AtomicI64::new(now_micros()),
             saved: tokio::sync::Mutex::new(row.state),
         });
@@ -181,8 +197,8 @@ impl Engine {
     /// # Errors
     /// Those of [`authenticate`].
     pub async fn identify(&self, request: &LoginRequest) -> Result<ResultReader, UserError> {
-        let Identity { user, role_restriction, .. } = authenticate(&self.shared, request).await?;
-        Ok(ResultReader { user_id: user.id, user: user.name, role_restriction })
+        let Identity { user, restricted_role_id, .. } = authenticate(&self.shared, request).await?;
+        Ok(ResultReader { user_id: user.id, user: user.name, restricted_role_id })
     }
 
     async fn first_role(
@@ -231,9 +247,12 @@ impl Engine {
         self.revive(row).await
     }
 
-    /// Ends a session whose access token was removed or disabled, or has expired.
+    /// Ends a session whose access token was removed or disabled, has expired, or is held to a role that
+    /// is gone or has another name now.
     async fn end_revoked(&self, row: &SessionRow) -> Result<(), UserError> {
-        if self.shared.token_holds(row.state.access_token_id, now_micros()).await? {
+        let (token, restriction) =
+            (row.state.access_token_id, row.state.role_restriction.as_deref());
+        if self.shared.token_holds(token, restriction, now_micros()).await? {
             return Ok(());
         }
         self.shared.close_session(row.id).await?;
@@ -258,6 +277,10 @@ impl Engine {
         let user = view.user_by_id(row.user_id).filter(|user| !user.disabled);
         let user = user.ok_or_else(session_gone)?;
         let mut parameters = Parameters::default();
+        for (name, value) in &row.state.user_parameters {
+            parameters.set_json(name, value)?;
+        }
+        let mut parameters = parameters.are_of_user();
         for (name, value) in &row.state.parameters {
             parameters.set_json(name, value)?;
         }
@@ -274,7 +297,10 @@ impl Engine {
                 }
             },
             parameters,
-            variables: Default::default(),
+            variables: (row.state.variables.iter())
+                .map(|(name, value)| Ok((name.clone(), variables::restored(value)?)))
+                .collect::<Result<_, UserError>>()?,
+            kept_variables: row.state.variables.clone(),
             query_ids: Default::default(),
         };
         let lost = self.lost_transaction(&row).await?;
@@ -285,16 +311,24 @@ impl Engine {
             user_since: user.created_on,
             client: row.state.client_name.clone().unwrap_or_default(),
             role_restriction: row.state.role_restriction.clone(),
+            restricted_role_id: row.state.restricted_role_id,
             access_token_id: row.state.access_token_id,
             shared: self.shared.clone(),
             state: parking_lot::Mutex::new(state),
             transaction: Arc::default(),
             open: Arc::default(),
             lost_transaction: parking_lot::Mutex::new(lost),
+            closed: AtomicBool::new(false),
             used: AtomicI64::new(now_micros()),
             saved: tokio::sync::Mutex::new(row.state),
         });
-        Ok(self.shared.sessions.write().entry(row.id).or_insert(session).clone())
+        let session = self.shared.sessions.write().entry(row.id).or_insert(session).clone();
+        // It may have been closed between its row and now.
+        if self.shared.accounts.session_state(row.id).await?.is_none() {
+            self.shared.sessions.write().remove(&row.id);
+            return Err(session_gone());
+        }
+        Ok(session)
     }
 
     /// The transaction that was open when the server stopped, unless its commit was the last thing
@@ -315,8 +349,24 @@ impl Engine {
         Ok(Some(LostTransaction::Restart))
     }
 
-    /// New tokens for the session of a master token; the old ones stop working.
+    /// New tokens for the session of a master token; the old ones stop working. A renewal that is asked
+    /// for again, because its answer was lost or by another thread, has the same answer.
     pub async fn renew(&self, master_token: &str) -> Result<(i64, SessionTokens), UserError> {
+        let asked = digest(master_token);
+        let mut renewals = self.shared.renewals.lock().await;
+        renewals.retain(|_, renewal| renewal.at.elapsed() < RENEWED_WITHIN);
+        if let Some(renewal) = renewals.get(&asked)
+            && self.shared.accounts.session_state(renewal.session_id).await?.is_some()
+        {
+            return Ok((renewal.session_id, renewal.tokens.clone()));
+        }
+        let (session_id, tokens) = self.renew_once(master_token).await?;
+        let renewal = Renewal { at: Instant::now(), session_id, tokens: tokens.clone() };
+        renewals.insert(asked, renewal);
+        Ok((session_id, tokens))
+    }
+
+    async fn renew_once(&self, master_token: &str) -> Result<(i64, SessionTokens), UserError> {
         let row = self
             .shared
             .accounts
@@ -357,7 +407,7 @@ impl Engine {
     }
 }
 
-fn session_gone() -> UserError {
+pub(crate) fn session_gone() -> UserError {
     UserError::new(Code::SessionGone, "Session no longer exists. Log in again.")
 }
 
@@ -387,12 +437,11 @@ pub(crate) fn stored_state(
         transaction_id: None,
         temporary_tables: false,
         access_token_id: None,
+        restricted_role_id: None,
         role_restriction: restriction.map(str::to_string),
-        parameters: state
-            .parameters
-            .overrides()
-            .map(|(name, value)| (name.to_string(), serde_json::Value::from(value)))
-            .collect(),
+        parameters: state.parameters.overrides(),
+        user_parameters: state.parameters.inherited(),
+        variables: state.kept_variables.clone(),
         client_name: Some(client.to_string()),
         client_version: None,
         client_environment: serde_json::Value::Null,

@@ -14,10 +14,11 @@ pub(crate) mod repeated;
 pub(crate) mod savepoint;
 pub(crate) mod secrets;
 pub(crate) mod transactions;
+pub(crate) mod variables;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 
 use frazil_catalog::account::SessionState as StoredState;
 use frazil_common::{Code, ObjectName, QualifiedName, UserError};
@@ -49,6 +50,8 @@ pub(crate) struct SessionState {
     pub secondary_roles: SecondaryRoles,
     pub parameters: Parameters,
     pub variables: HashMap<String, TypedExpr>,
+    /// The same as the session's row keeps them.
+    pub kept_variables: BTreeMap<String, serde_json::Value>,
     /// Oldest first; shared with the statements that run.
     pub query_ids: Arc<VecDeque<String>>,
 }
@@ -138,6 +141,7 @@ pub struct Session {
     pub(crate) client: String,
     /// A token's role restriction: the only role this session may use.
     pub(crate) role_restriction: Option<String>,
+    pub(crate) restricted_role_id: Option<i64>,
     /// The id of the access token that it was opened with.
     pub(crate) access_token_id: Option<i64>,
     pub(crate) shared: Arc<Shared>,
@@ -148,6 +152,8 @@ pub struct Session {
     /// A transaction was open when the server stopped, or was aborted from outside: its changes are
     /// gone, and the client must learn of it before anything else runs.
     pub(crate) lost_transaction: Mutex<Option<LostTransaction>>,
+    /// It has ended: what comes late, of a request that had found it before, does not run.
+    pub(crate) closed: AtomicBool,
     /// When the last statement of those that have ended did so, in microseconds.
     pub(crate) used: AtomicI64,
     /// What the session's row holds.
@@ -174,7 +180,11 @@ impl Session {
         ResultReader {
             user_id: self.user_id,
             user: self.user.clone(),
-            role_restriction: self.role_restriction.clone(),
+            // Rows of sessions that were opened before roles went by id have none.
+            restricted_role_id: self
+                .role_restriction
+                .as_ref()
+                .map(|_| self.restricted_role_id.unwrap_or_default()),
         }
     }
 

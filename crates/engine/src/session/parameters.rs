@@ -213,7 +213,6 @@ pub const WAREHOUSE_PARAMETERS: &[&str] =
 const ONLY_DEFAULT: &[&str] = &[
     "BINARY_INPUT_FORMAT",
     "DATE_INPUT_FORMAT",
-    "ERROR_ON_NONDETERMINISTIC_MERGE",
     "QUOTED_IDENTIFIERS_IGNORE_CASE",
     "ROWS_PER_RESULTSET",
     "TIMESTAMP_INPUT_FORMAT",
@@ -232,6 +231,16 @@ pub fn definition(name: &str) -> Option<&'static ParameterDefinition> {
 #[derive(Debug, Clone, Default)]
 pub struct Parameters {
     set: BTreeMap<&'static str, String>,
+    /// What the session's user had set when it began.
+    of_user: BTreeMap<&'static str, String>,
+}
+
+/// Where a parameter's value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParameterSource {
+    Default,
+    User,
+    Session,
 }
 
 /// Most characters of a query tag.
@@ -297,20 +306,36 @@ impl Parameters {
         }
     }
 
+    /// Back to what the user has set, or else the default.
     pub fn unset(&mut self, name: &str) {
         self.set.remove(name.to_uppercase().as_str());
     }
 
-    pub fn is_set(&self, name: &str) -> bool {
-        self.set.contains_key(name)
+    /// All that is set so far becomes what the user has set.
+    pub fn are_of_user(mut self) -> Parameters {
+        self.of_user.append(&mut self.set);
+        self
+    }
+
+    /// Where the value in force was set, and the value.
+    fn found(&self, name: &str) -> (ParameterSource, &str) {
+        match (self.set.get(name), self.of_user.get(name)) {
+            (Some(value), _) => (ParameterSource::Session, value),
+            (None, Some(value)) => (ParameterSource::User, value),
+            (None, None) => {
+                let default = definition(name).map_or("", |definition| definition.default);
+                (ParameterSource::Default, default)
+            }
+        }
+    }
+
+    pub fn source(&self, name: &str) -> ParameterSource {
+        self.found(name).0
     }
 
     /// The value in force, as text.
     pub fn get(&self, name: &str) -> &str {
-        match self.set.get(name) {
-            Some(value) => value,
-            None => definition(name).map_or("", |definition| definition.default),
-        }
+        self.found(name).1
     }
 
     pub fn get_bool(&self, name: &str) -> bool {
@@ -341,16 +366,51 @@ impl Parameters {
             .collect()
     }
 
-    /// Only what was set, for the session's stored row.
-    pub fn overrides(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.set.iter().map(|(name, value)| (*name, value.as_str()))
+    /// Only what was set in the session, for its stored row.
+    pub fn overrides(&self) -> BTreeMap<String, Value> {
+        stored(&self.set)
     }
+
+    /// What the user had set, for the stored row.
+    pub fn inherited(&self) -> BTreeMap<String, Value> {
+        stored(&self.of_user)
+    }
+}
+
+impl Parameters {
+    /// Whatever differs from the defaults.
+    pub fn all_set(&self) -> BTreeMap<String, Value> {
+        let mut all = self.inherited();
+        all.append(&mut self.overrides());
+        all
+    }
+}
+
+fn stored(values: &BTreeMap<&'static str, String>) -> BTreeMap<String, Value> {
+    values.iter().map(|(name, value)| (name.to_string(), Value::from(value.as_str()))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn what_a_session_unsets_is_the_users_again() {
+        let mut parameters = Parameters::default();
+        parameters.set("QUERY_TAG", "own").unwrap();
+        let mut parameters = parameters.are_of_user();
+        assert_eq!(parameters.source("QUERY_TAG"), ParameterSource::User);
+        // The same value, but the session's.
+        parameters.set("QUERY_TAG", "own").unwrap();
+        assert_eq!(parameters.source("QUERY_TAG"), ParameterSource::Session);
+        parameters.set("QUERY_TAG", "other").unwrap();
+        assert_eq!(parameters.get("QUERY_TAG"), "other");
+        parameters.unset("query_tag");
+        assert_eq!(parameters.get("QUERY_TAG"), "own");
+        assert_eq!(parameters.source("TIMEZONE"), ParameterSource::Default);
+        assert_eq!((parameters.overrides().len(), parameters.inherited().len()), (0, 1));
+    }
 
     #[test]
     fn names_are_sorted_and_defaults_valid() {

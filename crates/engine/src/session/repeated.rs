@@ -4,6 +4,7 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
+use frazil_catalog::account::now_micros;
 use frazil_common::{Code, UserError};
 use frazil_dialect::parse_statements_with;
 use uuid::Uuid;
@@ -13,6 +14,9 @@ use crate::session::binds::Names;
 use crate::session::{DoneStatement, Session};
 use crate::statements::dml;
 use crate::statements::outcome::Outcome;
+
+/// How long a request is noted apart from commits: clients give up sooner.
+const NOTED_MICROS: i64 = 24 * 3600 * 1_000_000;
 
 /// What a commit notes of the request it was asked for by, among the entries for its statements.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +102,21 @@ impl Session {
         Ok(Some(stored))
     }
 
+    /// Notes a request whose statement has changed the account and made no snapshot that could name it.
+    pub(crate) async fn note_request(
+        &self,
+        request: &RequestEntry,
+        query_id: Uuid,
+        changes: Changes,
+    ) {
+        let before = now_micros() - NOTED_MICROS;
+        let entry = request.entry(query_id, changes);
+        // The statement is done all the same.
+        if let Err(error) = self.shared.accounts.note_request(&request.key, &entry, before).await {
+            tracing::warn!(%error, "a request could not be noted");
+        }
+    }
+
     /// The statement of a request whose changes lie in the session's open transaction.
     async fn done_in_transaction(&self, key: &str) -> Option<DoneStatement> {
         let open = self.transaction.lock().await;
@@ -107,8 +126,12 @@ impl Session {
 
     /// What the commit that names a request knows of it: the query id and the rows changed.
     async fn committed(&self, key: &str) -> Result<Option<(Uuid, Changes)>, UserError> {
-        let Some(entry) = self.shared.catalog.statement_with_prefix(key).await? else {
-            return Ok(None);
+        let entry = match self.shared.catalog.statement_with_prefix(key).await? {
+            Some(entry) => entry,
+            None => match self.shared.accounts.noted_request(key).await? {
+                Some(entry) => entry,
+                None => return Ok(None),
+            },
         };
         let parsed = entry.strip_prefix(key).and_then(parse);
         let unread =

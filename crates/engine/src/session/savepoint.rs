@@ -8,7 +8,6 @@ use tokio::sync::MutexGuard;
 
 use crate::session::{OpenTransaction, Session};
 use crate::statements;
-use crate::statements::context::{StatementContext, Work};
 use crate::statements::outcome::Outcome;
 
 /// What an open transaction was before the statement that runs in it. It lies in the transaction, so
@@ -124,15 +123,10 @@ impl Session {
 
     /// Takes back what a statement did in the open transaction that was cancelled. Where another
     /// statement has the transaction, that one has done so before it began.
-    pub(crate) async fn undo_cancelled(&self, context: &StatementContext) {
+    pub(crate) async fn undo_cancelled(&self) {
         let Ok(mut guard) = self.transaction.clone().try_lock_owned() else { return };
-        let Some(open) = guard.as_mut() else { return };
-        open.undo_statement().await;
-        if !context.describe_only && context.parameters.get_bool("TRANSACTION_ABORT_ON_ERROR") {
-            let mut work = Work::Open(guard);
-            if let Err(error) = statements::transaction::fail(context, &mut work).await {
-                tracing::warn!("a transaction could not be aborted: {error}");
-            }
+        if let Some(open) = guard.as_mut() {
+            open.undo_statement().await;
         }
     }
 }

@@ -214,6 +214,13 @@ impl Running {
         }
     }
 
+    /// Gives up the locks of a transaction that has nothing left to protect.
+    pub fn release_locks(&self) {
+        let id = self.info.id;
+        self.registry.inner.state.lock().held.retain(|_, held| held.transaction != id);
+        self.registry.inner.changed.notify_waiters();
+    }
+
     /// Takes the lock if it is this transaction's turn, else stands in the queue.
     fn take(&self, request: &LockRequest<'_>, queued: &mut Queued<'_>) -> Result<bool, UserError> {
         let id = self.info.id;

@@ -110,6 +110,6 @@ impl LoadLog {
 pub(crate) fn is_about_row(error: &UserError) -> bool {
     !matches!(
         error.code,
-        Code::Internal | Code::Unsupported | Code::Cancelled | Code::ResourceLimit
+        Code::Internal | Code::Unsupported | Code::Cancelled | Code::ResourceLimit | Code::DiskFull
     )
 }

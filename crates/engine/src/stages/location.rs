@@ -12,10 +12,32 @@ use crate::resolve::objects::{parents_of, table_object};
 use crate::statements::account_change::AccountChange;
 use crate::statements::context::StatementContext;
 
+/// Whose a stage is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StageKind {
+    User,
+    Table,
+    Named,
+}
+
+impl StageKind {
+    /// The kind in the words of the access history.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StageKind::User => "User",
+            StageKind::Table => "Table",
+            StageKind::Named => "Internal Named",
+        }
+    }
+}
+
 /// A stage and a path below it.
 #[derive(Debug, Clone)]
 pub(crate) struct StageLocation {
     pub stage_id: i64,
+    pub kind: StageKind,
+    /// What the access history calls it: its own name, or that of its user or table.
+    pub history_name: String,
     /// The stage's name as `LIST` shows it, in lower case; empty for user and table stages.
     pub label: String,
     /// The stage's full name, `~`, or `%` and the table's name.
@@ -86,6 +108,8 @@ pub(crate) async fn resolve_stage(
     }
     Ok(StageLocation {
         stage_id: stage.id,
+        kind: StageKind::Named,
+        history_name: name.to_string(),
         label: stage.name.to_lowercase(),
         full_name: name.to_string(),
         path: path.to_string(),
@@ -114,6 +138,8 @@ async fn user_stage(context: &StatementContext, path: &str) -> Result<StageLocat
     let stage_id = implicit_stage(context, &user_stage_name(context.session.user_id)).await?;
     Ok(StageLocation {
         stage_id,
+        kind: StageKind::User,
+        history_name: context.session.user.clone(),
         label: String::new(),
         full_name: "~".to_string(),
         path: path.to_string(),
@@ -163,6 +189,8 @@ async fn table_stage(
     .hidden_as(HiddenError::DoesNotExist)])?;
     Ok(StageLocation {
         stage_id: implicit_stage(context, &table_stage_name(found.table_id)).await?,
+        kind: StageKind::Table,
+        history_name: name.to_string(),
         label: String::new(),
         full_name: format!("%{}", name.name),
         path: path.to_string(),

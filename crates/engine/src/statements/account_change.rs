@@ -36,6 +36,22 @@ impl AccountChange {
         Ok(change)
     }
 
+    /// Takes the turn of a change that was checked against the policies, tags and roles of the statement's
+    /// start.
+    ///
+    /// # Errors
+    /// 000625 where any of them has changed since; the statement is then tried again.
+    pub async fn claim_rules(&mut self, context: &StatementContext) -> Result<(), UserError> {
+        if self.writer().claim_rules(context.model.rules_version()).await? {
+            return Ok(());
+        }
+        context.record.lock().lost_race = true;
+        Err(UserError::new(
+            Code::TransactionConflict,
+            "Policies, tags or roles were changed while the statement ran. Run it again.",
+        ))
+    }
+
     async fn has_administrator(&mut self) -> Result<bool, UserError> {
         Ok(self.writer().has_enabled_holder(system::ACCOUNTADMIN).await?)
     }

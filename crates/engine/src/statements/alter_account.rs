@@ -34,7 +34,7 @@ pub(crate) async fn run(
                 known(key)?;
                 let value = match key {
                     RESOURCE_MONITOR => {
-                        resource_monitor::named(context, value).await?.map(Value::from)
+                        resource_monitor::named_for_account(context, value).await?.map(Value::from)
                     }
                     _ => Some(Value::from(days(value, false)?)),
                 };

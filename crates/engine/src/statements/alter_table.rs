@@ -65,7 +65,10 @@ pub(crate) async fn run(
                 let found = expect_column(&table, column)?;
                 refuse_governing(context, &table, found).await?;
                 if !context.describe_only {
-                    work.lake()?.drop_column(name, column)?;
+                    let lake = work.lake()?;
+                    // No policy may come on the column until it is gone.
+                    lake.account().rules_version = Some(context.model.rules_version());
+                    lake.drop_column(name, column)?;
                 }
             }
         }
@@ -358,13 +361,19 @@ async fn alter_column(
         }
         AlterColumnAction::SetDefault(expression, text) => {
             let text = defaults::checked(context, expression, text, &column.sql_type).await?;
-            Box::new(move |column| {
-                column.default = Some(text);
-                column.autoincrement = None;
-            })
+            let mut wanted = ColumnInfo {
+                default: Some(text),
+                autoincrement: None,
+                foreign_default: false,
+                ..column.clone()
+            };
+            wanted.ducklake_default = defaults::for_other_clients(context, &wanted)?;
+            Box::new(move |column| *column = wanted)
         }
         AlterColumnAction::DropDefault => Box::new(|column| {
             column.default = None;
+            column.ducklake_default = None;
+            column.foreign_default = false;
             column.autoincrement = None;
         }),
         AlterColumnAction::SetComment(comment) => {

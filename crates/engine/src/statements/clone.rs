@@ -15,6 +15,7 @@ use frazil_governance::Requirement;
 use frazil_lake::{Clustering, LakeTransaction, NewClone, NewTable, NewView, TableVersion};
 use frazil_planner::{Resolved, TimeTravel, time_travel};
 
+use crate::history::access::note_cloned;
 use crate::resolve::objects::{database_object, parents_of, schema_object, table_object};
 use crate::resolve::relation::{snapshot_of, unreachable_state, version_at, within_reach};
 use crate::resolve::tags::{effective, levels};
@@ -157,6 +158,7 @@ pub(crate) async fn table(
                 change_tracking: options.change_tracking,
             };
             let table = lake.clone_table(&version, clone).await?;
+            note_cloned(context, &version.table, &table);
             keep_policies(lake, &version.table, &table);
             let account = context.shared.accounts.view().await?;
             let from = (ObjectKind::Table, version.table.table_id, &version.table.name);
@@ -183,8 +185,13 @@ pub(crate) async fn table(
 }
 
 /// The clustering keys go along, as far as they are columns.
-fn kept_clustering(from: &TableInfo) -> Option<Clustering> {
-    let columns = from.sorted_columns().into_iter();
+pub(crate) fn kept_clustering(from: &TableInfo) -> Option<Clustering> {
+    let columns = from.sorted_columns();
+    if columns.len() < from.sort_keys.len() {
+        // Another client's expressions are kept, and not understood.
+        return None;
+    }
+    let columns = columns.into_iter();
     Some(Clustering {
         text: from.cluster_by.clone()?,
         columns: columns.map(|(place, _)| from.columns[place].name.clone()).collect(),
@@ -311,6 +318,7 @@ async fn fill_schema(
             change_tracking: None,
         };
         let made = lake.clone_table(&version, clone).await?;
+        note_cloned(context, &version.table, &made);
         keep_policies(lake, &version.table, &made);
         keep_grants(
             context,

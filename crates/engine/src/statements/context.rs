@@ -8,18 +8,22 @@ use frazil_catalog::account::{ColumnSources, QueryDetail};
 use frazil_common::{ObjectName, ObjectRef, QualifiedName, UserError};
 use frazil_dialect::Statement;
 pub(crate) use frazil_functions::cancelled;
-use frazil_functions::{Facts, TypedExpr};
+use frazil_functions::{Facts, StatementStop, TypedExpr};
 use frazil_governance::{
-    AccessModel, EffectiveRoles, PolicyUse, Protections, Requirement, authorize,
+    AccessModel, EffectiveRoles, PolicyUse, Protections, Requirement, authorize, is_database_role,
 };
 use frazil_lake::LakeTransaction;
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Shared;
+use crate::history::access::Used;
+use crate::history::definitions::Defined;
 use crate::run::profile::Profile;
 use crate::run::runtime::QueryRuntime;
 use crate::session::binds::ArrayBinds;
+use crate::session::execute::invoker_roles;
+use crate::session::execute::output_formats;
 use crate::session::parameters::Parameters;
 use crate::session::repeated::RequestEntry;
 use crate::session::transactions::Running;
@@ -80,15 +84,21 @@ pub(crate) struct StatementContext {
     pub model: Arc<AccessModel>,
     pub roles: EffectiveRoles,
     pub cancel: CancellationToken,
+    /// The same for those who look at it now and then.
+    pub stop: StatementStop,
     pub describe_only: bool,
     /// Reads every table as it was at this snapshot, as replaying a training query does.
     pub pinned: Option<i64>,
+    /// The time and parameters of the statement itself, where it runs a query of the past again.
+    pub present: Option<Box<(i64, Parameters)>>,
     /// Depth of EXECUTE IMMEDIATE.
     pub depth: usize,
     /// The policies on what the statement reads, filled while it is resolved.
     pub protections: Arc<parking_lot::Mutex<Protections>>,
     /// Facts for the history, filled while the statement runs.
     pub record: parking_lot::Mutex<Record>,
+    /// What it uses beside its plans, within views and policies too.
+    pub used: Arc<parking_lot::Mutex<Used>>,
     /// The transaction of an autocommit statement that locked a table; ends with the statement.
     pub running: parking_lot::Mutex<Option<Arc<Running>>>,
     /// What its commit notes of the client's request.
@@ -108,10 +118,16 @@ pub(crate) struct Record {
     pub accesses: Vec<frazil_common::Access>,
     /// Where the values of written columns come from.
     pub written: Vec<(ObjectRef, Vec<ColumnSources>)>,
+    /// What was used beside the plans.
+    pub used: Used,
+    /// What the statement defined, altered or dropped.
+    pub defined: Option<Defined>,
     /// Policies in the plans that ran.
     pub policies: Vec<PolicyUse>,
     /// Stage files to remove once the statement has committed.
     pub purged: Vec<LoadedFile>,
+    /// Whether what it was checked against has changed since.
+    pub lost_race: bool,
 }
 
 impl Record {
@@ -155,11 +171,14 @@ impl StatementContext {
             model: self.model.clone(),
             roles: self.roles.clone(),
             cancel: self.cancel.clone(),
+            stop: self.stop.clone(),
             describe_only: self.describe_only,
             pinned: self.pinned,
+            present: self.present.clone(),
             depth: self.depth,
             protections: self.protections.clone(),
             record: parking_lot::Mutex::default(),
+            used: self.used.clone(),
             running: parking_lot::Mutex::default(),
             request: None,
         }
@@ -182,6 +201,41 @@ impl StatementContext {
     /// that its text names.
     pub fn of_owner(mut self, owner: &str) -> StatementContext {
         self.on_behalf_of = Some(self.model.role_alone(owner));
+        self
+    }
+
+    /// The same at another time and with other parameters.
+    pub fn at(mut self, now_micros: i64, parameters: Parameters) -> StatementContext {
+        let present = (self.facts.now_micros, self.parameters.clone());
+        self.set_time(now_micros, parameters);
+        self.present.get_or_insert_with(|| Box::new(present));
+        self
+    }
+
+    fn set_time(&mut self, now_micros: i64, parameters: Parameters) {
+        let facts = &mut self.facts;
+        facts.now_micros = now_micros;
+        facts.timezone = parameters.timezone();
+        facts.week_start = parameters.get_number("WEEK_START") as u8;
+        facts.week_of_year_policy = parameters.get_number("WEEK_OF_YEAR_POLICY") as u8;
+        facts.formats = output_formats(&parameters);
+        self.parameters = parameters;
+    }
+
+    /// The same at present: what protects rows is not what it was in the past.
+    pub fn at_present(mut self) -> StatementContext {
+        if let Some(present) = self.present.take() {
+            let (now_micros, parameters) = *present;
+            self.set_time(now_micros, parameters);
+        }
+        self
+    }
+
+    /// The same as the text of a view asks: INVOKER_ROLE is the view's owner there, and in the policies on
+    /// what the view reads.
+    pub fn invoked_by(mut self, owner: &str) -> StatementContext {
+        self.facts.invoker_role = (!is_database_role(owner)).then(|| owner.to_string());
+        self.facts.invoker_roles = invoker_roles(&self.model, owner);
         self
     }
 

@@ -8,6 +8,7 @@ use frazil_functions::cast::{CastMode, cast};
 use frazil_functions::{Facts, TypedExpr};
 use frazil_planner::Planned;
 
+use crate::history::access::note_stage;
 use crate::run::execute::run_to_stream;
 use crate::stages::file_format::{self, FileFormat, FormatType};
 use crate::stages::location::resolve_stage;
@@ -130,6 +131,7 @@ pub(crate) async fn run(
         columns,
         partitioned,
     };
+    note_stage(context, &location, Privilege::Write);
     let written = unloader.run(rows).await?;
     answer(&options, written)
 }

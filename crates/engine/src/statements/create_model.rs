@@ -181,13 +181,14 @@ async fn fit(
     let evaluate = training.evaluate.clone();
     let job = spec.clone();
     let label_type = target_type.clone();
-    let (model, metrics, statistics, rows) = tokio::task::spawn_blocking(move || {
-        // Counted until the fit has ended, also one that nobody waits for any more.
-        let _reservation = reservation;
-        compute(&job, batches, evaluate.as_ref(), label_type, seed)
-    })
-    .await
-    .map_err(|error| UserError::internal(format!("training failed: {error}")))??;
+    let Computed { model, metrics, statistics, rows, digest } =
+        tokio::task::spawn_blocking(move || {
+            // Counted until the fit has ended, also one that nobody waits for any more.
+            let _reservation = reservation;
+            compute(&job, batches, evaluate.as_ref(), label_type, seed)
+        })
+        .await
+        .map_err(|error| UserError::internal(format!("training failed: {error}")))??;
     context.check_cancelled()?;
 
     let snapshot = context.record.lock().snapshot.or(Some(work.lake()?.snapshot()));
@@ -196,6 +197,9 @@ async fn fit(
         query_text: Some(training.query_text.clone()),
         query_database: context.state.database.clone(),
         query_schema: context.state.schema.clone(),
+        query_time: Some(context.facts.now_micros),
+        query_parameters: context.parameters.all_set(),
+        rows_digest: Some(digest),
         snapshot_id: snapshot.filter(|_| lasting),
         query_id: Some(context.query_id().to_string()),
         options: serde_json::to_value(&spec.options).map_err(UserError::internal)?,
@@ -214,8 +218,8 @@ async fn fit(
     Ok(Some(NewVersion { name: training.version.clone(), comment: None, model, body }))
 }
 
-/// Whether the query reads the same tables without the session's variables and temporary tables: no
-/// snapshot has their rows.
+/// Whether the query reads the same tables without the session's variables and temporary tables, of
+/// which no snapshot has the rows, and takes nothing from sequences.
 async fn reads_the_same_later(
     context: &StatementContext,
     work: &mut Work,
@@ -226,7 +230,8 @@ async fn reads_the_same_later(
     let schema = context.state.schema.clone().unwrap_or_default();
     let later = apart_from_session(context, &database, &schema);
     let planned = plan(&later, work, &training.query, &context.text).await;
-    planned.is_ok_and(|planned| planned.accesses == accesses)
+    let draws = accesses.iter().any(|access| access.object.kind == ObjectKind::Sequence);
+    !draws && planned.is_ok_and(|planned| planned.accesses == accesses)
 }
 
 /// The training query's rows, and the memory that training on them takes: it is reserved while they
@@ -320,7 +325,16 @@ fn features(
     Ok(features)
 }
 
-type Computed = (Box<dyn Model>, serde_json::Value, serde_json::Value, usize);
+/// What a fit gives.
+struct Computed {
+    model: Box<dyn Model>,
+    metrics: serde_json::Value,
+    statistics: serde_json::Value,
+    /// Rows that it was fitted on.
+    rows: usize,
+    /// Of all rows of the query.
+    digest: String,
+}
 
 /// Orders the rows, splits them, fits and measures. Deterministic in the rows as a set.
 fn compute(
@@ -337,6 +351,7 @@ fn compute(
     // The query's row order depends on threads; the fit must not.
     let ordered = frazil_ml::split::canonical_order(&batches, &spec.stop).map_err(ml_error)?;
     drop(batches);
+    let digest = frazil_ml::split::digest(&ordered, &spec.stop).map_err(ml_error)?;
     let schema = ordered[0].schema();
     let all = concat_batches(&schema, &ordered).map_err(UserError::internal)?;
     drop(ordered);
@@ -377,7 +392,8 @@ fn compute(
     )?;
     let statistics = training_statistics(&loaded, std::slice::from_ref(&train_rows), &spec.stop)?;
     let statistics = serde_json::to_value(statistics).map_err(UserError::internal)?;
-    Ok((model, serde_json::Value::Object(metrics), statistics, train_rows.num_rows()))
+    let metrics = serde_json::Value::Object(metrics);
+    Ok(Computed { model, metrics, statistics, rows: train_rows.num_rows(), digest })
 }
 
 fn column_of(batch: &RecordBatch, name: &str) -> Result<ArrayRef, UserError> {

@@ -86,6 +86,11 @@ async fn make_tagged<B: ObjectBody>(
     tags: &DefinedTags,
 ) -> Result<Object<B>, UserError> {
     let mut transaction = AccountChange::begin(context).await?;
+    if site.existing.is_some()
+        && matches!(B::KIND, ObjectKind::MaskingPolicy | ObjectKind::RowAccessPolicy)
+    {
+        transaction.claim_rules(context).await?;
+    }
     let mut writer = transaction.writer();
     if let Some(existing) = &site.existing {
         writer.drop_object(B::KIND, existing.id).await?;

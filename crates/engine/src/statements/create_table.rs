@@ -147,9 +147,10 @@ pub(crate) async fn run(
         }
     };
     check_columns(&columns)?;
-    let cluster_by = match &cloned {
-        None => clustering(&create.cluster_by, &columns)?,
-        Some(_) => None,
+    let cluster_by = match (&cloned, &like) {
+        (Some(_), _) => None,
+        (None, Some(source)) if create.cluster_by.is_empty() => clone::kept_clustering(source),
+        (None, _) => clustering(&create.cluster_by, &columns)?,
     };
     let rows = match &query {
         Some(planned) => Some(operators(context, work, planned).await?),
@@ -207,7 +208,10 @@ pub(crate) async fn run(
             name: name.clone(),
             columns,
             kind,
-            comment: create.comment.clone(),
+            comment: create
+                .comment
+                .clone()
+                .or_else(|| like.as_ref().and_then(|source| source.comment.clone())),
             cluster_by,
             retention_days: options.retention_days,
             change_tracking: options.change_tracking == Some(true),
@@ -222,7 +226,8 @@ pub(crate) async fn run(
         (_, None) => {}
     }
     let table = work.lake()?.table(&name)?;
-    record_owner(context, work.lake()?, &table, create, &occupied, None);
+    let source_id = like.as_ref().map(|source| source.table_id);
+    record_owner(context, work.lake()?, &table, create, &occupied, source_id);
     if let Some(source) = like.as_ref().filter(|_| kind != TableKind::Temporary) {
         copy_tags(&account, work.lake()?, source, &table);
     }
@@ -269,14 +274,14 @@ async fn defined_policies(
 }
 
 /// The new table's owner and, with COPY GRANTS, the grants of the table it replaces, or else of
-/// the one it is a clone of.
+/// the one it is a clone of or made like.
 fn record_owner(
     context: &StatementContext,
     lake: &mut LakeTransaction,
     table: &TableInfo,
     create: &CreateTable,
     occupied: &Occupied,
-    cloned: Option<i64>,
+    source: Option<i64>,
 ) {
     if table.kind == TableKind::Temporary {
         return;
@@ -286,7 +291,7 @@ fn record_owner(
         Occupied::Replace(object) if object.kind == ObjectKind::Table => Some(object.id),
         _ => None,
     };
-    if let (true, Some(from)) = (create.copy_grants, replaced.or(cloned)) {
+    if let (true, Some(from)) = (create.copy_grants, replaced.or(source)) {
         let source = lake.view().table_by_id(from);
         let same = source.is_none_or(|source| source.name.database == table.name.database);
         made_with_grants(context, lake, new, from, same);
@@ -384,6 +389,7 @@ pub(crate) async fn definition(
         info.autoincrement =
             Some(Autoincrement { sequence_id: 0, start: counter.start, step: counter.increment });
     }
+    info.ducklake_default = defaults::for_other_clients(context, &info)?;
     Ok(info)
 }
 

@@ -8,6 +8,7 @@ use crate::statements::context::{StatementContext, Work};
 use crate::statements::create_table::{Occupied, authorize_create, occupied};
 use crate::statements::outcome::Outcome;
 use crate::statements::ownership::{Made, gone, made, made_with_grants};
+use crate::statements::pivot_values;
 use crate::statements::policy::DefinedPolicies;
 use crate::statements::query::{governed, plan};
 use crate::statements::tag::DefinedTags;
@@ -33,17 +34,27 @@ pub(crate) async fn run(
         return Outcome::status(format!("{} already exists, statement succeeded.", name.name));
     }
     // The view's text is read later with its own database and schema as the current ones.
-    let inner = context.for_view(&name.database, &name.schema);
+    let mut inner = context.for_view(&name.database, &name.schema);
+    inner.state.variables.clear();
     let query = frazil_dialect::parse_query(&create.query_text)?;
     let planned = match plan(&inner, work, &query, &create.query_text).await {
         Ok(planned) => planned,
         Err(_) => {
             // The error of the query as written has the right place in the statement's text.
             plan(context, work, &create.query, &context.text).await?;
+            let with_variables = context.for_view(&name.database, &name.schema);
+            if plan(&with_variables, work, &query, &create.query_text).await.is_ok() {
+                return Err(UserError::unsupported("session variables in a view"));
+            }
             plan(&inner, work, &query, &create.query_text).await?
         }
     };
     governed(context, work, &planned)?;
+    if !create.columns.is_empty() && pivot_values::depend_on_rows(&query)? {
+        return Err(UserError::unsupported(
+            "PIVOT … IN (ANY) and IN (query) in a view with a column list",
+        ));
+    }
     if !create.columns.is_empty() && create.columns.len() != planned.columns.len() {
         return Err(UserError::new(
             Code::InvalidColumnList,

@@ -8,11 +8,12 @@ use frazil_dialect::{
     AlterWarehouse, AlterWarehouseAction, CreateWarehouse, ObjectWord, OptionValue, Options,
 };
 use frazil_governance::Requirement;
+use serde_json::Value;
 
 use crate::statements::account_change::AccountChange;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::lookup::{absent, described_status};
-use crate::statements::option_values::{boolean, integer, json, optional_text, text, unknown};
+use crate::statements::option_values::{boolean, integer, optional_text, text, unknown};
 use crate::statements::outcome::Outcome;
 use crate::statements::resource_monitor::{self, RESOURCE_MONITOR};
 use crate::statements::tag::DefinedTags;
@@ -23,13 +24,78 @@ const DONE: &str = "Statement executed successfully.";
 /// Properties that are kept and shown. A warehouse is one cluster, whatever they say.
 const KEPT: &[&str] = &[
     "WAREHOUSE_TYPE",
-    "MAX_CLUSTER_COUNT",
-    "MIN_CLUSTER_COUNT",
+    MAX_CLUSTER_COUNT,
+    MIN_CLUSTER_COUNT,
     "SCALING_POLICY",
     "ENABLE_QUERY_ACCELERATION",
     "QUERY_ACCELERATION_MAX_SCALE_FACTOR",
     "RESOURCE_CONSTRAINT",
 ];
+
+const MAX_CLUSTER_COUNT: &str = "MAX_CLUSTER_COUNT";
+const MIN_CLUSTER_COUNT: &str = "MIN_CLUSTER_COUNT";
+/// Most clusters that Snowflake gives any size of warehouse.
+const CLUSTERS_MAX: i64 = 300;
+const SCALE_FACTOR_MAX: i64 = 100;
+const TYPES: &[&str] = &["STANDARD", "SNOWPARK-OPTIMIZED"];
+const SCALING_POLICIES: &[&str] = &["STANDARD", "ECONOMY"];
+const RESOURCE_CONSTRAINTS: &[&str] = &[
+    "STANDARD_GEN_1",
+    "STANDARD_GEN_2",
+    "MEMORY_1X",
+    "MEMORY_1X_X86",
+    "MEMORY_16X",
+    "MEMORY_16X_X86",
+    "MEMORY_64X",
+    "MEMORY_64X_X86",
+];
+
+/// The value of one of [`KEPT`] as it is stored.
+fn kept(key: &str, value: &OptionValue) -> Result<Value, UserError> {
+    let words = match key {
+        MAX_CLUSTER_COUNT | MIN_CLUSTER_COUNT => {
+            return Ok(integer(key, value, 1..=CLUSTERS_MAX)?.into());
+        }
+        "QUERY_ACCELERATION_MAX_SCALE_FACTOR" => {
+            return Ok(integer(key, value, 0..=SCALE_FACTOR_MAX)?.into());
+        }
+        "ENABLE_QUERY_ACCELERATION" => return Ok(boolean(key, value)?.into()),
+        "SCALING_POLICY" => SCALING_POLICIES,
+        "RESOURCE_CONSTRAINT" => RESOURCE_CONSTRAINTS,
+        _ => TYPES,
+    };
+    let word = text(key, value)?.to_uppercase();
+    match words.contains(&word.as_str()) {
+        true => Ok(word.into()),
+        false => Err(UserError::new(
+            Code::InvalidArgument,
+            format!(
+                "invalid value [{value}] for parameter '{key}': {} is needed",
+                words.join(" or ")
+            ),
+        )),
+    }
+}
+
+/// Refuses fewer clusters at most than at least.
+fn check_clusters(body: &Warehouse) -> Result<(), UserError> {
+    let count = |key| body.options.get(key).and_then(Value::as_i64).unwrap_or(1);
+    let (most, least) = (count(MAX_CLUSTER_COUNT), count(MIN_CLUSTER_COUNT));
+    if least <= most {
+        return Ok(());
+    }
+    Err(UserError::new(
+        Code::InvalidArgument,
+        format!(
+            "invalid property combination '{MAX_CLUSTER_COUNT}'='{most}' and \
+             '{MIN_CLUSTER_COUNT}'='{least}' for 'WAREHOUSE'"
+        ),
+    ))
+}
+
+fn is_cluster_count(key: &str) -> bool {
+    matches!(key, MAX_CLUSTER_COUNT | MIN_CLUSTER_COUNT)
+}
 
 /// Numbers among the options.
 const NUMBERS: &[&str] = &["MAX_CONCURRENCY_LEVEL", "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS"];
@@ -82,12 +148,15 @@ fn apply(
             // Looked up by `monitor_of`.
             RESOURCE_MONITOR => {}
             key if KEPT.contains(&key) => {
-                body.options.insert(key.to_string(), json(value));
+                body.options.insert(key.to_string(), kept(key, value)?);
             }
             other => return Err(unknown("WAREHOUSE", other)),
         }
     }
-    Ok(())
+    match options.iter().any(|(key, _)| is_cluster_count(key)) {
+        true => check_clusters(body),
+        false => Ok(()),
+    }
 }
 
 fn unset(
@@ -110,7 +179,10 @@ fn unset(
             other => return Err(unknown("WAREHOUSE", other)),
         }
     }
-    Ok(())
+    match keys.iter().any(|key| is_cluster_count(key)) {
+        true => check_clusters(body),
+        false => Ok(()),
+    }
 }
 
 /// The monitor that the options give the warehouse; none where they do not speak of one.

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::statements::constraints::{MADE_UP, column_names, references};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::ddl_governance::GovernanceTexts;
-use crate::statements::lookup::{Found, Target, absent, all_in, find, of_schema};
+use crate::statements::lookup::{Found, Target, absent, all_in, find, of_schema, of_table};
 
 /// The definition of an object by its kind and name. `full`: with database and schema in the name.
 ///
@@ -150,7 +150,7 @@ fn text(
     name: &str,
 ) -> Result<String, UserError> {
     Ok(match &found.target {
-        Target::Table(table) => table_text(view, governance, table, name),
+        Target::Table(table) => table_text(context, view, governance, table, name),
         Target::View(view) => {
             if view.secure && !found.is_owned(context) {
                 return Err(UserError::new(
@@ -251,7 +251,8 @@ fn column_text(column: &ColumnInfo, governed: &str) -> String {
     if !column.nullable {
         text.push_str(" NOT NULL");
     }
-    if let Some(default) = &column.default {
+    let own = column.default.as_ref().filter(|_| !column.foreign_default);
+    if let Some(default) = own {
         // Writing to a text never fails.
         let _ = write!(text, " DEFAULT {default}");
     }
@@ -266,8 +267,12 @@ fn column_text(column: &ColumnInfo, governed: &str) -> String {
     text
 }
 
-/// The keys, without names that were made up.
-fn constraint_texts(view: &CatalogView, table: &TableInfo) -> Vec<String> {
+/// The keys, without names that were made up; of foreign keys those to tables that the role may know of.
+fn constraint_texts(
+    context: &StatementContext,
+    view: &CatalogView,
+    table: &TableInfo,
+) -> Vec<String> {
     let list = |names: Vec<String>| {
         let names: Vec<String> = names.iter().map(|name| quote_identifier(name)).collect();
         format!("({})", names.join(", "))
@@ -280,6 +285,9 @@ fn constraint_texts(view: &CatalogView, table: &TableInfo) -> Vec<String> {
             ConstraintKind::Unique => format!("unique {own}"),
             ConstraintKind::ForeignKey { columns, .. } => {
                 let found = references.iter().find(|other| other.own.name == constraint.name)?;
+                if !of_table(view, found.table.clone()).is_visible(context) {
+                    return None;
+                }
                 let theirs = list(column_names(&found.table, columns));
                 format!("foreign key {own} references {}{theirs}", found.table.name)
             }
@@ -294,6 +302,7 @@ fn constraint_texts(view: &CatalogView, table: &TableInfo) -> Vec<String> {
 }
 
 fn table_text(
+    context: &StatementContext,
     view: &CatalogView,
     governance: &GovernanceTexts,
     table: &TableInfo,
@@ -316,7 +325,7 @@ fn table_text(
             format!("\t{}", column_text(column, &governed))
         })
         .collect();
-    columns.extend(constraint_texts(view, table));
+    columns.extend(constraint_texts(context, view, table));
     let cluster = table.cluster_by.as_ref().map(|keys| format!(" cluster by {keys}"));
     format!(
         "create or replace {kind} {name}{} (\n{}\n){}{}{};",

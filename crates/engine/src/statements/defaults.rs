@@ -3,18 +3,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::Int64Array;
+use arrow::array::{Int64Array, new_empty_array};
 use arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use frazil_catalog::account::AccountStore;
-use frazil_catalog::{Autoincrement, Catalog, ColumnInfo};
-use frazil_common::{SqlType, UserError};
-use frazil_dialect::sqlparser::ast::Expr as Expression;
-use frazil_functions::TypedExpr;
+use frazil_catalog::{Autoincrement, Catalog, ColumnInfo, DucklakeDefault};
+use frazil_common::{SqlType, TimeZoneKind, UserError, quote_identifier};
+use frazil_dialect::sqlparser::ast::{Expr as Expression, UnaryOperator};
 use frazil_functions::cast::{CastMode, cast};
+use frazil_functions::{Facts, TypedExpr, evaluate_constant};
+use frazil_lake::default_text;
 use frazil_planner::{PlanContext, Reference, Resolved, plan_expression, references_of_expression};
 
 use crate::statements::context::StatementContext;
@@ -30,6 +31,8 @@ pub(crate) async fn bound(
             catalog: context.shared.catalog.clone(),
             counter: autoincrement,
         })
+    } else if column.foreign_default {
+        foreign_value(column)
     } else if let Some(text) = &column.default {
         let expression = frazil_dialect::parse_expression(text)?;
         let resolved = sequences(context, &expression).await?;
@@ -65,6 +68,125 @@ pub(crate) async fn checked(
         (Some(_), _) => {
             Err(UserError::unsupported("NEXTVAL inside an expression as a column's default"))
         }
+    }
+}
+
+/// What other clients get of a column's default: the value, the same expression of theirs, or what
+/// makes an INSERT that needs it fail.
+pub(crate) fn for_other_clients(
+    context: &StatementContext,
+    column: &ColumnInfo,
+) -> Result<Option<DucklakeDefault>, UserError> {
+    let nested = !column.children.is_empty() || column.sql_type.to_arrow().is_nested();
+    let refusing = || (!nested).then(|| DucklakeDefault::refusing(&column.name));
+    if column.autoincrement.is_some() {
+        return Ok(refusing());
+    }
+    let Some(text) = &column.default else { return Ok(None) };
+    let expression = frazil_dialect::parse_expression(text)?;
+    if let Some(same) = same_elsewhere(&expression, &column.sql_type) {
+        return Ok(Some(DucklakeDefault::Expression(same.to_string())));
+    }
+    if !is_constant(&expression) {
+        return Ok(refusing());
+    }
+    // A value that differs by the session's zone is not known before the row is inserted.
+    let facts = [chrono_tz::Tz::UTC, chrono_tz::Tz::Asia__Kathmandu]
+        .map(|timezone| Facts { timezone, ..context.facts.clone() });
+    let none = HashMap::new();
+    let resolved = Resolved::default();
+    let value = |facts: &Facts| {
+        let given = PlanContext::new(facts, &resolved, &[], &none).with_source(text);
+        let value = plan_expression(&expression, None, &given)?;
+        let value = cast(value, &column.sql_type, CastMode::Implicit, facts)?;
+        evaluate_constant(&value)
+    };
+    let (Ok(value), Ok(elsewhere)) = (value(&facts[0]), value(&facts[1])) else {
+        // Such a default fails here too, where a row needs it.
+        return Ok(refusing());
+    };
+    if value.is_null() && elsewhere.is_null() {
+        return Ok(None);
+    }
+    let value = value.cast_to(&column.sql_type.to_arrow()).ok().filter(|_| value == elsewhere);
+    match value.and_then(|value| default_text(column, &value)).filter(|_| !nested) {
+        Some(text) => Ok(Some(DucklakeDefault::literal(text))),
+        None => Ok(refusing()),
+    }
+}
+
+/// Literals, their casts and signs.
+fn is_constant(expression: &Expression) -> bool {
+    match expression {
+        Expression::Value(_) | Expression::TypedString(_) => true,
+        Expression::Nested(inner)
+        | Expression::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, expr: inner } => {
+            is_constant(inner)
+        }
+        Expression::Cast { expr, .. } => is_constant(expr),
+        _ => false,
+    }
+}
+
+/// An expression of DuckDB's dialect that gives the same.
+fn same_elsewhere(expression: &Expression, sql_type: &SqlType) -> Option<&'static str> {
+    let text = expression.to_string().to_ascii_uppercase();
+    let name = text.strip_suffix("()").unwrap_or(&text);
+    match (name, sql_type) {
+        ("CURRENT_DATE", SqlType::Date) => Some("current_date"),
+        (
+            "CURRENT_TIMESTAMP" | "GETDATE" | "LOCALTIMESTAMP",
+            SqlType::Timestamp {
+                zone: TimeZoneKind::Ltz | TimeZoneKind::Ntz, nanos: false, ..
+            },
+        ) => Some("now()"),
+        _ => None,
+    }
+}
+
+/// Stands for a default that another client set and that is not understood here: a row that needs it is
+/// an error, one that does not is none.
+fn foreign_value(column: &ColumnInfo) -> TypedExpr {
+    let udf = ScalarUDF::from(ForeignValue {
+        column: column.name.clone(),
+        text: column.default.clone().unwrap_or_default(),
+        data_type: column.sql_type.to_arrow(),
+        signature: Signature::nullary(Volatility::Volatile),
+    });
+    let call = datafusion::logical_expr::expr::ScalarFunction::new_udf(Arc::new(udf), Vec::new());
+    TypedExpr::new(Expr::ScalarFunction(call), column.sql_type.clone(), true)
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct ForeignValue {
+    column: String,
+    text: String,
+    data_type: DataType,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for ForeignValue {
+    fn name(&self) -> &str {
+        "frazil_foreign_default"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> DataFusionResult<DataType> {
+        Ok(self.data_type.clone())
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> DataFusionResult<ColumnarValue> {
+        if arguments.number_rows == 0 {
+            return Ok(ColumnarValue::Array(new_empty_array(&self.data_type)));
+        }
+        Err(DataFusionError::External(Box::new(UserError::unsupported(format!(
+            "the default {} of column {}, which another client set: give a value",
+            self.text,
+            quote_identifier(&self.column)
+        )))))
     }
 }
 

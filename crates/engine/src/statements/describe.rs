@@ -2,7 +2,7 @@
 
 use frazil_catalog::account::{Endpoint, Model, Object, PolicyRule, Stage, User};
 use frazil_catalog::{CatalogView, ConstraintKind, Relation as CatalogRelation, SchemaInfo};
-use frazil_common::{Code, Column, SqlType, UserError, quote_identifier};
+use frazil_common::{Column, SqlType, UserError, quote_identifier};
 use frazil_dialect::{Describe, DescribeResult, ObjectWord};
 use serde_json::Value;
 use uuid::Uuid;
@@ -368,7 +368,7 @@ fn user_rows(user: &User) -> Rows {
         (
             "DEFAULT_SECONDARY_ROLES",
             Some(if secondary { "[\"ALL\"]" } else { "[]" }.to_string()),
-            "[]",
+            "[\"ALL\"]",
             "Secondary roles that sessions begin with",
         ),
         ("RSA_PUBLIC_KEY", properties.rsa_public_key.clone(), "null", "Key for key-pair logins"),
@@ -504,13 +504,13 @@ pub(crate) async fn result(
     describe: &DescribeResult,
 ) -> Result<Outcome, UserError> {
     let id = describe.query_id.clone().or_else(|| context.state.query_ids.back().cloned());
-    let not_found = || {
-        let shown = id.clone().unwrap_or_default();
-        UserError::new(Code::TimeTravelUnavailable, format!("Statement {shown} not found"))
-    };
-    let query_id: Uuid = id.as_deref().unwrap_or_default().parse().map_err(|_| not_found())?;
+    let id = id.unwrap_or_default();
     let reader = context.session.reader();
-    let result = context.shared.results.get(&query_id, &reader).ok_or_else(not_found)??;
+    let known = id.parse::<Uuid>().ok();
+    let Some(result) = known.and_then(|id| context.shared.results.get(&id, &reader)) else {
+        return Err(context.session.lost_result(&id).await);
+    };
+    let result = result?;
     // Policies and privacy domains are of tables, not of results.
     let width = COLUMNS.len() - 2;
     let rows = if context.describe_only {

@@ -8,6 +8,7 @@ use frazil_common::{Access, Code, ObjectKind, ObjectName, Privilege, UserError};
 use frazil_dialect::{Delete, Insert, Merge, MergeAction, Statement, Truncate, Update};
 use frazil_functions::TypedExpr;
 use frazil_governance::{HiddenError, Requirement};
+use frazil_lake::SeveralActions;
 use frazil_planner::{
     PlannedDml, Resolved, TargetColumn, TargetTable, plan_delete, plan_insert, plan_merge,
     plan_update, references_of_delete, references_of_insert, references_of_merge,
@@ -116,7 +117,7 @@ pub(super) async fn locked_target(
 
 /// The planner lists the target's own scan as read; writing it needs no SELECT beyond what the
 /// statement's expressions read.
-pub(super) fn rows_of(
+fn rows_of(
     context: &StatementContext,
     work: &mut Work,
     dml: &PlannedDml,
@@ -333,7 +334,11 @@ pub(crate) async fn merge(
         return counts_described(&names);
     }
     let rows = run_to_stream(&context.runtime, plan, &context.cancel)?;
-    let done = work.lake()?.merge(&version, rows).await;
+    let several = match context.parameters.get_bool("ERROR_ON_NONDETERMINISTIC_MERGE") {
+        true => SeveralActions::Error,
+        false => SeveralActions::First,
+    };
+    let done = work.lake()?.merge(&version, rows, several).await;
     let done = done.map_err(|error| without_rows(context, error.into()))?;
     let changes = Changes { inserted: done.inserted, updated: done.updated, deleted: done.deleted };
     named_counts(&names, changes)

@@ -169,6 +169,7 @@ async fn apply(context: &StatementContext, work: &mut Work, found: Found) -> Res
         Target::Tag(tag) => {
             // Its values stay: UNDROP brings it back with them.
             let mut change = AccountChange::begin(context).await?;
+            change.claim_rules(context).await?;
             change.writer().drop_tag(tag.id).await?;
             change.commit().await?;
         }
@@ -201,6 +202,7 @@ async fn apply(context: &StatementContext, work: &mut Work, found: Found) -> Res
         }
         Target::Role(role) | Target::DatabaseRole(role) => {
             let mut change = AccountChange::keeping_administrator(context).await?;
+            change.claim_rules(context).await?;
             change.writer().drop_role(role.id, context.role()).await?;
             change.commit().await?;
         }
@@ -223,6 +225,9 @@ async fn drop_object(
     id: i64,
 ) -> Result<(), UserError> {
     let mut change = AccountChange::begin(context).await?;
+    if matches!(kind, ObjectKind::MaskingPolicy | ObjectKind::RowAccessPolicy) {
+        change.claim_rules(context).await?;
+    }
     change.writer().drop_object(kind, id).await?;
     change.commit().await
 }

@@ -4,6 +4,7 @@ use frazil_common::{Privilege, SqlType, UserError};
 use frazil_dialect::{GetFiles, ListFiles, PutFiles, RemoveFiles};
 
 use crate::api::{FileTransfer, StageBytes, TransferDirection};
+use crate::history::access::note_stage;
 use crate::stages::location::{StageLocation, resolve_stage, select_files};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::outcome::{COUNT, Cell, Outcome};
@@ -30,6 +31,7 @@ pub(crate) async fn put(
     put: &PutFiles,
 ) -> Result<Outcome, UserError> {
     let location = resolve_stage(context, &put.location, Privilege::Write).await?;
+    note_stage(context, &location, Privilege::Write);
     let mut path = location.path.clone();
     if !path.is_empty() && !path.ends_with('/') {
         path.push('/');
@@ -72,6 +74,7 @@ pub(crate) async fn get(
     get: &GetFiles,
 ) -> Result<Outcome, UserError> {
     let location = resolve_stage(context, &get.location, Privilege::Read).await?;
+    note_stage(context, &location, Privilege::Read);
     let (files, _) = select_files(context, &location, None, get.pattern.as_deref()).await?;
     let columns = [
         ("file", SqlType::TEXT),
@@ -150,6 +153,7 @@ pub(crate) async fn remove(
     if context.describe_only {
         return Outcome::table(&columns, Vec::new());
     }
+    note_stage(context, &location, Privilege::Write);
     let (files, _) = select_files(context, &location, None, remove.pattern.as_deref()).await?;
     let mut rows = Vec::with_capacity(files.len());
     for file in files {

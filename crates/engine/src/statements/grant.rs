@@ -474,6 +474,7 @@ pub(crate) async fn grant_ownership(
             }
             let copy = grant.grants == Some(OwnershipTransfer::CopyCurrentGrants);
             let mut change = AccountChange::begin(context).await?;
+            change.claim_rules(context).await?;
             let mut writer = change.writer();
             for on in &objects {
                 writer.transfer_ownership(on.object.kind, on.object.id, &role, copy).await?;

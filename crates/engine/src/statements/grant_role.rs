@@ -98,6 +98,7 @@ pub(crate) async fn grant_role(
         return described_status();
     }
     let mut change = AccountChange::begin(context).await?;
+    change.claim_rules(context).await?;
     change.writer().grant_role(&role, &grantee, Some(context.role())).await?;
     change.commit().await?;
     Outcome::status(DONE)

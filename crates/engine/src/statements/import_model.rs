@@ -11,6 +11,7 @@ use futures::TryStreamExt;
 use serde_json::json;
 
 use crate::api::StageBytes;
+use crate::history::access::note_stage;
 use crate::models::{actor, ml_error};
 use crate::stages::location::resolve_stage;
 use crate::statements::context::{StatementContext, Work};
@@ -64,6 +65,7 @@ pub(crate) async fn imported(
         return Err(UserError::unsupported("CREATE MODEL … FROM … TARGET"));
     }
     let location = resolve_stage(context, &import.location, Privilege::Read).await?;
+    note_stage(context, &location, Privilege::Read);
     let started = Instant::now();
     let file =
         context.shared.stages.head(location.stage_id, &location.path).await?.ok_or_else(|| {

@@ -59,6 +59,7 @@ pub(crate) mod use_object;
 use frazil_common::UserError;
 use frazil_dialect::Statement;
 
+use crate::history::definitions;
 use context::{StatementContext, Work};
 use outcome::Outcome;
 
@@ -85,6 +86,17 @@ fn on_heap<F: Future>(make: impl FnOnce() -> F) -> std::pin::Pin<Box<F>> {
 
 /// Runs one statement in its transaction.
 pub(crate) async fn run(
+    context: &StatementContext,
+    work: &mut Work,
+    statement: &Statement,
+) -> Result<Outcome, UserError> {
+    let defined = on_heap(|| definitions::defined(context, work, statement)).await;
+    let outcome = dispatch(context, work, statement).await?;
+    context.record.lock().defined = defined;
+    Ok(outcome)
+}
+
+async fn dispatch(
     context: &StatementContext,
     work: &mut Work,
     statement: &Statement,

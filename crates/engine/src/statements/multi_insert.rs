@@ -7,11 +7,12 @@ use frazil_common::{Privilege, UserError};
 use frazil_dialect::MultiInsert;
 use frazil_planner::{Resolved, TargetTable, plan_insert_branch, references_of_multi_insert};
 
+use crate::history::access::{Stored, note_written_of};
 use crate::resolve::relation::target_table;
 use crate::resolve::results::spool_relation;
 use crate::run::execute::{run_to_spool, run_to_stream};
 use crate::statements::context::{StatementContext, Work};
-use crate::statements::dml::{authorize_write, counts_described, insert_target, rows_of};
+use crate::statements::dml::{authorize_write, counts_described, insert_target};
 use crate::statements::outcome::{Changes, Outcome, schema_of};
 use crate::statements::query::{self, operators, plan_context, resolve_all};
 use crate::statements::transaction::lock;
@@ -104,6 +105,7 @@ pub(crate) async fn run(
         &context.cancel,
     )
     .await?;
+    let stored = Stored::of(&name, &source);
     let relation = spool_relation(&name, source.columns, Arc::new(rows))?;
     if statement.overwrite {
         for (table, ..) in &tables {
@@ -113,7 +115,8 @@ pub(crate) async fn run(
     for (branch, (table, target)) in statement.branches.iter().zip(&targets) {
         let plan_context = plan_context(context, &resolved, &context.text);
         let dml = plan_insert_branch(statement, branch, &relation, target, &plan_context)?;
-        let plan = rows_of(context, work, &dml).await?;
+        note_written_of(context, &dml.planned, &stored);
+        let plan = operators(context, work, &dml.planned).await?;
         let rows = run_to_stream(&context.runtime, plan, &context.cancel)?;
         let inserted = work.lake()?.append(table, rows).await?;
         if let Some(entry) = tables.iter_mut().find(|(known, ..)| known.name == table.name) {

@@ -1,8 +1,7 @@
-//! Values of `KEY = value` options: reading them as a type, and keeping them as JSON.
+//! Values of `KEY = value` options, read as a type.
 
 use frazil_common::{Code, UserError};
 use frazil_dialect::OptionValue;
-use serde_json::Value;
 
 fn bad(key: &str, value: &OptionValue, wanted: &str) -> UserError {
     UserError::new(
@@ -47,24 +46,6 @@ pub(crate) fn name(key: &str, value: &OptionValue) -> Result<Option<String>, Use
     }
 }
 
-/// The value as JSON, to be stored.
-pub(crate) fn json(value: &OptionValue) -> Value {
-    match value {
-        OptionValue::Text(text) | OptionValue::Word(text) => Value::from(text.as_str()),
-        OptionValue::Number(text) => text
-            .parse::<i64>()
-            .map(Value::from)
-            .or_else(|_| text.parse::<f64>().map(Value::from))
-            .unwrap_or_else(|_| Value::from(text.as_str())),
-        OptionValue::Boolean(value) => Value::from(*value),
-        OptionValue::Null => Value::Null,
-        OptionValue::List(values) => values.iter().map(json).collect(),
-        OptionValue::Map(options) => Value::Object(
-            options.iter().map(|(key, value)| (key.to_string(), json(value))).collect(),
-        ),
-    }
-}
-
 /// The error for a property that the kind of object does not have.
 pub(crate) fn unknown(kind: &str, key: &str) -> UserError {
     UserError::new(Code::InvalidStatement, format!("invalid property '{key}' for '{kind}'"))
@@ -83,15 +64,5 @@ mod tests {
         assert_eq!(name("R", &OptionValue::Text("my_role".into())).unwrap().unwrap(), "MY_ROLE");
         assert_eq!(name("R", &OptionValue::Word("\"a b\"".into())).unwrap().unwrap(), "a b");
         assert_eq!(name("R", &OptionValue::Text(String::new())).unwrap(), None);
-    }
-
-    #[test]
-    fn json_keeps_types() {
-        let list = OptionValue::List(vec![
-            OptionValue::Text("a".into()),
-            OptionValue::Number("-2".into()),
-            OptionValue::Null,
-        ]);
-        assert_eq!(json(&list), serde_json::json!(["a", -2, null]));
     }
 }

@@ -15,6 +15,7 @@ use frazil_functions::TypedExpr;
 use frazil_functions::cast::{CastMode, cast};
 use futures::future::BoxFuture;
 
+use crate::resolve::relation::plan_in_view;
 use crate::run::execute::run_to_batches;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::query::{operators, plan};
@@ -22,12 +23,29 @@ use crate::statements::query::{operators, plan};
 /// Most columns that a pivot makes of values.
 const VALUES_MAX: usize = 1000;
 
+/// Whether the columns of a query are values of the rows it reads.
+pub(crate) fn depend_on_rows(query: &Query) -> Result<bool, UserError> {
+    Ok(!value_queries(query)?.is_empty())
+}
+
+/// Where the query stands that has the pivots.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place<'a> {
+    Statement,
+    /// In the text of a view, so many views deep; its owner reads the values.
+    View {
+        owner: &'a str,
+        depth: usize,
+    },
+}
+
 /// The query with the values of its pivots written out; `None` if it has no such pivot.
 pub(crate) fn written_out<'a>(
     context: &'a StatementContext,
     work: &'a mut Work,
     query: &'a Query,
     source: &'a str,
+    place: Place<'a>,
 ) -> BoxFuture<'a, Result<Option<Query>, UserError>> {
     Box::pin(async move {
         let queries = value_queries(query)?;
@@ -36,7 +54,7 @@ pub(crate) fn written_out<'a>(
         }
         let mut lists = VecDeque::new();
         for query in queries {
-            lists.push_back(values_of(context, work, &query, source).await?);
+            lists.push_back(values_of(context, work, &query, source, place).await?);
         }
         let mut query = query.clone();
         // The visitor never breaks off.
@@ -161,8 +179,18 @@ async fn values_of(
     work: &mut Work,
     query: &Query,
     source: &str,
+    place: Place<'_>,
 ) -> Result<Vec<ExprWithAlias>, UserError> {
-    let planned = plan(context, work, query, source).await?;
+    let planned = match place {
+        Place::Statement => plan(context, work, query, source).await?,
+        Place::View { owner, depth } => {
+            let mut planned = plan_in_view(context, work, query, source, owner, depth).await?;
+            for access in &mut planned.accesses {
+                access.on_behalf_of.get_or_insert_with(|| owner.to_string());
+            }
+            planned
+        }
+    };
     let [column] = planned.columns.as_slice() else {
         return Err(UserError::syntax("the query in IN of a PIVOT must have one column"));
     };

@@ -221,6 +221,7 @@ async fn changed<B: ObjectBody>(
         return described_status();
     }
     let mut change = AccountChange::begin(context).await?;
+    change.claim_rules(context).await?;
     change.writer().update_object(&policy).await?;
     change.commit().await?;
     Outcome::status(DONE)
@@ -606,6 +607,7 @@ pub(crate) async fn set(
         return described_status();
     }
     let mut change = AccountChange::begin(context).await?;
+    change.claim_rules(context).await?;
     let mut writer = change.writer();
     if let Some(column) = unset {
         writer.unset_policy(kind, on, column).await?;

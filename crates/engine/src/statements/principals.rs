@@ -118,7 +118,7 @@ impl UserOptions {
         Ok(read)
     }
 
-    /// Reads UNSET's keys: each goes back to nothing.
+    /// Reads UNSET's keys: each goes back to what new users have, nothing for most.
     pub fn unset(keys: &[String]) -> Result<Self, UserError> {
         let mut read = UserOptions::default();
         for key in keys {
@@ -126,7 +126,7 @@ impl UserOptions {
                 "DISABLED" | "MUST_CHANGE_PASSWORD" => {
                     read.take(key, &OptionValue::Boolean(false))?;
                 }
-                "DEFAULT_SECONDARY_ROLES" => read.default_secondary_roles_all = Some(false),
+                "DEFAULT_SECONDARY_ROLES" => read.default_secondary_roles_all = Some(true),
                 "MINS_TO_UNLOCK" => read.mins_to_unlock = Some(0),
                 "LOGIN_NAME" => return Err(UserError::unsupported("UNSET LOGIN_NAME")),
                 key if definition(key).is_some() => read.parameters.push((key.to_string(), None)),
@@ -354,7 +354,10 @@ pub(crate) async fn create_user(
         comment: None,
         created_on: 0,
         last_login_on: None,
-        properties: UserProperties::default(),
+        properties: UserProperties {
+            default_secondary_roles_all: true,
+            ..UserProperties::default()
+        },
     };
     options.apply(&mut user).await?;
     let mut change = AccountChange::keeping_administrator(context).await?;

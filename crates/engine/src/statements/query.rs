@@ -13,6 +13,7 @@ use crate::run::execute::{self, Operators, optimized, physical_plan, run_to_spoo
 use crate::run::sealed::{logical_lines, physical_lines};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::outcome::{Cell, Outcome, schema_of};
+use crate::statements::pivot_values::{self, written_out};
 use crate::statements::system_function;
 use frazil_common::SqlType;
 
@@ -23,7 +24,7 @@ pub(crate) async fn plan(
     query: &Query,
     source: &str,
 ) -> Result<Planned, UserError> {
-    let written = super::pivot_values::written_out(context, work, query, source).await?;
+    let written = written_out(context, work, query, source, pivot_values::Place::Statement).await?;
     let query = written.as_ref().unwrap_or(query);
     let empty = Resolved::default();
     let wanted = {
@@ -41,6 +42,7 @@ pub(crate) fn plan_context<'a>(
 ) -> PlanContext<'a> {
     PlanContext::new(&context.facts, resolved, &context.binds, context.variables())
         .with_source(source)
+        .with_stop(&context.stop)
 }
 
 /// Resolves what a list of references names.

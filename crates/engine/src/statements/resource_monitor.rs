@@ -14,7 +14,7 @@ use frazil_dialect::{
     OptionValue, Options,
 };
 use frazil_functions::cast::{CastMode, cast};
-use frazil_functions::{TypedExpr, evaluate_constant};
+use frazil_functions::{Facts, TypedExpr, evaluate_constant};
 use frazil_governance::{Requirement, system};
 
 use crate::statements::account_change::AccountChange;
@@ -31,19 +31,35 @@ const DONE: &str = "Statement executed successfully.";
 const QUOTA_MAX: i64 = 1_000_000_000_000;
 /// As many triggers of each kind as in Snowflake.
 const NOTIFY_MAX: usize = 5;
+const NOTIFIED_MAX: usize = 5;
+/// In microseconds.
+const DAY: i64 = 24 * 3600 * 1_000_000;
 
 fn invalid(key: &str, value: &OptionValue) -> UserError {
     UserError::new(Code::InvalidArgument, format!("invalid value [{value}] for parameter '{key}'"))
 }
 
-/// A time in microseconds since 1970 UTC.
+/// A time in microseconds since 1970 UTC; one without a zone is in UTC, as in Snowflake.
 fn instant(context: &StatementContext, key: &str, value: &OptionValue) -> Result<i64, UserError> {
     let given = TypedExpr::text(&text(key, value)?);
-    let cast = cast(given, &SqlType::TIMESTAMP_LTZ, CastMode::Explicit, &context.facts)?;
+    let facts = Facts { timezone: chrono_tz::UTC, ..context.facts.clone() };
+    let cast = cast(given, &SqlType::TIMESTAMP_LTZ, CastMode::Explicit, &facts)?;
     match evaluate_constant(&cast)? {
         ScalarValue::TimestampMicrosecond(Some(micros), _) => Ok(micros),
         _ => Err(invalid(key, value)),
     }
+}
+
+/// As [`instant`]; of a date alone at the present time of day.
+fn start(
+    context: &StatementContext,
+    key: &str,
+    value: &OptionValue,
+    now: i64,
+) -> Result<i64, UserError> {
+    let at = instant(context, key, value)?;
+    let is_date = !text(key, value)?.contains(':');
+    Ok(if is_date && at.rem_euclid(DAY) == 0 { at + now.rem_euclid(DAY) } else { at })
 }
 
 fn apply(
@@ -74,7 +90,7 @@ fn apply(
             "START_TIMESTAMP" => {
                 body.start_time = match value {
                     OptionValue::Word(word) if word == "IMMEDIATELY" => now,
-                    value => instant(context, key, value)?,
+                    value => start(context, key, value, now)?,
                 };
                 if body.start_time < now {
                     return Err(UserError::new(
@@ -97,10 +113,15 @@ fn apply(
             other => return Err(unknown("RESOURCE MONITOR", other)),
         }
     }
-    if body.end_time.is_some_and(|end| end <= body.start_time) {
+    let began = match options.get("END_TIMESTAMP") {
+        Some(_) => body.start_time.max(now),
+        None => body.start_time,
+    };
+    if body.end_time.is_some_and(|end| end <= began) {
         return Err(UserError::new(
             Code::InvalidArgument,
-            "invalid value for parameter 'END_TIMESTAMP': it must lie after the start.",
+            "invalid value for parameter 'END_TIMESTAMP': it must lie after the start, and not have \
+             passed.",
         ));
     }
     if let Some(triggers) = triggers {
@@ -142,13 +163,32 @@ fn stored(trigger: &MonitorTrigger) -> account::MonitorTrigger {
     account::MonitorTrigger { percent: trigger.percent, action }
 }
 
-/// Users to notify must be there.
+/// A new monitor has both or none of the options that make its schedule.
+fn check_schedule(options: &Options) -> Result<(), UserError> {
+    let [interval, start] = ["FREQUENCY", "START_TIMESTAMP"].map(|key| options.get(key).is_some());
+    if interval == start {
+        return Ok(());
+    }
+    Err(UserError::new(
+        Code::InvalidArgument,
+        "FREQUENCY and START_TIMESTAMP of a resource monitor are given together.",
+    ))
+}
+
+/// Users to notify must be there, and few but for administrators.
 async fn check_users(context: &StatementContext, body: &ResourceMonitor) -> Result<(), UserError> {
     let account = context.shared.accounts.view().await?;
-    match body.notify_users.iter().find(|user| !account.users.contains_key(*user)) {
-        Some(user) => Err(UserError::not_found("User", quote_identifier(user))),
-        None => Ok(()),
+    if let Some(user) = body.notify_users.iter().find(|user| !account.users.contains_key(*user)) {
+        return Err(UserError::not_found("User", quote_identifier(user)));
     }
+    let is_other = |user: &&String| !context.model.may_assume(user, system::ACCOUNTADMIN);
+    if body.notify_users.iter().filter(is_other).count() > NOTIFIED_MAX {
+        return Err(UserError::new(
+            Code::InvalidArgument,
+            format!("NOTIFY_USERS has at most {NOTIFIED_MAX} users that are no administrators."),
+        ));
+    }
+    Ok(())
 }
 
 /// Monitors are made, and given to warehouses and the account, by ACCOUNTADMIN.
@@ -174,6 +214,7 @@ pub(crate) async fn create(
     create: &CreateResourceMonitor,
 ) -> Result<Outcome, UserError> {
     require_administrator(context, "create a resource monitor")?;
+    check_schedule(&create.options)?;
     let mut body =
         ResourceMonitor { start_time: month_start(now_micros()), ..ResourceMonitor::default() };
     apply(context, &mut body, &create.options, Some(&create.triggers))?;
@@ -287,6 +328,25 @@ pub(crate) async fn named(
     match found {
         Some(monitor) => Ok(Some(monitor.id)),
         None => Err(absent(context, ObjectWord::ResourceMonitor, &ObjectName::bare(name))),
+    }
+}
+
+/// As [`named`], for the account: a monitor that notifies users watches warehouses alone.
+pub(crate) async fn named_for_account(
+    context: &StatementContext,
+    value: &OptionValue,
+) -> Result<Option<i64>, UserError> {
+    let id = named(context, value).await?;
+    let all = context.shared.accounts.objects::<ResourceMonitor>(ObjectFilter::default()).await?;
+    match all.iter().find(|monitor| Some(monitor.id) == id) {
+        Some(monitor) if !monitor.body.notify_users.is_empty() => Err(UserError::new(
+            Code::InvalidArgument,
+            format!(
+                "Resource monitor '{}' has NOTIFY_USERS, which one of the account may not.",
+                monitor.name
+            ),
+        )),
+        _ => Ok(id),
     }
 }
 

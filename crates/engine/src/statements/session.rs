@@ -7,8 +7,8 @@ use frazil_dialect::{AlterSession, OptionValue, SetVariables, Statement, UnsetVa
 use frazil_functions::TypedExpr;
 
 use crate::run::execute::run_to_spool;
-use crate::session::Session;
 use crate::session::parameters::{Parameters, definition};
+use crate::session::{Session, variables};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::lookup::described_status;
 use crate::statements::outcome::{Outcome, schema_of};
@@ -137,11 +137,12 @@ pub(crate) async fn set(
             None => TypedExpr::null_of(column.sql_type.clone()),
         };
         check_size(&set.names[index], &value)?;
-        values.push(value);
+        values.push((variables::stored(&value)?, value));
     }
     let mut state = context.session.state.lock();
-    for (name, value) in set.names.iter().zip(values) {
+    for (name, (kept, value)) in set.names.iter().zip(values) {
         state.variables.insert(name.clone(), value);
+        state.kept_variables.insert(name.clone(), kept);
     }
     drop(state);
     Outcome::status(DONE)
@@ -176,6 +177,7 @@ pub(crate) async fn unset(
     let mut state = context.session.state.lock();
     for name in &unset.names {
         state.variables.remove(name);
+        state.kept_variables.remove(name);
     }
     drop(state);
     Outcome::status(DONE)

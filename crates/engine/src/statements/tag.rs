@@ -197,6 +197,7 @@ pub(crate) async fn alter(
     let on = (ObjectKind::Tag, tag.id);
     let kind = ObjectKind::MaskingPolicy;
     let mut change = AccountChange::begin(context).await?;
+    change.claim_rules(context).await?;
     let mut writer = change.writer();
     for policy in unset {
         writer.unset_policy(kind, on, policy).await?;
@@ -505,6 +506,7 @@ pub(crate) async fn set(
         return described_status();
     }
     let mut change = AccountChange::begin(context).await?;
+    change.claim_rules(context).await?;
     let mut writer = change.writer();
     for (tag, value) in added {
         writer.set_tag(&TagReference { tag, on, column, value }).await?;

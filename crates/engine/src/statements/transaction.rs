@@ -7,10 +7,10 @@ use frazil_common::{Code, UserError};
 use frazil_dialect::Begin;
 
 use crate::api::Changes;
-use crate::session::OpenTransaction;
 use crate::session::repeated::RequestEntry;
 use crate::session::savepoint::commit_entry;
 use crate::session::transactions::LockRequest;
+use crate::session::{OpenTransaction, Session};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::outcome::Outcome;
 
@@ -133,14 +133,18 @@ pub(crate) async fn lock(
     Ok(lake.refresh().await?)
 }
 
-/// TRANSACTION_ABORT_ON_ERROR: gives up what the open transaction has done so far.
-pub(crate) async fn fail(context: &StatementContext, work: &mut Work) -> Result<(), UserError> {
-    let Work::Open(guard) = work else { return Ok(()) };
-    let fresh = context.shared.lake.begin(context.session.id).await?;
-    if let Some(open) = guard.as_mut() {
+/// TRANSACTION_ABORT_ON_ERROR: gives up what the open transaction has done so far, and its locks.
+pub(crate) async fn fail(session: &Session) -> Result<(), UserError> {
+    let mut guard = session.transaction.clone().lock_owned().await;
+    if let Some(open) = guard.as_mut()
+        && !open.aborted
+    {
+        let fresh = session.shared.lake.begin(session.id).await?;
+        open.undo_statement().await;
         open.aborted = true;
         open.keep_statement();
         std::mem::replace(&mut open.lake, fresh).rollback().await;
+        open.running.release_locks();
     }
     Ok(())
 }

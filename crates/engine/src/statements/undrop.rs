@@ -1,9 +1,12 @@
 //! UNDROP of tables, schemas, databases and tags, and what becomes of what can not come back.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
-use frazil_catalog::account::{ObjectHeader, Stage, Tag, now_micros};
+use frazil_catalog::account::{
+    AccountView, GrantTarget, MaskingPolicy, ObjectBody, ObjectFilter, ObjectHeader,
+    RowAccessPolicy, Stage, Tag, now_micros,
+};
 use frazil_common::{
     Code, ObjectKind, ObjectName, ObjectRef, Privilege, UserError, quote_identifier,
 };
@@ -238,6 +241,53 @@ async fn purge_tags(
     change.commit().await
 }
 
+/// The schema of each policy and tag, of dropped schemas too.
+async fn governing(context: &StatementContext) -> Result<HashMap<GrantTarget, i64>, UserError> {
+    let mut all = HashMap::new();
+    add::<MaskingPolicy>(context, &mut all).await?;
+    add::<RowAccessPolicy>(context, &mut all).await?;
+    add::<Tag>(context, &mut all).await?;
+    Ok(all)
+}
+
+async fn add<B: ObjectBody>(
+    context: &StatementContext,
+    all: &mut HashMap<GrantTarget, i64>,
+) -> Result<(), UserError> {
+    let objects = context.shared.accounts.objects::<B>(ObjectFilter::default()).await?;
+    all.extend(objects.into_iter().map(|object| ((B::KIND, object.id), object.place.schema_id)));
+    Ok(())
+}
+
+/// The schemas that can not come back and of which a policy, or a tag that masks, protects something that
+/// is there or can come back: it must never be there without. `schemas` are those of policies and tags,
+/// `gone` is what can not come back.
+fn needed(
+    account: &AccountView,
+    schemas: &HashMap<GrantTarget, i64>,
+    gone: &HashSet<GrantTarget>,
+) -> HashSet<i64> {
+    let mut needed = HashSet::new();
+    for tag in account.tags.values().flatten() {
+        let masks = !account.policies_on(ObjectKind::Tag, tag.tag).is_empty();
+        if masks && !gone.contains(&tag.on) {
+            needed.extend(schemas.get(&(ObjectKind::Tag, tag.tag)));
+        }
+    }
+    for policy in account.policies.values().flatten() {
+        let protects = match (policy.on.0, schemas.get(&policy.on)) {
+            (ObjectKind::Tag, Some(schema)) => {
+                needed.contains(schema) || !gone.contains(&(ObjectKind::Schema, *schema))
+            }
+            _ => !gone.contains(&policy.on),
+        };
+        if protects {
+            needed.extend(schemas.get(&policy.policy));
+        }
+    }
+    needed
+}
+
 /// How much longer the account keeps what is out of reach: an UNDROP or clone that began while it
 /// was within reach must still find its policies when it commits.
 const PURGE_GRACE_MICROS: i64 = 3_600_000_000;
@@ -257,7 +307,9 @@ pub(crate) async fn purge(context: &StatementContext) -> Result<(), UserError> {
     let now = now - PURGE_GRACE_MICROS;
     let retention = Retention::load(context).await?;
     purge_tags(context, retention, now).await?;
-    let kept = shared.accounts.kept_for_dropped().await?;
+    let begun = shared.catalog.head_view().await?.snapshot;
+    let kept: HashSet<GrantTarget> =
+        shared.accounts.kept_for_dropped().await?.into_iter().collect();
     if kept.is_empty() {
         return Ok(());
     }
@@ -309,9 +361,15 @@ pub(crate) async fn purge(context: &StatementContext) -> Result<(), UserError> {
         }
     }
     let mut change = AccountChange::begin(context).await?;
+    // What has come back since, or came back and went again, was looked at too early.
+    let mut gone: HashSet<GrantTarget> =
+        change.writer().kept_for_dropped(begun).await?.into_iter().collect();
+    gone.retain(|on| kept.contains(on) && !within.contains(on));
+    let needed = needed(&*shared.accounts.view().await?, &governing(context).await?, &gone);
     let mut removed: Vec<ObjectHeader> = Vec::new();
     let mut stages: Vec<i64> = Vec::new();
-    for (kind, id) in kept.iter().filter(|object| !within.contains(object)) {
+    for (kind, id) in gone.iter().filter(|on| on.0 != ObjectKind::Schema || !needed.contains(&on.1))
+    {
         change.writer().forget_object(*kind, *id).await?;
         if *kind == ObjectKind::Schema {
             removed.extend(change.writer().drop_objects_in_schema(*id).await?);
@@ -336,4 +394,42 @@ pub(crate) async fn purge(context: &StatementContext) -> Result<(), UserError> {
         shared.registry.clean().await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use frazil_catalog::account::{PolicyReference, TagReference};
+
+    use super::*;
+
+    #[test]
+    fn schemas_stay_while_their_policies_protect_what_can_come_back() {
+        let (table, other) = ((ObjectKind::Table, 1), (ObjectKind::Table, 2));
+        let (mask, tag) = ((ObjectKind::MaskingPolicy, 3), (ObjectKind::Tag, 4));
+        let (policies, tags) = ((ObjectKind::Schema, 5), (ObjectKind::Schema, 6));
+        let schemas = HashMap::from([(mask, policies.1), (tag, tags.1)]);
+        let policy =
+            |on: GrantTarget| PolicyReference { policy: mask, on, column: 1, arguments: vec![1] };
+        let mut account = AccountView::default();
+        let stay = |account: &AccountView, gone: &[GrantTarget]| {
+            let gone = gone.iter().copied().collect();
+            let mut stay: Vec<i64> = needed(account, &schemas, &gone).into_iter().collect();
+            stay.sort_unstable();
+            stay
+        };
+        account.policies.insert(table, vec![policy(table)]);
+        assert_eq!(stay(&account, &[policies]), [policies.1]);
+        assert!(stay(&account, &[policies, table]).is_empty());
+        // By a tag: both schemas are needed as long as something has the tag.
+        account.policies = HashMap::from([(tag, vec![policy(tag)])]);
+        let on = TagReference { tag: tag.1, on: other, column: 1, value: String::new() };
+        account.tags.insert(other, vec![on]);
+        assert_eq!(stay(&account, &[policies, tags]), [policies.1, tags.1]);
+        assert!(stay(&account, &[policies, tags, other]).is_empty());
+        // The tag's own schema is there.
+        assert_eq!(stay(&account, &[policies, other]), [policies.1]);
+        // A tag that does not mask keeps nothing.
+        account.policies.clear();
+        assert!(stay(&account, &[policies, tags]).is_empty());
+    }
 }

@@ -377,7 +377,7 @@ pub const MORE: &[Case] = &[
         "DESCRIBE RESULT '01890000-0000-7000-8000-000000000000'",
         &[],
     )
-    .refuse("not found"),
+    .refuse("no commit of it is known"),
     used(T, "SHOW TABLES", "SHOW TERSE TABLES", &[]),
     used(
         &["CREATE TABLE t (a INT)", "DROP TABLE t"],

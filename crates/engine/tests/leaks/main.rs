@@ -73,8 +73,8 @@ async fn try_seed(seed: u64) -> Vec<String> {
         "CREATE DATABASE w",
         "GRANT MONITOR ON DATABASE w TO ROLE PUBLIC",
         "CREATE DATABASE d",
-        "CREATE USER worker",
-        "CREATE USER other",
+        "CREATE USER worker DEFAULT_SECONDARY_ROLES = ()",
+        "CREATE USER other DEFAULT_SECONDARY_ROLES = ()",
     ] {
         admin.run(text).await;
     }

@@ -132,6 +132,9 @@ async fn what_a_monitor_can_not_be_is_refused() {
             "CREATE RESOURCE MONITOR m TRIGGERS ON 5 PERCENT DO SUSPEND ON 6 PERCENT DO SUSPEND",
             Code::InvalidArgument,
         ),
+        ("CREATE RESOURCE MONITOR m WITH FREQUENCY = DAILY", Code::InvalidArgument),
+        ("CREATE RESOURCE MONITOR m WITH START_TIMESTAMP = IMMEDIATELY", Code::InvalidArgument),
+        ("CREATE RESOURCE MONITOR m TRIGGERS ON 0 PERCENT DO NOTIFY", Code::InvalidArgument),
         ("ALTER RESOURCE MONITOR m SET CREDIT_QUOTA = 5", Code::ObjectNotFound),
         ("ALTER ACCOUNT SET RESOURCE_MONITOR = m", Code::ObjectNotFound),
     ] {
@@ -140,4 +143,16 @@ async fn what_a_monitor_can_not_be_is_refused() {
     admin.run("CREATE RESOURCE MONITOR m WITH FREQUENCY = DAILY START_TIMESTAMP = '2099-01-01' NOTIFY_USERS = (admin)").await;
     admin.fails("CREATE RESOURCE MONITOR m", Code::ObjectExists).await;
     assert_eq!(shown(&admin, "RESOURCE MONITORS", "frequency").await, "DAILY");
+    admin.fails("ALTER ACCOUNT SET RESOURCE_MONITOR = m", Code::InvalidArgument).await;
+    // The present day is no passed start, and times are in UTC whatever the session's zone.
+    let day = admin.value("SELECT SYSDATE()::DATE").await;
+    let schedule = format!("FREQUENCY = DAILY START_TIMESTAMP = '{day}'");
+    admin.run(&format!("CREATE RESOURCE MONITOR n WITH {schedule}")).await;
+    admin.run("ALTER SESSION SET TIMEZONE = 'Pacific/Kiritimati'").await;
+    let soon = admin.value("SELECT DATEADD('minute', 10, SYSDATE())::TEXT").await;
+    let hours = format!("ALTER RESOURCE MONITOR n SET END_TIMESTAMP = '{soon}'");
+    admin.run(&hours).await;
+    let passed = admin.value("SELECT DATEADD('minute', -10, SYSDATE())::TEXT").await;
+    let passed = format!("ALTER RESOURCE MONITOR n SET END_TIMESTAMP = '{passed}'");
+    admin.fails(&passed, Code::InvalidArgument).await;
 }

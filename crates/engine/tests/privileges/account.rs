@@ -71,6 +71,11 @@ impl Client {
         self.session.id()
     }
 
+    #[allow(dead_code)]
+    pub fn role(&self) -> String {
+        self.session.current().role
+    }
+
     pub async fn try_run(&self, text: &str) -> Answer {
         let result = self.session.execute(StatementRequest::new(text)).await?;
         let mut rows = Vec::new();

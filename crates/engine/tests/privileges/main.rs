@@ -293,9 +293,12 @@ fn listed(sql: &str, answer: &Answer, number: usize, expected: bool) -> String {
 async fn account() -> (Account, Client, Client) {
     let account = Account::open().await;
     let admin = account.login("admin").await;
-    for text in
-        ["CREATE DATABASE d", "CREATE SCHEMA d.s", "CREATE USER worker", "CREATE SCHEMA d.other"]
-    {
+    for text in [
+        "CREATE DATABASE d",
+        "CREATE SCHEMA d.s",
+        "CREATE USER worker DEFAULT_SECONDARY_ROLES = ()",
+        "CREATE SCHEMA d.other",
+    ] {
         admin.run(text).await;
     }
     let worker = account.login("worker").await;

@@ -7,7 +7,8 @@ use crate::account::{Account, Client};
 
 /// A user with these roles, and a session of it.
 pub async fn user(account: &Account, admin: &Client, name: &str, roles: &[&str]) -> Client {
-    admin.run(&format!("CREATE USER {name} DEFAULT_ROLE = {}", roles[0])).await;
+    let alone = "DEFAULT_SECONDARY_ROLES = ()";
+    admin.run(&format!("CREATE USER {name} DEFAULT_ROLE = {} {alone}", roles[0])).await;
     for role in roles {
         admin.run(&format!("GRANT ROLE {role} TO USER {name}")).await;
     }
@@ -99,6 +100,40 @@ async fn a_token_of_one_role_has_that_role_alone() {
     let again = format!("SELECT * FROM TABLE(RESULT_SCAN('{id}'))");
     assert!(held.try_run(&again).await.is_err());
     assert_eq!(value(&own, &again).await, "42");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_of_one_role_is_not_one_of_another_that_is_given_its_name() {
+    let account = Account::open().await;
+    let admin = account.login("ADMIN").await;
+    let anew = ["CREATE ROLE narrow", "GRANT ROLE narrow TO USER u"];
+    all(&admin, &["CREATE USER u", anew[0], anew[1]]).await;
+    let add = "ALTER USER u ADD PROGRAMMATIC ACCESS TOKEN";
+    for (end, renamed) in [("DROP ROLE narrow", false), ("ALTER ROLE narrow RENAME TO other", true)]
+    {
+        let made = admin.run(&format!("{add} t ROLE_RESTRICTION = 'NARROW'")).await;
+        let secret = || Credential::AccessToken(made[0][1].clone().unwrap());
+        let open = account.login_with("U", secret()).await;
+        assert_eq!(value(&open, "SELECT 'of ' || CURRENT_ROLE()").await, "of NARROW");
+        let id = value(&open, "SELECT LAST_QUERY_ID()").await;
+        all(&admin, &[end, anew[0], anew[1]]).await;
+        assert!(account.engine.session_by_token(open.token()).await.is_err(), "{end}");
+        assert!(!account.engine.session_is_open(open.session_id()).await.unwrap(), "{end}");
+        let again = account.engine.login(LoginRequest::new("U", secret())).await;
+        match renamed {
+            // The token goes with the role it is held to.
+            true => assert_eq!(Client::of(again.unwrap()).role(), "OTHER"),
+            false => assert!(again.is_err()),
+        }
+        // Nor does a token of the new role read what that of the old one was shown.
+        let made = admin.run(&format!("{add} fresh ROLE_RESTRICTION = 'NARROW'")).await;
+        let fresh = Credential::AccessToken(made[0][1].clone().unwrap());
+        let fresh = account.login_with("U", fresh).await;
+        assert!(fresh.try_run(&format!("SELECT * FROM TABLE(RESULT_SCAN('{id}'))")).await.is_err());
+        for token in ["t", "fresh"] {
+            admin.run(&format!("ALTER USER u REMOVE PROGRAMMATIC ACCESS TOKEN {token}")).await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -104,6 +104,55 @@ async fn passwords_that_must_be_changed_open_no_session() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_users_begin_with_all_their_roles() {
+    let account = Account::open().await;
+    let admin = account.login("ADMIN").await;
+    all(
+        &admin,
+        &[
+            "CREATE ROLE one",
+            "CREATE DATABASE d",
+            "CREATE TABLE d.public.t AS SELECT 1 AS a",
+            "GRANT USAGE ON DATABASE d TO ROLE one",
+            "GRANT USAGE ON SCHEMA d.public TO ROLE one",
+            "GRANT SELECT ON TABLE d.public.t TO ROLE one",
+            "CREATE USER ann",
+            "GRANT ROLE one TO USER ann",
+        ],
+    )
+    .await;
+    let told = async || {
+        let shown = admin.try_run("SHOW USERS LIKE 'ANN'").await.unwrap();
+        let place = shown.0.iter().position(|name| name == "default_secondary_roles").unwrap();
+        let described = admin.run("DESCRIBE USER ann").await;
+        let named =
+            |row: &Vec<Option<String>>| row[0].as_deref() == Some("DEFAULT_SECONDARY_ROLES");
+        let described = described.into_iter().find(named).unwrap();
+        assert_eq!(shown.1[0][place], described[1]);
+        assert_eq!(described[2].as_deref(), Some("[\"ALL\"]"));
+        shown.1[0][place].clone().unwrap()
+    };
+    let reads = async || {
+        let ann = account.login("ANN").await;
+        assert_eq!(ann.role(), "PUBLIC");
+        ann.try_run("SELECT a FROM d.public.t").await.is_ok()
+    };
+    assert_eq!((told().await.as_str(), reads().await), ("[\"ALL\"]", true));
+    admin.run("ALTER USER ann SET DEFAULT_SECONDARY_ROLES = ()").await;
+    assert_eq!((told().await.as_str(), reads().await), ("[]", false));
+    admin.run("ALTER USER ann UNSET DEFAULT_SECONDARY_ROLES").await;
+    assert_eq!((told().await.as_str(), reads().await), ("[\"ALL\"]", true));
+    all(&admin, &["CREATE OR REPLACE USER ann DEFAULT_SECONDARY_ROLES = ()"]).await;
+    all(&admin, &["GRANT ROLE one TO USER ann"]).await;
+    assert_eq!((told().await.as_str(), reads().await), ("[]", false));
+    // Who made the account holds every role, and begins with one.
+    assert_eq!(
+        admin.run("SELECT PARSE_JSON(CURRENT_SECONDARY_ROLES()):value::VARCHAR").await[0][0],
+        Some(String::new())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_administrator_stays() {
     let account = Account::open().await;
     let admin = account.login("ADMIN").await;

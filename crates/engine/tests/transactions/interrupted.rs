@@ -240,3 +240,25 @@ async fn insert_overwrite_all_locks_its_targets_and_upkeep_leaves_them() {
     assert_eq!(cell(&other, "SELECT n FROM x").await, "8000000");
     engine.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_could_not_be_noted_is_not_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = open(folder.path()).await;
+    let session = login(&engine).await.session;
+    for statement in ["CREATE DATABASE d", "CREATE TABLE t (n INT)"] {
+        run(&session, statement).await.unwrap();
+    }
+    // Another program writes for longer than the server waits.
+    let catalog = Catalog::open(&folder.path().join(CATALOG_FILE)).await.unwrap();
+    let accounts = AccountStore::open(catalog.clone()).await.unwrap();
+    let writing = accounts.begin().await.unwrap();
+    run(&session, "BEGIN").await.unwrap_err();
+    drop(writing);
+    catalog.close().await;
+    assert_eq!(cell(&session, "SELECT COALESCE(CURRENT_TRANSACTION(), 'none')").await, "none");
+    run(&session, "INSERT INTO t VALUES (1)").await.unwrap();
+    let other = login(&engine).await.session;
+    assert_eq!(cell(&other, "SELECT COUNT(*) FROM t").await, "1");
+    engine.shutdown().await;
+}

@@ -5,6 +5,7 @@
 mod interrupted;
 mod past;
 mod repeated;
+mod rules;
 mod waiting;
 
 use std::path::Path;
@@ -289,12 +290,39 @@ async fn an_error_can_abort_the_transaction() {
     one.run("BEGIN").await;
     one.run("INSERT INTO t VALUES (2)").await;
     one.try_run("INSERT INTO t VALUES (1 / 0)").await.unwrap_err();
-    one.try_run("INSERT INTO t VALUES (3)").await.unwrap_err();
-    one.try_run("SELECT 1").await.unwrap_err();
+    for statement in ["INSERT INTO t VALUES (3)", "SELECT 1", "BEGIN", "CREATE TABLE u (n INT)"] {
+        let error = one.try_run(statement).await.unwrap_err();
+        assert!(error.message.contains("aborted by an earlier error"), "{statement}: {error}");
+    }
     one.run("COMMIT").await;
     assert_eq!(one.cell("SELECT COUNT(*) FROM t").await, "1");
+    // What fails before it runs counts too.
+    for wrong in ["INSRT INTO t VALUES (2)", "SELECT 1; SELECT 2", "EXECUTE IMMEDIATE 'selec'"] {
+        one.run("BEGIN").await;
+        one.run("INSERT INTO t VALUES (2)").await;
+        one.try_run(wrong).await.unwrap_err();
+        one.run("COMMIT").await;
+        assert_eq!(one.cell("SELECT COUNT(*) FROM t").await, "1", "{wrong}");
+    }
     one.run("INSERT INTO t VALUES (4)").await;
     assert_eq!(one.cell("SELECT COUNT(*) FROM t").await, "2");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_aborted_transaction_keeps_no_lock() {
+    let account = Account::open(&["CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)"]).await;
+    let (one, other) = (account.client().await, account.client().await);
+    one.run("ALTER SESSION SET TRANSACTION_ABORT_ON_ERROR = TRUE").await;
+    one.run("BEGIN").await;
+    one.run("UPDATE t SET n = 2").await;
+    one.try_run("SELECT 1 / 0").await.unwrap_err();
+    // Its changes are gone, and nobody waits for it.
+    other.run("ALTER SESSION SET LOCK_TIMEOUT = 1").await;
+    other.run("UPDATE t SET n = n + 10").await;
+    assert_eq!(other.run("SHOW LOCKS").await.len(), 0);
+    one.try_run("SELECT 1").await.unwrap_err();
+    one.run("ROLLBACK").await;
+    assert_eq!(one.cell("SELECT n FROM t").await, "11");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

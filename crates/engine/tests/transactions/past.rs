@@ -6,7 +6,8 @@ use frazil_catalog::account::{AccountStore, Writer, now_micros};
 use frazil_catalog::{CATALOG_FILE, Catalog};
 use frazil_common::Code;
 use frazil_engine::{
-    Credential, LoginOk, LoginRequest, PastEnd, Session, StatementRequest, new_query_id,
+    Credential, LoginOk, LoginRequest, PastEnd, ResultReader, Session, StatementRequest,
+    new_query_id,
 };
 use uuid::Uuid;
 
@@ -67,6 +68,24 @@ async fn a_restart_leaves_no_statement_without_an_end() {
     let request = LoginRequest::new("bob", Credential::Embedded);
     let bob = engine.login(request).await.unwrap().session;
     assert_eq!(end(&bob, &inserted).await, None);
+    assert_eq!(engine.past_statement(&inserted, &bob.reader()).await.unwrap(), None);
+    // Without a session; who is held to one role is told no words.
+    let reader = session.reader();
+    let past = engine.past_statement(&inserted, &reader).await.unwrap().unwrap();
+    assert!(past.error(&inserted).message.contains("no longer kept"));
+    let past = engine.past_statement(&failed, &reader).await.unwrap().unwrap();
+    assert_eq!(past.error(&failed).code, Code::DivisionByZero);
+    let held = ResultReader { restricted_role_id: Some(1), ..reader };
+    let past = engine.past_statement(&failed, &held).await.unwrap().unwrap();
+    assert_eq!((past.end, past.error_message), (PastEnd::Failed, None));
+    for (id, words) in [(inserted, "no longer kept"), (failed, "Division by zero")] {
+        for text in
+            [format!("SELECT * FROM TABLE(RESULT_SCAN('{id}'))"), format!("DESCRIBE RESULT '{id}'")]
+        {
+            let error = answer(&session, StatementRequest::new(text)).await.unwrap_err();
+            assert!(error.message.contains(words), "{error}");
+        }
+    }
     engine.shutdown().await;
     drop((session, bob, engine));
 
@@ -75,6 +94,39 @@ async fn a_restart_leaves_no_statement_without_an_end() {
     let session = engine.session_by_token(&tokens.session_token).await.unwrap();
     assert_eq!(end(&session, &inserted).await, Some(PastEnd::Success));
     assert_eq!(end(&session, &failed).await, Some(PastEnd::Lost));
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn variables_and_the_levels_of_parameters_outlive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = open(folder.path()).await;
+    let first = login(&engine).await.session;
+    answer(&first, StatementRequest::new("ALTER USER admin SET QUERY_TAG = 'own'")).await.unwrap();
+    let LoginOk { session, tokens } = login(&engine).await;
+    for text in [
+        "SET (n, t, gone) = (1.50, 'é', 1)",
+        "UNSET gone",
+        "SET at = '2020-01-02 03:04:05.678'::TIMESTAMP_NTZ",
+        "ALTER SESSION SET WEEK_START = 1",
+    ] {
+        answer(&session, StatementRequest::new(text)).await.unwrap();
+    }
+    let shown = "SELECT $n, $t, TO_VARCHAR($at), SYSTEM$TYPEOF($n)";
+    let before = answer(&session, StatementRequest::new(shown)).await.unwrap();
+    engine.shutdown().await;
+    drop((first, session, engine));
+
+    let engine = open(folder.path()).await;
+    let session = engine.session_by_token(&tokens.session_token).await.unwrap();
+    assert_eq!(answer(&session, StatementRequest::new(shown)).await.unwrap(), before);
+    assert_eq!(before[0][..2], ["1.50", "é"]);
+    answer(&session, StatementRequest::new("SELECT $gone")).await.unwrap_err();
+    for (name, level) in [("QUERY_TAG", "USER"), ("WEEK_START", "SESSION"), ("TIMEZONE", "")] {
+        let text = format!("SHOW PARAMETERS LIKE '{name}'");
+        let rows = answer(&session, StatementRequest::new(text)).await.unwrap();
+        assert_eq!(rows[0][3], level, "{name}");
+    }
     engine.shutdown().await;
 }
 

@@ -55,6 +55,41 @@ async fn a_statement_in_an_open_transaction_is_not_run_twice() {
     assert!(again(&client.session, two, done).await.is_none());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_of_the_account_are_known_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = open(folder.path()).await;
+    let session = login(&engine).await.session;
+    for text in ["CREATE DATABASE d", "CREATE TABLE t AS SELECT 1.0::FLOAT AS x, 2.0::FLOAT AS y"] {
+        session.execute(StatementRequest::new(text)).await.unwrap();
+    }
+    session.execute(StatementRequest::new("USE SCHEMA d.public")).await.unwrap();
+    session.execute(StatementRequest::new("INSERT INTO t VALUES (2, 4), (3, 6)")).await.unwrap();
+    let mut told = Vec::new();
+    for text in [
+        "CREATE USER bob",
+        "CREATE ROLE r",
+        "GRANT ROLE r TO USER bob",
+        "CREATE MODEL m USING linear TARGET y AS SELECT x, y FROM t",
+        "DROP USER bob",
+    ] {
+        let id = Uuid::new_v4();
+        told.push((text, id, session.execute(request(text, id)).await.unwrap().query_id));
+    }
+    let (failed, text) = (Uuid::new_v4(), "DROP USER nobody");
+    session.execute(request(text, failed)).await.unwrap_err();
+    engine.shutdown().await;
+    drop((session, engine));
+
+    let engine = open(folder.path()).await;
+    let session = login(&engine).await.session;
+    for (text, id, query_id) in told {
+        assert_eq!(again(&session, text, id).await.unwrap().query_id, query_id, "{text}");
+    }
+    assert!(again(&session, text, failed).await.is_none());
+    engine.shutdown().await;
+}
+
 const WRITERS: u64 = 12;
 const ROUNDS: u64 = 4;
 

@@ -132,6 +132,23 @@ impl AggregateUDFImpl for Collect {
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         self.accumulator(args)
     }
+    /// What no rows give, where a query's rows are joined with those that it has none for.
+    fn default_value(&self, _: &DataType) -> Result<ScalarValue> {
+        const INPUTS: usize = 4;
+        let none = || Input { array: new_empty_array(&SqlType::TEXT.to_arrow()), constant: false };
+        let made = (self.finish)(&Rows {
+            inputs: std::iter::repeat_with(none).take(INPUTS).collect(),
+            rows: 0,
+            out: self.returns.clone(),
+            stop: None,
+            made_max: None,
+        });
+        // Those that look at their values' types give NULL for no values.
+        match made {
+            Ok(made) if made.data_type() == &self.returns => ScalarValue::try_from_array(&made, 0),
+            _ => ScalarValue::try_from(&self.returns),
+        }
+    }
 }
 
 /// The rows of one group, by column.

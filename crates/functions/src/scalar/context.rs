@@ -1,6 +1,6 @@
 //! Facts of the session as functions. They are literals by the time a plan is made.
 
-use frazil_common::{Code, SqlType, UserError};
+use frazil_common::{Code, SqlType, UserError, quote_identifier};
 
 use crate::arguments::Arguments;
 use crate::registry::Registry;
@@ -11,7 +11,9 @@ type Bound = Result<TypedExpr, UserError>;
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add(&["CURRENT_USER", "USER"], |a| fact(a, |a| Some(a.facts.user.clone())));
-    registry.add(&["CURRENT_ROLE"], |a| fact(a, |a| Some(a.facts.role.clone())));
+    registry.add(&["CURRENT_ROLE"], |a| {
+        fact(a, |a| Some(a.facts.role.clone()).filter(|role| !role.is_empty()))
+    });
     // A session's role is always one of the account: roles of databases cannot be taken on.
     registry.add(&["CURRENT_ROLE_TYPE"], |a| {
         fact(a, |a| (!a.facts.role.is_empty()).then(|| "ROLE".into()))
@@ -60,11 +62,57 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     registry.add(&["LAST_QUERY_ID"], last_query_id);
     registry.add(&["IS_ROLE_IN_SESSION"], |a| {
+        let roles = a.facts.active_roles.iter().chain([&a.facts.role]);
+        let roles = roles.filter(|role| !is_of_database(role) && !role.is_empty());
+        let roles = roles.cloned().collect();
+        one_of(&a, roles)
+    });
+    // A role is named without its database: the current one, that of the view that asks, or that of what a
+    // policy protects.
+    registry.add(&["IS_DATABASE_ROLE_IN_SESSION"], |a| {
+        let database = a.facts.database.as_deref().map(quote_identifier);
+        let roles = a.facts.active_roles.iter().filter_map(|role| {
+            let name = role.strip_prefix(database.as_deref()?)?.strip_prefix('.')?;
+            Some(unquoted(name))
+        });
+        let roles = roles.collect();
+        one_of(&a, roles)
+    });
+    registry.add(&["INVOKER_ROLE"], |a| fact(a, |a| a.facts.invoker_role.clone()));
+    registry.add(&["IS_GRANTED_TO_INVOKER_ROLE"], |a| {
         a.expect(1..=1)?;
         let role = a.constant_text(0)?;
-        let held = a.facts.role == role || a.facts.active_roles.contains(&role);
+        let held = !is_of_database(&role) && a.facts.invoker_roles.contains(&role);
         Ok(TypedExpr::boolean(held))
     });
+    // There are no shares, so that none ever asks.
+    registry.add(&["INVOKER_SHARE"], |a| fact(a, |_| None));
+    registry.add(&["IS_APPLICATION_ROLE_IN_SESSION", "IS_INSTANCE_ROLE_IN_SESSION"], |a| {
+        Err(UserError::unsupported(a.name.to_string()))
+    });
+}
+
+/// Names of the account's roles have no dot.
+fn is_of_database(role: &str) -> bool {
+    role.contains('.')
+}
+
+/// The name that a quoted or plain identifier stands for.
+fn unquoted(identifier: &str) -> String {
+    match identifier.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(exact) => exact.replace("\"\"", "\""),
+        None => identifier.to_string(),
+    }
+}
+
+/// Whether the argument, a text or a column of texts, is one of these roles.
+fn one_of(a: &Arguments, roles: Vec<String>) -> Bound {
+    a.expect(1..=1)?;
+    if let Ok(role) = a.constant_text(0) {
+        return Ok(TypedExpr::boolean(roles.contains(&role)));
+    }
+    let names = roles.iter().map(|role| TypedExpr::text(role).expr).collect();
+    Ok(TypedExpr::new(a.text(0)?.in_list(names, false), SqlType::Boolean, a.nullable()))
 }
 
 fn optional(text: Option<String>) -> TypedExpr {

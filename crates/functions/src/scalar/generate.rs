@@ -174,6 +174,9 @@ fn normal(rows: &Rows) -> KernelResult {
     })
 }
 
+/// Letters that RANDSTR makes between two looks at whether the statement goes on.
+const LETTERS_UNCHECKED: usize = 64 * 1024;
+
 fn randstr(rows: &Rows) -> KernelResult {
     const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let (lengths, source) = (rows.integers(0)?, rows.numbers(1)?);
@@ -183,8 +186,14 @@ fn randstr(rows: &Rows) -> KernelResult {
                 return Err(too_long().into());
             }
             let mut source = row_source(value);
-            let text: String =
-                (0..length).map(|_| LETTERS[source.random_range(0..62)] as char).collect();
+            let length = usize::try_from(length).unwrap_or_default();
+            let mut text = String::with_capacity(length);
+            while text.len() < length {
+                // A text alone can take a second.
+                rows.check()?;
+                let part = LETTERS_UNCHECKED.min(length - text.len());
+                text.extend((0..part).map(|_| LETTERS[source.random_range(0..62)] as char));
+            }
             Ok(Some(text))
         }
         _ => Ok(None),

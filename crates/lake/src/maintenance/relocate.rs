@@ -26,7 +26,7 @@ use crate::error::{LakeError, Result};
 use crate::partition::Partitioner;
 use crate::scan::{HIDDEN_COLUMNS, LakeTable, ROW_ID};
 use crate::version::{DataFile, RowChunk, TableVersion};
-use crate::write::schema::SystemColumns;
+use crate::write::schema::{SystemColumns, is_system_name};
 use crate::write::{Parts, TableWriter, delete_file, sorted};
 
 /// Rows that one relocation moves at most: what is kept of each in memory is small.
@@ -354,8 +354,9 @@ impl Lake {
         work: Work<'_>,
     ) -> Result<bool> {
         let Work { base, flushed, replaced, moving } = work;
-        if sources.0.iter().any(|source| source.table.columns.iter().any(|c| !c.readable)) {
-            // Another client's types: its own upkeep can move them.
+        let foreign = |column: &ColumnInfo| !column.readable || is_system_name(&column.name);
+        if sources.0.iter().any(|source| source.table.columns.iter().any(foreign)) {
+            // Another client's types and names: its own upkeep can move them.
             return Ok(false);
         }
         let mut paths: Vec<Path> = Vec::new();

@@ -15,10 +15,13 @@ impl Lake {
         if names.is_empty() {
             return Ok(0);
         }
-        let paths =
+        let mut paths =
             names.iter().map(|name| self.store().locate(name)).collect::<Result<Vec<Path>>>()?;
+        // Files elsewhere were there before another client added them: they are not ours to remove.
+        let root = self.store().locate(&self.store().data_path().display().to_string())?;
+        paths.retain(|path| path.prefix_matches(&root));
         self.store().remove(&paths).await;
         self.catalog().unschedule_files(&names).await?;
-        Ok(names.len())
+        Ok(paths.len())
     }
 }

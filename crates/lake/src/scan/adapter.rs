@@ -19,9 +19,10 @@ use frazil_catalog::ColumnInfo;
 use parquet_variant_compute::{VariantArray, unshred_variant};
 
 use crate::error::LakeError;
+use crate::scan::KEPT_ROW_ID;
 use crate::scan::variants::ordered;
 use crate::version::TableVersion;
-use crate::write::schema::{ROW_ID_COLUMN, ROW_ID_FIELD, reshape};
+use crate::write::schema::{ROW_ID_FIELD, reshape};
 use crate::write::statistics::initial_value;
 
 #[derive(Debug, Clone)]
@@ -58,7 +59,7 @@ impl FieldIdAdapterFactory {
             })
             .collect();
         fields.insert(
-            ROW_ID_COLUMN.to_string(),
+            KEPT_ROW_ID.to_string(),
             FieldFacts { field_id: ROW_ID_FIELD, column: None, variant: false },
         );
         FieldIdAdapterFactory { fields: Arc::new(fields) }
@@ -105,6 +106,7 @@ impl FieldIdAdapter {
         let found = match facts {
             // A file without any field ids is matched by name.
             Some(facts) if !self.ids.is_empty() => self.ids.get(&facts.field_id).copied(),
+            Some(facts) if facts.field_id == ROW_ID_FIELD => None,
             _ => self.physical.index_of(column.name()).ok(),
         };
         let Some(index) = found else {

@@ -2,6 +2,7 @@
 
 mod adapter;
 pub(crate) mod inlined;
+mod named;
 mod pruning;
 mod reader;
 mod variants;
@@ -42,7 +43,6 @@ use object_store::ObjectMeta;
 use crate::error::LakeError;
 use crate::files::FileStore;
 use crate::version::{DataFile, TableVersion};
-use crate::write::schema::ROW_ID_COLUMN;
 use adapter::FieldIdAdapterFactory;
 use reader::TableFiles;
 
@@ -55,6 +55,8 @@ pub const ROW_ID: &str = hidden::ROW_ID;
 /// Number of hidden columns after the visible ones.
 pub const HIDDEN_COLUMNS: usize = 3;
 
+/// The row id that a file brings. Another client's table may have a column of the name it has there.
+pub(crate) const KEPT_ROW_ID: &str = "\0KEPT_ROW_ID";
 const ROW_ID_START: &str = "\0ROW_ID_START";
 
 /// A table version as DataFusion reads it: the visible columns, then the hidden ones.
@@ -162,7 +164,7 @@ impl LakeTable {
         let visible_schema = self.visible_schema();
         let table_schema = if hidden {
             let mut fields: Vec<_> = visible_schema.fields().iter().cloned().collect();
-            fields.push(Arc::new(Field::new(ROW_ID_COLUMN, DataType::Int64, true)));
+            fields.push(Arc::new(Field::new(KEPT_ROW_ID, DataType::Int64, true)));
             let row_number = Field::new(ROW_NUMBER_COLUMN, DataType::Int64, false)
                 .with_extension_type(RowNumber);
             TableSchema::builder(Arc::new(Schema::new(fields)))
@@ -177,11 +179,14 @@ impl LakeTable {
         };
         let full_schema = Arc::clone(table_schema.table_schema());
         let groups = self.group(state, files, hidden, &visible_schema);
+        let mut options = TableParquetOptions {
+            global: state.config_options().execution.parquet.clone(),
+            ..TableParquetOptions::default()
+        };
+        // Other clients' oldest form of times reaches farther than nanoseconds, as which it is read else.
+        options.global.coerce_int96 = Some("us".to_string());
         let mut source = ParquetSource::new(table_schema)
-            .with_table_parquet_options(TableParquetOptions {
-                global: state.config_options().execution.parquet.clone(),
-                ..TableParquetOptions::default()
-            })
+            .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(Arc::new(TableFiles::new(
                 CachedParquetFileReaderFactory::new(
                     Arc::clone(self.store.object_store()),

@@ -261,6 +261,7 @@ mod tests {
             keeps_row_ids: false,
             partition: None,
             statistics,
+            names: None,
             deleted: Arc::default(),
             delete_file: None,
             begun: 1,

@@ -16,6 +16,7 @@ use datafusion::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use datafusion::parquet::file::page_index::column_index::ColumnIndexMetaData;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use frazil_catalog::TableInfo;
+use frazil_catalog::files::NameMapping;
 use frazil_common::SqlType;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -24,6 +25,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::error::LakeError;
 use crate::files::FileStore;
+use crate::scan::named::with_field_ids;
 use crate::version::{DataFile, TableVersion};
 
 /// Makes readers of a table version's files.
@@ -32,8 +34,19 @@ pub struct TableFiles<F> {
     readers: F,
     store: Arc<dyn ObjectStore>,
     table: String,
-    /// Ids and names by place, and whether a file may hold NaN.
-    files: Arc<HashMap<Path, (String, bool)>>,
+    /// By place.
+    files: Arc<HashMap<Path, FileFacts>>,
+}
+
+/// What is known of a file.
+#[derive(Debug, Clone, Default)]
+struct FileFacts {
+    /// Its id and name.
+    described: String,
+    /// It may hold NaN.
+    nan: bool,
+    /// What its columns' names stand for, where it has no field ids.
+    names: Option<Arc<NameMapping>>,
 }
 
 /// Whether some float column of a file may hold NaN.
@@ -85,7 +98,12 @@ impl<F> TableFiles<F> {
     /// Over other readers of the same files.
     pub fn new(readers: F, store: &FileStore, version: &TableVersion) -> TableFiles<F> {
         let files = version.files.iter().map(|file| {
-            (file.path.clone(), (file.described(), may_hold_nan(file, &version.table)))
+            let facts = FileFacts {
+                described: file.described(),
+                nan: may_hold_nan(file, &version.table),
+                names: file.names.clone(),
+            };
+            (file.path.clone(), facts)
         });
         TableFiles {
             readers,
@@ -107,13 +125,15 @@ impl<F: ParquetFileReaderFactory> ParquetFileReaderFactory for TableFiles<F> {
         let path = file.object_meta.location.clone();
         let inner =
             self.readers.create_reader(partition_index, file, metadata_size_hint, metrics)?;
-        let (file, nan) = self.files.get(&path).cloned().unwrap_or_default();
+        let FileFacts { described: file, nan, names } =
+            self.files.get(&path).cloned().unwrap_or_default();
         Ok(Box::new(TableFile {
             inner,
             store: Arc::clone(&self.store),
             table: self.table.clone(),
             file,
             nan,
+            names,
             path,
         }))
     }
@@ -125,6 +145,7 @@ struct TableFile {
     table: String,
     file: String,
     nan: bool,
+    names: Option<Arc<NameMapping>>,
     path: Path,
 }
 
@@ -185,8 +206,15 @@ impl AsyncFileReader for TableFile {
     ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
         async move {
             match self.inner.get_metadata(options).await {
-                Ok(metadata) if self.nan => Ok(Arc::new(without_float_bounds(&metadata))),
-                Ok(metadata) => Ok(metadata),
+                Ok(mut metadata) => {
+                    if let Some(names) = &self.names {
+                        metadata = Arc::new(with_field_ids(&metadata, names)?);
+                    }
+                    if self.nan {
+                        metadata = Arc::new(without_float_bounds(&metadata));
+                    }
+                    Ok(metadata)
+                }
                 Err(error) => {
                     let missing = || TableFile::missing(&self.table, &self.file);
                     Err(explained(error, &self.store, &self.path, missing).await)
@@ -194,5 +222,88 @@ impl AsyncFileReader for TableFile {
             }
         }
         .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use frazil_catalog::changes::ColumnStatistics;
+    use frazil_catalog::{ColumnInfo, TableKind};
+    use frazil_common::QualifiedName;
+
+    use super::*;
+    use crate::version::FileKey;
+
+    fn table() -> TableInfo {
+        let mut columns = vec![
+            ColumnInfo::new("K", SqlType::TEXT, true),
+            ColumnInfo::new("F", SqlType::Float, true),
+        ];
+        for (column, id) in columns.iter_mut().zip(1..) {
+            column.field_id = id;
+        }
+        TableInfo {
+            table_id: 1,
+            schema_id: 1,
+            name: QualifiedName::new("D", "S", "T"),
+            uuid: String::new(),
+            path: String::new(),
+            columns,
+            kind: TableKind::Permanent,
+            comment: None,
+            cluster_by: None,
+            sort_keys: Vec::new(),
+            partitioning: None,
+            recluster_suspended: false,
+            constraints: Vec::new(),
+            retention_days: None,
+            change_tracking: None,
+            created_micros: 0,
+            last_field_id: 2,
+            defined_at: 0,
+        }
+    }
+
+    fn file(name: &str, statistics: Vec<ColumnStatistics>) -> DataFile {
+        DataFile {
+            key: FileKey::Committed(1),
+            path: Path::from(name),
+            name: name.to_string(),
+            rows: 10,
+            bytes: 100,
+            footer_bytes: 10,
+            row_id_start: 0,
+            keeps_row_ids: false,
+            partition: None,
+            statistics,
+            names: None,
+            deleted: Arc::default(),
+            delete_file: None,
+            begun: 1,
+        }
+    }
+
+    #[test]
+    fn nan_is_ruled_out_where_the_statistics_do_so() {
+        let told = |field_id, contains_nan| ColumnStatistics {
+            field_id,
+            value_count: 10,
+            contains_nan,
+            ..ColumnStatistics::default()
+        };
+        let (ours, theirs) = ("frazil-1.parquet", "ducklake-1.parquet");
+        let may = |name: &str, statistics| may_hold_nan(&file(name, statistics), &table());
+        for name in [ours, theirs] {
+            assert!(!may(name, vec![told(1, None), told(2, Some(false))]), "{name}");
+            assert!(may(name, vec![told(2, Some(true))]), "{name}");
+            assert!(may(name, vec![told(2, None)]), "{name}");
+        }
+        // What is not told of at all is younger than our file, and may be in another's.
+        assert!(!may(ours, vec![told(1, None)]));
+        assert!(may(theirs, vec![told(1, None)]));
+        // A file that another client added under a name like ours.
+        let mut named = file(ours, vec![told(1, None)]);
+        named.names = Some(Arc::default());
+        assert!(may_hold_nan(&named, &table()));
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use datafusion::scalar::ScalarValue;
 use frazil_catalog::objects::EXTERNAL_DATABASE;
 use frazil_catalog::{
-    CatalogChange, ColumnInfo, DatabaseInfo, PartitionKey, SchemaInfo, SortBy, SortKey, TableInfo,
-    TableKind, Transform, ViewInfo,
+    CatalogChange, ColumnInfo, DatabaseInfo, DucklakeDefault, PartitionKey, SchemaInfo, SortBy,
+    SortKey, TableInfo, TableKind, Transform, ViewInfo,
 };
 use frazil_common::hidden::MARK;
 use frazil_common::{Code, Column, QualifiedName, SqlType, UserError};
@@ -15,8 +15,8 @@ use super::LakeTransaction;
 use crate::error::{LakeError, Result};
 use crate::partition::hashes_differ;
 use crate::temporary::TemporaryRows;
-use crate::write::schema::{ROW_ID_COLUMN, SNAPSHOT_COLUMN};
-use crate::write::statistics::{from_text, value_text};
+use crate::write::schema::is_system_name;
+use crate::write::statistics::default_text;
 
 /// CLUSTER BY.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -334,17 +334,7 @@ impl LakeTransaction {
             Some(value) => {
                 let value = value.cast_to(&column.sql_type.to_arrow())?;
                 // Rows that are there read it from the catalog: what cannot be read back would be NULL.
-                let text = match &value {
-                    // Kept as a count, which is what other readers take the column for.
-                    ScalarValue::Time64Nanosecond(Some(count))
-                        if column.physical_type == "int64" =>
-                    {
-                        Some(count.to_string())
-                    }
-                    other => value_text(other),
-                };
-                let text = text.filter(|text| from_text(text, &value.data_type()).is_some());
-                Some(text.ok_or_else(|| {
+                Some(default_text(&column, &value).ok_or_else(|| {
                     UserError::unsupported(format!(
                         "a default such as this one of type {} in ADD COLUMN: add the column without \
                          it, update the rows, and set it with ALTER COLUMN … SET DEFAULT",
@@ -418,7 +408,12 @@ impl LakeTransaction {
     pub fn rename_column(&mut self, name: &QualifiedName, from: &str, to: &str) -> Result<()> {
         let table = self.table(name)?;
         refuse_foreign_sort(&table, "renaming")?;
-        self.alter_column(name, from, |column| column.name = to.to_string())
+        self.alter_column(name, from, |column| {
+            column.name = to.to_string();
+            if column.ducklake_default.as_ref().is_some_and(DucklakeDefault::is_refusing) {
+                column.ducklake_default = Some(DucklakeDefault::refusing(to));
+            }
+        })
     }
 
     /// Changes one column: comment, default, nullability, or a wider type of the same storage.
@@ -570,8 +565,7 @@ fn check_columns(columns: &[ColumnInfo]) -> Result<()> {
             // Such names are those of hidden columns.
             return Err(UserError::invalid_identifier(&column.name).into());
         }
-        if [ROW_ID_COLUMN, SNAPSHOT_COLUMN].iter().any(|own| own.eq_ignore_ascii_case(&column.name))
-        {
+        if is_system_name(&column.name) {
             return Err(LakeError::User(UserError::unsupported(format!(
                 "a column named {}, which is DuckLake's own in files",
                 column.name

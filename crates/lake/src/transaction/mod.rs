@@ -21,7 +21,7 @@ use object_store::path::Path;
 
 pub use clones::NewClone;
 pub use definitions::{Clustering, NewTable, NewView};
-pub use rows::{DeleteOutcome, MergeOutcome, UpdateOutcome};
+pub use rows::{DeleteOutcome, MergeOutcome, SeveralActions, UpdateOutcome};
 pub use savepoint::Savepoint;
 
 use crate::error::{LakeError, Result};

@@ -1,5 +1,6 @@
 //! Staged rows: INSERT, DELETE, UPDATE, MERGE, TRUNCATE.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -45,6 +46,14 @@ pub struct MergeOutcome {
     pub inserted: u64,
     pub updated: u64,
     pub deleted: u64,
+}
+
+/// What becomes of a row for which a MERGE has several updates, or an update and a delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeveralActions {
+    Error,
+    /// The first that comes is carried out.
+    First,
 }
 
 const ACTION_UPDATE: i8 = 1;
@@ -248,11 +257,13 @@ impl LakeTransaction {
     }
 
     /// Applies a MERGE; the stream has the action (1 update, 2 delete, 3 insert), the
-    /// identity columns of `version`, then all new values in table order.
+    /// identity columns of `version`, then all new values in table order. A row that several
+    /// actions are for is an error, or has the first of them.
     pub async fn merge(
         &mut self,
         version: &TableVersion,
         mut rows: SendableRecordBatchStream,
+        several: SeveralActions,
     ) -> Result<MergeOutcome> {
         self.check_target(&version.table)?;
         let mut seen: HashMap<Place, i8> = HashMap::new();
@@ -273,15 +284,22 @@ impl LakeTransaction {
                             outcome.inserted += 1;
                         }
                         action @ (ACTION_UPDATE | ACTION_DELETE) => {
-                            match seen.insert(identity.place(row)?, action) {
-                                None if action == ACTION_UPDATE => {
-                                    updates[row] = true;
-                                    outcome.updated += 1;
+                            match seen.entry(identity.place(row)?) {
+                                Entry::Vacant(first) => {
+                                    first.insert(action);
+                                    if action == ACTION_UPDATE {
+                                        updates[row] = true;
+                                        outcome.updated += 1;
+                                    } else {
+                                        outcome.deleted += 1;
+                                    }
                                 }
-                                None => outcome.deleted += 1,
                                 // Deleting a row twice gives one result, all else several.
-                                Some(ACTION_DELETE) if action == ACTION_DELETE => {}
-                                Some(_) => return Err(duplicate_row(&batch, row)),
+                                Entry::Occupied(first)
+                                    if *first.get() == ACTION_DELETE && action == ACTION_DELETE => {
+                                }
+                                Entry::Occupied(_) if several == SeveralActions::First => {}
+                                Entry::Occupied(_) => return Err(duplicate_row(&batch, row)),
                             }
                         }
                         other => {

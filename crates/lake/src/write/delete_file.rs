@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use datafusion::parquet::arrow::{AsyncArrowWriter, ProjectionMask};
+use datafusion::parquet::arrow::{AsyncArrowWriter, PARQUET_FIELD_ID_META_KEY, ProjectionMask};
 use datafusion::parquet::basic::Compression;
 use datafusion::parquet::file::properties::WriterProperties;
 use frazil_common::SnapshotId;
@@ -141,13 +141,21 @@ pub async fn row_snapshots(store: &FileStore, path: &Path) -> Result<Vec<Snapsho
 }
 
 fn snapshots_of(batch: &RecordBatch) -> Result<Option<Int64Array>> {
-    match batch.column_by_name(SNAPSHOT_COLUMN) {
+    match batch.schema_ref().fields().iter().rposition(|field| is_snapshot(field)) {
         None => Ok(None),
-        Some(column) => {
+        Some(index) => {
+            let column = batch.column(index);
             let values = datafusion::arrow::compute::cast(column, &DataType::Int64)?;
             Ok(Some(values.as_primitive::<Int64Type>().clone()))
         }
     }
+}
+
+/// Whether a field is DuckLake's own, and no column of another client's table of that name.
+fn is_snapshot(field: &Field) -> bool {
+    let id = field.metadata().get(PARQUET_FIELD_ID_META_KEY);
+    let own = id.is_none_or(|id| id.parse() == Ok(SNAPSHOT_FIELD));
+    field.name() == SNAPSHOT_COLUMN && own
 }
 
 async fn read_columns(
@@ -163,7 +171,7 @@ async fn read_columns(
         .fields()
         .iter()
         .enumerate()
-        .filter(|(_, f)| f.name() == "pos" || f.name() == SNAPSHOT_COLUMN)
+        .filter(|(_, f)| f.name() == "pos" || is_snapshot(f))
         .map(|(index, _)| index)
         .collect::<Vec<_>>();
     let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);

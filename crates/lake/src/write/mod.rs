@@ -9,6 +9,7 @@ pub mod statistics;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit};
@@ -38,6 +39,8 @@ const SAMPLE_ROWS: usize = 8192;
 const DICTIONARY_REPEATS_MIN: usize = 8;
 /// Bytes kept before a file is uploaded in parts.
 const UPLOAD_PART_BYTES: usize = 8 << 20;
+/// Time after which a file that was given up half written is looked for once more.
+const LATE_FILE_PAUSE: Duration = Duration::from_secs(60);
 
 /// Which partitions rows belong to.
 #[derive(Debug, Clone)]
@@ -130,8 +133,9 @@ impl TableWriter {
     }
 
     /// For rows that come in the order they shall have, those of one partition together.
-    pub fn in_order(self) -> TableWriter {
-        TableWriter { run: None, ..self }
+    pub fn in_order(mut self) -> TableWriter {
+        self.run = None;
+        self
     }
 
     /// Writes a batch of the visible columns in table order, with the system columns.
@@ -260,7 +264,8 @@ impl TableWriter {
     }
 
     async fn close_file(&mut self) -> Result<()> {
-        let Some(mut open) = self.open.take() else { return Ok(()) };
+        // It stays open until it is whole: given up here, it is removed.
+        let Some(open) = self.open.as_mut() else { return Ok(()) };
         let metadata = open.writer.finish().await?;
         let (bytes, footer_bytes) =
             file_facts(&self.store, &open.path, open.writer.bytes_written()).await?;
@@ -273,6 +278,7 @@ impl TableWriter {
                 }
             }
         }
+        let Some(open) = self.open.take() else { return Ok(()) };
         let statistics = open
             .bounds
             .into_iter()
@@ -290,6 +296,7 @@ impl TableWriter {
             keeps_row_ids: self.system >= SystemColumns::RowIds,
             partition: open.partition,
             statistics,
+            names: None,
             deleted: Arc::default(),
             delete_file: None,
             begun: 0,
@@ -304,16 +311,40 @@ impl TableWriter {
         }
         self.close_file().await?;
         self.store.sync(self.finished.iter().map(|f| f.path.clone()).collect()).await?;
-        Ok(self.finished)
+        Ok(std::mem::take(&mut self.finished))
     }
 
     /// Removes what was written.
     pub async fn abort(mut self) {
         let mut paths: Vec<Path> = self.finished.iter().map(|f| f.path.clone()).collect();
-        if let Some(open) = self.open.take() {
-            paths.push(open.path);
-        }
+        paths.extend(self.open.as_ref().map(|open| open.path.clone()));
         self.store.remove(&paths).await;
+        self.finished.clear();
+        self.open = None;
+    }
+}
+
+impl Drop for TableWriter {
+    /// A statement that is cancelled ends anywhere: what it wrote goes with it.
+    fn drop(&mut self) {
+        let finished: Vec<Path> = self.finished.drain(..).map(|file| file.path).collect();
+        let open = self.open.take().map(|open| open.path);
+        if finished.is_empty() && open.is_none() {
+            return;
+        }
+        // Without a runtime the files stay as orphans until the next clean-up.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let store = self.store.clone();
+            runtime.spawn(async move {
+                store.remove(&finished).await;
+                if let Some(open) = open {
+                    store.remove(std::slice::from_ref(&open)).await;
+                    // The store may have been about to put it in its place.
+                    tokio::time::sleep(LATE_FILE_PAUSE).await;
+                    store.remove(&[open]).await;
+                }
+            });
+        }
     }
 }
 

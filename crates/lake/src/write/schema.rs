@@ -96,12 +96,26 @@ pub enum SystemColumns {
     RowIdsAndSnapshots,
 }
 
+/// Whether a column's name is one that DuckLake has for its own in files.
+pub fn is_system_name(name: &str) -> bool {
+    [ROW_ID_COLUMN, SNAPSHOT_COLUMN].iter().any(|own| own.eq_ignore_ascii_case(name))
+}
+
 /// The schema of new files of a table.
 pub fn file_schema(table: &TableInfo, system: SystemColumns) -> Result<FileSchema> {
     if let Some(column) = table.columns.iter().find(|c| !c.readable) {
         return Err(LakeError::User(frazil_common::UserError::unsupported(format!(
             "writing column {} of type {}",
             column.name, column.physical_type
+        ))));
+    }
+    if system >= SystemColumns::RowIds
+        && let Some(column) = table.columns.iter().find(|column| is_system_name(&column.name))
+    {
+        return Err(LakeError::User(frazil_common::UserError::unsupported(format!(
+            "changing rows of a table with a column named {}, which is DuckLake's own in files: \
+             rename the column first",
+            column.name
         ))));
     }
     let mut fields: Vec<Field> = table.columns.iter().map(file_field).collect();

@@ -13,6 +13,7 @@ use datafusion::arrow::datatypes::{
 use datafusion::scalar::ScalarValue;
 use frazil_catalog::ColumnInfo;
 use frazil_catalog::changes::ColumnStatistics;
+use frazil_catalog::defaults::{blob_bytes, blob_text};
 use frazil_common::UserError;
 
 use crate::error::{LakeError, Result};
@@ -216,12 +217,33 @@ pub fn is_cut(text: &str) -> bool {
 pub fn initial_value(column: &ColumnInfo) -> Result<ScalarValue> {
     let data_type = column.sql_type.to_arrow();
     let Some(text) = &column.initial_default else { return Ok(ScalarValue::try_from(&data_type)?) };
-    from_text(text, &data_type).ok_or_else(|| {
+    default_value(text, &data_type).ok_or_else(|| {
         LakeError::User(UserError::unsupported(format!(
             "the default '{text}' that rows older than column {} ({}) have; another client set it",
             column.name, column.physical_type
         )))
     })
+}
+
+fn default_value(text: &str, data_type: &DataType) -> Option<ScalarValue> {
+    match data_type {
+        DataType::Binary => blob_bytes(text).map(|bytes| ScalarValue::Binary(Some(bytes))),
+        other => from_text(text, other),
+    }
+}
+
+/// DuckLake's text of a column's default (in the column's Arrow type); none where other clients, or
+/// this one, would read something else.
+pub fn default_text(column: &ColumnInfo, value: &ScalarValue) -> Option<String> {
+    let text = match value {
+        // Kept as a count, which is what other readers take the column for.
+        ScalarValue::Time64Nanosecond(Some(count)) if column.physical_type == "int64" => {
+            Some(count.to_string())
+        }
+        ScalarValue::Binary(Some(bytes)) => Some(blob_text(bytes)),
+        other => value_text(other),
+    };
+    text.filter(|text| default_value(text, &value.data_type()).as_ref() == Some(value))
 }
 
 /// Reads a bound in DuckLake's text form; none where it has no such value.

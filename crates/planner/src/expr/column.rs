@@ -7,10 +7,11 @@ use frazil_functions::{TypedExpr, is_small};
 use sqlparser::ast::Ident;
 use sqlparser::tokenizer::Span;
 
+use super::correlated::refused;
 use super::function::{contains, contains_aggregate, contains_window};
 use super::size::check_size;
 use crate::binder::{Binder, VolatileAlias};
-use crate::error::{Result, position};
+use crate::error::{At, Result, position};
 use crate::names::{fold, keyword, object_name, shown};
 use crate::relation::{Reference, ResolvedSequence};
 use crate::scope::{AliasState, Env};
@@ -46,6 +47,11 @@ impl Binder<'_> {
         for depth in (0..self.outer.len()).rev() {
             let scope = self.outer[depth].clone();
             if let Some(index) = scope.find(idents)? {
+                // The engine knows of one row around a query, that of the query around it.
+                if depth + 1 < self.outer.len() {
+                    let span = idents.first().map_or(Span::empty(), |ident| ident.span);
+                    return Err(refused()).at(span);
+                }
                 let column = &scope.columns[index];
                 for (usage, name) in &column.uses {
                     self.uses[*usage].columns.insert(name.clone());
@@ -122,7 +128,7 @@ impl Binder<'_> {
         if !apart || contains_aggregate(&expr) || contains_window(&expr) {
             return TypedExpr::new(expr, sql_type, nullable);
         }
-        let column = self.unique("__volatile");
+        let column = self.unique_column("volatile");
         let held = Expr::Column(PlanColumn::from_name(&column));
         self.volatile.push(VolatileAlias { alias: alias.to_string(), expr, column });
         TypedExpr::new(held, sql_type, nullable)

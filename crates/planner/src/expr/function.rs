@@ -1,6 +1,7 @@
 //! Function calls: scalar, aggregate and the forms with a syntax of their own.
 
 use datafusion::arrow::datatypes::DataType as ArrowType;
+use datafusion::common::Column as PlanColumn;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::functions_aggregate::grouping::grouping_udaf;
 use datafusion::logical_expr::{Expr, cast as plan_cast};
@@ -307,7 +308,7 @@ impl Binder<'_> {
             }
             None => {
                 env.scope.wants_row_number.set(true);
-                datafusion::logical_expr::col(crate::scope::ROW_NUMBER)
+                Expr::Column(PlanColumn::from_name(crate::scope::ROW_NUMBER))
             }
         };
         // Counters wrap around at their width.

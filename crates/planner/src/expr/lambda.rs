@@ -119,7 +119,7 @@ impl Binder<'_> {
         let (element, element_type) = &names[1];
         let element = self.lambda_element(element, element_type.clone());
         let mut held = declared.clone().unwrap_or_else(|| initial.sql_type.clone());
-        let column = self.unique("__accumulator");
+        let column = self.unique_column("accumulator");
         let mut tries = 0;
         loop {
             let parameters = [
@@ -186,7 +186,7 @@ impl Binder<'_> {
     fn lambda_element(&mut self, name: &str, declared: Option<SqlType>) -> Parameter {
         Parameter {
             name: name.to_string(),
-            column: self.unique("__element"),
+            column: self.unique_column("element"),
             given: SqlType::Variant,
             sql_type: declared.unwrap_or(SqlType::Variant),
         }
@@ -258,7 +258,7 @@ impl Binder<'_> {
                 let name = match captured.iter().find(|(_, held)| *held == node) {
                     Some((name, _)) => name.clone(),
                     None => {
-                        let name = self.unique("__captured");
+                        let name = self.unique_column("captured");
                         captured.push((name.clone(), node));
                         name
                     }

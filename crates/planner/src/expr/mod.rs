@@ -1,6 +1,7 @@
 //! Expressions of the syntax tree as typed DataFusion expressions.
 
 mod column;
+pub(crate) mod correlated;
 mod function;
 mod lambda;
 mod literal;
@@ -56,6 +57,7 @@ fn in_subquery(expr: &Syntax) -> Option<(&Syntax, &ast::Query, bool)> {
 impl Binder<'_> {
     /// Binds an expression where `env` says what it may use.
     pub fn expr(&mut self, expr: &Syntax, env: &Env) -> Result<TypedExpr> {
+        self.ctx.check_stopped()?;
         self.expr_depth += 1;
         let below = truth_below(expr, env.truth);
         let bound = if below == env.truth {

@@ -1,7 +1,12 @@
 //! Statements whose plans would grow without bound.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::harness::World;
+use crate::{plan_query, references};
 use frazil_common::Code;
+use frazil_functions::StatementStop;
 
 #[test]
 fn large_aliases_are_computed_once() {
@@ -100,4 +105,27 @@ fn grouping_sets_are_bounded() {
     let error =
         w.error(&format!("SELECT COUNT(*) FROM emp GROUP BY ROLLUP({})", columns.join(",")));
     assert_eq!(error.code, Code::NotAGroupByExpression);
+}
+
+#[test]
+fn a_stopped_statement_is_not_bound_to_its_end() {
+    let world = World::new();
+    let sql = "SELECT id, id + 1 FROM (SELECT id FROM emp WHERE id > 1 AND id < 9) ORDER BY id";
+    let query = frazil_dialect::parse_query(sql).unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let planned = |last: usize| {
+        asked.store(0, Ordering::Relaxed);
+        let count = Arc::clone(&asked);
+        let stop = StatementStop::when(move || count.fetch_add(1, Ordering::Relaxed) >= last);
+        world.with_context(
+            sql,
+            |ctx| references(&query, ctx),
+            |ctx| plan_query(&query, &ctx.with_stop(&stop)),
+        )
+    };
+    planned(usize::MAX).unwrap();
+    // The queries and their expressions, with the parts of these.
+    assert!(asked.load(Ordering::Relaxed) > 10);
+    let error = planned(5).unwrap_err();
+    assert_eq!((error.code, asked.load(Ordering::Relaxed)), (Code::Cancelled, 6));
 }

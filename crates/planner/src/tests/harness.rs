@@ -1,4 +1,4 @@
-//! Small relations, and queries run over them with DataFusion's own optimizer.
+//! Small relations, and queries run over them with DataFusion's optimizer.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::TableReference;
 use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::{SessionConfig, SessionContext};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use frazil_common::{Column, ObjectKind, ObjectRef, QualifiedName, SqlType, UserError};
@@ -213,7 +214,12 @@ pub(super) fn run(plan: LogicalPlan) -> Result<Vec<String>, UserError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let config = SessionConfig::new().with_target_partitions(2);
-        let context = SessionContext::new_with_config(config);
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_default_features()
+            .with_optimizer_rules(crate::optimizer_rules())
+            .build();
+        let context = SessionContext::new_with_state(state);
         let shown = plan.display_indent().to_string();
         let collect = async {
             let frame = context.execute_logical_plan(plan).await?;

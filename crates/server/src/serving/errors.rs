@@ -37,7 +37,7 @@ impl ServingError {
                 | Code::SessionGone => StatusCode::UNAUTHORIZED,
                 Code::InsufficientPrivileges | Code::RoleNotGranted => StatusCode::FORBIDDEN,
                 Code::ObjectNotFound | Code::ObjectNotFoundOrNotAuthorized => StatusCode::NOT_FOUND,
-                Code::ResourceLimit => StatusCode::SERVICE_UNAVAILABLE,
+                Code::ResourceLimit | Code::DiskFull => StatusCode::SERVICE_UNAVAILABLE,
                 Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
                 _ => StatusCode::BAD_REQUEST,
             },

@@ -16,12 +16,16 @@ use serde_json::{Value, json};
 use super::errors::Failure;
 use super::sessions::{authenticate, bearer, client_text};
 use super::wire::{Envelope, LoginBody, LoginData, LoginQuery, Parameter, RenewBody};
-use crate::body::{self, SMALL_BYTES_MAX};
+use crate::body;
 use crate::listener::Peer;
 use crate::state::ServerState;
 
 /// The version clients are told; drivers branch on the shape of real ones.
 const SERVER_VERSION: &str = concat!("10.0.0-frazil-", env!("CARGO_PKG_VERSION"));
+
+/// Largest body of a login or a renewal: hundreds that come slowly have a place in their budget, and keep
+/// nobody out.
+const LOGIN_BYTES_MAX: usize = 128 * 1024;
 
 /// `POST /session/v1/login-request`
 pub async fn login(
@@ -32,7 +36,7 @@ pub async fn login(
     body: Body,
 ) -> Result<Response, Failure> {
     let Query(query) = query?;
-    let bytes = body::read(&headers, body, SMALL_BYTES_MAX, &state.bodies.unknown).await?;
+    let bytes = body::read(&headers, body, LOGIN_BYTES_MAX, &state.bodies.unknown).await?;
     let LoginBody { data } = serde_json::from_slice(&bytes).map_err(|error| {
         UserError::new(Code::InvalidArgument, format!("SQL login request is not valid: {error}"))
     })?;
@@ -136,7 +140,7 @@ pub async fn renew(
 ) -> Result<Response, Failure> {
     let master = bearer(&headers)
         .ok_or_else(|| UserError::new(Code::MasterTokenInvalid, "The master token is missing."))?;
-    let bytes = body::read(&headers, body, SMALL_BYTES_MAX, &state.bodies.unknown).await?;
+    let bytes = body::read(&headers, body, LOGIN_BYTES_MAX, &state.bodies.unknown).await?;
     let request: RenewBody = serde_json::from_slice(&bytes).unwrap_or_default();
     if !matches!(request.request_type.as_str(), "" | "RENEW") {
         return Err(

@@ -183,15 +183,16 @@ async fn answer(
 ) -> Result<Response, Failure> {
     match statement.wait(state.settings.poll_hold, &state.closing()).await {
         None => Ok(in_progress(statement, codes::IN_PROGRESS, session)),
+        // Addresses of files are signed for those who could ask for them now.
+        Some(Ok(result)) if result.transfer.is_some() && statement.session_id != session.id() => {
+            let text = format!("Statement {} not found", statement.query_id);
+            Err(Failure::Door(codes::STATEMENT_NOT_FOUND, text, None))
+        }
         Some(Ok(result)) => {
             results::respond(state, session, result, statement.reply, headers).await
         }
         Some(Err(error)) => Err(Failure::Statement(error, Some(statement.query_id))),
     }
-}
-
-fn is_transfer(statement: &Statement) -> bool {
-    matches!(statement.outcome(), Some(Ok(result)) if result.transfer.is_some())
 }
 
 fn in_progress(statement: &Statement, code: &str, session: &Session) -> Response {
@@ -231,10 +232,6 @@ pub async fn result(
     let query_id = Uuid::parse_str(&id).map_err(|_| unknown())?;
     if let Some(statement) = state.running.by_id(&query_id) {
         if !reader.may_read(&statement.owner) {
-            return Err(unknown());
-        }
-        // Addresses of files are signed for those who could ask for them now.
-        if statement.session_id != session.id() && is_transfer(&statement) {
             return Err(unknown());
         }
         return answer(&state, &session, &statement, &headers).await;
@@ -281,7 +278,7 @@ pub async fn abort_request(
     let session = authenticate(&state, &headers).await?;
     let bytes = body::read(&headers, body, SMALL_BYTES_MAX, &state.bodies.known).await?;
     let body: AbortBody = parse(&bytes)?;
-    let statement = state.running.by_request(session.id(), &body.request_id);
+    let statement = state.running.to_abort(session.id(), &body.request_id);
     abort(&state, statement).await
 }
 

@@ -36,7 +36,12 @@ pub struct Statement {
 impl Statement {
     /// The outcome if the statement has ended.
     pub fn outcome(&self) -> Option<Outcome> {
-        self.outcome.borrow().clone()
+        // Looked at first: what was sent before that is seen.
+        let ended = self.outcome.has_changed().is_err();
+        match self.outcome.borrow().clone() {
+            None if ended => Some(Err(died())),
+            outcome => outcome,
+        }
     }
 
     /// Waits for the end, at most `hold`, and not beyond the server's `closing`.
@@ -45,7 +50,7 @@ impl Statement {
         let done = async {
             match receiver.wait_for(Option::is_some).await {
                 Ok(outcome) => outcome.clone(),
-                Err(_) => Some(Err(UserError::internal("the statement's task died"))),
+                Err(_) => Some(Err(died())),
             }
         };
         tokio::select! {
@@ -71,6 +76,10 @@ impl Statement {
     }
 }
 
+fn died() -> UserError {
+    UserError::internal("the statement's task died")
+}
+
 /// What identifies a new statement beyond its text.
 pub struct StartOptions {
     pub request_id: Option<String>,
@@ -79,6 +88,8 @@ pub struct StartOptions {
 
 /// How long a finished statement waits for a retry of its request.
 const RETRY_WINDOW: Duration = Duration::from_secs(120);
+/// Most requests that are aborted before they come.
+const ABORTED_MAX: usize = 10_000;
 /// How often those that waited long enough are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
@@ -118,6 +129,8 @@ struct Entries {
     by_id: HashMap<Uuid, Arc<Statement>>,
     by_request: HashMap<(i64, String), Uuid>,
     finished: HashMap<i64, Finished>,
+    /// Requests that were aborted before they came, and when.
+    aborted: HashMap<(i64, String), Instant>,
     /// Of all sessions.
     finished_count: usize,
     finished_bytes: u64,
@@ -136,6 +149,7 @@ impl Entries {
             return;
         }
         self.swept = Some(Instant::now());
+        self.aborted.retain(|_, at| at.elapsed() < RETRY_WINDOW);
         let sessions: Vec<i64> = self.finished.keys().copied().collect();
         for session in sessions {
             let expired = |finished: &Finished| {
@@ -245,6 +259,9 @@ impl RunningStatements {
             entries.by_id.insert(statement.query_id, statement.clone());
             if let Some(request_id) = &statement.request_id {
                 let key = (statement.session_id, request_id.clone());
+                if entries.aborted.contains_key(&key) {
+                    statement.cancel();
+                }
                 entries.by_request.insert(key, statement.query_id);
             }
         }
@@ -264,6 +281,18 @@ impl RunningStatements {
 
     pub fn by_id(&self, query_id: &Uuid) -> Option<Arc<Statement>> {
         self.entries.lock().by_id.get(query_id).cloned()
+    }
+
+    /// The statement that a request of this session started, which is to be aborted. Of a request that is
+    /// still on its way, as a large one may be, the statement ends when it begins.
+    pub fn to_abort(&self, session_id: i64, request_id: &str) -> Option<Arc<Statement>> {
+        let mut entries = self.entries.lock();
+        entries.sweep();
+        let found = entries.of_request(session_id, request_id);
+        if found.is_none() && entries.aborted.len() < ABORTED_MAX {
+            entries.aborted.insert((session_id, request_id.to_string()), Instant::now());
+        }
+        found
     }
 
     /// The statement that a request of this session started.
@@ -301,22 +330,31 @@ mod tests {
     const BOUNDS: Bounds = Bounds { statements: 3, bytes: 100_000 };
     const ALL: Bounds = Bounds { statements: 5, bytes: 250_000 };
 
+    fn statement(
+        query_id: Uuid,
+        session_id: i64,
+        bytes: usize,
+        outcome: watch::Receiver<Option<Outcome>>,
+    ) -> Statement {
+        Statement {
+            query_id,
+            session_id,
+            owner: ResultReader { user_id: 1, user: "U".to_string(), restricted_role_id: None },
+            text: "x".repeat(bytes),
+            started_millis: 0,
+            reply: ReplyOptions::default(),
+            request_id: Some(query_id.to_string()),
+            cancel: CancellationToken::new(),
+            outcome,
+        }
+    }
+
     /// Runs and ends a statement of so many bytes; gives its request's id.
     fn ended(entries: &mut Entries, session: i64, bytes: usize) -> String {
         let query_id = Uuid::new_v4();
         let request_id = query_id.to_string();
         let (_, outcome) = watch::channel(Some(Err(UserError::syntax("x"))));
-        let statement = Statement {
-            query_id,
-            session_id: session,
-            owner: ResultReader { user_id: 1, user: "U".to_string(), role_restriction: None },
-            text: "x".repeat(bytes),
-            started_millis: 0,
-            reply: ReplyOptions::default(),
-            request_id: Some(request_id.clone()),
-            cancel: CancellationToken::new(),
-            outcome,
-        };
+        let statement = statement(query_id, session, bytes, outcome);
         entries.by_id.insert(query_id, Arc::new(statement));
         entries.by_request.insert((session, request_id.clone()), query_id);
         entries.finish(query_id, BOUNDS, ALL);
@@ -344,6 +382,15 @@ mod tests {
             assert!(knows(&entries, session, request), "{session}");
         }
         assert_eq!((entries.finished_count, entries.by_id.len()), (5, 5));
+    }
+
+    #[test]
+    fn a_statement_whose_task_died_has_ended() {
+        let (sender, outcome) = watch::channel(None);
+        let statement = statement(Uuid::new_v4(), 1, 10, outcome);
+        assert!(statement.outcome().is_none());
+        drop(sender);
+        assert!(statement.outcome().is_some_and(|outcome| outcome.is_err()));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use frazil_common::{Code, SqlType, UserError};
 use frazil_engine::{
-    Credential, LoginRequest, QueryStatus, ResultReader, StatementRequest, StoredResult,
+    Credential, LoginRequest, PastEnd, QueryStatus, ResultReader, StatementRequest, StoredResult,
     new_query_id,
 };
 use parking_lot::Mutex;
@@ -266,6 +266,8 @@ pub async fn submit(
     drop(held);
     let submission = submission
         .map_err(|error| Refusal::bad_request(format!("The request is not valid JSON: {error}")))?;
+    let request =
+        statement_request(submission.statement, submission.bindings, submission.parameters);
     login.database = submission.database;
     login.schema = submission.schema;
     login.warehouse = submission.warehouse;
@@ -273,6 +275,19 @@ pub async fn submit(
     if let Some(seconds) = submission.timeout {
         login.parameters.insert("STATEMENT_TIMEOUT_IN_SECONDS".to_string(), json!(seconds));
     }
+    // Where the client goes away now, the session that is opened ends all the same.
+    tokio::spawn(run(state, query, login, request))
+        .await
+        .unwrap_or_else(|error| Err(Refusal::statement(&UserError::internal(error), None)))
+}
+
+/// Runs a request's statement in a session of its own.
+async fn run(
+    state: Arc<ServerState>,
+    query: SubmitQuery,
+    login: LoginRequest,
+    request: Result<StatementRequest, UserError>,
+) -> Result<Response, Refusal> {
     let result = state.engine.login(login).await;
     state.metrics.login(result.is_ok());
     let session = result.map_err(|error| Refusal::unauthorised(&error))?.session;
@@ -284,19 +299,18 @@ pub async fn submit(
         close(&state, &session).await;
         return part(&state, &reader, earlier, 0, query.nullable != Some(false), HOLD).await;
     }
-    let request =
-        match statement_request(submission.statement, submission.bindings, submission.parameters) {
-            Ok(mut request) => {
-                let id = query.request_id.as_deref();
-                request.request_id = id.and_then(|id| Uuid::parse_str(id).ok());
-                request.detached = query.r#async == Some(true);
-                request
-            }
-            Err(error) => {
-                close(&state, &session).await;
-                return Err(Refusal::statement(&error, None));
-            }
-        };
+    let request = match request {
+        Ok(mut request) => {
+            let id = query.request_id.as_deref();
+            request.request_id = id.and_then(|id| Uuid::parse_str(id).ok());
+            request.detached = query.r#async == Some(true);
+            request
+        }
+        Err(error) => {
+            close(&state, &session).await;
+            return Err(Refusal::statement(&error, None));
+        }
+    };
     if query.retry == Some(true) {
         match session.committed_before(&request).await {
             Ok(None) => {}
@@ -451,7 +465,10 @@ async fn part(
             None => {
                 return match state.engine.query_status(&query_id, reader) {
                     Some(QueryStatus::Running) => Ok(in_progress(query_id, codes::IN_PROGRESS)),
-                    _ => Err(Refusal::not_found(&query_id.to_string())),
+                    Some(QueryStatus::Failed(error)) => {
+                        Err(Refusal::statement(&error, Some(query_id)))
+                    }
+                    _ => Err(past(state, reader, query_id).await),
                 };
             }
         },
@@ -459,6 +476,21 @@ async fn part(
     tokio::task::spawn_blocking(move || reply(&result, partition, nullable))
         .await
         .map_err(|error| Refusal::statement(&UserError::internal(error), Some(query_id)))?
+}
+
+/// What is told of a statement whose result is gone, as after a restart.
+async fn past(state: &ServerState, reader: &ResultReader, query_id: Uuid) -> Refusal {
+    let past = match state.engine.past_statement(&query_id, reader).await {
+        Ok(Some(past)) => past,
+        Ok(None) => return Refusal::not_found(&query_id.to_string()),
+        Err(error) => return Refusal::statement(&error, Some(query_id)),
+    };
+    let refusal = Refusal::statement(&past.error(&query_id), Some(query_id));
+    if past.end != PastEnd::Success {
+        return refusal;
+    }
+    let (code, state) = codes::STATEMENT_NOT_FOUND;
+    Refusal { code: code.to_string(), state, ..refusal }
 }
 
 async fn outcome(

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
+use frazil_common::{Code, UserError};
 use frazil_engine::{StageFile, StageStore};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
@@ -71,6 +72,16 @@ impl Refusal {
 
     fn internal(error: impl std::fmt::Display) -> Refusal {
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", error.to_string())
+    }
+
+    /// A file that could not be stored. Clients send it again and again on 500, but not on 507.
+    fn of_put(error: &UserError) -> Refusal {
+        match error.code {
+            Code::DiskFull => {
+                Refusal::new(StatusCode::INSUFFICIENT_STORAGE, "DISK_FULL", error.message.as_str())
+            }
+            _ => Refusal::internal(error),
+        }
     }
 
     fn not_found() -> Refusal {
@@ -304,7 +315,7 @@ async fn put(
         .boxed();
     if let Err(error) = store.put(claims.stage_id, path, bytes).await {
         let over = received.load(Ordering::Relaxed) > limit;
-        return Err(if over { too_large() } else { Refusal::internal(error) });
+        return Err(if over { too_large() } else { Refusal::of_put(&error) });
     }
     state.object_metadata.keep(claims.stage_id, path, headers);
     let file = store.head(claims.stage_id, path).await.map_err(Refusal::internal)?;

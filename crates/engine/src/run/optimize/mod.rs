@@ -3,8 +3,10 @@
 mod aggregate_keys;
 mod cardinality;
 mod constant;
+mod cross_joins;
 mod existence;
 mod join_order;
+mod names;
 mod stopping;
 #[cfg(test)]
 mod tests;
@@ -14,13 +16,21 @@ use std::sync::Arc;
 use datafusion::error::Result;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::optimizer::Optimizer;
 use datafusion::optimizer::optimize_projections::OptimizeProjections;
 use datafusion::optimizer::push_down_filter::PushDownFilter;
+use datafusion::optimizer::{Optimizer, OptimizerConfig, OptimizerRule};
 use frazil_governance::check_refusals;
 
 pub(crate) use constant::is_constant;
-pub(crate) use stopping::stopping;
+use cross_joins::keep_nulls_apart;
+use stopping::stopping;
+
+/// The rules on every plan.
+pub(crate) fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = frazil_planner::optimizer_rules();
+    keep_nulls_apart(&mut rules);
+    stopping(rules)
+}
 
 /// The plan that is run.
 ///
@@ -30,6 +40,7 @@ pub(crate) fn optimize(state: &SessionState, plan: &LogicalPlan) -> Result<Logic
     if is_constant(plan) {
         return constant::simplify(state, plan);
     }
+    names::pass_by(plan, state.alias_generator());
     let plan = state.optimize(plan)?;
     check_refusals(&plan)?;
     // DataFusion's rules keep joins as they are written, so the order is chosen after them.

@@ -15,6 +15,7 @@ use frazil_dialect::{CopyIntoTable, CopySource};
 use frazil_governance::Requirement;
 
 use crate::api::StageFile;
+use crate::history::access::note_stage;
 use crate::resolve::objects::{parents_of, table_object};
 use crate::resolve::relation::target_table;
 use crate::resolve::stages::{Layout, files_relation};
@@ -110,10 +111,14 @@ fn authorize(
         parents_of(&view, &table.name),
         Privilege::Insert,
     )])?;
+    let columns = match copy.columns.as_slice() {
+        [] => table.columns.iter().map(|column| column.name.clone()).collect(),
+        named => named.to_vec(),
+    };
     context.record.lock().accesses.push(Access {
         object: table_object(table),
         privilege: Privilege::Insert,
-        columns: copy.columns.clone(),
+        columns,
         on_behalf_of: None,
     });
     Ok(())
@@ -145,6 +150,7 @@ async fn job<'a>(
         }
     };
     let location = resolve_stage(context, &source, Privilege::Read).await?;
+    note_stage(context, &location, Privilege::Read);
     let mut options = location.copy_options.clone();
     options.extend(file_format::to_json(&copy.options));
     let options = options::read(&options)?;
@@ -306,6 +312,7 @@ impl Job<'_> {
         }
         let outcome = self.answer(&files, &loads)?;
         if self.options.purge {
+            note_stage(self.context, &self.location, Privilege::Write);
             let purged =
                 files.iter().zip(&loads).filter(|(_, load)| load.status != LoadStatus::LoadFailed);
             work.purge_after_commit(

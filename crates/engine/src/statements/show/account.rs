@@ -15,8 +15,8 @@ use serde_json::Value;
 
 use super::{INSTANT, Lister, Listing, TEXT, TerseKind};
 use crate::session::parameters::{
-    OBJECT_PARAMETERS, PARAMETERS, ParameterDefinition, ParameterKind, STATEMENT_TIMEOUT,
-    WAREHOUSE_PARAMETERS,
+    OBJECT_PARAMETERS, PARAMETERS, ParameterDefinition, ParameterKind, ParameterSource,
+    STATEMENT_TIMEOUT, WAREHOUSE_PARAMETERS,
 };
 use crate::statements::lookup::{Target, expect, of_role, of_user};
 use crate::statements::outcome::{COUNT, Cell};
@@ -322,6 +322,9 @@ pub(super) async fn access_tokens(lister: &Lister<'_>) -> Result<Listing, UserEr
             "DISABLED"
         } else if token.expires_on <= now {
             "EXPIRED"
+        } else if token.role_gone {
+            // Snowflake has no word for one whose role is gone; it opens nothing.
+            "DISABLED"
         } else {
             "ACTIVE"
         };
@@ -409,12 +412,7 @@ pub(super) async fn parameters(lister: &Lister<'_>) -> Result<Listing, UserError
     let stored = match &scope {
         ParameterScope::Account => accounts.parameters(ParameterLevel::Account).await?,
         ParameterScope::User(id) => accounts.parameters(ParameterLevel::User(*id)).await?,
-        // What the session began with.
-        ParameterScope::Session => match accounts.view().await?.users.get(&context.session.user) {
-            Some(user) => accounts.parameters(ParameterLevel::User(user.id)).await?,
-            None => Default::default(),
-        },
-        ParameterScope::Warehouse(_) => Default::default(),
+        ParameterScope::Session | ParameterScope::Warehouse(_) => Default::default(),
     };
     let shown = |value: &Value| match value {
         Value::String(text) => text.clone(),
@@ -434,12 +432,14 @@ pub(super) async fn parameters(lister: &Lister<'_>) -> Result<Listing, UserError
         let name = definition.name;
         let kept = stored.get(name).map(shown);
         let (value, set_at) = match &scope {
-            ParameterScope::Session if context.state.parameters.is_set(name) => {
-                let value = context.state.parameters.get(name).to_string();
-                let level = if kept.as_ref() == Some(&value) { "USER" } else { "SESSION" };
-                (Some(value), level)
+            ParameterScope::Session => {
+                let value = Some(context.state.parameters.get(name).to_string());
+                match context.state.parameters.source(name) {
+                    ParameterSource::Session => (value, "SESSION"),
+                    ParameterSource::User => (value, "USER"),
+                    ParameterSource::Default => (None, ""),
+                }
             }
-            ParameterScope::Session => (None, ""),
             ParameterScope::Account => (kept, "ACCOUNT"),
             ParameterScope::User(_) => (kept, "USER"),
             ParameterScope::Warehouse(warehouse) => {
