@@ -36,6 +36,8 @@ def test_backup_while_writing_and_restore(tmp_path):
         file = tmp_path / "a.csv"
         file.write_text("1,one\n2,two\n")
         cursor.execute(f"PUT 'file://{file}' @safe.public.files AUTO_COMPRESS = FALSE")
+        cursor.execute("CREATE TABLE safe.public.loaded (a NUMBER(10), b VARCHAR)")
+        cursor.execute("COPY INTO safe.public.loaded FROM @safe.public.files")
         cursor.execute("DELETE FROM safe.public.big WHERE n % 7 = 0")
 
         stop = threading.Event()
@@ -82,6 +84,9 @@ def test_backup_while_writing_and_restore(tmp_path):
         {"A": "1", "B": "one"},
         {"A": "2", "B": "two"},
     ]
+    # What was loaded is known to be.
+    query(first, "COPY INTO safe.public.loaded FROM @safe.public.files")
+    assert query(first, "SELECT COUNT(*) AS c FROM safe.public.loaded") == [{"C": 2}]
     # It goes on: new rows, and a password that still works.
     query(first, "INSERT INTO safe.public.big VALUES (-1)")
     again = start_server(first)

@@ -250,7 +250,7 @@ def test_abort_stops_the_work(server, wire):
     runner = threading.Thread(target=lambda: replies.append(wire.query(ENDLESS, request)))
     runner.start()
     while True:
-        # The statement may not have arrived yet: ask until it has.
+        # Before the statement has arrived nothing runs, and it is ended when it comes.
         reply = wire.post(
             "/queries/v1/abort-request",
             {"sqlText": ENDLESS, "requestId": request},
@@ -259,6 +259,8 @@ def test_abort_stops_the_work(server, wire):
         if reply["success"]:
             break
         assert reply["code"] == "000605"
+        if not runner.is_alive():
+            break
         time.sleep(0.05)
     runner.join(timeout=60)
     assert not runner.is_alive()

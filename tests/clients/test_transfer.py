@@ -2,6 +2,8 @@
 
 import datetime
 import gzip
+import threading
+import time
 
 import pandas as pd
 import pytest
@@ -163,6 +165,37 @@ def test_write_pandas_options(connection, name):
     )
     assert (success, rows) == (True, 3)
     assert cursor.execute(f"SELECT COUNT(*), MAX(id) FROM {name}").fetchone() == (8, 99)
+
+
+def test_a_file_that_is_replaced_while_it_is_loaded_comes_once(connect, name, tmp_path):
+    loader, other = connect(), connect()
+    cursor = loader.cursor()
+    cursor.execute(f"CREATE STAGE {name}")
+    cursor.execute(f"CREATE TABLE {name} (v VARCHAR)")
+    cursor.execute(f"CREATE TABLE {name}_src AS SELECT SEQ4() AS n FROM TABLE(GENERATOR(ROWCOUNT => 50000))")
+    for part in range(12):
+        cursor.execute(
+            f"COPY INTO @{name}/f{part:02}.csv FROM (SELECT 'x' || n FROM {name}_src) SINGLE = TRUE "
+            "FILE_FORMAT = (TYPE = CSV COMPRESSION = NONE)"
+        )
+    source = tmp_path / "f99.csv"
+    source.write_text("old\n" * 1000)
+    put = f"PUT file://{source} @{name} AUTO_COMPRESS = FALSE OVERWRITE = TRUE"
+    cursor.execute(put)
+    copy = f"COPY INTO {name} FROM @{name} FILE_FORMAT = (TYPE = CSV)"
+    loading = threading.Thread(target=loader.cursor().execute, args=(copy,))
+    loading.start()
+    time.sleep(0.3)
+    source.write_text("new\n" * 1000)
+    other.cursor().execute(put)
+    loading.join()
+    for _ in range(2):
+        cursor.execute(copy)
+    cursor.execute(f"SELECT v, COUNT(*) FROM {name} WHERE v IN ('old', 'new') GROUP BY v")
+    counts = dict(cursor.fetchall())
+    # The old rows are there where the file was replaced after it was loaded.
+    assert counts.pop("old", 1000) == 1000
+    assert counts == {"new": 1000}
 
 
 @pytest.mark.parametrize("threshold", [1, 4])

@@ -45,6 +45,15 @@ impl LoadedFile {
     }
 }
 
+/// The part of a store's tag that a copy of the data directory keeps. The store of a local folder begins it with
+/// the number by which the disk knows the file, before the time of its change and its size.
+pub(crate) fn lasting_tag(tag: &str) -> &str {
+    match tag.split_once('-') {
+        Some((_, lasting)) if lasting.contains('-') => lasting,
+        _ => tag,
+    }
+}
+
 fn failed(action: &str, path: &str, error: impl std::fmt::Display) -> UserError {
     UserError::internal(format!("stage file '{path}' could not be {action}: {error}"))
 }

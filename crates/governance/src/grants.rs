@@ -116,6 +116,21 @@ pub fn may_grant_future(
     refuse_unless(allowed, model, roles, container, parents)
 }
 
+/// Bringing an object with its grants into a schema: where the schema has managed access its owner decides on
+/// grants, so that an object's owner brings none.
+///
+/// # Errors
+/// 003001 on the schema.
+pub fn may_bring_grants(
+    model: &AccessModel,
+    roles: &EffectiveRoles,
+    schema: &ObjectRef,
+    parents: &[ObjectRef],
+) -> Result<(), UserError> {
+    let allowed = !model.is_managed(schema) || acts_as_owner(model, roles, schema, parents);
+    refuse_unless(allowed, model, roles, schema, parents)
+}
+
 /// GRANT ROLE and REVOKE ROLE: the role's owner, or a holder of MANAGE GRANTS. `to_role` is the
 /// receiving role of a GRANT, to refuse circles.
 ///

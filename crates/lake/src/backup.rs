@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use frazil_catalog::{CATALOG_FILE, Catalog, CatalogFile};
 use frazil_common::SnapshotId;
@@ -394,6 +394,8 @@ async fn fill(
         }
         let copied = copy_durably(&from, &to).map_err(io(&from))?;
         check_content(&copied, Some(&file.sha256), &from)?;
+        // COPY INTO tells by it that it has loaded the file.
+        set_modified(&to, file.modified).map_err(io(&to))?;
         progress.bytes_copied += copied.bytes;
         progress.files_done += 1;
         report(progress);
@@ -449,6 +451,13 @@ fn absent_model<'a>(
         .filter_map(|path| path.strip_prefix(MODELS)?.rsplit('/').next()?.split('.').next())
         .collect();
     digests.iter().find(|digest| !there.contains(digest.as_str()))
+}
+
+/// Sets a file's time of change, in nanoseconds since 1970 UTC.
+fn set_modified(path: &Path, nanos: u64) -> std::io::Result<()> {
+    let file = File::options().write(true).open(path)?;
+    file.set_modified(UNIX_EPOCH + Duration::from_nanos(nanos))?;
+    file.sync_all()
 }
 
 /// Files of stages and models: path below the data directory, size, time of change.

@@ -7,7 +7,7 @@ use crate::models::{actor, find_model};
 use crate::resolve::objects::place;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::create_model::add_version;
-use crate::statements::create_table::authorize_create;
+use crate::statements::create_table::authorize_move;
 use crate::statements::import_model::imported;
 use crate::statements::outcome::Outcome;
 
@@ -78,10 +78,13 @@ pub(crate) async fn run(
         }
         AlterModelAction::RenameTo(name) => {
             let name = context.qualify(name)?;
-            authorize_create(context, work, &name, Privilege::CreateModel)?;
             let view = work.lake()?.view().clone();
             let mut model = found.model;
-            model.place = place(&view, &name)?;
+            let to = place(&view, &name)?;
+            if to.schema_id != model.place.schema_id {
+                authorize_move(context, work, &name, Privilege::CreateModel)?;
+            }
+            model.place = to;
             model.name = name.name;
             registry.update_model(&model).await?;
         }

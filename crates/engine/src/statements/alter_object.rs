@@ -15,7 +15,7 @@ use crate::statements::alter_account;
 use crate::statements::alter_table::keep_tags_of_moved;
 use crate::statements::comment::set_comment;
 use crate::statements::context::{StatementContext, Work};
-use crate::statements::create_table::authorize_create;
+use crate::statements::create_table::authorize_move;
 use crate::statements::database_role;
 use crate::statements::drop::end_sessions;
 use crate::statements::lookup::{
@@ -74,7 +74,7 @@ pub(crate) async fn run(
                         ));
                     }
                     if (&to.database, &to.schema) != (&name.database, &name.schema) {
-                        authorize_create(context, work, &to, Privilege::CreateView)?;
+                        authorize_move(context, work, &to, Privilege::CreateView)?;
                     }
                     if !context.describe_only {
                         let account = context.shared.accounts.view().await?;
@@ -320,7 +320,7 @@ async fn renamed<B: ObjectBody>(
     let from = context.qualify(&name_of(context, alter)?)?;
     let to = complete(to, &from);
     if (&to.database, &to.schema) != (&from.database, &from.schema) {
-        authorize_create(context, work, &to, privilege)?;
+        authorize_move(context, work, &to, privilege)?;
     }
     let schema = expect_schema(view, &to.database, &to.schema)?;
     let taken = context

@@ -23,7 +23,7 @@ use crate::statements::clone::keep_masking_tags;
 use crate::statements::clustering::{clustering, renamed};
 use crate::statements::constraints;
 use crate::statements::context::{StatementContext, Work, cancelled};
-use crate::statements::create_table::{authorize_create, definition};
+use crate::statements::create_table::{authorize_grants_of, authorize_move, definition};
 use crate::statements::defaults;
 use crate::statements::lookup::{Target, absent, described_status, expect, find};
 use crate::statements::outcome::Outcome;
@@ -89,7 +89,7 @@ pub(crate) async fn run(
         AlterTableAction::RenameTo(to) => {
             let to = complete(to, name);
             if (&to.database, &to.schema) != (&name.database, &name.schema) {
-                authorize_create(context, work, &to, Privilege::CreateTable)?;
+                authorize_move(context, work, &to, Privilege::CreateTable)?;
             }
             if !context.describe_only {
                 let account = context.shared.accounts.view().await?;
@@ -104,6 +104,10 @@ pub(crate) async fn run(
             let Target::Table(other) = other.target else {
                 return Err(UserError::internal("a table is no table"));
             };
+            if (&other.name.database, &other.name.schema) != (&name.database, &name.schema) {
+                authorize_grants_of(context, &view, name)?;
+                authorize_grants_of(context, &view, &other.name)?;
+            }
             if !context.describe_only {
                 let account = context.shared.accounts.view().await?;
                 let lake = work.lake()?;

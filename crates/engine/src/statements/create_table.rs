@@ -1,13 +1,13 @@
 //! CREATE TABLE: column lists, AS SELECT, LIKE.
 
 use frazil_catalog::{
-    Autoincrement, ColumnInfo, Relation as CatalogRelation, TableInfo, TableKind,
+    Autoincrement, CatalogView, ColumnInfo, Relation as CatalogRelation, TableInfo, TableKind,
 };
 use frazil_common::{
     Code, Column, ObjectKind, ObjectRef, Privilege, QualifiedName, SqlType, UserError,
 };
 use frazil_dialect::{ColumnDefinition, CreateTable, CreateTableSource, Persistence};
-use frazil_governance::Requirement;
+use frazil_governance::{Requirement, may_bring_grants};
 use frazil_lake::{LakeTransaction, NewTable};
 use frazil_planner::{Planned, sql_type};
 
@@ -40,6 +40,29 @@ pub(crate) fn authorize_create(
     let schema = schema(&view, &name.database, &name.schema)?;
     let database: Vec<ObjectRef> = database_object(&view, &name.database).into_iter().collect();
     context.authorize(&[Requirement::new(schema_object(&schema), database, privilege)])
+}
+
+/// Checks that an object may come into a schema with the grants that it has.
+pub(crate) fn authorize_grants_of(
+    context: &StatementContext,
+    view: &CatalogView,
+    name: &QualifiedName,
+) -> Result<(), UserError> {
+    let schema = schema(view, &name.database, &name.schema)?;
+    let database: Vec<ObjectRef> = database_object(view, &name.database).into_iter().collect();
+    may_bring_grants(&context.model, &context.roles, &schema_object(&schema), &database)
+}
+
+/// Checks that the role may move an object of its own into another schema.
+pub(crate) fn authorize_move(
+    context: &StatementContext,
+    work: &mut Work,
+    name: &QualifiedName,
+    privilege: Privilege,
+) -> Result<(), UserError> {
+    authorize_create(context, work, name, privilege)?;
+    let view = work.lake()?.view().clone();
+    authorize_grants_of(context, &view, name)
 }
 
 /// What stands under the name a CREATE wants, and whether to go on.
@@ -291,6 +314,15 @@ fn record_owner(
         Occupied::Replace(object) if object.kind == ObjectKind::Table => Some(object.id),
         _ => None,
     };
+    // Grants from outside come into a schema with managed access by its owner alone.
+    let source = source.filter(|id| {
+        let name = lake.view().table_by_id(*id).map(|source| source.name.clone());
+        let here = |name: &QualifiedName| {
+            (&name.database, &name.schema) == (&table.name.database, &table.name.schema)
+        };
+        name.as_ref().is_some_and(here)
+            || authorize_grants_of(context, lake.view(), &table.name).is_ok()
+    });
     if let (true, Some(from)) = (create.copy_grants, replaced.or(source)) {
         let source = lake.view().table_by_id(from);
         let same = source.is_none_or(|source| source.name.database == table.name.database);

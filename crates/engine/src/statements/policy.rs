@@ -27,7 +27,7 @@ use crate::statements::account_change::AccountChange;
 use crate::statements::alter_object::complete;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::create_stage::{kept, make, site};
-use crate::statements::create_table::authorize_create;
+use crate::statements::create_table::authorize_move;
 use crate::statements::lookup::{
     Found, Target, absent, described_status, expect, find, find_reached,
 };
@@ -202,7 +202,7 @@ async fn changed<B: ObjectBody>(
         AlterPolicyAction::RenameTo(to) => {
             let to = complete(to, &full);
             if (&to.database, &to.schema) != (&full.database, &full.schema) {
-                authorize_create(context, work, &to, privilege)?;
+                authorize_move(context, work, &to, privilege)?;
             }
             let view = work.lake()?.view().clone();
             let schema = expect_schema(&view, &to.database, &to.schema)?;

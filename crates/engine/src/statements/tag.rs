@@ -20,7 +20,7 @@ use crate::statements::account_change::AccountChange;
 use crate::statements::alter_object::complete;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::create_stage::{kept, make, site};
-use crate::statements::create_table::authorize_create;
+use crate::statements::create_table::authorize_move;
 use crate::statements::lookup::{
     Found, Target, absent, account_object, described_status, expect, find, find_reached,
     no_current_database,
@@ -225,7 +225,7 @@ async fn rename(
     let full = context.qualify(&alter.name)?;
     let to = complete(to, &full);
     if (&to.database, &to.schema) != (&full.database, &full.schema) {
-        authorize_create(context, work, &to, Privilege::CreateTag)?;
+        authorize_move(context, work, &to, Privilege::CreateTag)?;
     }
     let view = work.lake()?.view().clone();
     let schema = expect_schema(&view, &to.database, &to.schema)?;

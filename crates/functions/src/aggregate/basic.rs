@@ -289,7 +289,38 @@ fn extreme(
     if crate::operators::needs_key(&to) {
         return collected(keyed.0, call, to, keyed.1);
     }
+    if to == SqlType::Float {
+        let value = call.args.remove(0).expr;
+        call.args =
+            vec![kernel_call("frazil_float_order", vec![value], SMALL_INTEGER, true, order)];
+        let found = native_call(udaf, call, SMALL_INTEGER, true)?;
+        let value = vec![found.expr];
+        return Ok(kernel_call("frazil_float_at", value, SqlType::Float, true, float_at));
+    }
     native_call(udaf, call, to, true)
+}
+
+/// Where a FLOAT stands among all, with one zero, and one NaN above the rest. The engine's own MIN and MAX of
+/// floats begin each group with the finite extremes, and let NaN win by chance.
+fn order(rows: &Rows) -> KernelResult {
+    let values = rows.floats(0)?;
+    rows.build_integers(|row| {
+        Ok(values.get(row).map(|value| {
+            let value = if value.is_nan() { f64::NAN } else { value + 0.0 };
+            turned(value.to_bits() as i64)
+        }))
+    })
+}
+
+/// The FLOAT that stands there.
+fn float_at(rows: &Rows) -> KernelResult {
+    let values = rows.integers(0)?;
+    rows.build_floats(|row| Ok(values.get(row).map(|at| f64::from_bits(turned(at) as u64))))
+}
+
+/// The bits of a float as a number of the same order, and back: below zero, more bits are less.
+fn turned(bits: i64) -> i64 {
+    bits ^ ((bits >> 63) as u64 >> 1) as i64
 }
 
 fn bits(

@@ -14,13 +14,13 @@ use frazil_common::{Access, Code, Privilege, SqlType, UserError, quote_identifie
 use frazil_dialect::{CopyIntoTable, CopySource};
 use frazil_governance::Requirement;
 
-use crate::api::StageFile;
+use crate::api::{StageBytes, StageFile};
 use crate::history::access::note_stage;
 use crate::resolve::objects::{parents_of, table_object};
 use crate::resolve::relation::target_table;
 use crate::resolve::stages::{Layout, files_relation};
 use crate::run::spool::SpoolWriter;
-use crate::stage_files::LoadedFile;
+use crate::stage_files::{LoadedFile, lasting_tag};
 use crate::stages::file_format::{self, FileFormat, FormatType};
 use crate::stages::load_log::LoadLog;
 use crate::stages::location::{StageLocation, missing_file, resolve_stage, select_files};
@@ -234,7 +234,7 @@ impl Job<'_> {
                 .iter()
                 .filter(|load| load.loaded_on > expired && load.status != LoadStatus::LoadFailed)
                 .filter(|load| !(partly && load.status == LoadStatus::PartiallyLoaded))
-                .map(|load| (load.location.as_str(), load.etag.as_str()))
+                .map(|load| (load.location.as_str(), lasting_tag(&load.etag)))
                 .collect();
             // Whether an old file was loaded cannot be told once its record may be gone.
             let uncertain = |file: &StageFile| {
@@ -243,7 +243,7 @@ impl Job<'_> {
                     && first.is_some_and(|first| first < expired)
             };
             files.retain(|file| {
-                !loaded.contains(&(self.key(file).as_str(), file.digest.as_str()))
+                !loaded.contains(&(self.key(file).as_str(), lasting_tag(&file.digest)))
                     && !uncertain(file)
             });
         }
@@ -306,6 +306,7 @@ impl Job<'_> {
         if let Err(error) = appended {
             return Err(self.explained(&files, &log, error.into()).await?);
         }
+        self.refuse_replaced(&files).await?;
         let mut loads = Vec::with_capacity(files.len());
         for (index, file) in files.iter().enumerate() {
             loads.push(self.record(file, index, &load, &log).await?);
@@ -322,6 +323,26 @@ impl Job<'_> {
         }
         work.lake()?.record_loads(&self.table, loads);
         Ok(outcome)
+    }
+
+    /// A file that was replaced after it was listed may have been read as it is now: it would be noted as
+    /// loaded by the tag of what it was, and be loaded again.
+    async fn refuse_replaced(&self, files: &[StageFile]) -> Result<(), UserError> {
+        for file in files {
+            let now = self.context.shared.stages.head(self.location.stage_id, &file.path).await?;
+            if now.is_some_and(|now| now.digest != file.digest) {
+                self.context.record.lock().lost_race = true;
+                return Err(UserError::new(
+                    Code::InvalidStatement,
+                    format!(
+                        "File '{}' was replaced while it was loaded; nothing is loaded. Run the \
+                         statement again.",
+                        file.path
+                    ),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// The error that ended a strict load, with its place.
