@@ -125,11 +125,11 @@ def binary():
     pytest.exit("build frazil first, or name the binary in FRAZIL_BIN", returncode=2)
 
 
-def start_server(data_dir, *options, log=None, **variables):
+def start_server(data_dir, *options, log=None, port=0, **variables):
     """Starts a server on a data directory; `log` takes what it writes to standard error."""
     environment = {**os.environ, "FRAZIL_BOOTSTRAP_PASSWORD": PASSWORD, **variables}
     process = subprocess.Popen(
-        [binary(), "serve", "--data-dir", str(data_dir), "--listen", "127.0.0.1:0", *options],
+        [binary(), "serve", "--data-dir", str(data_dir), "--listen", f"127.0.0.1:{port}", *options],
         stdout=subprocess.PIPE,
         stderr=log or sys.stderr,
         env=environment,

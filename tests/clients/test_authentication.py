@@ -4,6 +4,7 @@ import hashlib
 import base64
 import json
 import time
+import uuid
 
 import pytest
 import requests
@@ -138,6 +139,49 @@ def test_key_pairs_open_sessions_and_rotate(server, admin, user):
         connect(first)
     (row,) = dicts(admin, f"SHOW USERS LIKE '{user}'")
     assert row["has_rsa_public_key"] == "true"
+
+
+def test_a_session_ends_with_its_key(server, admin, user):
+    private, public, _ = key_pair()
+    admin.execute(f"ALTER USER {user} SET RSA_PUBLIC_KEY = '{public}'")
+    with server.connect(
+        user=user, password=None, authenticator="SNOWFLAKE_JWT", private_key=private
+    ) as connection:
+        cursor = connection.cursor()
+        assert cursor.execute("SELECT CURRENT_USER()").fetchone() == (user,)
+        admin.execute(f"ALTER USER {user} UNSET RSA_PUBLIC_KEY")
+        with pytest.raises(errors.DatabaseError) as caught:
+            cursor.execute("SELECT 1")
+        assert caught.value.errno in (390104, 390111)
+
+
+def test_the_secret_of_a_token_is_shown_to_its_session_alone(wire, server, name):
+    other = Wire(server)
+    add = f"ALTER USER admin ADD PROGRAMMATIC ACCESS TOKEN {name}_"
+
+    def result(asking, reply):
+        return asking.get(f"/queries/{reply['data']['queryId']}/result")
+
+    request_id = str(uuid.uuid4())
+    reply = wire.query(add + "A", request_id=request_id)
+    assert reply["success"] and reply["data"]["total"] == 1
+    refused = result(other, reply)
+    assert not refused["success"] and "token" not in str(refused["data"])
+    # The answer was lost: the request comes again.
+    again = wire.query(add + "A", request_id=request_id, retry=1)
+    assert again["success"] and again["data"]["queryId"] == reply["data"]["queryId"]
+    # What nobody waited for is asked for by its session.
+    reply = wire.query(add + "B", asyncExec=True)
+    assert reply["code"] == "333334"
+    while (mine := result(wire, reply)).get("code") in ("333333", "333334"):
+        pass
+    assert mine["success"] and mine["data"]["total"] == 1
+    assert not result(other, reply)["success"]
+    for asking in (wire, other):
+        scan = f"SELECT * FROM TABLE(RESULT_SCAN('{reply['data']['queryId']}'))"
+        assert not asking.query(scan)["success"]
+    for token in "AB":
+        wire.query(f"ALTER USER admin REMOVE PROGRAMMATIC ACCESS TOKEN {name}_{token}")
 
 
 def test_a_key_that_is_none_is_refused(admin, user):

@@ -234,3 +234,24 @@ def test_after_a_restart_a_statement_is_told_from_the_history(own_server):
     reply = held.get(failed, expect=422)
     assert reply["code"] == "100051" and "zero" not in reply["message"]
     assert api.get(str(uuid.uuid4()), expect=404)["code"] == "000709"
+
+
+def test_the_secret_of_a_token_is_shown_once(api, cursor, name):
+    add = "ALTER USER admin ADD PROGRAMMATIC ACCESS TOKEN "
+    request = {"requestId": str(uuid.uuid4())}
+    reply = api.post(f"{add}{name}_A", query=request)
+    secret = reply["data"][0][1]
+    again = api.post(f"{add}{name}_A", query={**request, "retry": "true"})
+    assert again["data"][0][1] == secret
+    assert "shown once" in api.get(reply["statementHandle"], expect=404)["message"]
+    # What nobody waited for is shown to who asks first.
+    handle = api.post(f"{add}{name}_B", expect=202, query={"async": "true"})["statementHandle"]
+    while (reply := requests.get(f"{api.url}/{handle}", headers=api.headers)).status_code == 202:
+        pass
+    assert reply.json()["data"][0][1] != secret
+    assert "shown once" in api.get(handle, expect=404)["message"]
+    # Not what a session of a driver was answered.
+    cursor.execute(f"{add}{name}_C")
+    assert secret not in str(api.get(cursor.sfqid, expect=404))
+    for token in "ABC":
+        cursor.execute(f"ALTER USER admin REMOVE PROGRAMMATIC ACCESS TOKEN {name}_{token}")

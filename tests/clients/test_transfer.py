@@ -7,6 +7,7 @@ import time
 
 import pandas as pd
 import pytest
+import requests
 from conftest import Wire
 from snowflake.connector.pandas_tools import write_pandas
 
@@ -38,6 +39,34 @@ def test_put_and_get(cursor, name, tmp_path, compress):
     assert content == source.read_bytes()
 
 
+def test_an_address_of_a_file_ends_with_the_right_to_read_it(server, database, cursor, name):
+    statements = [
+        f"CREATE STAGE {name}",
+        f"COPY INTO @{name}/f FROM (SELECT 1) FILE_FORMAT = (TYPE = CSV COMPRESSION = NONE)",
+        f"CREATE ROLE {name}",
+        f"GRANT ROLE {name} TO USER admin",
+        f"GRANT USAGE ON DATABASE {database} TO ROLE {name}",
+        f"GRANT USAGE ON SCHEMA {database}.TESTS TO ROLE {name}",
+        f"GRANT READ ON STAGE {name} TO ROLE {name}",
+        f"CREATE USER {name} PASSWORD = 'correct-horse-7' DEFAULT_ROLE = {name}",
+        f"GRANT ROLE {name} TO USER {name}",
+    ]
+    for statement in statements:
+        cursor.execute(statement)
+    data = {"LOGIN_NAME": name, "PASSWORD": "correct-horse-7", "CLIENT_APP_ID": "JavaScript"}
+    login = requests.post(server.url + "/session/v1/login-request", json={"data": data}).json()
+    wire = Wire(server, token=login["data"]["token"])
+    answer = wire.query(f"GET @{database}.TESTS.{name}/f file:///tmp/")
+    (address,) = answer["data"]["presignedUrls"]
+    assert requests.get(address).text == "1\n"
+    cursor.execute(f"REVOKE READ ON STAGE {name} FROM ROLE {name}")
+    assert requests.get(address).status_code == 403
+    cursor.execute(f"GRANT READ ON STAGE {name} TO ROLE {name}")
+    assert requests.get(address).text == "1\n"
+    cursor.execute(f"DROP USER {name}")
+    cursor.execute(f"DROP ROLE {name}")
+
+
 def test_put_takes_patterns_and_feeds_copy(cursor, name, tmp_path):
     cursor.execute(f"CREATE STAGE {name}_S")
     cursor.execute(f"CREATE TABLE {name} (A INT, B VARCHAR)")
@@ -66,6 +95,26 @@ def test_put_keeps_what_is_there_unless_told(cursor, name, tmp_path):
     target.mkdir()
     cursor.execute(f"GET @{name}/a.txt file://{target}/")
     assert (target / "a.txt").read_text() == "second"
+
+
+@pytest.mark.parametrize("compress", ["TRUE", "FALSE"])
+def test_the_same_content_put_again_is_not_loaded_again(cursor, name, tmp_path, compress):
+    cursor.execute(f"CREATE TABLE {name} (a INT)")
+    cursor.execute(f"CREATE STAGE {name}_STAGE")
+    path = tmp_path / "rows.csv"
+    load = f"COPY INTO {name} FROM @{name}_STAGE FILE_FORMAT = (TYPE = CSV)"
+
+    def put(text):
+        path.write_text(text)
+        options = f"OVERWRITE = TRUE AUTO_COMPRESS = {compress}"
+        cursor.execute(f"PUT 'file://{path}' @{name}_STAGE {options}")
+
+    for text, count in [("1\n2\n", 2), ("1\n2\n", 2), ("3\n4\n", 4), ("1\n2\n", 6), ("1\n2\n", 6)]:
+        put(text)
+        cursor.execute(load)
+        assert cursor.execute(f"SELECT COUNT(*) FROM {name}").fetchone() == (count,), text
+    cursor.execute(f"{load} FORCE = TRUE")
+    assert cursor.execute(f"SELECT COUNT(*) FROM {name}").fetchone() == (8,)
 
 
 def test_write_pandas(connection, name):

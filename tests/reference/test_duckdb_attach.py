@@ -292,3 +292,43 @@ def test_the_command_line_fails_with_a_message(tmp_path, text):
     directory = tmp_path / "lake"
     message = sql(directory, f"CREATE DATABASE t; {text};", fails=True)
     assert message.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("duckdb_type", "values", "misfits"),
+    [
+        ("TINYINT", ["-128", "127"], ["128", "-129"]),
+        ("UTINYINT", ["0", "255"], ["256", "-1"]),
+        ("SMALLINT", ["-32768", "32767"], ["32768"]),
+        ("USMALLINT", ["65535"], ["65536", "-1"]),
+        ("INTEGER", ["-2147483648", "2147483647"], ["2147483648"]),
+        ("UINTEGER", ["4294967295"], ["4294967296", "-1"]),
+        ("UBIGINT", ["18446744073709551615"], ["18446744073709551616", "-1"]),
+        ("REAL", ["0.5", "'inf'::FLOAT"], ["1e300"]),
+        ("JSON", ["""'{"a": [1, null]}'"""], ["'no json'", "''"]),
+    ],
+)
+def test_values_that_duckdbs_type_does_not_take_are_refused(tmp_path, duckdb_type, values, misfits):
+    directory = tmp_path / "lake"
+    sql(directory, "CREATE DATABASE t;")
+    duck = attach(directory)
+    duck.execute(f'CREATE TABLE lake."T.PUBLIC"."ITEM" ("ID" INTEGER NOT NULL, "V" {duckdb_type} NOT NULL)')
+    duck.close()
+    # Few rows stay in the catalog, many go to a file.
+    many = "SELECT SEQ4(), {} FROM TABLE(GENERATOR(ROWCOUNT => 500))"
+    for value in values:
+        sql(directory, f"USE SCHEMA t.public; INSERT INTO item SELECT 1, {value}; INSERT INTO item {many.format(value)};")
+    for value in misfits:
+        for statement in (
+            f"INSERT INTO item SELECT 1, {value}",
+            f"INSERT INTO item {many.format(value)}",
+            f"UPDATE item SET v = {value}",
+        ):
+            error = sql(directory, f"USE SCHEMA t.public; {statement};", fails=True)
+            assert "column 'V'" in error and "DuckDB's type" in error, error
+    counts = "SELECT v, COUNT(*) FROM {} GROUP BY v ORDER BY v"
+    duck = attach(directory)
+    rows = duck.execute(counts.format('lake."T.PUBLIC"."ITEM"')).fetchall()
+    duck.close()
+    assert [count for _, count in rows] == [501] * len(values)
+    assert [row[1] for row in query(directory, counts.format("item"))[1]] == ["501"] * len(values)

@@ -51,6 +51,9 @@ pub const CATALOG_FILE: &str = "catalog.sqlite";
 
 const DEFINITIONS_CACHED_MAX: usize = 64;
 const FILE_SETS_CACHED_MAX: usize = 4096;
+/// Commits at once are microseconds apart, and some clocks are set by small steps: times so little ahead tell
+/// of no clock that was wrong.
+const CLOCK_SLACK_MICROS: i64 = 1_000_000;
 
 /// The catalog. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -108,6 +111,19 @@ impl Catalog {
     /// The one write transaction on Frazil's own tables; waits for its turn. Dropping rolls back.
     pub async fn begin_write(&self) -> Result<WriteTransaction> {
         self.inner.store.begin_write().await
+    }
+
+    /// Whether the database can be written; nothing is.
+    ///
+    /// # Errors
+    /// No write transaction can be begun, or the database takes no write.
+    pub async fn check_writable(&self) -> Result<()> {
+        let mut tx = self.begin_write().await?;
+        // That a transaction begins tells nothing of a file that can only be read.
+        sqlx::query("UPDATE frazil_counter SET value = value WHERE name = ''")
+            .execute(&mut *tx)
+            .await?;
+        Ok(())
     }
 
     /// Ends all connections.
@@ -240,6 +256,36 @@ impl Catalog {
                  allowed time travel period or before the object creation time.",
             ))),
         }
+    }
+
+    /// The snapshot that a statement means which asks at `now` for the newest one of a time: as
+    /// [`Catalog::snapshot_at`], but that a clock which was ahead and was set back hides nothing. Commits since
+    /// then have times in the future, for times grow with snapshots; asked for `now` it is the newest of all.
+    ///
+    /// # Errors
+    /// 000707 also for earlier times at which one of those may have been the newest.
+    pub async fn snapshot_asked_for(&self, micros: i64, now: i64) -> Result<SnapshotId> {
+        self.load_times().await?;
+        {
+            let times = self.inner.times.lock();
+            let ahead =
+                times.partition_point(|(_, at)| *at <= now.saturating_add(CLOCK_SLACK_MICROS));
+            match (times.last(), ahead.checked_sub(1).and_then(|last| times.get(last))) {
+                (Some((newest, _)), _) if ahead < times.len() && micros >= now => {
+                    return Ok(*newest);
+                }
+                (_, Some((_, before))) if ahead < times.len() && micros >= *before => {
+                    return Err(CatalogError::User(UserError::new(
+                        Code::TimeTravelUnavailable,
+                        "The system clock was set back: the times of the last commits are in the future, and \
+                         which of them were there at this time is not known. Ask for the present, or AT \
+                         (STATEMENT => …).",
+                    )));
+                }
+                _ => {}
+            }
+        }
+        self.snapshot_at(micros).await
     }
 
     /// Tables that are gone and were dropped at or after a time, the last dropped first; only

@@ -237,6 +237,51 @@ async fn snapshots_are_found_by_time_and_statement() {
     assert_eq!(catalog.statement_with_prefix("p").await.unwrap(), None);
 }
 
+/// A clock that was a day ahead for a commit and was set back: later commits are seen all the same.
+#[tokio::test]
+async fn a_clock_that_is_set_back_hides_no_commit() {
+    const DAY: i64 = 24 * 3600 * 1_000_000;
+    let folder = Folder::new("clock");
+    let catalog = open(&folder.file()).await;
+    let first = commit(&catalog, start(), "one").await.unwrap();
+    let schema = catalog.head_view().await.unwrap().schema("D", "S").unwrap().schema_id;
+    let create = |name: &str| vec![CatalogChange::CreateTable(table(-1, schema, name))];
+    let ahead = commit(&catalog, create("T2"), "two").await.unwrap();
+    let mut writer = catalog.begin_write().await.unwrap();
+    sqlx::query(
+        "UPDATE ducklake_snapshot SET snapshot_time = strftime('%Y-%m-%d %H:%M:%f', 'now', '+1 day') \
+         || '000+00' WHERE snapshot_id = ?",
+    )
+    .bind(ahead)
+    .execute(&mut *writer)
+    .await
+    .unwrap();
+    writer.commit().await.unwrap();
+    catalog.close().await;
+    let catalog = open(&folder.file()).await;
+    let last = commit(&catalog, create("T3"), "three").await.unwrap();
+    let infos = catalog.snapshots(-1).await.unwrap();
+    let micros: Vec<i64> = infos.iter().map(|info| info.micros).collect();
+    assert!(micros.is_sorted_by(|one, next| one < next), "{micros:?}");
+    let (began, set_to) = (micros[1], micros[2]);
+    // The time was cut to milliseconds.
+    let now = set_to - DAY + 1000;
+    assert!(began <= now, "{began} {now}");
+    assert_eq!(catalog.snapshot_asked_for(now, now).await.unwrap(), last);
+    assert_eq!(catalog.snapshot_asked_for(began - 1, now).await.unwrap(), first - 1);
+    // Nobody knows when the clock was wrong.
+    for micros in [began, now - 1] {
+        match catalog.snapshot_asked_for(micros, now).await.unwrap_err() {
+            CatalogError::User(error) => assert!(error.message.contains("clock"), "{error:?}"),
+            other => panic!("{other}"),
+        }
+    }
+    // The day is over, and all times tell again.
+    let later = now + 2 * DAY;
+    assert_eq!(catalog.snapshot_asked_for(now, later).await.unwrap(), first);
+    assert_eq!(catalog.snapshot_asked_for(later, later).await.unwrap(), last);
+}
+
 /// A snapshot that outlives its successors is not taken for what was current in their time.
 #[tokio::test]
 async fn times_of_expired_snapshots_are_not_answered() {

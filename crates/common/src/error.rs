@@ -60,6 +60,8 @@ codes! {
     NotAGroupByExpression = (979, "42601"),
     /// A view that declares other columns than its query has by now.
     ColumnCountMismatch = (2057, "42601"),
+    /// A view whose query cannot be read, or not any more with its owner's rights.
+    ViewExpansion = (2037, "42601"),
     /// The column list of CREATE VIEW or CREATE TABLE AS and a query of another width.
     InvalidColumnList = (2026, "42601"),
     /// INSERT of more or fewer values than columns.
@@ -73,6 +75,8 @@ codes! {
     UnsupportedAggregateType = (2016, "22000"),
     IncompatibleTypes = (2016, "22000"),
     InsufficientPrivileges = (3001, "42501"),
+    /// OWNERSHIP of new objects of one kind that is promised to another role already.
+    FutureOwnerExists = (3504, "01000"),
     /// USE ROLE of a role that the user does not hold.
     RoleNotAssigned = (3013, "42501"),
     /// ALTER WAREHOUSE … RESUME of one that runs.
@@ -210,6 +214,12 @@ impl UserError {
 
     pub fn unsupported(what: impl fmt::Display) -> Self {
         Self::new(Code::Unsupported, format!("Unsupported feature '{what}'."))
+    }
+
+    /// Whether it is one of Snowflake's compiler errors, which lie between these numbers; execution errors
+    /// are far above.
+    pub fn is_compilation(&self) -> bool {
+        (900..3001).contains(&self.code.number())
     }
 
     /// A fault of Frazil itself; but a full disk is none, wherever it is met.

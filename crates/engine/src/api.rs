@@ -213,8 +213,8 @@ pub struct StoredResult {
     pub rows_affected: Option<u64>,
     /// What those changes were; None where no row was touched.
     pub changes: Option<Changes>,
-    /// Its rows hold a secret, which is shown once.
-    pub shows_secret: bool,
+    /// The session that it answers, where its rows hold a secret: that session alone is shown them, once.
+    pub secret_of: Option<i64>,
     pub finished_micros: i64,
 }
 

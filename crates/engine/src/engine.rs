@@ -176,14 +176,25 @@ impl Engine {
         Ok((Arc::new(Engine { shared, upkeep, keeper }), generated))
     }
 
-    /// A finished result, to read again; none for those who were not shown it.
+    /// A finished result, to read again; none for those who were not shown it, nor where it holds a
+    /// secret.
     pub fn result(&self, query_id: &Uuid, reader: &ResultReader) -> Option<Arc<StoredResult>> {
         self.shared.results.get(query_id, reader).and_then(Result::ok)
     }
 
-    /// A result that some other means has shown to be the reader's own: a signed address.
-    pub fn result_by_address(&self, query_id: &Uuid) -> Option<Arc<StoredResult>> {
-        self.shared.results.get_unchecked(query_id)
+    /// A result that some other means has shown to be the reader's own: a signed address. It is good as
+    /// long as its user is.
+    ///
+    /// # Errors
+    /// The account cannot be read.
+    pub async fn result_by_address(
+        &self,
+        query_id: &Uuid,
+    ) -> Result<Option<Arc<StoredResult>>, UserError> {
+        let Some(stored) = self.shared.results.get_unchecked(query_id) else { return Ok(None) };
+        let account = self.shared.accounts.view().await?;
+        let user = account.user_by_id(stored.owner.user_id);
+        Ok(user.is_some_and(|user| !user.disabled).then_some(stored))
     }
 
     /// Where a statement stands; none for those who may not read its result.
@@ -191,7 +202,7 @@ impl Engine {
         self.shared.results.status(query_id, reader)
     }
 
-    /// Whether a session of this process goes on, and its user and access token may still use it.
+    /// Whether a session of this process goes on, and its user and credential may still use it.
     ///
     /// # Errors
     /// The account cannot be read.
@@ -199,8 +210,7 @@ impl Engine {
         let session = self.shared.sessions.read().get(&session_id).cloned();
         let Some(session) = session else { return Ok(false) };
         let now = frazil_catalog::account::now_micros();
-        let restriction = session.role_restriction.as_deref();
-        if !self.shared.token_holds(session.access_token_id, restriction, now).await? {
+        if !self.shared.credential_holds(session.user_id, &session.to_row(), now).await? {
             return Ok(false);
         }
         let account = self.shared.accounts.view().await?;
@@ -217,19 +227,19 @@ impl Engine {
             queued: self.shared.warehouses.waiting(),
             memory_used_bytes: runtime.state().runtime_env().memory_pool.reserved(),
             memory_limit_bytes: runtime.memory_limit,
-            spill_used_bytes: runtime.state().runtime_env().disk_manager.used_disk_space(),
+            spill_used_bytes: runtime.spilled_bytes(),
             monitor_notifications: self.shared.warehouses.notifications(),
         }
     }
 
-    /// Whether the catalog answers and can be written.
+    /// Whether the catalog answers, and it and the lake's store can be written.
     ///
     /// # Errors
     /// It does not, or cannot.
     pub async fn check_health(&self) -> Result<(), UserError> {
         self.shared.catalog.head_view().await?;
         self.shared.accounts.view().await?;
-        self.shared.write_check.check(&self.shared.catalog).await
+        self.shared.write_check.check(&self.shared.lake).await
     }
 
     /// Asks a running statement to stop.

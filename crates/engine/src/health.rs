@@ -3,40 +3,56 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use frazil_catalog::{CATALOG_FILE, Catalog};
+use bytes::Bytes;
+use frazil_catalog::CATALOG_FILE;
 use frazil_common::{Code, UserError};
+use frazil_lake::Lake;
+use object_store::path::Path as ObjectPath;
 
-/// Time between two tries to begin writing.
+/// Time between two tries to write.
 const EVERY: Duration = Duration::from_secs(1);
 /// Where the writer is not free for so long, somebody is writing.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The last try to begin writing.
+/// The object that is written, in the folder of what ends with the process: of a block of a disk.
+const OBJECT: &str = "health";
+const OBJECT_BYTES: &[u8] = &[b'.'; 4096];
+
+/// The last try to write.
 #[derive(Debug, Default)]
 pub(crate) struct WriteCheck {
     last: tokio::sync::Mutex<Option<(Instant, Result<(), UserError>)>>,
 }
 
 impl WriteCheck {
-    /// Whether the catalog can be written; it is tried once a second at most.
+    /// Whether the catalog and the lake's store can be written; it is tried once a second at most.
     ///
     /// # Errors
-    /// No write transaction can be begun.
-    pub async fn check(&self, catalog: &Catalog) -> Result<(), UserError> {
+    /// No write transaction can be begun, the catalog can only be read, or the store takes nothing: it is
+    /// full, or its folder was moved away.
+    pub async fn check(&self, lake: &Lake) -> Result<(), UserError> {
         let mut last = self.last.lock().await;
         if let Some((at, outcome)) = &*last
             && at.elapsed() < EVERY
         {
             return outcome.clone();
         }
-        let outcome = match tokio::time::timeout(PATIENCE, catalog.begin_write()).await {
-            // Dropped, it is rolled back.
-            Ok(begun) => begun.map(drop).map_err(UserError::from),
+        let outcome = match tokio::time::timeout(PATIENCE, write(lake)).await {
+            Ok(outcome) => outcome,
             Err(_) => Ok(()),
         };
         *last = Some((Instant::now(), outcome.clone()));
         outcome
     }
+}
+
+async fn write(lake: &Lake) -> Result<(), UserError> {
+    lake.catalog().check_writable().await?;
+    let folder = lake.store().folder("temp")?;
+    let path = ObjectPath::from(OBJECT);
+    folder.put(&path, Bytes::from_static(OBJECT_BYTES)).await?;
+    folder.delete(&path).await?;
+    Ok(())
 }
 
 /// Refuses a data directory that was used and whose catalog is gone: a new one would make it an empty

@@ -47,7 +47,7 @@ impl Engine {
             prefers_json: true,
             rows_affected: None,
             changes: None,
-            shows_secret: false,
+            secret_of: None,
             finished_micros: result.finished_micros,
         }))
     }

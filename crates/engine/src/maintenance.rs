@@ -11,6 +11,7 @@ use frazil_models::Registry;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::health::refuse_lost_catalog;
 use crate::statements::retention::Retention;
 use crate::storage_usage;
 
@@ -18,6 +19,8 @@ use crate::storage_usage;
 const TIDY_EVERY: Duration = Duration::from_secs(5);
 /// Time between two expiries.
 const EXPIRE_EVERY: Duration = Duration::from_secs(10 * 60);
+/// Time between two looks for files that nobody names: all files are listed.
+const ORPHANS_EVERY: Duration = Duration::from_secs(60 * 60);
 /// The first one lets short uses of a data directory pass.
 const EXPIRE_FIRST: Duration = Duration::from_secs(60);
 /// Beside a running server, younger files may belong to its open transactions.
@@ -56,6 +59,7 @@ impl Drop for Upkeep {
 
 async fn run(lake: Lake, accounts: AccountStore, stop: CancellationToken) {
     let mut expire_at = Instant::now() + EXPIRE_FIRST;
+    let mut orphans_at = expire_at;
     while !stop.is_cancelled() {
         match lake.tidy().await {
             Ok(report) => tracing::debug!(?report, "tables tidied"),
@@ -68,6 +72,13 @@ async fn run(lake: Lake, accounts: AccountStore, stop: CancellationToken) {
             }
             if let Err(error) = storage_usage::sample(&lake, &accounts).await {
                 tracing::warn!(%error, "the storage in use could not be noted");
+            }
+        }
+        if Instant::now() >= orphans_at {
+            orphans_at = Instant::now() + ORPHANS_EVERY;
+            match lake.clear_orphans().await {
+                Ok(done) => tracing::debug!(?done, "files that nobody names set aside"),
+                Err(error) => tracing::warn!(%error, "files that nobody names stay"),
             }
         }
         tokio::select! {
@@ -96,10 +107,12 @@ pub(crate) async fn all(
 ) -> Result<MaintenanceReport, UserError> {
     let tidied = lake.tidy_all().await;
     let expired = expire(lake, accounts).await?;
+    let orphans = lake.clear_orphans().await?;
     let tidied = tidied?;
     Ok(MaintenanceReport {
         flushed_tables: tidied.flushed_tables,
         merged_tables: tidied.merged_tables,
+        orphan_files: orphans.set_aside,
         ..expired
     })
 }
@@ -137,6 +150,7 @@ pub async fn repair_format(data_dir: &Path) -> Result<bool, UserError> {
     if !matches!(frazil_lake::format_fault(data_dir)?, Some(FormatFault::Lost { .. })) {
         return Ok(false);
     }
+    refuse_lost_catalog(data_dir)?;
     let catalog = Catalog::inspect(&data_dir.join(CATALOG_FILE)).await?;
     let faults = catalog.integrity().await?;
     catalog.close().await;
@@ -160,6 +174,7 @@ pub async fn inspect(data_dir: &Path) -> Result<Vec<String>, UserError> {
     if let Some(fault @ FormatFault::Unknown(_)) = fault {
         return Ok(vec![format!("format: {fault}")]);
     }
+    refuse_lost_catalog(data_dir)?;
     let served = DataDirectory::is_in_use(data_dir)?;
     let catalog = Catalog::inspect(&catalog_path).await?;
     let lake = Lake::inspect(catalog.clone(), data_dir)?;

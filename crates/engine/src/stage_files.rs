@@ -4,15 +4,19 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use frazil_catalog::LOAD_METADATA_DAYS;
+use frazil_catalog::account::now_micros;
 use frazil_common::{Code, UserError};
 use frazil_lake::{LakeError, NewObject, ObjectFolder};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use sha2::{Digest, Sha256};
 
 use crate::api::{StageBytes, StageFile};
 
+const MICROS_PER_DAY: i64 = 24 * 60 * 60 * 1_000_000;
 /// Bytes collected before a part is written.
 const PART_BYTES: usize = 8 * 1024 * 1024;
 
@@ -111,11 +115,26 @@ impl StageFiles {
         Ok(self.folder.reap_unfinished(older_than).await?)
     }
 
+    /// The SHA-256 of a file; none where it is gone.
+    async fn digest(&self, location: &Path, path: &str) -> Result<Option<Vec<u8>>, UserError> {
+        let mut bytes = match self.store.get(location).await {
+            Ok(found) => found.into_stream(),
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(failed("read", path, error)),
+        };
+        let mut digest = Sha256::new();
+        while let Some(piece) = bytes.try_next().await.map_err(|e| failed("read", path, e))? {
+            digest.update(&piece);
+        }
+        Ok(Some(digest.finalize().to_vec()))
+    }
+
     async fn write(
         &self,
         upload: &mut dyn NewObject,
         path: &str,
         mut body: BoxStream<'static, Result<Bytes, std::io::Error>>,
+        mut content: Option<&mut Sha256>,
     ) -> Result<u64, UserError> {
         let mut total = 0u64;
         let mut part: Vec<u8> = Vec::new();
@@ -131,6 +150,9 @@ impl StageFiles {
                         self.file_bytes_max
                     ),
                 ));
+            }
+            if let Some(content) = &mut content {
+                content.update(&bytes);
             }
             part.extend_from_slice(&bytes);
             if part.len() >= PART_BYTES {
@@ -155,8 +177,21 @@ impl StageBytes for StageFiles {
         let refused = |error: LakeError| failed("written", path, error);
         // Where it fails, what was written is given up with it.
         let mut upload = self.folder.create(&location).await.map_err(refused)?;
-        let total = self.write(upload.as_mut(), path, body).await?;
+        let before = self.head(stage_id, path).await?.filter(is_remembered);
+        let mut content = before.is_some().then(Sha256::new);
+        let total = self.write(upload.as_mut(), path, body, content.as_mut()).await?;
+        let content = content.map(|content| content.finalize().to_vec());
+        let same = match (&before, &content) {
+            (Some(before), Some(content)) if before.size == total => {
+                self.digest(&location, path).await?.as_ref() == Some(content)
+            }
+            _ => false,
+        };
         let _replacing = self.replacing.read().await;
+        if same && self.head(stage_id, path).await? == before {
+            // It stays the file that COPY INTO has loaded, or has not.
+            return Ok(total);
+        }
         upload.finish().await.map_err(refused)?;
         Ok(total)
     }
@@ -203,6 +238,12 @@ impl StageBytes for StageFiles {
     }
 }
 
+/// Whether a load of the file is remembered still. An older one that comes again is a new file.
+fn is_remembered(file: &StageFile) -> bool {
+    let days = LOAD_METADATA_DAYS * MICROS_PER_DAY;
+    file.modified_micros > now_micros().saturating_sub(days)
+}
+
 fn describe(stage_id: i64, meta: &ObjectMeta) -> StageFile {
     let location = meta.location.as_ref();
     let path = location.strip_prefix(&format!("{stage_id}/")).unwrap_or(location);
@@ -237,6 +278,12 @@ mod tests {
         let error = stages.put(7, "large", body("more than ten bytes")).await.unwrap_err();
         assert_eq!(error.code, Code::ResourceLimit);
         assert!(stages.head(7, "large").await.unwrap().is_none());
+        let before = stages.head(7, "a/b.csv").await.unwrap().unwrap();
+        // The same content leaves the file as it is, other content of the same length does not.
+        assert_eq!(stages.put(7, "a/b.csv", body("1,2")).await.unwrap(), 3);
+        assert_eq!(stages.head(7, "a/b.csv").await.unwrap().unwrap(), before);
+        stages.put(7, "a/b.csv", body("1,3")).await.unwrap();
+        assert_ne!(stages.head(7, "a/b.csv").await.unwrap().unwrap().digest, before.digest);
         stages.delete_stage(7).await.unwrap();
         assert!(stages.list(7, "").await.unwrap().is_empty());
         assert_eq!(stages.list(8, "").await.unwrap().len(), 1);

@@ -85,7 +85,7 @@ pub fn may_revoke_privilege(
     may_grant_privilege(model, roles, object, parents, privilege)
 }
 
-/// GRANT OWNERSHIP: the owner, or a holder of MANAGE GRANTS.
+/// GRANT OWNERSHIP TO ROLE `to`: the owner to a role below it, or a holder of MANAGE GRANTS to any.
 ///
 /// # Errors
 /// 003001 or 002003.
@@ -94,8 +94,33 @@ pub fn may_transfer_ownership(
     roles: &EffectiveRoles,
     object: &ObjectRef,
     parents: &[ObjectRef],
+    to: &str,
 ) -> Result<(), UserError> {
-    refuse_unless(acts_as_owner(model, roles, object, parents), model, roles, object, parents)
+    refuse_unless(acts_as_owner(model, roles, object, parents), model, roles, object, parents)?;
+    may_hand_to(model, roles, decider(model, object, parents), to)
+}
+
+/// What a view or policy names is read with its owner's rights, so that an owner who gave it to a role
+/// with other rights than its own would have them lent.
+fn may_hand_to(
+    model: &AccessModel,
+    roles: &EffectiveRoles,
+    from: &ObjectRef,
+    to: &str,
+) -> Result<(), UserError> {
+    let owner = model.owner(from).unwrap_or(system::ACCOUNTADMIN);
+    if model.has_global(roles, Privilege::ManageGrants)
+        || model.includes(&model.role_alone(owner), to)
+    {
+        return Ok(());
+    }
+    Err(UserError::new(
+        Code::InsufficientPrivileges,
+        format!(
+            "SQL access control error:\nInsufficient privileges to operate on role '{to}': without MANAGE \
+             GRANTS ownership passes from a role to one that it holds."
+        ),
+    ))
 }
 
 /// GRANT … ON FUTURE … IN SCHEMA or DATABASE: MANAGE GRANTS, or the ownership of a schema with
@@ -114,6 +139,22 @@ pub fn may_grant_future(
             && model.reaches(roles, parents)
             && model.owns(roles, container));
     refuse_unless(allowed, model, roles, container, parents)
+}
+
+/// GRANT OWNERSHIP ON FUTURE … TO ROLE `to`: as [`may_grant_future`], and as for the ownership of objects
+/// there are.
+///
+/// # Errors
+/// 003001.
+pub fn may_promise_ownership(
+    model: &AccessModel,
+    roles: &EffectiveRoles,
+    container: &ObjectRef,
+    parents: &[ObjectRef],
+    to: &str,
+) -> Result<(), UserError> {
+    may_grant_future(model, roles, container, parents)?;
+    may_hand_to(model, roles, container, to)
 }
 
 /// Bringing an object with its grants into a schema: where the schema has managed access its owner decides on

@@ -19,7 +19,7 @@ pub use authorize::{HiddenError, Requirement, authorize};
 pub use governed::{Containers, Governed, authorize_accesses, govern};
 pub use grants::{
     acts_as_owner, decider, grantor, may_bring_grants, may_grant_future, may_grant_privilege,
-    may_grant_role, may_revoke_privilege, may_transfer_ownership,
+    may_grant_role, may_promise_ownership, may_revoke_privilege, may_transfer_ownership,
 };
 pub use model::{AccessFacts, AccessModel, GrantFact};
 pub use protect::{Policies, PolicyUse, Protections};

@@ -266,14 +266,18 @@ fn who_may_grant() {
         let result = may_grant_privilege(&model, &roles, &table(), &containers(), privilege);
         assert_eq!(result.err().map(|e| e.code), expected, "{role} {privilege}");
     }
-    let transfer = |role| {
-        may_transfer_ownership(&model, &roles(&model, role), &table(), &containers())
+    let transfer = |role, to| {
+        may_transfer_ownership(&model, &roles(&model, role), &table(), &containers(), to)
             .err()
             .map(|e| e.code)
     };
-    assert_eq!(transfer("ENGINEER"), None);
-    assert_eq!(transfer("ANALYST"), Some(Code::InsufficientPrivileges));
-    assert_eq!(transfer("SECURITYADMIN"), None);
+    assert_eq!(transfer("ENGINEER", "ANALYST"), None);
+    // Who may make it a more powerful role's could have it read with that role's rights.
+    for to in ["SYSADMIN", "ACCOUNTADMIN", "LONER"] {
+        assert_eq!(transfer("ENGINEER", to), Some(Code::InsufficientPrivileges), "{to}");
+        assert_eq!(transfer("SECURITYADMIN", to), None, "{to}");
+    }
+    assert_eq!(transfer("ANALYST", "ANALYST"), Some(Code::InsufficientPrivileges));
     let future =
         |role| may_grant_future(&model, &roles(&model, role), &schema(), &[database()]).is_ok();
     assert!(future("SECURITYADMIN") && future("ACCOUNTADMIN"));

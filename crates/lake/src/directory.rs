@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use frazil_catalog::CATALOG_FILE;
@@ -58,7 +58,30 @@ pub fn format_fault(path: &Path) -> Result<Option<FormatFault>> {
 #[derive(Debug)]
 pub struct DataDirectory {
     path: PathBuf,
-    _lock: File,
+    _lock: Lock,
+}
+
+/// Of the file `lock`, whose text tells who holds it, and of the directory itself: the file may be taken
+/// for a left-over and removed.
+#[derive(Debug)]
+struct Lock {
+    _file: File,
+    _directory: File,
+}
+
+/// Which directory is at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DirectoryIdentity {
+    device: u64,
+    inode: u64,
+}
+
+impl DirectoryIdentity {
+    /// None where there is none.
+    pub fn of(path: &Path) -> Option<DirectoryIdentity> {
+        let meta = std::fs::metadata(path).ok()?;
+        Some(DirectoryIdentity { device: meta.dev(), inode: meta.ino() })
+    }
 }
 
 impl DataDirectory {
@@ -91,7 +114,7 @@ impl DataDirectory {
         Ok(DataDirectory { path, _lock: lock })
     }
 
-    fn lock(path: &Path) -> Result<File> {
+    fn lock(path: &Path) -> Result<Lock> {
         let lock_path = path.join("lock");
         let mut lock = OpenOptions::new()
             .create(true)
@@ -100,7 +123,8 @@ impl DataDirectory {
             .write(true)
             .open(&lock_path)
             .map_err(io(&lock_path))?;
-        match lock.try_lock() {
+        let directory = File::open(path).map_err(io(path))?;
+        match lock.try_lock().and_then(|()| directory.try_lock()) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
@@ -118,7 +142,7 @@ impl DataDirectory {
         }
         lock.set_len(0).map_err(io(&lock_path))?;
         lock.write_all(std::process::id().to_string().as_bytes()).map_err(io(&lock_path))?;
-        Ok(lock)
+        Ok(Lock { _file: lock, _directory: directory })
     }
 
     /// Writes the file `format` anew where it was lost. Whoever calls this has seen that the
@@ -138,22 +162,20 @@ impl DataDirectory {
 
     /// Whether a process holds the directory's lock.
     pub fn is_in_use(path: &Path) -> Result<bool> {
-        let lock_path = path.join("lock");
-        let lock = match File::open(&lock_path) {
-            Ok(lock) => lock,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-            Err(source) => {
-                return Err(LakeError::Io { path: lock_path.display().to_string(), source });
-            }
-        };
-        // A shared lock, so that two who look do not see each other.
-        match lock.try_lock_shared() {
-            Ok(()) => Ok(false),
-            Err(TryLockError::WouldBlock) => Ok(true),
-            Err(TryLockError::Error(source)) => {
-                Err(LakeError::Io { path: lock_path.display().to_string(), source })
+        for place in [path.join("lock"), path.to_path_buf()] {
+            let lock = match File::open(&place) {
+                Ok(lock) => lock,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(source) => return Err(io(&place)(source)),
+            };
+            // A shared lock, so that two who look do not see each other.
+            match lock.try_lock_shared() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(true),
+                Err(TryLockError::Error(source)) => return Err(io(&place)(source)),
             }
         }
+        Ok(false)
     }
 
     /// The directory's absolute path.
@@ -218,6 +240,20 @@ fn warn_if_shared(path: &Path) {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_removed_lock_file_lets_no_second_server_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path();
+        let first = DataDirectory::open(path).unwrap();
+        std::fs::remove_file(path.join("lock")).unwrap();
+        assert!(DataDirectory::is_in_use(path).unwrap());
+        let error = DataDirectory::open(path).unwrap_err().to_string();
+        assert!(error.contains("is in use by another server"), "{error}");
+        drop(first);
+        assert!(!DataDirectory::is_in_use(path).unwrap());
+        drop(DataDirectory::open(path).unwrap());
+    }
 
     #[test]
     fn a_lost_format_is_told_and_repaired_and_an_unknown_one_is_left() {

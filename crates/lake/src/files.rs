@@ -13,6 +13,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use crate::error::Result;
 use crate::folder::ObjectFolder;
 use crate::local_disk::LocalDisk;
+use crate::unclaimed::Unclaimed;
 
 /// An object store, and what it takes to make its objects last. All bytes of the lake, of stages and
 /// of models go through one of these: the local disk, a remote store, or one that fails on purpose in
@@ -74,7 +75,7 @@ pub struct FileStore {
 impl FileStore {
     /// A store on the local disk, for the data directory `root` (absolute).
     pub fn local(root: &FsPath) -> FileStore {
-        FileStore::over(Arc::new(LocalDisk::default()), root)
+        FileStore::over(Arc::new(LocalDisk::of(root)), root)
     }
 
     /// The data directory `root` (absolute) on any store.
@@ -158,15 +159,17 @@ impl FileStore {
         absolute(&self.data)
     }
 
-    /// Removes files; those already gone are no error.
+    /// Removes files; those already gone are no error. Where this is broken off the rest go all the same.
     pub async fn remove(&self, paths: &[Path]) {
-        for path in paths {
+        let mut left = Unclaimed::new(self, paths.to_vec());
+        while let Some(path) = left.last() {
             if let Err(error) = self.store.delete(path).await
                 && !matches!(error, object_store::Error::NotFound { .. })
             {
-                // The file is an orphan now; `cleanup_orphans` finds it.
+                // The file is an orphan now: clean-up finds it.
                 tracing::warn!(%path, %error, "could not remove a file");
             }
+            left.pop();
         }
     }
 }

@@ -29,7 +29,7 @@ impl ObjectFolder {
     /// The path cannot be made absolute.
     pub fn local(folder: &FsPath) -> Result<ObjectFolder> {
         let absolute = std::path::absolute(folder).map_err(crate::durable::io(folder))?;
-        ObjectFolder::over(Arc::new(LocalDisk::default()), &absolute)
+        ObjectFolder::over(Arc::new(LocalDisk::of(&absolute)), &absolute)
     }
 
     /// The folder (absolute) on any store.

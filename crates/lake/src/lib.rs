@@ -20,6 +20,7 @@ mod scan;
 mod settings;
 mod temporary;
 mod transaction;
+mod unclaimed;
 mod version;
 mod write;
 
@@ -84,6 +85,8 @@ struct Inner {
     /// Open transactions by number.
     active: Mutex<HashMap<u64, Active>>,
     begun: AtomicU64,
+    /// Files that clean-up found nameless beside transactions that were open.
+    suspects: Mutex<Option<quarantine::Suspects>>,
     /// Memory and spill space for rows that are sorted.
     runtime: OnceLock<Arc<RuntimeEnv>>,
 }
@@ -138,6 +141,7 @@ impl Lake {
                 claims: Claims::default(),
                 active: Mutex::default(),
                 begun: AtomicU64::new(0),
+                suspects: Mutex::default(),
                 runtime: OnceLock::new(),
             }),
         }
@@ -171,6 +175,15 @@ impl Lake {
 
     pub(crate) fn active(&self) -> &Mutex<HashMap<u64, Active>> {
         &self.inner.active
+    }
+
+    /// The number of the transaction that begins next.
+    pub(crate) fn coming_number(&self) -> u64 {
+        self.inner.begun.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn suspects(&self) -> &Mutex<Option<quarantine::Suspects>> {
+        &self.inner.suspects
     }
 
     pub(crate) fn next_number(&self) -> u64 {

@@ -12,6 +12,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
+use crate::directory::DirectoryIdentity;
 use crate::durable::{io, sync_path};
 use crate::error::{LakeError, Result};
 use crate::files::{DurableStore, NewObject};
@@ -20,11 +21,32 @@ use crate::files::{DurableStore, NewObject};
 #[derive(Debug)]
 pub(crate) struct LocalDisk {
     objects: Arc<LocalFileSystem>,
+    /// The data directory, and which it was in the beginning.
+    home: PathBuf,
+    identity: Option<DirectoryIdentity>,
 }
 
-impl Default for LocalDisk {
-    fn default() -> Self {
-        LocalDisk { objects: Arc::new(LocalFileSystem::new()) }
+impl LocalDisk {
+    /// The disk of a data directory.
+    pub fn of(home: &FsPath) -> LocalDisk {
+        LocalDisk {
+            objects: Arc::new(LocalFileSystem::new()),
+            home: home.to_path_buf(),
+            identity: DirectoryIdentity::of(home),
+        }
+    }
+
+    /// Fails where the data directory was moved or removed: folders would be made again in its place, and
+    /// their files belong to no catalog.
+    fn check_home(&self) -> Result<()> {
+        if self.identity.is_none() || DirectoryIdentity::of(&self.home) == self.identity {
+            return Ok(());
+        }
+        Err(LakeError::Directory(format!(
+            "the data directory {} was moved or removed while it was in use: nothing can be written; stop the \
+             server and start it on the directory's new place",
+            self.home.display()
+        )))
     }
 }
 
@@ -35,6 +57,7 @@ impl DurableStore for LocalDisk {
     }
 
     async fn sync(&self, root: &Path, paths: &[Path]) -> Result<()> {
+        self.check_home()?;
         let root = local_path(root);
         let files: Vec<PathBuf> = paths.iter().map(local_path).collect();
         blocking(move || {
@@ -50,6 +73,7 @@ impl DurableStore for LocalDisk {
             let source = std::io::Error::from(std::io::ErrorKind::InvalidFilename);
             return Err(LakeError::Io { path: path.to_string(), source });
         }
+        self.check_home()?;
         let (root, target) = (local_path(root), local_path(path));
         let new = blocking(move || NewFile::open(root, target)).await?;
         Ok(Box::new(new))
@@ -257,5 +281,25 @@ mod tests {
         folder.clear(&Path::from("aside")).await.unwrap();
         folder.clear(&Path::from("aside")).await.unwrap();
         assert_eq!(names(&root.join("stages")), ["7"]);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_into_a_directory_that_took_the_place_of_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap().join("lake");
+        std::fs::create_dir(&root).unwrap();
+        let folder = FileStore::local(&root).folder("stages").unwrap();
+        let path = Path::from("a");
+        let put = || folder.put(&path, Bytes::from_static(b"x"));
+        put().await.unwrap();
+        std::fs::rename(&root, root.with_extension("moved")).unwrap();
+        for made_again in [false, true] {
+            if made_again {
+                std::fs::create_dir(&root).unwrap();
+            }
+            let error = put().await.unwrap_err().to_string();
+            assert!(error.contains("was moved or removed"), "{error}");
+            assert!(!root.join("stages").exists());
+        }
     }
 }

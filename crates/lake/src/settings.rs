@@ -37,6 +37,9 @@ pub struct LakeSettings {
     pub retention: Duration,
     /// Files that no snapshot names stay for so long, for readers outside of this process.
     pub removal_delay: Duration,
+    /// Files that no snapshot ever named are cleared when they were last written so long ago: other clients
+    /// may have younger ones in transactions of theirs.
+    pub orphan_age: Duration,
 }
 
 impl Default for LakeSettings {
@@ -54,6 +57,7 @@ impl Default for LakeSettings {
             small_files_max: 16,
             retention: Duration::from_secs(24 * 60 * 60),
             removal_delay: Duration::from_secs(10 * 60),
+            orphan_age: Duration::from_secs(24 * 60 * 60),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,6 +94,7 @@ async fn a_table_forgets_by_its_own_retention() {
         comment: None,
         retention_days: Some(90),
         change_tracking: None,
+        defaults: HashMap::new(),
     };
     t.clone_table(&source, clone).await.unwrap();
     t.commit(meta("clone")).await.unwrap();

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -127,4 +128,54 @@ async fn files_of_commits_that_were_lost_and_found_come_back() {
     assert!(!orphan.exists());
     assert_eq!(lake.purge_quarantine(later()).await.unwrap(), 1);
     assert_eq!(parquet_files(&dir.path().join("data")), before);
+}
+
+fn make_old(path: &Path) {
+    let two_days = Duration::from_secs(2 * 24 * 60 * 60);
+    let file = File::options().write(true).open(path).unwrap();
+    file.set_modified(SystemTime::now() - two_days).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_nobody_names_go_beside_running_statements() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lake, table) = setup(dir.path()).await;
+    let data = dir.path().join("data");
+    let [named] = &parquet_files(&data)[..] else { panic!("one file") };
+    make_old(named);
+    let folder = named.parent().unwrap();
+    // A reader that began before them, and what a transaction has that is open for long.
+    let reader = lake.begin(2).await.unwrap();
+    let mut open = lake.begin(1).await.unwrap();
+    open.append(&table, rows(100, 110)).await.unwrap();
+    let staged = parquet_files(&data).into_iter().find(|path| path != named).unwrap();
+    make_old(&staged);
+    for name in ["frazil-a.parquet", "ducklake-b-delete.parquet", "frazil-c.parquet#3"] {
+        std::fs::write(folder.join(name), "x").unwrap();
+        make_old(&folder.join(name));
+    }
+    let others = [folder.join("frazil-young.parquet"), folder.join("of_a_user.parquet")];
+    others.iter().for_each(|path| std::fs::write(path, "x").unwrap());
+    make_old(&others[1]);
+    // What a broken-off write left is older than all transactions.
+    let cleared = lake.clear_orphans().await.unwrap();
+    assert_eq!((cleared.set_aside, cleared.unfinished), (0, 1));
+    let before = parquet_files(&data);
+    open.commit(meta("q")).await.unwrap();
+    assert_eq!(lake.clear_orphans().await.unwrap().set_aside, 0);
+    assert_eq!(parquet_files(&data), before);
+    reader.rollback().await;
+    let later = lake.begin(3).await.unwrap();
+    assert_eq!(lake.clear_orphans().await.unwrap().set_aside, 2);
+    later.rollback().await;
+
+    let mut left = vec![named.clone(), staged];
+    left.extend(others.clone());
+    left.sort();
+    let aside = parquet_files(&data.join("quarantine"));
+    assert_eq!(aside.len(), 2, "{aside:?}");
+    let there = parquet_files(&data).into_iter().filter(|path| !aside.contains(path));
+    assert_eq!(there.collect::<Vec<_>>(), left);
+    assert_eq!(ids(current(&lake).await).await.len(), 110);
+    assert!(lake.doctor().await.unwrap().is_healthy());
 }

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -221,6 +222,7 @@ async fn a_clone_has_partition_keys_of_its_own() {
         comment: None,
         retention_days: None,
         change_tracking: None,
+        defaults: HashMap::new(),
     };
     let clone = t.clone_table(&source, clone).await.unwrap();
     t.append(&clone, regions(16, 20)).await.unwrap();

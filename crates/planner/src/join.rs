@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use datafusion::common::{JoinConstraint as PlanConstraint, JoinType, NullEquality};
-use datafusion::logical_expr::{Expr, Join, LogicalPlan, LogicalPlanBuilder, lit};
+use datafusion::logical_expr::{Expr, Join, LogicalPlan, LogicalPlanBuilder, Subquery, lit};
 use frazil_common::{Code, UserError};
 use frazil_functions::TypedExpr;
 use frazil_functions::operators::{self, BinaryOperator};
@@ -12,6 +12,7 @@ use sqlparser::ast::{self, Expr as Syntax, JoinConstraint, JoinOperator, Spanned
 
 use crate::binder::Binder;
 use crate::error::{At, Result, position, refuse, unsupported};
+use crate::expr::correlated::{is_correlated, refused};
 use crate::from::{Input, is_table_function};
 use crate::names::fold;
 use crate::query::column_ident;
@@ -169,6 +170,8 @@ impl Binder<'_> {
                 let plan = self.joined_plan(&left, &right, join_type, None)?;
                 LogicalPlanBuilder::from(plan).filter(filter)?.build()?
             }
+            // Which rows of an outer join stay without a partner would hang on a join within its condition.
+            Some(filter) if has_correlated_subquery(&filter) => return Err(refused()),
             filter => self.joined_plan(&left, &right, join_type, filter)?,
         };
         if matches!(join_type, JoinType::Left | JoinType::Full) {
@@ -260,15 +263,24 @@ impl Binder<'_> {
 
 /// Whether an expression contains a subquery.
 pub(crate) fn has_subquery(expr: &Expr) -> bool {
+    any_subquery(expr, |_| true)
+}
+
+/// Whether an expression contains a subquery that looks at the row around it.
+pub(crate) fn has_correlated_subquery(expr: &Expr) -> bool {
+    any_subquery(expr, |subquery| is_correlated(&subquery.subquery))
+}
+
+fn any_subquery(expr: &Expr, is_meant: impl Fn(&Subquery) -> bool) -> bool {
     use datafusion::common::tree_node::TreeNode;
     expr.exists(|node| {
-        Ok(matches!(
-            node,
-            Expr::ScalarSubquery(_)
-                | Expr::Exists(_)
-                | Expr::InSubquery(_)
-                | Expr::SetComparison(_)
-        ))
+        Ok(match node {
+            Expr::ScalarSubquery(subquery) => is_meant(subquery),
+            Expr::Exists(exists) => is_meant(&exists.subquery),
+            Expr::InSubquery(within) => is_meant(&within.subquery),
+            Expr::SetComparison(compared) => is_meant(&compared.subquery),
+            _ => false,
+        })
     })
     .unwrap_or(false)
 }

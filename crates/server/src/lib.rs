@@ -42,7 +42,8 @@ pub enum ServerError {
 }
 
 /// Serves all doors on `listener` until `shutdown` resolves, then finishes requests in flight for
-/// at most `settings.shutdown_grace`.
+/// at most `settings.shutdown_grace`. Statements may go on for a part of it; those that run still are
+/// cancelled then, but for commits that have begun.
 ///
 /// # Errors
 /// When the listener fails.
@@ -58,7 +59,6 @@ pub async fn serve(
     let signal = closing.clone();
     let signalled = tokio::spawn(async move {
         shutdown.await;
-        // Held polls answer at once, so that they do not hold up the shutdown.
         signal.cancel();
     });
     let overdue = async {
@@ -66,10 +66,27 @@ pub async fn serve(
         tokio::time::sleep(grace).await;
     };
     let (tls, connections_max) = (state.settings.tls.clone(), state.settings.connections_max);
+    let running = state.running.clone();
+    let give_up = async {
+        closing.cancelled().await;
+        tokio::time::sleep(grace / STATEMENTS_PART).await;
+        running.give_up();
+        std::future::pending::<()>().await;
+    };
     let served = connections::serve(listener, router(state), tls, connections_max, closing.clone());
+    let ended = async {
+        served.await;
+        // Nobody waits for what runs still.
+        running.give_up();
+        running.ended().await;
+    };
     tokio::select! {
-        () = served => {}
-        () = overdue => tracing::warn!("requests were cut off at shutdown"),
+        () = ended => {}
+        () = give_up => {}
+        () = overdue => {
+            running.give_up();
+            tracing::warn!("requests were cut off at shutdown");
+        }
     }
     signalled.abort();
     Ok(())
@@ -110,6 +127,9 @@ async fn metrics(State(state): State<Arc<ServerState>>) -> Response {
         Err(error) => body::error(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", error.to_string()),
     }
 }
+
+/// The part of the grace in which statements may end by themselves.
+const STATEMENTS_PART: u32 = 3;
 
 /// Default for [`ServerSettings::poll_hold`]: how long the real service holds a poll.
 pub const POLL_HOLD: Duration = Duration::from_secs(45);

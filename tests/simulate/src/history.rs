@@ -1,6 +1,6 @@
 //! A random history of transactions, and what the tables must hold after it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{
@@ -416,7 +416,11 @@ impl History {
         let done = match self.rng.random_range(0..4) {
             0 => self.lake.tidy().await.map(|report| format!("{report:?}")),
             1 => self.lake.tidy_all().await.map(|report| format!("{report:?}")),
-            2 => self.lake.expire(&[]).await.map(|report| format!("{report:?}")),
+            2 => {
+                let orphans = self.lake.clear_orphans().await;
+                let expired = self.lake.expire(&[]).await;
+                expired.map(|report| format!("{report:?}, {orphans:?}"))
+            }
             _ => self.lake.reclaim().await.map(|files| {
                 self.reclaimed += files;
                 format!("{files} files reclaimed")
@@ -579,6 +583,7 @@ impl History {
             comment: None,
             retention_days: None,
             change_tracking: None,
+            defaults: HashMap::new(),
         };
         open.effects.push(Effect::Clone(table.to_string(), rows));
         let Ok(made) = open.transaction.clone_table(source, clone).await else {

@@ -83,6 +83,7 @@ async fn start(
         small_files_max: 3,
         removal_delay: Duration::ZERO,
         retention,
+        orphan_age: Duration::ZERO,
         ..LakeSettings::default()
     };
     let over = Catalog::over(Arc::clone(&catalog) as Arc<dyn CatalogStore>);
@@ -200,6 +201,12 @@ pub async fn run(seed: u64) -> Result<Outcome, String> {
     let report = machine.lake.doctor().await.map_err(text)?;
     if !report.is_healthy() {
         return Err(format!("{report:?}\n  {log}"));
+    }
+    // No transaction is open: what the crash left goes at once.
+    machine.lake.clear_orphans().await.map_err(text)?;
+    let orphans = machine.lake.doctor().await.map_err(text)?.orphan_files;
+    if !orphans.is_empty() {
+        return Err(format!("clean-up left {orphans:?}\n  {log}"));
     }
     let later = SystemTime::now() + Duration::from_secs(60);
     machine.lake.quarantine_orphans(later).await.map_err(text)?;

@@ -105,6 +105,19 @@ pub struct QueryFilter {
     pub after: Option<(i64, String)>,
     /// At most this many, the newest ones.
     pub limit: Option<i64>,
+    /// What of the history may be seen; none for all of it.
+    pub sight: Option<QuerySight>,
+}
+
+/// The part of the history that somebody may see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuerySight {
+    /// The queries of this user.
+    pub user: String,
+    /// Those from this time on: before, the name was another's.
+    pub since: i64,
+    /// The queries, whoever asked them, that computed in warehouses of these ids.
+    pub warehouses: Vec<i64>,
 }
 
 /// Which attempts to log in to list. Unset fields do not restrict.
@@ -264,6 +277,26 @@ impl<'q> Conditions<'q> {
     }
 }
 
+impl Conditions<'_> {
+    fn in_sight(mut self, sight: Option<QuerySight>) -> Self {
+        let Some(QuerySight { user, since, warehouses }) = sight else { return self };
+        self.query.push(if self.any { " AND " } else { " WHERE " });
+        self.query.push("((user_name = ").push_bind(user);
+        self.query.push(" AND q.start_time >= ").push_bind(since).push(")");
+        if !warehouses.is_empty() {
+            self.query.push(" OR json_extract(d.body, '$.warehouse_id') IN (");
+            let mut ids = self.query.separated(", ");
+            for id in warehouses {
+                ids.push_bind(id);
+            }
+            self.query.push(")");
+        }
+        self.query.push(")");
+        self.any = true;
+        self
+    }
+}
+
 impl AccountStore {
     /// Finished queries, newest first.
     pub async fn query_history(&self, filter: &QueryFilter) -> Result<Vec<QueryRecord>> {
@@ -278,7 +311,8 @@ impl AccountStore {
             .with("session_id = ", filter.session_id)
             .with("q.start_time >= ", filter.started_from)
             .with("q.start_time < ", filter.started_before)
-            .after("(q.start_time, q.query_id) < (", filter.after.clone());
+            .after("(q.start_time, q.query_id) < (", filter.after.clone())
+            .in_sight(filter.sight.clone());
         query.push(" ORDER BY q.start_time DESC, q.query_id DESC");
         if let Some(limit) = filter.limit {
             query.push(" LIMIT ").push_bind(limit);

@@ -169,9 +169,9 @@ impl Writer<'_> {
     /// Keeps that a trigger was reached; tells whether that was not known of its period.
     pub async fn insert_notification(&mut self, notification: &Notification) -> Result<bool> {
         let inserted = sqlx::query(
-            "INSERT OR IGNORE INTO frazil_notification (monitor_id, period_start, percent, event_id,
+            "INSERT INTO frazil_notification (monitor_id, period_start, percent, event_id,
                 event_time, monitor_name, used_credits, credit_quota, notify_users)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
         )
         .bind(notification.monitor_id)
         .bind(notification.period_start)

@@ -38,7 +38,7 @@ pub use future::FutureGrant;
 pub use grants::{Grant, GrantTarget};
 pub use history::{
     AccessRecord, AccessedObject, ColumnSource, ColumnSources, LoginFilter, LoginRecord, Protected,
-    QueryDetail, QueryFilter, QueryRecord, QueryState,
+    QueryDetail, QueryFilter, QueryRecord, QuerySight, QueryState,
 };
 pub use login_failures::LoginFailures;
 pub use metering::{MeteredTime, Notification, WarehouseEvent};

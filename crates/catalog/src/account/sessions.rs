@@ -32,6 +32,8 @@ pub struct SessionState {
     pub temporary_tables: bool,
     /// The access token that the session was opened with: it ends with it.
     pub access_token_id: Option<i64>,
+    /// The fingerprint of its user's key that the session was opened with: it ends with that too.
+    pub key_fingerprint: Option<String>,
     /// Session parameters that were set in it, upper-case names.
     pub parameters: BTreeMap<String, serde_json::Value>,
     /// Those that its user had set when it began.

@@ -19,6 +19,14 @@ use crate::error::{CatalogError, Result};
 /// SQLite's limit of bound values in one statement, with room.
 const ROWS_PER_INSERT: usize = 500;
 
+/// What the last commit of a statement of several says is what counts.
+macro_rules! statement_again {
+    () => {
+        " ON CONFLICT (query_id) DO UPDATE SET \
+         before_snapshot = excluded.before_snapshot, snapshot_id = excluded.snapshot_id"
+    };
+}
+
 /// The snapshot under construction.
 pub struct NewSnapshot<'a> {
     tx: &'a mut Transaction<'static, Sqlite>,
@@ -143,13 +151,16 @@ async fn write(
     let snapshot = new.snapshot;
     if let [statement] = statements.as_slice() {
         new.batch
-            .statement("INSERT OR REPLACE INTO frazil_statement VALUES (?, ?, ?)")
+            .statement(concat!("INSERT INTO frazil_statement VALUES (?, ?, ?)", statement_again!()))
             .bind(*statement)
             .bind(head_id)
             .bind(snapshot);
     } else if let [one, other] = statements.as_slice() {
         new.batch
-            .statement("INSERT OR REPLACE INTO frazil_statement VALUES (?, ?, ?), (?, ?, ?)")
+            .statement(concat!(
+                "INSERT INTO frazil_statement VALUES (?, ?, ?), (?, ?, ?)",
+                statement_again!()
+            ))
             .bind(*one)
             .bind(head_id)
             .bind(snapshot)
@@ -158,11 +169,11 @@ async fn write(
             .bind(snapshot);
     } else {
         for chunk in statements.chunks(ROWS_PER_INSERT) {
-            let mut insert =
-                QueryBuilder::<Sqlite>::new("INSERT OR REPLACE INTO frazil_statement ");
+            let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO frazil_statement ");
             insert.push_values(chunk, |mut row, statement| {
                 row.push_bind(*statement).push_bind(head_id).push_bind(snapshot);
             });
+            insert.push(statement_again!());
             insert.build().persistent(false).execute(&mut **new.transaction().await?).await?;
         }
     }

@@ -125,12 +125,15 @@ pub async fn expire(
         if removed > 0 || deleted.contains(table) {
             let kept = serde_json::to_string(&kept)
                 .map_err(|error| CatalogError::Damaged(error.to_string()))?;
-            sqlx::query("INSERT OR REPLACE INTO frazil_expired_rows VALUES (?, ?, ?)")
-                .bind(table)
-                .bind(since)
-                .bind(kept)
-                .execute(&mut **tx)
-                .await?;
+            sqlx::query(
+                "INSERT INTO frazil_expired_rows VALUES (?, ?, ?) ON CONFLICT (table_id) \
+                 DO UPDATE SET before_snapshot = excluded.before_snapshot, kept = excluded.kept",
+            )
+            .bind(table)
+            .bind(since)
+            .bind(kept)
+            .execute(&mut **tx)
+            .await?;
         }
     }
     Ok(files)

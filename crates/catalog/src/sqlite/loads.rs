@@ -74,11 +74,12 @@ async fn insert(
     snapshot: i64,
     file: &FileLoad,
 ) -> Result<()> {
-    let load_id = sqlx::query(
+    let load_id: i64 = sqlx::query_scalar(
         "INSERT INTO frazil_load (table_id, snapshot_id, forgotten, location, stage, path, etag, \
          bytes, loaded_on, status, rows_parsed, rows_loaded, error_limit, error_count, first_error, \
          first_error_line, first_error_character, first_error_column, forced, user_name, query_id) \
-         VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         RETURNING load_id",
     )
     .bind(table_id)
     .bind(snapshot)
@@ -100,9 +101,8 @@ async fn insert(
     .bind(i64::from(file.forced))
     .bind(&file.user)
     .bind(&file.query_id)
-    .execute(&mut **tx)
-    .await?
-    .last_insert_rowid();
+    .fetch_one(&mut **tx)
+    .await?;
     for error in &file.errors {
         sqlx::query("INSERT INTO frazil_load_error VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
             .bind(load_id)

@@ -330,12 +330,13 @@ impl CatalogStore for SqliteStore {
 
     async fn create_counter(&self, start: i64, step: i64) -> Result<i64> {
         let mut tx = self.begin().await?;
-        let id = sqlx::query("INSERT INTO frazil_number_series(next_value, step) VALUES (?, ?)")
-            .bind(start)
-            .bind(step)
-            .execute(&mut *tx)
-            .await?
-            .last_insert_rowid();
+        let id = sqlx::query_scalar(
+            "INSERT INTO frazil_number_series(next_value, step) VALUES (?, ?) RETURNING counter_id",
+        )
+        .bind(start)
+        .bind(step)
+        .fetch_one(&mut *tx)
+        .await?;
         tx.commit().await?;
         Ok(id)
     }

@@ -131,11 +131,14 @@ pub async fn apply(new: &mut NewSnapshot<'_>, change: &Relocation) -> Result<()>
     .bind(table_id)
     .execute(&mut **new.transaction().await?)
     .await?;
-    sqlx::query("INSERT OR REPLACE INTO frazil_layout VALUES (?, ?)")
-        .bind(table_id)
-        .bind(new.snapshot)
-        .execute(&mut **new.transaction().await?)
-        .await?;
+    sqlx::query(
+        "INSERT INTO frazil_layout VALUES (?, ?) \
+         ON CONFLICT (table_id) DO UPDATE SET snapshot_id = excluded.snapshot_id",
+    )
+    .bind(table_id)
+    .bind(new.snapshot)
+    .execute(&mut **new.transaction().await?)
+    .await?;
     let what = if change.replaced.is_empty() { "inline_flush" } else { "merge_adjacent" };
     new.changes_made.push(format!("{what}:{table_id}"));
     Ok(())

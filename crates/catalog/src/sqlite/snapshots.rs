@@ -68,8 +68,7 @@ pub async fn exists(connection: &mut SqliteConnection, snapshot: SnapshotId) -> 
 pub async fn list(pool: &SqlitePool, after: SnapshotId) -> Result<Vec<SnapshotInfo>> {
     let rows = sqlx::query(
         "SELECT s.snapshot_id, s.snapshot_time, s.schema_version, c.changes_made, c.author, \
-         c.commit_message, json_extract(CASE WHEN json_valid(c.commit_extra_info) \
-         THEN c.commit_extra_info END, '$.query_id') \
+         c.commit_message, c.commit_extra_info \
          FROM ducklake_snapshot s LEFT JOIN ducklake_snapshot_changes c USING (snapshot_id) \
          WHERE s.snapshot_id > ? ORDER BY s.snapshot_id",
     )
@@ -80,6 +79,7 @@ pub async fn list(pool: &SqlitePool, after: SnapshotId) -> Result<Vec<SnapshotIn
         .map(|row| {
             let time: Option<String> = row.try_get(1)?;
             let changes: Option<String> = row.try_get(3)?;
+            let extra: Option<String> = row.try_get(6)?;
             Ok(SnapshotInfo {
                 snapshot: row.try_get(0)?,
                 micros: parse_time(time.as_deref().unwrap_or_default()),
@@ -87,10 +87,16 @@ pub async fn list(pool: &SqlitePool, after: SnapshotId) -> Result<Vec<SnapshotIn
                 changes: changes.unwrap_or_default(),
                 author: row.try_get(4)?,
                 message: row.try_get(5)?,
-                query_id: row.try_get(6)?,
+                query_id: extra.and_then(|extra| query_id(&extra)),
             })
         })
         .collect()
+}
+
+/// The statement that a commit's further facts name. Other clients write there what they like.
+fn query_id(extra: &str) -> Option<String> {
+    let facts: serde_json::Value = serde_json::from_str(extra).ok()?;
+    facts.get("query_id")?.as_str().map(str::to_string)
 }
 
 /// The snapshots (before, after) of a statement's commit.

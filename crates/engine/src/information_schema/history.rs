@@ -3,8 +3,12 @@
 use std::ops::ControlFlow;
 
 use datafusion::common::ScalarValue;
-use frazil_catalog::account::{LoginFilter, QueryFilter, QueryRecord};
-use frazil_common::{Code, Privilege, SqlType, UserError, fold_identifier};
+use frazil_catalog::account::{
+    LoginFilter, ObjectFilter, QueryFilter, QueryRecord, QuerySight, Warehouse,
+};
+use frazil_common::{
+    Code, ObjectKind, ObjectRef, Privilege, SqlType, UserError, fold_identifier, quote_identifier,
+};
 use frazil_functions::TypedExpr;
 use frazil_functions::cast::{CastMode, cast};
 use frazil_functions::evaluate_constant;
@@ -122,6 +126,44 @@ impl<'a> Given<'a> {
 /// Whether the role sees what other users did.
 pub(super) fn sees_all(context: &StatementContext) -> bool {
     context.model.has_global(&context.roles, Privilege::Monitor)
+}
+
+/// What of the queries the role sees; none for all. What ran in a warehouse is seen by roles that may
+/// monitor or operate it.
+pub(super) async fn sight(context: &StatementContext) -> Result<Option<QuerySight>, UserError> {
+    if sees_all(context) {
+        return Ok(None);
+    }
+    let all = context.shared.accounts.objects::<Warehouse>(ObjectFilter::default()).await?;
+    let seen = |id: i64, name: &str| {
+        let name = quote_identifier(name);
+        let warehouse = ObjectRef { kind: ObjectKind::Warehouse, id, name };
+        [Privilege::Monitor, Privilege::Operate].into_iter().any(|privilege| {
+            context.model.has_privilege(&context.roles, &warehouse, &[], privilege)
+        })
+    };
+    let seen = all.iter().filter(|warehouse| seen(warehouse.id, &warehouse.name));
+    Ok(Some(QuerySight {
+        user: context.session.user.clone(),
+        since: context.session.user_since,
+        warehouses: seen.map(|warehouse| warehouse.id).collect(),
+    }))
+}
+
+/// The record as the session is told it. An error may quote what another role was shown: a session that is
+/// held to one role is told the words of its own, and of what ran in a warehouse that the role sees.
+fn told(
+    context: &StatementContext,
+    sight: Option<&QuerySight>,
+    record: QueryRecord,
+) -> QueryRecord {
+    let Some(sight) = sight.filter(|_| context.session.role_restriction.is_some()) else {
+        return record;
+    };
+    let warehouse = record.detail.as_ref().and_then(|detail| detail.warehouse_id);
+    let open = record.session_id == context.session.id
+        || warehouse.is_some_and(|id| sight.warehouses.contains(&id));
+    if open { record } else { QueryRecord { error_message: None, ..record } }
 }
 
 pub(super) async fn function(
@@ -279,22 +321,15 @@ async fn queries(
         _ => {}
     }
     let mut rows = query_rows();
-    if !sees_all(context) {
-        let user = &context.session.user;
-        if filter.user.as_ref().is_some_and(|wanted| wanted != user) {
-            return Ok(rows);
-        }
-        filter.user = Some(user.clone());
-        // Before, the name was another's.
-        filter.started_from = Some(context.session.user_since);
-    }
+    let sight = sight(context).await?;
+    filter.sight.clone_from(&sight);
     // The range is one of end times, so it can't be left to the store's range of start times.
     filter.started_before = to.map(|to| to.saturating_add(1));
     if from.is_none() && to.is_none() {
         filter.limit = i64::try_from(limit).ok();
         context.shared.history.flush().await;
         for record in context.shared.accounts.query_history(&filter).await? {
-            rows.push(query_row(record));
+            rows.push(query_row(told(context, sight.as_ref(), record)));
         }
         return Ok(rows);
     }
@@ -302,7 +337,7 @@ async fn queries(
     pages::each_query(context, filter, |record| {
         let ended = record.end_time;
         if from.is_none_or(|from| ended >= from) && to.is_none_or(|to| ended <= to) {
-            rows.push(query_row(record));
+            rows.push(query_row(told(context, sight.as_ref(), record)));
             left -= 1;
         }
         Ok(if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })

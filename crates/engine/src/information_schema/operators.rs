@@ -4,7 +4,7 @@ use frazil_catalog::account::QueryFilter;
 use frazil_common::{Code, SqlType, UserError};
 use serde_json::{Value, json};
 
-use super::history::{Arguments, Given, sees_all};
+use super::history::{Arguments, Given, sight};
 use super::{NUMBER, Rows, TEXT};
 use crate::run::profile::Operator;
 use crate::statements::context::StatementContext;
@@ -36,8 +36,8 @@ pub(super) async fn operators(
     );
     let shared = &context.shared;
     shared.history.flush().await;
-    let user = (!sees_all(context)).then(|| context.session.user.clone());
-    let filter = QueryFilter { query_id: Some(query_id.clone()), user, ..QueryFilter::default() };
+    let sight = sight(context).await?;
+    let filter = QueryFilter { query_id: Some(query_id.clone()), sight, ..QueryFilter::default() };
     if shared.accounts.query_history(&filter).await?.is_empty() {
         return Err(UserError::new(
             Code::TimeTravelUnavailable,

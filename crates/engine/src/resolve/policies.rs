@@ -11,7 +11,7 @@ use frazil_common::{
 };
 use frazil_functions::TypedExpr;
 use frazil_functions::cast::{CastMode, cast};
-use frazil_governance::{Policies, PolicyUse, system};
+use frazil_governance::{Policies, PolicyUse, authorize_accesses, system};
 use frazil_planner::{
     METADATA_KEPT, PlanContext, Reference, Relation, Resolved, plan_expression_and_accesses,
     references_of_expression,
@@ -330,13 +330,17 @@ async fn bound(
         depth,
     )
     .await?;
-    let accesses = accesses
+    let accesses: Vec<Access> = accesses
         .into_iter()
         .map(|access| Access {
             on_behalf_of: access.on_behalf_of.or_else(|| Some(owner.clone())),
             ..access
         })
         .collect();
+    // With the plan they are checked too, but its error would name what the policy reads.
+    let view = work.lake()?.view().clone();
+    let containers = |object: &ObjectRef| parents_by_object(&view, object);
+    authorize_accesses(&accesses, &containers, &context.model, &context.roles)?;
     Ok((value, accesses))
 }
 

@@ -297,18 +297,14 @@ pub(crate) async fn snapshot_of(
             Ok(micros)
         }
     };
+    // The last moment before now is the present too.
+    let at = |micros: i64| catalog.snapshot_asked_for(micros, now - 1);
     Ok(match travel {
         TimeTravel::AtVersion(snapshot) => *snapshot,
-        TimeTravel::AtTimestamp(micros) => catalog.snapshot_at(not_future(*micros)?).await?,
-        TimeTravel::AtOffset(seconds) => {
-            catalog.snapshot_at(not_future(now + seconds * 1_000_000)?).await?
-        }
-        TimeTravel::BeforeTimestamp(micros) => {
-            catalog.snapshot_at(not_future(*micros)? - 1).await?
-        }
-        TimeTravel::BeforeOffset(seconds) => {
-            catalog.snapshot_at(not_future(now + seconds * 1_000_000)? - 1).await?
-        }
+        TimeTravel::AtTimestamp(micros) => at(not_future(*micros)?).await?,
+        TimeTravel::AtOffset(seconds) => at(not_future(now + seconds * 1_000_000)?).await?,
+        TimeTravel::BeforeTimestamp(micros) => at(not_future(*micros)? - 1).await?,
+        TimeTravel::BeforeOffset(seconds) => at(not_future(now + seconds * 1_000_000)? - 1).await?,
         TimeTravel::AtStatement(id) => match catalog.snapshot_of_statement(id).await? {
             Some(snapshot) => snapshot,
             None => read_by(context, id).await?,
@@ -352,24 +348,9 @@ async fn view_relation(
         context.model.owner(&object).unwrap_or(frazil_governance::system::ACCOUNTADMIN).to_string();
     // Below another view too it is the session's roles that are told.
     let closed = info.secure && !context.model.includes(&context.roles, &owner);
-    let failure = |error: UserError| {
-        let words = format!("Failure during expansion of view '{}'", info.name.name);
-        let told = if closed { words } else { format!("{words}: {}", error.message) };
-        UserError::new(error.code, told)
-    };
+    let failure = |error: UserError| expansion_failure(&info.name.name, closed, &error);
     let planned = plan_view(context, work, info, &owner, depth).await.map_err(failure)?;
-    if planned.columns.len() != info.columns.len() {
-        return Err(UserError::new(
-            Code::InvalidStatement,
-            format!(
-                "View definition for '{}' declared {} column(s), but view query produces {} \
-                 column(s).",
-                info.name,
-                info.columns.len(),
-                planned.columns.len()
-            ),
-        ));
-    }
+    check_declared(info, &planned)?;
     let columns = info
         .columns
         .iter()
@@ -386,11 +367,8 @@ async fn view_relation(
             ..access
         })
         .collect();
-    if closed {
-        let containers = |object: &ObjectRef| parents_by_object(catalog, object);
-        authorize_accesses(&accesses, &containers, &context.model, &context.roles)
-            .map_err(failure)?;
-    }
+    let containers = |object: &ObjectRef| parents_by_object(catalog, object);
+    authorize_accesses(&accesses, &containers, &context.model, &context.roles).map_err(failure)?;
     let plan = if info.secure {
         Sealed::whole(planned.plan, closed).map_err(UserError::internal)?
     } else {
@@ -407,6 +385,23 @@ async fn view_relation(
     };
     let ids: Vec<i64> = (1..).take(relation.columns.len()).collect();
     Ok(protect(context, work, relation, &ids, Kept::Nothing, depth).await?.0)
+}
+
+/// What is told of a view whose query cannot be read. `closed`: nothing of what lies below it.
+fn expansion_failure(view: &str, closed: bool, error: &UserError) -> UserError {
+    let denied = error.code == Code::InsufficientPrivileges;
+    let words = format!("Failure during expansion of view '{view}'");
+    let told = match (closed, error.message.as_str()) {
+        (true, _) => words,
+        (_, inner) if inner.starts_with("SQL ") || !(denied || error.is_compilation()) => {
+            format!("{words}: {inner}")
+        }
+        (_, inner) if denied => format!("{words}: SQL access control error:\n{inner}"),
+        (_, inner) => format!("{words}: SQL compilation error:\n{inner}"),
+    };
+    // Faults of the server, and cancelling, are none of the view.
+    let code = if denied || error.is_compilation() { Code::ViewExpansion } else { error.code };
+    UserError::new(code, told)
 }
 
 /// A view's plan under the view's name and those of its columns, by which the access history knows
@@ -436,10 +431,15 @@ async fn plan_view(
     let inner = context.for_view(&info.name.database, &info.name.schema);
     let mut inner = inner.of_owner(owner).invoked_by(owner);
     inner.binds.clear();
-    let planned = plan_in_view(&inner, work, &query, &info.text, owner, depth).await?;
+    plan_in_view(&inner, work, &query, &info.text, owner, depth).await
+}
+
+/// Refuses a view whose columns are not the declared ones any more.
+fn check_declared(info: &ViewInfo, planned: &Planned) -> Result<(), UserError> {
     let declared = info.columns.iter().map(|column| &column.name);
     // Values found now may not be those that the view's columns are named by.
-    if depend_on_rows(&query)? && !declared.eq(planned.columns.iter().map(|column| &column.name)) {
+    let query = frazil_dialect::parse_query(&info.text)?;
+    if !declared.eq(planned.columns.iter().map(|column| &column.name)) && depend_on_rows(&query)? {
         return Err(UserError::new(
             Code::InvalidStatement,
             format!(
@@ -449,7 +449,19 @@ async fn plan_view(
             ),
         ));
     }
-    Ok(planned)
+    if planned.columns.len() != info.columns.len() {
+        return Err(UserError::new(
+            Code::InvalidStatement,
+            format!(
+                "View definition for '{}' declared {} column(s), but view query produces {} \
+                 column(s).",
+                info.name,
+                info.columns.len(),
+                planned.columns.len()
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// Plans a query of a view's text.

@@ -20,15 +20,13 @@ use crate::run::apart::Turns;
 use crate::run::optimize::{is_constant, optimize};
 use crate::run::runtime::QueryRuntime;
 use crate::run::slight;
+use crate::run::spill::SPILL_FULL;
 use crate::run::spool::{Spool, SpoolWriter};
 use crate::run::watched::watched;
 use crate::statements::context::cancelled;
 
 /// Batches between the computation and its reader.
 const STREAM_DEPTH: usize = 2;
-
-/// How the disk manager begins when the spill limit is hit; it gives no error type of its own.
-const SPILL_FULL: &str = "The used disk space during the spilling process has exceeded";
 
 /// How the refusal of an expression begins that rules were to replace: subqueries and outer columns alone
 /// are such.

@@ -2,6 +2,7 @@
 
 pub(crate) mod apart;
 mod asof;
+pub(crate) mod counted;
 pub(crate) mod execute;
 mod filter_pushdown;
 mod grouping_sets;
@@ -15,6 +16,7 @@ pub(crate) mod runtime;
 pub(crate) mod sealed;
 pub(crate) mod sliced;
 pub(crate) mod slight;
+pub(crate) mod spill;
 pub mod spool;
 pub(crate) mod stoppable;
 pub(crate) mod watched;

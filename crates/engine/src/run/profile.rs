@@ -6,7 +6,7 @@ use frazil_common::hidden;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::run::{halved, sealed};
+use crate::run::{counted, halved, sealed};
 
 const NANOS_PER_MILLI: f64 = 1e6;
 
@@ -17,6 +17,7 @@ const PASSING: &[&str] = &[
     "CoalesceBatchesExec",
     "CoalescePartitionsExec",
     "CooperativeExec",
+    counted::NAME,
     "GroupingSetsExec",
     "HandedOnExec",
     "RepartitionExec",
@@ -140,11 +141,16 @@ impl Figures {
     }
 }
 
+/// Whether an operator only passes rows on.
+pub(crate) fn passes_on(name: &str) -> bool {
+    PASSING.contains(&name)
+}
+
 /// Rows an operator gave; one that only passes them on gives those of the one below.
 fn rows(plan: &dyn ExecutionPlan) -> Option<usize> {
     match plan.metrics().as_ref().and_then(MetricsSet::output_rows) {
         Some(rows) => Some(rows),
-        None if PASSING.contains(&plan.name()) || plan.name() == sealed::NAME => {
+        None if passes_on(plan.name()) || plan.name() == sealed::NAME => {
             plan.children().first().and_then(|below| rows(below.as_ref()))
         }
         None => None,
@@ -191,7 +197,7 @@ impl Profile {
     pub fn add(&mut self, plan: &dyn ExecutionPlan) {
         self.steps += 1;
         let mut step = Step { number: self.steps, ..Step::default() };
-        step.walk(plan, None);
+        step.walk(plan, None, None);
         let total = Figures::below(plan);
         self.bytes_scanned += total.bytes_scanned as u64;
         self.bytes_spilled += total.bytes_spilled as u64;
@@ -236,14 +242,19 @@ impl Step {
         self.operators.push((operator, figures));
     }
 
-    fn walk(&mut self, plan: &dyn ExecutionPlan, parent: Option<i64>) {
-        let mut below = parent;
+    /// `given` are the rows that an operator above has counted for this one.
+    fn walk(&mut self, plan: &dyn ExecutionPlan, parent: Option<i64>, given: Option<usize>) {
+        let (mut below, mut given) = (parent, given);
         let sealed = plan.name() == sealed::NAME;
-        if PASSING.contains(&plan.name()) {
+        if passes_on(plan.name()) {
+            if plan.name() == counted::NAME {
+                given = rows(plan);
+            }
             self.pass(parent, &Figures::of(plan));
         } else {
             // What is sealed is told as one operator, in sum.
-            let figures = if sealed { Figures::below(plan) } else { Figures::of(plan) };
+            let mut figures = if sealed { Figures::below(plan) } else { Figures::of(plan) };
+            figures.output_rows = given.take().or(figures.output_rows);
             let id = self.operators.len() as i64;
             let operator = Operator {
                 step: self.number,
@@ -259,7 +270,7 @@ impl Step {
         }
         if !sealed {
             for input in plan.children() {
-                self.walk(input.as_ref(), below);
+                self.walk(input.as_ref(), below, given);
             }
         }
     }

@@ -195,23 +195,38 @@ impl Results {
         self.entries.lock().remove(query_id);
     }
 
-    /// How a statement ended, for those who may know.
+    /// How a statement ended, for those who may know. A result with a secret is none.
     pub fn get(
         &self,
         query_id: &Uuid,
         reader: &ResultReader,
     ) -> Option<Result<Arc<StoredResult>, UserError>> {
-        let mut entries = self.entries.lock();
+        let entries = self.entries.lock();
         let finished = entries.finished.get(query_id)?;
-        if !reader.may_read(&finished.owner) {
-            return None;
+        let secret = finished.outcome.as_ref().is_ok_and(|stored| stored.secret_of.is_some());
+        (!secret && reader.may_read(&finished.owner)).then(|| finished.outcome.clone())
+    }
+
+    /// The same for a session, which is shown the secrets of its own statements: of one among several, or
+    /// that nobody waited for, this once.
+    pub fn get_in(
+        &self,
+        query_id: &Uuid,
+        session: &Session,
+    ) -> Option<Result<Arc<StoredResult>, UserError>> {
+        let mut entries = self.entries.lock();
+        let outcome = entries.finished.get(query_id)?.outcome.clone();
+        match outcome.as_ref().ok().and_then(|stored| stored.secret_of) {
+            None => {
+                drop(entries);
+                self.get(query_id, &session.reader())
+            }
+            Some(own) if own == session.id => {
+                entries.remove(query_id);
+                Some(outcome)
+            }
+            Some(_) => None,
         }
-        let outcome = finished.outcome.clone();
-        // Of a statement among several, or one that nobody waited for: it is shown this once.
-        if outcome.as_ref().is_ok_and(|stored| stored.shows_secret) {
-            entries.remove(query_id);
-        }
-        Some(outcome)
     }
 
     /// Whether a statement began before this server did, by the time that its id holds.
@@ -224,7 +239,8 @@ impl Results {
 
     /// A result, whoever asks.
     pub fn get_unchecked(&self, query_id: &Uuid) -> Option<Arc<StoredResult>> {
-        self.entries.lock().finished.get(query_id)?.outcome.clone().ok()
+        let stored = self.entries.lock().finished.get(query_id)?.outcome.clone().ok();
+        stored.filter(|stored| stored.secret_of.is_none())
     }
 
     /// Where a statement stands, for those who may know.
@@ -322,7 +338,7 @@ mod tests {
                 prefers_json: false,
                 rows_affected: None,
                 changes: None,
-                shows_secret: false,
+                secret_of: None,
                 finished_micros: 0,
             }
         };

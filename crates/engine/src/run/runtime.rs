@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::execution::TaskContext;
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
@@ -14,12 +14,14 @@ use datafusion::prelude::SessionConfig;
 use frazil_common::UserError;
 use frazil_functions::MadeBytesMax;
 
+use crate::run::counted::CountRows;
 use crate::run::filter_pushdown::keep_names_apart;
 use crate::run::grouping_sets::ForgetGroupingKeys;
 use crate::run::halved::HalveProjections;
 use crate::run::optimize::logical_rules;
 use crate::run::part_pool::PartPool;
 use crate::run::sliced::SliceUnnested;
+use crate::run::spill::{SpillFiles, SpilledBytes};
 use crate::run::stoppable::StopMultiplying;
 use crate::run::watched::CountWindows;
 
@@ -40,6 +42,8 @@ pub struct QueryRuntime {
     state: SessionState,
     plain_state: SessionState,
     task_context: Arc<TaskContext>,
+    /// Of this runtime and its parts.
+    spilled: Arc<SpilledBytes>,
     pub thread_count: usize,
     /// Bytes that operators may reserve together.
     pub memory_limit: usize,
@@ -53,8 +57,9 @@ impl QueryRuntime {
         spill_limit: u64,
         spill_directory: &Path,
     ) -> Result<Self, UserError> {
-        let environment = environment(memory_limit, spill_limit, spill_directory)?;
-        Self::with_environment(thread_count, memory_limit, environment)
+        let spilled = Arc::new(SpilledBytes::new(spill_limit));
+        let environment = environment(memory_limit, spilled.clone(), spill_directory)?;
+        Self::with_environment(thread_count, memory_limit, environment, spilled)
     }
 
     /// Threads of its own and a part of this runtime's memory; what the part reserves is reserved
@@ -69,13 +74,14 @@ impl QueryRuntime {
         let pool: Arc<dyn MemoryPool> =
             Arc::new(PartPool::new(label, memory_limit, whole.memory_pool.clone()));
         let environment = RuntimeEnv { memory_pool: pool, ..RuntimeEnv::clone(whole) };
-        Self::with_environment(thread_count, memory_limit, environment)
+        Self::with_environment(thread_count, memory_limit, environment, self.spilled.clone())
     }
 
     fn with_environment(
         thread_count: usize,
         memory_limit: usize,
         environment: RuntimeEnv,
+        spilled: Arc<SpilledBytes>,
     ) -> Result<Self, UserError> {
         let threads = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(thread_count)
@@ -105,6 +111,7 @@ impl QueryRuntime {
             state,
             plain_state,
             task_context,
+            spilled,
             thread_count,
             memory_limit,
         })
@@ -131,6 +138,11 @@ impl QueryRuntime {
         MadeBytesMax(share.clamp(MADE_BYTES_LEAST, MADE_BYTES_MOST))
     }
 
+    /// Bytes that operators have spilled and that lie on the disk still.
+    pub fn spilled_bytes(&self) -> u64 {
+        self.spilled.used()
+    }
+
     /// What operators are run with; the same for all plans.
     pub fn task_context(&self) -> Arc<TaskContext> {
         self.task_context.clone()
@@ -154,13 +166,13 @@ impl Drop for QueryRuntime {
 
 fn environment(
     memory_limit: usize,
-    spill_limit: u64,
+    spilled: Arc<SpilledBytes>,
     spill_directory: &Path,
 ) -> Result<RuntimeEnv, UserError> {
     std::fs::create_dir_all(spill_directory).map_err(UserError::internal)?;
-    let disk = DiskManagerBuilder::default()
-        .with_max_temp_directory_size(spill_limit)
-        .with_mode(DiskManagerMode::Directories(vec![spill_directory.to_path_buf()]));
+    let files = SpillFiles::new(spill_directory.to_path_buf(), spilled);
+    let files = files.map_err(UserError::internal)?;
+    let disk = DiskManagerBuilder::default().with_temp_file_factory(Arc::new(files));
     let consumers =
         std::num::NonZeroUsize::new(CONSUMERS_SHOWN).unwrap_or(std::num::NonZeroUsize::MIN);
     RuntimeEnvBuilder::new()
@@ -180,11 +192,12 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     rules.insert(0, Arc::new(ForgetGroupingKeys));
     let place = rules.iter().position(|rule| rule.name() == "EnsureCooperative");
     let place = place.unwrap_or(rules.len());
-    let own: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 4] = [
+    let own: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 5] = [
         Arc::new(SliceUnnested),
         Arc::new(CountWindows),
         Arc::new(StopMultiplying),
         Arc::new(HalveProjections),
+        Arc::new(CountRows),
     ];
     rules.splice(place..place, own);
     rules

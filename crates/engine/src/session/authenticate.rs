@@ -32,12 +32,20 @@ pub(crate) struct Identity {
     pub restricted_role_id: Option<i64>,
     /// The token's id, where it is one.
     pub access_token_id: Option<i64>,
+    /// The fingerprint of the user's key that proved it, where one did.
+    pub key_fingerprint: Option<String>,
 }
 
 impl Identity {
     /// A user who is held to no role.
     fn of(user: User) -> Self {
-        Identity { user, role_restriction: None, restricted_role_id: None, access_token_id: None }
+        Identity {
+            user,
+            role_restriction: None,
+            restricted_role_id: None,
+            access_token_id: None,
+            key_fingerprint: None,
+        }
     }
 }
 
@@ -270,6 +278,7 @@ async fn by_token(shared: &Shared, typed: &str, secret: &str) -> Result<Identity
         role_restriction: token.role_restriction,
         restricted_role_id: token.role_id,
         access_token_id: Some(token.id),
+        key_fingerprint: None,
     })
 }
 
@@ -293,11 +302,12 @@ async fn by_key_pair(shared: &Shared, typed: &str, token: &str) -> Result<Identi
     // Clients put what was typed into the token: the login name, or the user's name.
     let checked = by_login_name
         .or_else(|fault| key_pair::verify(token, &user.name, &keys).map_err(|_| fault));
-    if let Err(fault) = checked {
-        return Err(invalid(fault.number, fault.name));
-    }
+    let key_fingerprint = match checked {
+        Ok(key) => key_pair::fingerprint(key),
+        Err(fault) => return Err(invalid(fault.number, fault.name)),
+    };
     if user.disabled {
         return Err(disabled().into());
     }
-    Ok(Identity::of(user))
+    Ok(Identity { key_fingerprint, ..Identity::of(user) })
 }

@@ -4,10 +4,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use frazil_catalog::account::now_micros;
+use frazil_catalog::account::{SessionState, now_micros};
 use frazil_common::{ObjectKind, UserError};
 
 use crate::engine::{Engine, Shared};
+use crate::session::key_pair;
 use crate::session::savepoint::LostTransaction;
 use crate::statements::account_change::AccountChange;
 
@@ -42,7 +43,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Ends the sessions that were not renewed in time, or whose access token is no longer good.
+    /// Ends the sessions that were not renewed in time, or whose access token or key is no longer good.
     pub async fn close_expired_sessions(&self, now: i64) -> Result<(), UserError> {
         for row in self.accounts.sessions().await? {
             if row.master_expires_on < now {
@@ -56,7 +57,7 @@ impl Shared {
     /// Whether the access token that a session was opened with is good at a time, and the role that both
     /// are held to has the name that the session knows it by: another one may have it by now. So it is
     /// where there was no token.
-    pub async fn token_holds(
+    async fn token_holds(
         &self,
         token_id: Option<i64>,
         restriction: Option<&str>,
@@ -69,17 +70,41 @@ impl Shared {
         }))
     }
 
-    /// Ends the sessions whose access token no longer holds; but for one.
+    /// Whether a user has the key with this fingerprint.
+    async fn key_holds(&self, user_id: i64, fingerprint: &str) -> Result<bool, UserError> {
+        let account = self.accounts.view().await?;
+        let Some(user) = account.user_by_id(user_id) else { return Ok(false) };
+        let keys = [&user.properties.rsa_public_key, &user.properties.rsa_public_key_2];
+        let mut known = keys.into_iter().flatten().filter_map(|key| key_pair::fingerprint(key));
+        Ok(known.any(|known| known == fingerprint))
+    }
+
+    /// Whether the access token or the key that a session was opened with is good at a time.
+    pub async fn credential_holds(
+        &self,
+        user_id: i64,
+        state: &SessionState,
+        now: i64,
+    ) -> Result<bool, UserError> {
+        if let Some(fingerprint) = &state.key_fingerprint
+            && !self.key_holds(user_id, fingerprint).await?
+        {
+            return Ok(false);
+        }
+        self.token_holds(state.access_token_id, state.role_restriction.as_deref(), now).await
+    }
+
+    /// Ends the sessions whose access token or key no longer holds; but for one.
     pub async fn close_revoked_sessions(
         &self,
         now: i64,
         except: Option<i64>,
     ) -> Result<(), UserError> {
         for row in self.accounts.sessions().await? {
-            let (token, restriction) =
-                (row.state.access_token_id, row.state.role_restriction.as_deref());
-            if Some(row.id) != except && !self.token_holds(token, restriction, now).await? {
-                tracing::info!(session_id = row.id, "session ended with its access token");
+            if Some(row.id) != except
+                && !self.credential_holds(row.user_id, &row.state, now).await?
+            {
+                tracing::info!(session_id = row.id, "session ended with its access token or key");
                 self.close_session(row.id).await?;
             }
         }

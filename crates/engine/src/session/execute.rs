@@ -59,7 +59,7 @@ impl Session {
         };
         self.used.store(now_micros(), Ordering::SeqCst);
         results.finish(request.query_id, self.reader(), result.clone(), now_micros());
-        if !request.detached && result.as_ref().is_ok_and(|stored| stored.shows_secret) {
+        if !request.detached && result.as_ref().is_ok_and(|stored| stored.secret_of.is_some()) {
             results.forget(&request.query_id);
         }
         guard.session = None;
@@ -212,16 +212,13 @@ impl Session {
                 context.record.lock().detail = Some(detail(admission));
             }
             context.facts.transaction_id = self.open.lock().as_ref().map(|open| open.id.clone());
-            let committing = tokio::sync::Mutex::default();
             // A commit that began is waited for: its outcome is what the client must hear.
             let stopped = async {
                 cancel.cancelled().await;
-                drop(committing.lock().await);
+                context.committing.ended().await;
             };
             let result = tokio::select! {
-                result = self.run_in_transaction(&context, &statement, query_id, &committing) => {
-                    result
-                }
+                result = self.run_in_transaction(&context, &statement, query_id) => result,
                 () = stopped => {
                     self.undo_cancelled().await;
                     Err(Failure::User(cancelled()))
@@ -269,7 +266,6 @@ impl Session {
         context: &StatementContext,
         statement: &Statement,
         query_id: Uuid,
-        committing: &tokio::sync::Mutex<()>,
     ) -> Result<Outcome, Failure> {
         let mut guard = self.transaction.clone().lock_owned().await;
         if let Some(open) = guard.as_mut() {
@@ -293,7 +289,7 @@ impl Session {
                     .map_err(Failure::User);
             }
             Statement::Commit => {
-                let _committing = committing.lock().await;
+                context.committing.begin().await;
                 return statements::transaction::commit(context, &mut guard)
                     .await
                     .map_err(Failure::User);
@@ -308,10 +304,10 @@ impl Session {
             && (commits_first(statement)
                 || statements::session::changes_autocommit(self, statement))
         {
-            let _committing = committing.lock().await;
-            statements::transaction::commit_before(context, &mut guard)
-                .await
-                .map_err(Failure::User)?;
+            context.committing.begin().await;
+            let committed = statements::transaction::commit_before(context, &mut guard).await;
+            context.committing.end();
+            committed.map_err(Failure::User)?;
         }
         let writes = !reads_only(statement) && !context.describe_only;
         if guard.is_none()
@@ -372,7 +368,7 @@ impl Session {
                     message: None,
                 };
                 // Held until the answer: from here on the statement is no longer cancelled.
-                let _committing = committing.lock().await;
+                context.committing.begin().await;
                 let read = lake.snapshot();
                 if lake.account().changes_rules() {
                     lake.account().rules_version = Some(context.model.rules_version());
@@ -543,6 +539,7 @@ impl Session {
             used: Arc::default(),
             running: parking_lot::Mutex::default(),
             request: None,
+            committing: Arc::default(),
         })
     }
 
@@ -570,7 +567,7 @@ impl Session {
             prefers_json: outcome.prefers_json,
             rows_affected: outcome.rows_affected,
             changes,
-            shows_secret: outcome.shows_secret,
+            secret_of: outcome.shows_secret.then_some(self.id),
             finished_micros: now_micros(),
         }
     }

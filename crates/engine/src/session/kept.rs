@@ -1,4 +1,4 @@
-//! What the history keeps of a statement's texts: no password, and no more than somebody reads.
+//! What the history keeps of a statement's texts: no password and no key, and no more than somebody reads.
 
 use frazil_common::UserError;
 
@@ -18,7 +18,7 @@ impl Kept {
         // An error's words may quote the statement.
         let message = error.map(|error| match &redacted {
             Some(_) => {
-                format!("Error {:06}; its words may hold the password", error.code.number())
+                format!("Error {:06}; its words may hold the secret", error.code.number())
             }
             None => cut(&error.message, MESSAGE_BYTES),
         });
@@ -34,22 +34,38 @@ fn find_word(text: &str, word: &str, from: usize) -> Option<usize> {
     Some(from + found)
 }
 
-/// A statement's text up to the password that it may give: after CREATE or ALTER, USER and PASSWORD
-/// with `=` or a text behind it. It may stand in EXECUTE IMMEDIATE or in a text, and need not parse.
+/// A statement's text up to the first secret that it may give. It may stand in EXECUTE IMMEDIATE or in a
+/// text, and need not parse.
 fn redacted(text: &str) -> Option<String> {
-    const GIVEN: [char; 4] = ['=', '\'', '$', '/'];
-    let mut at = find_word(text, "PASSWORD", 0)?;
+    let keys = KEYS.iter().filter_map(|key| Some((given(text, key, 0)?, *key)));
+    let (at, word) = keys.chain(password(text).map(|at| (at, PASSWORD))).min()?;
+    Some(format!("{}{word} = '***' …", &text[..at]))
+}
+
+const PASSWORD: &str = "PASSWORD";
+/// Words of CREDENTIALS and ENCRYPTION.
+const KEYS: [&str; 4] = ["AWS_SECRET_KEY", "AWS_TOKEN", "AZURE_SAS_TOKEN", "MASTER_KEY"];
+
+/// The place of a password: after CREATE or ALTER, and USER.
+fn password(text: &str) -> Option<usize> {
     let verbs = ["CREATE", "ALTER"].iter().filter_map(|verb| find_word(text, verb, 0));
     let user = find_word(text, "USER", verbs.min()?)?;
+    given(text, PASSWORD, user)
+}
+
+/// The place of a word with `=` or a text behind it, at or after `from`: a column or a word of a comment
+/// gives none.
+fn given(text: &str, word: &str, from: usize) -> Option<usize> {
+    const GIVEN: [char; 4] = ['=', '\'', '$', '/'];
     let gives = |at: usize| {
-        let rest = &text[at + "PASSWORD".len()..];
+        let rest = &text[at + word.len()..];
         rest.strip_prefix('"').unwrap_or(rest).trim_start().starts_with(GIVEN)
     };
-    // A column or a word of a comment gives none.
-    while at < user || !gives(at) {
-        at = find_word(text, "PASSWORD", at + 1)?;
+    let mut at = find_word(text, word, from)?;
+    while !gives(at) {
+        at = find_word(text, word, at + 1)?;
     }
-    Some(format!("{}PASSWORD = '***' …", &text[..at]))
+    Some(at)
 }
 
 /// A text of at most so many bytes.
@@ -78,6 +94,14 @@ mod tests {
                 "CREATE USER u COMMENT='password of' PASSWORD = '***' …",
             ),
             ("ALTER USER u SET \"PASSWORD\" = 'x'", "ALTER USER u SET \"PASSWORD = '***' …"),
+            (
+                "CREATE STAGE s URL='s3://b' CREDENTIALS=(AWS_KEY_ID='a' AWS_SECRET_KEY='x')",
+                "CREATE STAGE s URL='s3://b' CREDENTIALS=(AWS_KEY_ID='a' AWS_SECRET_KEY = '***' …",
+            ),
+            (
+                "COPY INTO t ENCRYPTION=(master_key = 'x'",
+                "COPY INTO t ENCRYPTION=(MASTER_KEY = '***' …",
+            ),
             (
                 "EXECUTE IMMEDIATE $$CREATE USER u PASSWORD='x'$$",
                 "EXECUTE IMMEDIATE $$CREATE USER u PASSWORD = '***' …",

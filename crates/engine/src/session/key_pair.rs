@@ -101,17 +101,21 @@ pub(crate) fn claimed_user(token: &str) -> Option<String> {
     user_of(&data.claims.sub).map(str::to_string)
 }
 
-/// Checks a token for the user of this login name who has these keys.
+/// Checks a token for the user of this login name who has these keys; gives the one that signed it.
 ///
 /// # Errors
 /// The first thing wrong with it.
-pub(crate) fn verify(token: &str, login_name: &str, keys: &[&str]) -> Result<(), JwtFault> {
+pub(crate) fn verify<'k>(
+    token: &str,
+    login_name: &str,
+    keys: &[&'k str],
+) -> Result<&'k str, JwtFault> {
     let header = jsonwebtoken::decode_header(token).map_err(|_| FORMAT)?;
     if header.alg != Algorithm::RS256 {
         return Err(ALGORITHM);
     }
     let mut fault = FINGERPRINT;
-    for key in keys {
+    for key in keys.iter().copied() {
         let Some(decoding) = decoding_key(key) else { continue };
         let mut validation = Validation::new(Algorithm::RS256);
         validation.leeway = LEEWAY;
@@ -130,7 +134,7 @@ pub(crate) fn verify(token: &str, login_name: &str, keys: &[&str]) -> Result<(),
             },
         };
         fault = match check(&claims, login_name, key) {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(key),
             Err(fault) => fault,
         };
     }
@@ -191,8 +195,8 @@ mod tests {
     fn a_signed_token_opens_the_door_with_either_key() {
         let (key, other) = (normalised(PUBLIC).unwrap(), normalised(OTHER).unwrap());
         let token = token(json!({}));
-        assert_eq!(verify(&token, "ANN", &[&key]), Ok(()));
-        assert_eq!(verify(&token, "ANN", &[&other, &key]), Ok(()));
+        assert_eq!(verify(&token, "ANN", &[&key]), Ok(key.as_str()));
+        assert_eq!(verify(&token, "ANN", &[&other, &key]), Ok(key.as_str()));
         assert_eq!(verify(&token, "ANN", &[&other]), Err(FINGERPRINT));
         assert_eq!(verify(&token, "ANN", &[]), Err(FINGERPRINT));
         assert_eq!(claimed_user(&token).as_deref(), Some("ANN"));

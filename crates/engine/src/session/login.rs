@@ -61,8 +61,13 @@ impl Engine {
     /// as many sessions as allowed.
     pub async fn login(&self, request: LoginRequest) -> Result<LoginOk, UserError> {
         let shared = &self.shared;
-        let Identity { user, role_restriction: restriction, restricted_role_id, access_token_id } =
-            authenticate(shared, &request).await?;
+        let Identity {
+            user,
+            role_restriction: restriction,
+            restricted_role_id,
+            access_token_id,
+            key_fingerprint,
+        } = authenticate(shared, &request).await?;
 
         let role = self.first_role(&user, request.role.as_deref(), restriction.as_deref()).await?;
         let mut parameters = Parameters::default();
@@ -150,6 +155,7 @@ impl Engine {
         let tokens = new_tokens();
         let stored = StoredState {
             access_token_id,
+            key_fingerprint: key_fingerprint.clone(),
             restricted_role_id,
             ..stored_state(&state, restriction.as_deref(), &request.client)
         };
@@ -179,6 +185,7 @@ impl Engine {
             role_restriction: restriction,
             restricted_role_id,
             access_token_id,
+            key_fingerprint,
             shared: shared.clone(),
             state: parking_lot::Mutex::new(state),
             transaction: Arc::default(),
@@ -248,11 +255,9 @@ impl Engine {
     }
 
     /// Ends a session whose access token was removed or disabled, has expired, or is held to a role that
-    /// is gone or has another name now.
+    /// is gone or has another name now, or whose key its user no longer has.
     async fn end_revoked(&self, row: &SessionRow) -> Result<(), UserError> {
-        let (token, restriction) =
-            (row.state.access_token_id, row.state.role_restriction.as_deref());
-        if self.shared.token_holds(token, restriction, now_micros()).await? {
+        if self.shared.credential_holds(row.user_id, &row.state, now_micros()).await? {
             return Ok(());
         }
         self.shared.close_session(row.id).await?;
@@ -313,6 +318,7 @@ impl Engine {
             role_restriction: row.state.role_restriction.clone(),
             restricted_role_id: row.state.restricted_role_id,
             access_token_id: row.state.access_token_id,
+            key_fingerprint: row.state.key_fingerprint.clone(),
             shared: self.shared.clone(),
             state: parking_lot::Mutex::new(state),
             transaction: Arc::default(),
@@ -437,6 +443,7 @@ pub(crate) fn stored_state(
         transaction_id: None,
         temporary_tables: false,
         access_token_id: None,
+        key_fingerprint: None,
         restricted_role_id: None,
         role_restriction: restriction.map(str::to_string),
         parameters: state.parameters.overrides(),

@@ -3,6 +3,7 @@
 pub(crate) mod authenticate;
 pub(crate) mod binds;
 pub(crate) mod closing;
+pub(crate) mod committing;
 pub(crate) mod execute;
 mod kept;
 pub(crate) mod key_pair;
@@ -144,6 +145,8 @@ pub struct Session {
     pub(crate) restricted_role_id: Option<i64>,
     /// The id of the access token that it was opened with.
     pub(crate) access_token_id: Option<i64>,
+    /// The fingerprint of its user's key that it was opened with.
+    pub(crate) key_fingerprint: Option<String>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) state: Mutex<SessionState>,
     pub(crate) transaction: Arc<tokio::sync::Mutex<Option<OpenTransaction>>>,
@@ -222,6 +225,8 @@ impl Session {
             transaction_id,
             temporary_tables: self.shared.lake.has_temporary_tables(self.id),
             access_token_id: self.access_token_id,
+            key_fingerprint: self.key_fingerprint.clone(),
+            restricted_role_id: self.restricted_role_id,
             ..stored_state(&state, self.role_restriction.as_deref(), &self.client)
         }
     }

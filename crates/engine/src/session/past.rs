@@ -1,10 +1,12 @@
 //! Statements whose results are gone: how they ended, from the query history and the commits.
 
+use std::sync::Arc;
+
 use frazil_catalog::account::{QueryFilter, QueryRecord, QueryState};
 use frazil_common::{Code, UserError};
 use uuid::Uuid;
 
-use crate::api::{PastEnd, PastStatement, ResultReader};
+use crate::api::{PastEnd, PastStatement, ResultReader, StoredResult};
 use crate::engine::{Engine, Shared};
 use crate::session::Session;
 
@@ -25,6 +27,12 @@ struct Asker<'a> {
 }
 
 impl Session {
+    /// A finished result, to read again; none for those who were not shown it. A secret is shown to the
+    /// session whose statement it answers, and but once.
+    pub fn result(&self, query_id: &Uuid) -> Option<Arc<StoredResult>> {
+        self.shared.results.get_in(query_id, self).and_then(Result::ok)
+    }
+
     /// How a statement ended that is no longer among the results. None for one that was never here,
     /// and for another user's.
     ///

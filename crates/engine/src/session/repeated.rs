@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use frazil_catalog::account::now_micros;
 use frazil_common::{Code, UserError};
-use frazil_dialect::parse_statements_with;
+use frazil_dialect::{AccessTokenAction, Statement, parse_statements_with};
 use uuid::Uuid;
 
 use crate::api::{Changes, StatementRequest, StoredResult};
@@ -55,6 +55,12 @@ fn parse(rest: &str) -> Option<(Uuid, Changes)> {
     Some((query_id.parse().ok()?, changes))
 }
 
+/// Whether a statement's answer holds a secret.
+fn makes_secret(statement: &Statement) -> bool {
+    let Statement::AlterUserAccessToken(alter) = statement else { return false };
+    matches!(alter.action, AccessTokenAction::Add(_) | AccessTokenAction::Rotate(_))
+}
+
 impl Session {
     /// The answer to a request that is sent again and of which an earlier attempt has committed, or lies
     /// in the open transaction; none where nothing has, so that it is to be run.
@@ -86,8 +92,17 @@ impl Session {
                 ),
             ));
         };
-        if let Some(Ok(kept)) = self.shared.results.get(&query_id, &self.reader()) {
+        if let Some(kept) = self.result(&query_id) {
             return Ok(Some(kept));
+        }
+        if makes_secret(&parsed.statement) {
+            return Err(UserError::new(
+                Code::TimeTravelUnavailable,
+                format!(
+                    "Statement {query_id} ended with success, but its answer was lost, and the secret in \
+                     it is not kept. Rotate the token, or remove it and add another one."
+                ),
+            ));
         }
         let mut outcome = match dml::told(&parsed.statement, changes) {
             Some(outcome) => outcome?,

@@ -169,6 +169,11 @@ pub(crate) fn table_stage_name(table_id: i64) -> String {
     format!("%{table_id}")
 }
 
+/// The id of the table whose stage has this name.
+pub(crate) fn table_of_stage(name: &str) -> Option<i64> {
+    name.strip_prefix('%')?.parse().ok()
+}
+
 /// A table's stage `@%t`: only the table's owner may use it.
 async fn table_stage(
     context: &StatementContext,

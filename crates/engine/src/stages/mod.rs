@@ -10,5 +10,6 @@ pub(crate) mod json_reader;
 pub(crate) mod load_log;
 pub(crate) mod location;
 pub(crate) mod parquet_files;
+mod rights;
 pub(crate) mod scan;
 pub(crate) mod unload;

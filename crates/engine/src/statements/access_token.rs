@@ -86,12 +86,12 @@ async fn update(context: &StatementContext, token: &AccessToken) -> Result<Outco
     Outcome::status(DONE)
 }
 
-/// Ends the sessions of tokens that are no longer good. The one that runs this, and any that cannot be
-/// ended now, ends with its next request.
-async fn end_sessions(context: &StatementContext) {
+/// Ends the sessions of tokens and keys that are no longer good. The one that runs this, and any that cannot
+/// be ended now, ends with its next request.
+pub(super) async fn end_sessions(context: &StatementContext) {
     let own = Some(context.session.id);
     if let Err(error) = context.shared.close_revoked_sessions(now_micros(), own).await {
-        tracing::warn!("sessions of an access token could not be ended: {error}");
+        tracing::warn!("sessions of a revoked credential could not be ended: {error}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! One write transaction on the account's objects: users, roles, grants, warehouses, stages …
 
+use std::sync::Arc;
+
 use frazil_catalog::WriteTransaction;
 use frazil_catalog::account::Writer;
 use frazil_common::{Code, UserError};
@@ -7,6 +9,7 @@ use frazil_governance::system;
 
 use frazil_catalog::account::AccountStore;
 
+use crate::session::committing::Committing;
 use crate::statements::context::StatementContext;
 
 /// Changes that become visible together at [`AccountChange::commit`]; dropping it undoes them.
@@ -14,17 +17,21 @@ pub(crate) struct AccountChange {
     transaction: WriteTransaction,
     /// Whether it must leave an enabled user who holds ACCOUNTADMIN.
     keeps_administrator: bool,
+    /// Of the statement whose change it is.
+    committing: Option<Arc<Committing>>,
 }
 
 impl AccountChange {
     /// Waits for its turn: there is one writer at a time.
     pub async fn begin(context: &StatementContext) -> Result<Self, UserError> {
-        Self::on(&context.shared.accounts).await
+        let committing = Some(context.committing.clone());
+        Ok(AccountChange { committing, ..Self::on(&context.shared.accounts).await? })
     }
 
     /// The same outside a statement.
     pub async fn on(accounts: &AccountStore) -> Result<Self, UserError> {
-        Ok(AccountChange { transaction: accounts.begin().await?, keeps_administrator: false })
+        let transaction = accounts.begin().await?;
+        Ok(AccountChange { transaction, keeps_administrator: false, committing: None })
     }
 
     /// A change that may take roles from users, or users away. It is refused where no enabled user would
@@ -67,6 +74,9 @@ impl AccountChange {
                 "No enabled user would be left who holds role ACCOUNTADMIN. Grant it to another user \
                  first.",
             ));
+        }
+        if let Some(committing) = &self.committing {
+            committing.begin().await;
         }
         Ok(self.transaction.commit().await?)
     }

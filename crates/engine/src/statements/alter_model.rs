@@ -33,10 +33,15 @@ pub(crate) async fn run(
     if context.describe_only {
         return Outcome::status(DONE);
     }
+    // Reading a file may take long; all else is short.
+    if !matches!(alter.action, AlterModelAction::AddVersionFromFile(_)) {
+        context.committing.begin().await;
+    }
     match &alter.action {
         AlterModelAction::AddVersion(_) => {}
         AlterModelAction::AddVersionFromFile(import) => {
             let version = imported(context, import).await?;
+            context.committing.begin().await;
             let version = registry.add_version(id, version, &actor).await?;
             return Outcome::status(format!("Version {} successfully added.", version.name));
         }

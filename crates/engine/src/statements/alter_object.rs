@@ -10,6 +10,7 @@ use frazil_governance::system;
 
 use crate::resolve::objects::schema as expect_schema;
 use crate::stages::file_format;
+use crate::statements::access_token;
 use crate::statements::account_change::AccountChange;
 use crate::statements::alter_account;
 use crate::statements::alter_table::keep_tags_of_moved;
@@ -493,6 +494,10 @@ async fn user(context: &StatementContext, alter: &AlterObject) -> Result<Outcome
             .require(context, &[Privilege::Ownership])?;
     }
     let before = user.name.clone();
+    let keys = |user: &User| {
+        [user.properties.rsa_public_key.clone(), user.properties.rsa_public_key_2.clone()]
+    };
+    let keys_before = keys(&user);
     match &alter.action {
         AlterObjectAction::Set(_) | AlterObjectAction::Unset(_) => {
             if context.describe_only {
@@ -537,6 +542,9 @@ async fn user(context: &StatementContext, alter: &AlterObject) -> Result<Outcome
     change.commit().await?;
     if user.disabled {
         close_sessions(context, user.id).await?;
+    }
+    if keys(&user) != keys_before {
+        access_token::end_sessions(context).await;
     }
     if user.disabled || user.name != before {
         // A session that may go on is made again from its row at its next request.

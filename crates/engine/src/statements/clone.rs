@@ -1,5 +1,6 @@
 //! CREATE TABLE, SCHEMA and DATABASE … CLONE: files are shared, definitions are copied.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use frazil_catalog::account::{AccountView, TagReference};
@@ -23,6 +24,7 @@ use crate::run::execute::{Operators, run_to_stream};
 use crate::statements::constraints;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::create_table::copied;
+use crate::statements::defaults::{draw_from, draws, sequence_of};
 use crate::statements::lookup::schema_name;
 use crate::statements::ownership::{Made, made};
 use crate::statements::query::{operators, plan, plan_context};
@@ -156,6 +158,7 @@ pub(crate) async fn table(
                     .retention_days
                     .or_else(|| kept_retention(&version.table, kind)),
                 change_tracking: options.change_tracking,
+                defaults: HashMap::new(),
             };
             let table = lake.clone_table(&version, clone).await?;
             note_cloned(context, &version.table, &table);
@@ -286,7 +289,36 @@ pub(crate) async fn schema(
     let database_id = work.lake()?.view().database(&to.database).map(|found| found.database_id);
     let database_id = database_id
         .ok_or_else(|| UserError::not_found("Database", quote_identifier(&to.database)))?;
-    fill_schema(context, work.lake()?, &source.view, &source.schema, to, database_id).await
+    let lake = work.lake()?;
+    fill_schema(context, lake, &source.view, &source.schema, to, (database_id, false)).await
+}
+
+/// The defaults of a table's columns that draw from a sequence which is cloned with the table: those of its
+/// clone draw from the sequence's clone, as in Snowflake.
+fn moved_sequences(
+    table: &TableInfo,
+    from: &SchemaInfo,
+    to: &SchemaInfo,
+    whole_database: bool,
+) -> Result<HashMap<String, String>, UserError> {
+    let mut moved = HashMap::new();
+    for column in &table.columns {
+        let Some(default) = &column.default else { continue };
+        if column.foreign_default || !draws(default)? {
+            continue;
+        }
+        let Some(sequence) = sequence_of(default)? else { continue };
+        let schema = match &sequence.schema {
+            own if *own == from.name => &to.name,
+            other if whole_database => other,
+            _ => continue,
+        };
+        if sequence.database == from.database {
+            let name = QualifiedName::new(&to.database, schema, &sequence.name);
+            moved.insert(column.name.clone(), draw_from(&name));
+        }
+    }
+    Ok(moved)
 }
 
 async fn fill_schema(
@@ -295,7 +327,7 @@ async fn fill_schema(
     view: &Arc<CatalogView>,
     from: &SchemaInfo,
     to: &SchemaInfo,
-    database_id: i64,
+    (database_id, whole_database): (i64, bool),
 ) -> Result<(), UserError> {
     let account = context.shared.accounts.view().await?;
     let same_database = from.database == to.database;
@@ -316,6 +348,7 @@ async fn fill_schema(
             comment: None,
             retention_days: kept_retention(&table, kind),
             change_tracking: None,
+            defaults: moved_sequences(&version.table, from, to, whole_database)?,
         };
         let made = lake.clone_table(&version, clone).await?;
         note_cloned(context, &version.table, &made);
@@ -513,7 +546,7 @@ pub(crate) async fn database(
         let name = QualifiedName::new(&to.name, &from.name, "");
         let ids = (from.schema_id, made.schema_id);
         keep_grants(context, lake, ObjectKind::Schema, ids, name, false);
-        fill_schema(context, lake, &source.view, &from, &made, to.database_id).await?;
+        fill_schema(context, lake, &source.view, &from, &made, (to.database_id, true)).await?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use frazil_governance::Requirement;
 use frazil_lake::Clustering;
 
 use crate::resolve::objects::{parents_of, table_object};
+use crate::resolve::policies::hides_values;
 use crate::resolve::relation::target_table;
 use crate::statements::context::{StatementContext, Work};
 
@@ -150,7 +151,8 @@ fn ordered_argument(function: &Function) -> Option<Result<String, UserError>> {
 /// The answer of SYSTEM$CLUSTERING_INFORMATION.
 ///
 /// # Errors
-/// The table is not there or not to be read, or has no key and none is given.
+/// The table is not there or not to be read, policies hide values of it from the role, or it has no key and
+/// none is given.
 pub(crate) async fn information(
     context: &StatementContext,
     work: &mut Work,
@@ -166,6 +168,19 @@ pub(crate) async fn information(
             parents_of(&view, &table.name),
             Privilege::Select,
         )])?;
+        // How the files' bounds overlap tells of values that policies hide, once the role puts rows of its
+        // own beside them.
+        let account = context.shared.accounts.view().await?;
+        if hides_values(context, &account, &view, &table).await? {
+            return Err(UserError::new(
+                Code::InsufficientPrivileges,
+                format!(
+                    "Insufficient privileges to see the clustering of table '{}': policies hide some of its \
+                     values from the role.",
+                    table.name
+                ),
+            ));
+        }
     }
     let (text, columns) = match keys {
         Some(keys) => {

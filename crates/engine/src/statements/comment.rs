@@ -106,6 +106,7 @@ pub(crate) async fn set_comment(
         }
         Target::Model(mut model) => {
             model.comment = comment;
+            context.committing.begin().await;
             return Ok(context.shared.registry.update_model(&model).await?);
         }
         target => {

@@ -22,6 +22,7 @@ use crate::history::definitions::Defined;
 use crate::run::profile::Profile;
 use crate::run::runtime::QueryRuntime;
 use crate::session::binds::ArrayBinds;
+use crate::session::committing::Committing;
 use crate::session::execute::invoker_roles;
 use crate::session::execute::output_formats;
 use crate::session::parameters::Parameters;
@@ -103,6 +104,8 @@ pub(crate) struct StatementContext {
     pub running: parking_lot::Mutex<Option<Arc<Running>>>,
     /// What its commit notes of the client's request.
     pub request: Option<RequestEntry>,
+    /// Begun with what it commits, be it rows or account objects.
+    pub committing: Arc<Committing>,
 }
 
 /// What a statement leaves in the history besides its answer.
@@ -181,6 +184,7 @@ impl StatementContext {
             used: self.used.clone(),
             running: parking_lot::Mutex::default(),
             request: None,
+            committing: self.committing.clone(),
         }
     }
 

@@ -37,6 +37,7 @@ pub(crate) async fn create(
     let found = find_model(context, &create.model, Privilege::Usage).await?;
     registry.version(&found.model, create.version.as_deref()).await?;
     if !context.describe_only {
+        context.committing.begin().await;
         registry
             .create_endpoint(
                 &create.name,
@@ -75,6 +76,7 @@ pub(crate) async fn alter(
     if context.describe_only {
         return Outcome::status(done);
     }
+    context.committing.begin().await;
     match &alter.action {
         AlterEndpointAction::SetVersion(version) => {
             registry.set_endpoint_version(&alter.name, Some(version)).await?;

@@ -111,6 +111,7 @@ pub(crate) async fn train(
         comment: create.comment.clone(),
         replace: create.mode.or_replace,
     };
+    context.committing.begin().await;
     let (_, version) = context.shared.registry.create_model(new, trained, &actor(context)).await?;
     answer(&name, &version)
 }
@@ -126,6 +127,7 @@ pub(crate) async fn add_version(
     let Some(trained) = fit(context, work, training).await? else {
         return Outcome::table(&answer_columns(), Vec::new());
     };
+    context.committing.begin().await;
     let version = context.shared.registry.add_version(model_id, trained, &actor(context)).await?;
     answer(name, &version)
 }

@@ -11,7 +11,8 @@ use datafusion::logical_expr::{
 };
 use frazil_catalog::account::AccountStore;
 use frazil_catalog::{Autoincrement, Catalog, ColumnInfo, DucklakeDefault};
-use frazil_common::{SqlType, TimeZoneKind, UserError, quote_identifier};
+use frazil_common::{QualifiedName, SqlType, TimeZoneKind, UserError, quote_identifier};
+use frazil_dialect::object_name_of_identifiers;
 use frazil_dialect::sqlparser::ast::{Expr as Expression, UnaryOperator};
 use frazil_functions::cast::{CastMode, cast};
 use frazil_functions::{Facts, TypedExpr, evaluate_constant};
@@ -208,6 +209,24 @@ pub(crate) fn draws(text: &str) -> Result<bool, UserError> {
     Ok(matches!(&expression, Expression::CompoundIdentifier(parts)
         if parts.last().is_some_and(|last| last.quote_style.is_none()
             && last.value.eq_ignore_ascii_case("NEXTVAL"))))
+}
+
+/// The sequence that a default which draws draws from, where the default has its full name.
+pub(crate) fn sequence_of(text: &str) -> Result<Option<QualifiedName>, UserError> {
+    let Expression::CompoundIdentifier(parts) = frazil_dialect::parse_expression(text)? else {
+        return Ok(None);
+    };
+    let Some((_, name)) = parts.split_last() else { return Ok(None) };
+    let name = object_name_of_identifiers(name)?;
+    Ok(match (name.database, name.schema) {
+        (Some(database), Some(schema)) => Some(QualifiedName::new(&database, &schema, &name.name)),
+        _ => None,
+    })
+}
+
+/// A default that draws from a sequence.
+pub(crate) fn draw_from(sequence: &QualifiedName) -> String {
+    format!("{sequence}.NEXTVAL")
 }
 
 /// The sequences that an expression draws from.

@@ -179,7 +179,10 @@ async fn apply(context: &StatementContext, work: &mut Work, found: Found) -> Res
         | Target::Sequence(_) => {
             drop_object(context, object.kind, object.id).await?;
         }
-        Target::Model(model) => shared.registry.drop_model(&model).await?,
+        Target::Model(model) => {
+            context.committing.begin().await;
+            shared.registry.drop_model(&model).await?;
+        }
         Target::Endpoint(endpoint) => {
             drop_object(context, ObjectKind::Endpoint, endpoint.id).await?;
             shared.registry.invalidate();

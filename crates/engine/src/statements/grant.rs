@@ -9,8 +9,8 @@ use frazil_dialect::{
     Privileges, Revoke,
 };
 use frazil_governance::{
-    acts_as_owner, decider, grantor, may_grant_future, may_grant_privilege, may_revoke_privilege,
-    may_transfer_ownership, system,
+    acts_as_owner, decider, grantor, may_grant_future, may_grant_privilege, may_promise_ownership,
+    may_revoke_privilege, may_transfer_ownership, system,
 };
 
 use crate::statements::account_change::AccountChange;
@@ -128,10 +128,14 @@ fn privileges(words: &Privileges, kind: ObjectKind) -> Result<Vec<Privilege>, Us
     words.iter().map(|word| privilege(word, kind)).collect()
 }
 
-fn privilege(word: &PrivilegeWord, kind: ObjectKind) -> Result<Privilege, UserError> {
-    let privilege: Privilege = word.name.parse().map_err(|_| {
+fn parsed_privilege(word: &PrivilegeWord) -> Result<Privilege, UserError> {
+    word.name.parse().map_err(|_| {
         UserError::unsupported(format!("privilege {}", word.name)).at(Some(word.position))
-    })?;
+    })
+}
+
+fn privilege(word: &PrivilegeWord, kind: ObjectKind) -> Result<Privilege, UserError> {
+    let privilege = parsed_privilege(word)?;
     if privilege == Privilege::Ownership {
         return Err(UserError::new(
             Code::InvalidStatement,
@@ -147,6 +151,21 @@ fn privilege(word: &PrivilegeWord, kind: ObjectKind) -> Result<Privilege, UserEr
         .at(Some(word.position)));
     }
     Ok(privilege)
+}
+
+/// The privileges that a REVOKE names. What is promised of new objects can be taken back, their
+/// ownership too; that of objects there are can only be given to another.
+fn revocable(words: &Privileges, target: &Target) -> Result<Vec<Privilege>, UserError> {
+    match (target, words) {
+        (Target::Future { kind, .. }, Privileges::List(words)) => words
+            .iter()
+            .map(|word| match parsed_privilege(word)? {
+                Privilege::Ownership => Ok(Privilege::Ownership),
+                _ => privilege(word, *kind),
+            })
+            .collect(),
+        _ => privileges(words, target.kind()),
+    }
 }
 
 /// The role that receives privileges; it need not be visible to the one who grants.
@@ -377,7 +396,7 @@ pub(crate) async fn revoke(
     let account = context.shared.accounts.view().await?;
     let role = role_of(context, &account, &revoke.from)?;
     let target = target(context, work, &revoke.on).await?;
-    let wanted = privileges(&revoke.privileges, target.kind())?;
+    let wanted = revocable(&revoke.privileges, &target)?;
     let (model, roles) = (&context.model, &context.roles);
     match target {
         Target::Objects { objects, many, .. } => {
@@ -460,7 +479,7 @@ pub(crate) async fn grant_ownership(
         }
         Target::Objects { objects, many, .. } => {
             for on in &objects {
-                may_transfer_ownership(model, roles, &on.object, &on.parents)?;
+                may_transfer_ownership(model, roles, &on.object, &on.parents, &role)?;
                 let name = on.object.name.as_str();
                 if on.object.kind == ObjectKind::Role && system::ALL.contains(&name) {
                     return Err(system_role_kept("ownership", name));
@@ -483,11 +502,14 @@ pub(crate) async fn grant_ownership(
             done(many, objects.len())
         }
         Target::Future { kind, container } => {
-            may_grant_future(model, roles, &container.object, &container.parents)?;
+            let Securable { object, parents } = &container;
+            may_promise_ownership(model, roles, object, parents, &role)?;
+            refuse_second_owner(&account, &container.object, kind, &role)?;
             if context.describe_only {
                 return described_status();
             }
             let mut change = AccountChange::begin(context).await?;
+            change.claim_rules(context).await?;
             change
                 .writer()
                 .grant_future(
@@ -503,6 +525,31 @@ pub(crate) async fn grant_ownership(
             done(false, 0)
         }
     }
+}
+
+/// New objects of a kind in one container can be promised to one owner.
+fn refuse_second_owner(
+    account: &AccountView,
+    container: &ObjectRef,
+    kind: ObjectKind,
+    role: &str,
+) -> Result<(), UserError> {
+    let another = account.future_grants.iter().any(|promise| {
+        promise.container == (container.kind, container.id)
+            && promise.object_kind == kind
+            && promise.privilege == Privilege::Ownership
+            && promise.role != role
+    });
+    if !another {
+        return Ok(());
+    }
+    Err(UserError::new(
+        Code::FutureOwnerExists,
+        format!(
+            "A future grant with privilege OWNERSHIP on object type {kind} already exists in the {}.",
+            container.kind.as_str().to_lowercase()
+        ),
+    ))
 }
 
 /// Whether a grant was made with the account: what the system roles hold is theirs.

@@ -42,6 +42,7 @@ pub(crate) async fn run(
         comment: import.comment.clone(),
         replace: import.mode.or_replace,
     };
+    context.committing.begin().await;
     let (_, version) = context.shared.registry.create_model(new, version, &actor(context)).await?;
     answer(&name, &version)
 }

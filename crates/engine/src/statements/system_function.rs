@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use datafusion::common::ScalarValue;
-use frazil_common::{Code, UserError};
+use frazil_common::{Code, ObjectRef, Privilege, UserError};
 use frazil_dialect::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, SelectItem,
     SetExpr, Value, Visit, VisitMut, Visitor, VisitorMut,
@@ -23,7 +23,7 @@ use crate::session::savepoint::LostTransaction;
 use crate::statements::clustering;
 use crate::statements::context::{StatementContext, Work, cancelled};
 use crate::statements::ddl::definition;
-use crate::statements::lookup::{absent, find_reached};
+use crate::statements::lookup::{absent, find_reached, of_user};
 use crate::statements::outcome::{Outcome, schema_of};
 use crate::statements::query::{operators, plan};
 use crate::statements::tag::tagged;
@@ -256,7 +256,7 @@ async fn act(
     argument: &str,
 ) -> Result<String, UserError> {
     match action {
-        Action::CancelQuery => cancel_query(context, argument),
+        Action::CancelQuery => cancel_query(context, argument).await,
         Action::CancelAllQueries => {
             let id = session_id(context, argument)?;
             let own = context.query_id().parse().ok();
@@ -318,12 +318,37 @@ fn stoppable(context: &StatementContext, session: &Session) -> bool {
         || context.model.includes(&context.roles, system::ACCOUNTADMIN)
 }
 
-fn cancel_query(context: &StatementContext, text: &str) -> Result<String, UserError> {
+/// Whether the role may stop a statement: one of a session that it may act on, of a user that it owns, or
+/// in a warehouse that it may operate.
+async fn may_cancel(
+    context: &StatementContext,
+    session: &Session,
+    query_id: &Uuid,
+) -> Result<bool, UserError> {
+    let (model, roles) = (&context.model, &context.roles);
+    let operates =
+        |warehouse: ObjectRef| model.has_privilege(roles, &warehouse, &[], Privilege::Operate);
+    if stoppable(context, session)
+        || context.shared.warehouses.of_statement(query_id).is_some_and(operates)
+    {
+        return Ok(true);
+    }
+    let account = context.shared.accounts.view().await?;
+    let user = account.user_by_id(session.user_id).cloned();
+    Ok(user.is_some_and(|user| {
+        model.has_privilege(roles, &of_user(user).object, &[], Privilege::Ownership)
+    }))
+}
+
+async fn cancel_query(context: &StatementContext, text: &str) -> Result<String, UserError> {
     let query_id = Uuid::parse_str(text.trim())
         .map_err(|_| UserError::new(Code::InvalidArgument, format!("Invalid UUID: {text}")))?;
     let owner = context.shared.results.session_of(&query_id);
     let session = owner.and_then(|id| context.shared.sessions.read().get(&id).cloned());
-    let may = session.is_some_and(|session| stoppable(context, &session));
+    let may = match session {
+        Some(session) => may_cancel(context, &session, &query_id).await?,
+        None => false,
+    };
     if may && context.shared.results.cancel(&query_id) {
         Ok(format!("query [{query_id}] terminated."))
     } else {

@@ -201,6 +201,11 @@ impl Class {
         Noted { class: self.clone(), query_id }
     }
 
+    /// Whether a statement runs or waits here.
+    pub fn has(&self, query_id: &Uuid) -> bool {
+        self.statements.lock().contains_key(query_id)
+    }
+
     /// Cancels what runs and waits; tells how much there was.
     pub fn abort(&self) -> usize {
         let statements = self.statements.lock();

@@ -174,6 +174,12 @@ impl Warehouses {
         self.class_named(name).map(|class| class.facts())
     }
 
+    /// The warehouse that a statement runs or waits in.
+    pub fn of_statement(&self, query_id: &Uuid) -> Option<ObjectRef> {
+        let classes = self.classes.read();
+        classes.values().find(|class| class.has(query_id)).map(|class| class.object())
+    }
+
     /// Cancels what runs and waits in a warehouse.
     pub fn abort(&self, id: i64) -> usize {
         self.classes.read().get(&id).map_or(0, |class| class.abort())

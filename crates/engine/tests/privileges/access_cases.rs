@@ -38,7 +38,7 @@ pub fn grants() -> Vec<Case> {
         ),
         needs(
             TABLE,
-            "GRANT OWNERSHIP ON TABLE d.s.{o}t TO ROLE sysadmin REVOKE CURRENT GRANTS",
+            "GRANT OWNERSHIP ON TABLE d.s.{o}t TO ROLE {r} REVOKE CURRENT GRANTS",
             OWN_TABLE,
         ),
         needs(ROLE_AND_OTHER, "GRANT ROLE {o}r TO ROLE {c}r", OWN_ROLE).told(),

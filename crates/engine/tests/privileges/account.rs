@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use frazil_common::UserError;
 use frazil_engine::{
-    Credential, Engine, EngineSettings, LoginOk, LoginRequest, Session, StatementRequest, cell_text,
+    Credential, Engine, EngineSettings, LoginOk, LoginRequest, Session, StatementRequest,
+    StoredResult, cell_text,
 };
+use tokio::task::JoinHandle;
 
 pub type Row = Vec<Option<String>>;
 /// Column names and rows, or the error.
@@ -86,6 +88,14 @@ impl Client {
             }
         }
         Ok((result.columns.iter().map(|column| column.name.clone()).collect(), rows))
+    }
+
+    /// Runs a statement beside the test; gives its id and how it ends.
+    #[allow(dead_code)]
+    pub fn start(&self, text: &str) -> (String, JoinHandle<Result<Arc<StoredResult>, UserError>>) {
+        let request = StatementRequest::new(text);
+        let (id, session) = (request.query_id.to_string(), self.session.clone());
+        (id, tokio::spawn(async move { session.execute(request).await }))
     }
 
     pub async fn run(&self, text: &str) -> Vec<Row> {

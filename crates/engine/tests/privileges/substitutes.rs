@@ -100,6 +100,21 @@ async fn a_token_of_one_role_has_that_role_alone() {
     let again = format!("SELECT * FROM TABLE(RESULT_SCAN('{id}'))");
     assert!(held.try_run(&again).await.is_err());
     assert_eq!(value(&own, &again).await, "42");
+    // Nor the words of errors, which may quote it.
+    admin.run("GRANT USAGE ON DATABASE d TO ROLE narrow").await;
+    assert!(own.try_run("SELECT ('word' || n)::INT FROM d.public.secret").await.is_err());
+    assert!(held.try_run("SELECT 'own' || 'word'::INT").await.is_err());
+    let words = |range: &str| {
+        format!(
+            "SELECT COUNT_IF(ERROR_MESSAGE LIKE '%word%') || ' of ' || COUNT(ERROR_CODE) FROM \
+             TABLE(d.INFORMATION_SCHEMA.QUERY_HISTORY({range})) WHERE QUERY_TEXT LIKE '%::INT%'"
+        )
+    };
+    for range in ["", "END_TIME_RANGE_END => CURRENT_TIMESTAMP()"] {
+        let words = words(range);
+        assert_eq!(value(&own, &words).await, "2 of 2", "{range}");
+        assert_eq!(value(&held, &words).await, "1 of 2", "{range}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

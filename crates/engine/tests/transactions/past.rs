@@ -153,13 +153,25 @@ async fn the_secret_of_an_access_token_is_shown_once() {
     request.detached = true;
     let id = request.query_id;
     answer(&session, request).await.unwrap();
-    assert_eq!(engine.result(&id, &session.reader()).unwrap().total_rows(), 1);
-    assert!(engine.result(&id, &session.reader()).is_none());
+    // Not by another session of the user, in no way.
+    let other = login(&engine).await.session;
+    let scan = || StatementRequest::new(format!("SELECT * FROM TABLE(RESULT_SCAN('{id}'))"));
+    let described = || StatementRequest::new(format!("DESCRIBE RESULT '{id}'"));
+    for asking in [&other, &session] {
+        assert!(answer(asking, scan()).await.is_err());
+        assert!(answer(asking, described()).await.is_err());
+    }
+    assert!(other.result(&id).is_none());
+    assert!(engine.result(&id, &other.reader()).is_none());
+    assert!(engine.result_by_address(&id).await.unwrap().is_none());
+    assert_eq!(session.result(&id).unwrap().total_rows(), 1);
+    assert!(session.result(&id).is_none());
     let mut request =
         StatementRequest::new("SELECT 1; ALTER USER admin ADD PROGRAMMATIC ACCESS TOKEN v");
     request.multi_statement_count = Some(2);
     let children = session.execute(request).await.unwrap().children.clone();
-    let shown = |index: usize| engine.result(&children[index].0, &session.reader());
+    let shown = |index: usize| session.result(&children[index].0);
+    assert!(other.result(&children[1].0).is_none() && other.result(&children[0].0).is_some());
     assert_eq!(shown(1).unwrap().total_rows(), 1);
     assert!(shown(1).is_none());
     assert!(shown(0).is_some() && shown(0).is_some());

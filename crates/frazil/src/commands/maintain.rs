@@ -14,12 +14,13 @@ pub async fn run(arguments: Maintain) -> Result<(), CommandError> {
     let done = done?;
     println!(
         "{} tables flushed, {} merged, {} files rid of deleted rows, {} snapshots expired, {} files \
-         removed",
+         removed, {} orphans set aside",
         done.flushed_tables,
         done.merged_tables,
         done.reclaimed_files,
         done.expired_snapshots,
-        done.removed_files
+        done.removed_files,
+        done.orphan_files
     );
     Ok(())
 }

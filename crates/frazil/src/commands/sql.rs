@@ -103,7 +103,7 @@ async fn run_embedded(
     let parts = if result.children.is_empty() {
         vec![result]
     } else {
-        result.children.iter().filter_map(|(id, _)| engine.result(id, &session.reader())).collect()
+        result.children.iter().filter_map(|(id, _)| session.result(id)).collect()
     };
     for part in parts {
         let part = match &part.transfer {

@@ -2,7 +2,7 @@
 
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::{BinaryExpr, InList};
-use datafusion::logical_expr::{Expr, Operator};
+use datafusion::logical_expr::{Expr, Operator, lit};
 use frazil_common::{SqlType, TimeZoneKind, UserError};
 
 use crate::cast::{CastMode, cast};
@@ -193,9 +193,17 @@ pub fn in_list(
         let value = all.remove(0);
         (value, all)
     };
-    let list = items.into_iter().map(keyed).collect();
-    let expr = Expr::InList(InList::new(Box::new(keyed(value)), list, negated));
+    let list = items.into_iter().map(listed).collect();
+    let expr = Expr::InList(InList::new(Box::new(listed(value)), list, negated));
     Ok(TypedExpr::new(expr, SqlType::Boolean, nullable))
+}
+
+/// A value as it is looked up in a list: by its bits, of which -0 has others than 0.
+fn listed(value: TypedExpr) -> Expr {
+    match value.sql_type {
+        SqlType::Float => value.expr + lit(0.0_f64),
+        _ => keyed(value),
+    }
 }
 
 /// The expression by which values of this type group, sort, join and are distinct.

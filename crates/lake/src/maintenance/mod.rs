@@ -42,6 +42,8 @@ pub struct MaintenanceReport {
     pub expired_snapshots: u64,
     /// Files removed.
     pub removed_files: usize,
+    /// Files set aside that no snapshot ever named.
+    pub orphan_files: usize,
 }
 
 /// Tables that commits of this process wrote to since they were last looked after.

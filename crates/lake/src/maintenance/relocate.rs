@@ -25,6 +25,7 @@ use crate::claims::Moving;
 use crate::error::{LakeError, Result};
 use crate::partition::Partitioner;
 use crate::scan::{HIDDEN_COLUMNS, LakeTable, ROW_ID};
+use crate::unclaimed::Unclaimed;
 use crate::version::{DataFile, RowChunk, TableVersion};
 use crate::write::schema::{SystemColumns, is_system_name};
 use crate::write::{Parts, TableWriter, delete_file, sorted};
@@ -359,6 +360,7 @@ impl Lake {
             // Another client's types and names: its own upkeep can move them.
             return Ok(false);
         }
+        let mut written = Unclaimed::new(self.store(), Vec::new());
         let mut paths: Vec<Path> = Vec::new();
         let mut in_doubt = false;
         let work = async {
@@ -369,7 +371,7 @@ impl Lake {
                     rest.into_iter().partition(|source| source.goes_with(&first));
                 alike.push(first);
                 rest = other;
-                added.extend(self.write_moved(alike, &mut paths).await?);
+                added.extend(self.write_moved(alike, &mut written).await?);
             }
             if added.is_empty() && replaced.is_empty() {
                 return Ok(false);
@@ -399,6 +401,8 @@ impl Lake {
                 },
                 ..CommitRequest::default()
             };
+            // Broken off in the commit, they stay: a snapshot may name them.
+            paths = written.take();
             if let Err(error) = self.catalog().commit(request).await {
                 in_doubt = matches!(error, CatalogError::Database(_));
                 return Err(error.into());
@@ -409,6 +413,7 @@ impl Lake {
         // A database that fails may have failed after it was done: clean-up finds the files if
         // nothing names them.
         if outcome.is_err() && !in_doubt {
+            paths.extend(written.take());
             self.store().remove(&paths).await;
         }
         outcome
@@ -417,7 +422,7 @@ impl Lake {
     async fn write_moved(
         &self,
         sources: Vec<Source>,
-        paths: &mut Vec<Path>,
+        written: &mut Unclaimed,
     ) -> Result<Vec<RelocatedFile>> {
         let Some(Source { table, parts, .. }) = sources.first() else { return Ok(Vec::new()) };
         let (table, parts) = (Arc::clone(table), parts.clone());
@@ -445,12 +450,12 @@ impl Lake {
             return Err(error);
         }
         let files = writer.finish().await?;
-        paths.extend(files.iter().map(|file| file.path.clone()));
+        files.iter().for_each(|file| written.push(file.path.clone()));
         let mut added = Vec::with_capacity(files.len());
         let mut first = 0_usize;
         for file in files {
             let rows = usize::try_from(file.rows).unwrap_or(usize::MAX);
-            let deleted = self.write_deleted(&table, &file, first, &moved, paths).await?;
+            let deleted = self.write_deleted(&table, &file, first, &moved, written).await?;
             added.push(moved.describe(file, first, rows, deleted)?);
             first += rows;
         }
@@ -512,7 +517,7 @@ impl Lake {
         file: &DataFile,
         first: usize,
         moved: &Moved,
-        paths: &mut Vec<Path>,
+        unclaimed: &mut Unclaimed,
     ) -> Result<Option<(NewDeleteFile, SnapshotId, SnapshotId)>> {
         let rows = usize::try_from(file.rows).unwrap_or(usize::MAX);
         let own = moved.ends.iter().filter(|(row, _)| *row >= first && *row - first < rows);
@@ -526,7 +531,7 @@ impl Lake {
         let written =
             delete_file::write(self.store(), &table.path, &file.path, &positions, Some(&snapshots))
                 .await?;
-        paths.push(written.path);
+        unclaimed.push(written.path);
         let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let new = NewDeleteFile {
             path: written.name,

@@ -1,5 +1,6 @@
 //! Staged clones and undrops.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::AsArray;
@@ -30,6 +31,8 @@ pub struct NewClone {
     pub retention_days: Option<u16>,
     /// None keeps the source's.
     pub change_tracking: Option<bool>,
+    /// Defaults that differ from the source's, by the column's name.
+    pub defaults: HashMap<String, String>,
 }
 
 impl LakeTransaction {
@@ -76,6 +79,9 @@ impl LakeTransaction {
             }
         }
         for column in &mut info.columns {
+            if let Some(default) = clone.defaults.get(&column.name) {
+                column.default = Some(default.clone());
+            }
             if let Some(counter) = &mut column.autoincrement {
                 let catalog = self.lake.catalog();
                 // Taking no value tells which comes next.

@@ -26,6 +26,7 @@ pub use savepoint::Savepoint;
 
 use crate::error::{LakeError, Result};
 use crate::temporary::SessionTables;
+use crate::unclaimed::Unclaimed;
 use crate::version::{DataFile, FileKey, RowChunk, StagedChunk, TableVersion};
 use crate::{Active, Lake};
 
@@ -347,13 +348,6 @@ impl Drop for LakeTransaction {
         self.lake.active().lock().remove(&self.number);
         self.claimed.iter().for_each(|table| self.lake.claims().remove(*table));
         let written = std::mem::take(&mut self.written);
-        if written.is_empty() {
-            return;
-        }
-        // Without a runtime the files stay as orphans until the next clean-up.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let store = self.lake.store().clone();
-            runtime.spawn(async move { store.remove(&written).await });
-        }
+        drop(Unclaimed::new(self.lake.store(), written));
     }
 }

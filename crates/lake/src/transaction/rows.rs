@@ -405,6 +405,9 @@ impl LakeTransaction {
     fn stage_written(&mut self, table: &Arc<TableInfo>, written: Vec<Written>) -> Result<()> {
         for written in written {
             self.written.extend(written.files.iter().map(|f| f.path.clone()));
+            if let Some(unclaimed) = written.unclaimed {
+                unclaimed.claim();
+            }
             if !written.files.is_empty() {
                 self.staged(table).added.extend(written.files);
             }

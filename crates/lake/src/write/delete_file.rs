@@ -18,6 +18,7 @@ use super::schema::{
 };
 use crate::error::{LakeError, Result};
 use crate::files::FileStore;
+use crate::unclaimed::Unclaimed;
 
 /// A written delete file.
 #[derive(Debug, Clone)]
@@ -56,6 +57,7 @@ pub async fn write(
     }
     let schema = Arc::new(Schema::new(fields));
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns)?;
+    let unclaimed = Unclaimed::in_the_making(store, path.clone());
     let sink = BufWriter::new(Arc::clone(store.object_store()), path.clone());
     let properties = WriterProperties::builder().set_compression(Compression::LZ4_RAW).build();
     let mut writer = AsyncArrowWriter::try_new(sink, schema, Some(properties))?;
@@ -63,6 +65,8 @@ pub async fn write(
     writer.finish().await?;
     let (bytes, footer_bytes) = super::file_facts(store, &path, writer.bytes_written()).await?;
     store.sync(vec![path.clone()]).await?;
+    // Whoever called has it in the same moment.
+    unclaimed.claim();
     Ok(WrittenDeleteFile { path, name, bytes, footer_bytes })
 }
 

@@ -2,6 +2,7 @@
 
 pub mod delete_file;
 mod encoder;
+mod foreign;
 pub mod schema;
 pub mod sink;
 pub mod sorted;
@@ -9,7 +10,6 @@ pub mod statistics;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit};
@@ -27,6 +27,7 @@ use crate::error::{LakeError, Result};
 use crate::files::FileStore;
 use crate::partition::Partitioner;
 use crate::settings::{Compression, LakeSettings};
+use crate::unclaimed::Unclaimed;
 use crate::version::{DataFile, FileKey};
 use encoder::Encoder;
 use schema::{FileSchema, SystemColumns, file_schema};
@@ -39,8 +40,6 @@ const SAMPLE_ROWS: usize = 8192;
 const DICTIONARY_REPEATS_MIN: usize = 8;
 /// Bytes kept before a file is uploaded in parts.
 const UPLOAD_PART_BYTES: usize = 8 << 20;
-/// Time after which a file that was given up half written is looked for once more.
-const LATE_FILE_PAUSE: Duration = Duration::from_secs(60);
 
 /// Which partitions rows belong to.
 #[derive(Debug, Clone)]
@@ -327,23 +326,10 @@ impl TableWriter {
 impl Drop for TableWriter {
     /// A statement that is cancelled ends anywhere: what it wrote goes with it.
     fn drop(&mut self) {
-        let finished: Vec<Path> = self.finished.drain(..).map(|file| file.path).collect();
-        let open = self.open.take().map(|open| open.path);
-        if finished.is_empty() && open.is_none() {
-            return;
-        }
-        // Without a runtime the files stay as orphans until the next clean-up.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let store = self.store.clone();
-            runtime.spawn(async move {
-                store.remove(&finished).await;
-                if let Some(open) = open {
-                    store.remove(std::slice::from_ref(&open)).await;
-                    // The store may have been about to put it in its place.
-                    tokio::time::sleep(LATE_FILE_PAUSE).await;
-                    store.remove(&[open]).await;
-                }
-            });
+        let finished = self.finished.drain(..).map(|file| file.path).collect();
+        drop(Unclaimed::new(&self.store, finished));
+        if let Some(open) = self.open.take() {
+            drop(Unclaimed::in_the_making(&self.store, open.path));
         }
     }
 }
@@ -365,6 +351,7 @@ fn check_rows(table: &TableInfo, batch: &RecordBatch) -> Result<()> {
                 format!("NULL result in a non-nullable column '{}'", column.name),
             )));
         }
+        foreign::check_fits(column, array)?;
     }
     Ok(())
 }

@@ -70,20 +70,25 @@ fn file_field(column: &ColumnInfo) -> Field {
             other => other,
         },
         SqlType::Time { nanos: true, .. } if column.physical_type == "int64" => DataType::Int64,
-        other => match column.physical_type.as_str() {
-            // Columns of other clients keep their narrower type.
-            "int8" => DataType::Int8,
-            "int16" => DataType::Int16,
-            "int32" => DataType::Int32,
-            "uint8" => DataType::UInt8,
-            "uint16" => DataType::UInt16,
-            "uint32" => DataType::UInt32,
-            "uint64" => DataType::UInt64,
-            "float32" => DataType::Float32,
-            _ => other.to_arrow(),
-        },
+        // Columns of other clients keep their narrower type.
+        other => narrower(&column.physical_type).unwrap_or_else(|| other.to_arrow()),
     };
     with_field_id(Field::new(&column.name, data_type, true), column.field_id)
+}
+
+/// The type of another client's column that takes less than the SQL type it is told as.
+pub fn narrower(physical_type: &str) -> Option<DataType> {
+    Some(match physical_type {
+        "int8" => DataType::Int8,
+        "int16" => DataType::Int16,
+        "int32" => DataType::Int32,
+        "uint8" => DataType::UInt8,
+        "uint16" => DataType::UInt16,
+        "uint32" => DataType::UInt32,
+        "uint64" => DataType::UInt64,
+        "float32" => DataType::Float32,
+        _ => return None,
+    })
 }
 
 /// Columns of a file beside the table's.

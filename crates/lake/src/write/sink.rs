@@ -20,6 +20,7 @@ use crate::files::FileStore;
 use crate::partition::Partitioner;
 use crate::scan::ROW_ID;
 use crate::settings::LakeSettings;
+use crate::unclaimed::Unclaimed;
 use crate::version::{DataFile, StagedChunk};
 use crate::write::statistics::Bounds;
 
@@ -28,6 +29,8 @@ use crate::write::statistics::Bounds;
 pub struct Written {
     pub files: Vec<DataFile>,
     pub chunk: Option<StagedChunk>,
+    /// Removes the files where the transaction does not take them.
+    pub(crate) unclaimed: Option<Unclaimed>,
 }
 
 struct Buffer {
@@ -191,6 +194,8 @@ impl RowSink {
         }
         if let Some(writer) = self.writer {
             written.files = writer.finish().await?;
+            let paths = written.files.iter().map(|file| file.path.clone()).collect();
+            written.unclaimed = Some(Unclaimed::new(&self.store, paths));
         }
         if let Some(buffer) = self.buffer
             && buffer.rows > 0

@@ -23,6 +23,7 @@ use super::operator::tuple;
 use super::window::key_of;
 use crate::binder::{Binder, Bound};
 use crate::error::{Result, position, unsupported};
+use crate::join::has_correlated_subquery;
 use crate::scope::{Env, Truth};
 
 /// How deep subqueries may be nested in expressions: the engine's time doubles with each level.
@@ -316,9 +317,10 @@ fn is_two_valued(negated: bool, env: &Env) -> bool {
         }
 }
 
-/// A value as a query below it sees it. One of a group or of a window is not there yet.
+/// A value as a query below it sees it. One of a group or of a window is not there yet, nor is that of another
+/// query which looks at the row.
 fn as_outer(value: Expr, env: &Env) -> Result<Expr> {
-    if contains_aggregate(&value) || contains_window(&value) {
+    if contains_aggregate(&value) || contains_window(&value) || has_correlated_subquery(&value) {
         return Err(refused());
     }
     env.scope.outer(value)
@@ -346,6 +348,9 @@ fn any_of(value: Expr, op: Operator, plan: LogicalPlan, negated: bool, env: &Env
     }
     if is_two_valued(negated, env) {
         if op == Operator::Eq && !(negated && tied) {
+            if has_correlated_subquery(&value) {
+                return Err(refused());
+            }
             let (expr, subquery) = (Box::new(value), as_subquery(plan));
             return Ok(Expr::InSubquery(InSubquery { expr, subquery, negated }));
         }

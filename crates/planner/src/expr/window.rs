@@ -1,7 +1,9 @@
 //! Window functions: OVER, named windows, frames; and sort keys of every ORDER BY.
 
 use datafusion::common::ScalarValue;
-use datafusion::logical_expr::{Expr, SortExpr, WindowFrame, WindowFrameBound, WindowFrameUnits};
+use datafusion::logical_expr::{
+    Expr, SortExpr, WindowFrame, WindowFrameBound, WindowFrameUnits, lit,
+};
 use frazil_common::{SqlType, UserError};
 use frazil_functions::{TypedExpr, WindowCall, window};
 use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, OrderByExpr, Spanned};
@@ -20,6 +22,15 @@ pub(crate) fn key_of(value: &TypedExpr) -> Expr {
         frazil_functions::variant::sort_key_udf().call(vec![value.expr.clone()])
     } else {
         value.expr.clone()
+    }
+}
+
+/// The expression to tell a window's peers and partitions by. Its operators tell floats apart by their bits,
+/// of which -0 has others than 0: adding nothing makes one of the two.
+fn peer_key(value: &TypedExpr) -> Expr {
+    match value.sql_type {
+        SqlType::Float => value.expr.clone() + lit(0.0_f64),
+        _ => key_of(value),
     }
 }
 
@@ -61,13 +72,14 @@ impl Binder<'_> {
         order_by: &[&OrderByExpr],
         env: &Env,
     ) -> Result<Vec<SortExpr>> {
-        Ok(self.sort_keys(order_by, env)?.into_iter().map(|(_, key)| key).collect())
+        Ok(self.sort_keys(order_by, key_of, env)?.into_iter().map(|(_, key)| key).collect())
     }
 
     /// Sort keys, each with the type of what is sorted by.
     fn sort_keys(
         &mut self,
         order_by: &[&OrderByExpr],
+        key_of: fn(&TypedExpr) -> Expr,
         env: &Env,
     ) -> Result<Vec<(SqlType, SortExpr)>> {
         order_by
@@ -115,10 +127,10 @@ impl Binder<'_> {
             &spec;
         let mut partitions = Vec::with_capacity(partition_by.len());
         for expr in partition_by {
-            partitions.push(key_of(&self.expr(expr, &inner)?));
+            partitions.push(peer_key(&self.expr(expr, &inner)?));
         }
         let order: Vec<&OrderByExpr> = order_by.iter().copied().chain(window_order).collect();
-        let keys = self.sort_keys(&order, &inner)?;
+        let keys = self.sort_keys(&order, peer_key, &inner)?;
         let by_groups = keys.first().is_some_and(|(sql_type, _)| lacks_distance(sql_type));
         let frame = match window_frame {
             None => None,

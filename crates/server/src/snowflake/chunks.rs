@@ -240,8 +240,16 @@ pub async fn chunk(
             return body::error(StatusCode::FORBIDDEN, "ACCESS_DENIED", error.to_string());
         }
     };
-    let stored =
-        Uuid::parse_str(&claims.query_id).ok().and_then(|id| state.engine.result_by_address(&id));
+    let stored = match Uuid::parse_str(&claims.query_id) {
+        Ok(id) => state.engine.result_by_address(&id).await,
+        Err(_) => Ok(None),
+    };
+    let stored = match stored {
+        Ok(stored) => stored,
+        Err(error) => {
+            return body::error(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", error.to_string());
+        }
+    };
     let Some(result) = stored else {
         return body::error(StatusCode::NOT_FOUND, "NOT_FOUND", "the result is no longer kept");
     };

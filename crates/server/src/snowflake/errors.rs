@@ -1,9 +1,10 @@
 //! Errors as Snowflake's clients read them: HTTP 200, a six-digit code, SQLSTATE and position.
 //!
 //! HTTP error statuses mean "retry" to the drivers, some of them without end, so a statement that
-//! fails never answers with one.
+//! fails never answers with one; one that a closing server gave up does.
 
 use axum::extract::rejection::QueryRejection;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use frazil_common::{Code, Position, UserError};
 use serde::Serialize;
@@ -39,6 +40,9 @@ pub mod codes {
     pub const STATEMENT_NOT_FOUND: (&str, &str) = ("000709", "02000");
 }
 
+/// What a client is told whose statement was given up because the server closes.
+pub const CLOSING: &str = "the server is closing; send the request again";
+
 /// A number as the six digits of the wire.
 pub fn code_text(code: Code) -> String {
     format!("{:06}", code.number())
@@ -52,7 +56,7 @@ pub fn message(error: &UserError) -> String {
     if error.code == Code::InsufficientPrivileges {
         return format!("SQL access control error:\n{}", error.message);
     }
-    match (is_compilation(error.code), error.position) {
+    match (error.is_compilation(), error.position) {
         (true, Some(Position { line, column })) => format!(
             "SQL compilation error: error line {line} at position {}\n{}",
             column.saturating_sub(1),
@@ -61,11 +65,6 @@ pub fn message(error: &UserError) -> String {
         (true, None) => format!("SQL compilation error:\n{}", error.message),
         (false, _) => error.message.clone(),
     }
-}
-
-/// Snowflake's compiler errors lie between these numbers; execution errors are far above.
-fn is_compilation(code: Code) -> bool {
-    (900..3001).contains(&code.number())
 }
 
 /// A failed statement.
@@ -82,7 +81,7 @@ fn statement_error(error: &UserError, query_id: Option<Uuid>) -> Response {
         query_id: query_id.map(|id| id.to_string()),
         line,
         pos,
-        kind: if is_compilation(error.code) { "COMPILATION" } else { "EXECUTION" },
+        kind: if error.is_compilation() { "COMPILATION" } else { "EXECUTION" },
         age: 0,
     };
     failure(data, code, message(error))
@@ -115,6 +114,8 @@ pub enum Failure {
     /// A code that only this door knows.
     Door((&'static str, &'static str), String, Option<Uuid>),
     Body(BodyError),
+    /// The server closes and gave the statement up; nobody is told that it failed.
+    Closing,
 }
 
 impl Failure {
@@ -153,6 +154,12 @@ impl IntoResponse for Failure {
                 body::error(error.status(), "SERVICE_UNAVAILABLE", error.to_string())
             }
             Failure::Body(error) => body_error(&error),
+            // The same request id comes again to the server that starts next: what has committed all the
+            // same, in a part or at the last moment, is known to it.
+            Failure::Closing => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                body::error(status, "SERVICE_UNAVAILABLE", CLOSING.to_string())
+            }
         }
     }
 }

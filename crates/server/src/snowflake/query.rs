@@ -48,6 +48,7 @@ pub async fn query_request(
     let reply = ReplyOptions {
         json_requested: results::asks_for_json(&body.parameters),
         direct_upload: body.is_internal,
+        by_handle: false,
     };
     let mut request = statement_request(&state, &session, body)?;
     request.request_id = ids.request_id.as_deref().and_then(|id| Uuid::parse_str(id).ok());
@@ -183,14 +184,19 @@ async fn answer(
 ) -> Result<Response, Failure> {
     match statement.wait(state.settings.poll_hold, &state.closing()).await {
         None => Ok(in_progress(statement, codes::IN_PROGRESS, session)),
-        // Addresses of files are signed for those who could ask for them now.
-        Some(Ok(result)) if result.transfer.is_some() && statement.session_id != session.id() => {
+        // Addresses of files are signed for those who could ask for them now, and a secret is shown to who
+        // asked for it.
+        Some(Ok(result))
+            if (result.transfer.is_some() || result.secret_of.is_some())
+                && statement.session_id != session.id() =>
+        {
             let text = format!("Statement {} not found", statement.query_id);
             Err(Failure::Door(codes::STATEMENT_NOT_FOUND, text, None))
         }
         Some(Ok(result)) => {
             results::respond(state, session, result, statement.reply, headers).await
         }
+        Some(Err(_)) if statement.is_given_up() => Err(Failure::Closing),
         Some(Err(error)) => Err(Failure::Statement(error, Some(statement.query_id))),
     }
 }
@@ -236,7 +242,7 @@ pub async fn result(
         }
         return answer(&state, &session, &statement, &headers).await;
     }
-    if let Some(result) = state.engine.result(&query_id, &reader) {
+    if let Some(result) = session.result(&query_id) {
         if result.transfer.is_some() {
             return Err(unknown());
         }

@@ -26,6 +26,8 @@ pub struct ReplyOptions {
     pub json_requested: bool,
     /// The driver made the statement itself: a PUT will not be repeated for each file.
     pub direct_upload: bool,
+    /// Its client has no session, and asks for the answer by the statement's id.
+    pub by_handle: bool,
 }
 
 /// Whether a statement's own parameters ask for JSON rows.

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use frazil_common::UserError;
@@ -12,6 +13,7 @@ use frazil_engine::{ResultReader, Session, StatementRequest, StoredResult};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::results::ReplyOptions;
@@ -30,10 +32,17 @@ pub struct Statement {
     pub reply: ReplyOptions,
     request_id: Option<String>,
     cancel: CancellationToken,
+    given_up: AtomicBool,
+    secret_taken: AtomicBool,
     outcome: watch::Receiver<Option<Outcome>>,
 }
 
 impl Statement {
+    /// Whether a secret in its answer was not asked for before.
+    pub fn take_secret(&self) -> bool {
+        !self.secret_taken.swap(true, Ordering::SeqCst)
+    }
+
     /// The outcome if the statement has ended.
     pub fn outcome(&self) -> Option<Outcome> {
         // Looked at first: what was sent before that is seen.
@@ -44,7 +53,8 @@ impl Statement {
         }
     }
 
-    /// Waits for the end, at most `hold`, and not beyond the server's `closing`.
+    /// Waits for the end, at most `hold`. While the server is `closing` a wait goes on to the end, which is
+    /// near then: nobody could be asked for the outcome later.
     pub async fn wait(&self, hold: Duration, closing: &CancellationToken) -> Option<Outcome> {
         let mut receiver = self.outcome.clone();
         let done = async {
@@ -53,16 +63,34 @@ impl Statement {
                 Err(_) => Some(Err(died())),
             }
         };
+        tokio::pin!(done);
         tokio::select! {
             biased;
-            outcome = done => outcome,
-            () = tokio::time::sleep(hold) => None,
-            () = closing.cancelled() => None,
+            outcome = &mut done => return outcome,
+            () = tokio::time::sleep(hold) => {}
         }
+        if hold.is_zero() || !closing.is_cancelled() {
+            return None;
+        }
+        done.await
     }
 
     pub fn cancel(&self) {
         self.cancel.cancel();
+    }
+
+    /// Cancels it because the server closes. One that its client has cancelled is answered so.
+    fn give_up(&self) {
+        if !self.cancel.is_cancelled() && self.outcome().is_none() {
+            self.given_up.store(true, Ordering::SeqCst);
+            self.cancel.cancel();
+        }
+    }
+
+    /// Whether the server closed before it ended: an error is then no answer to its client, which is to
+    /// send the request again.
+    pub fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::SeqCst)
     }
 
     /// What it holds in memory, about.
@@ -135,6 +163,8 @@ struct Entries {
     finished_count: usize,
     finished_bytes: u64,
     swept: Option<Instant>,
+    /// What begins is given up at once.
+    closed: bool,
 }
 
 impl Entries {
@@ -220,11 +250,12 @@ impl Entries {
 pub struct RunningStatements {
     entries: Arc<Mutex<Entries>>,
     metrics: Arc<Metrics>,
+    tasks: TaskTracker,
 }
 
 impl RunningStatements {
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        RunningStatements { entries: Arc::default(), metrics }
+        RunningStatements { entries: Arc::default(), metrics, tasks: TaskTracker::new() }
     }
 
     /// Starts a statement in its own task, unless another attempt of its request has: that one's is given
@@ -245,6 +276,8 @@ impl RunningStatements {
             reply: options.reply,
             request_id: options.request_id,
             cancel: request.cancel.clone(),
+            given_up: AtomicBool::new(false),
+            secret_taken: AtomicBool::new(false),
             outcome: receiver,
         });
         {
@@ -264,11 +297,14 @@ impl RunningStatements {
                 }
                 entries.by_request.insert(key, statement.query_id);
             }
+            if entries.closed {
+                statement.give_up();
+            }
         }
         let finishing = FinishGuard { entries: self.entries.clone(), query_id: statement.query_id };
         let session = session.clone();
         let metrics = self.metrics.clone();
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             let _finishing = finishing;
             let started = Instant::now();
             let outcome = session.execute(request).await;
@@ -298,6 +334,22 @@ impl RunningStatements {
     /// The statement that a request of this session started.
     pub fn by_request(&self, session_id: i64, request_id: &str) -> Option<Arc<Statement>> {
         self.entries.lock().of_request(session_id, request_id)
+    }
+
+    /// The server closes: cancels all that runs and whatever begins from here on. A commit that has begun
+    /// goes on to its outcome.
+    pub fn give_up(&self) {
+        let mut entries = self.entries.lock();
+        entries.closed = true;
+        for statement in entries.by_id.values() {
+            statement.give_up();
+        }
+    }
+
+    /// Waits until nothing runs any more.
+    pub async fn ended(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     /// Cancels everything a session runs; for its logout.
@@ -345,6 +397,8 @@ mod tests {
             reply: ReplyOptions::default(),
             request_id: Some(query_id.to_string()),
             cancel: CancellationToken::new(),
+            given_up: AtomicBool::new(false),
+            secret_taken: AtomicBool::new(false),
             outcome,
         }
     }
@@ -391,6 +445,39 @@ mod tests {
         assert!(statement.outcome().is_none());
         drop(sender);
         assert!(statement.outcome().is_some_and(|outcome| outcome.is_err()));
+    }
+
+    #[tokio::test]
+    async fn while_the_server_closes_statements_are_waited_for() {
+        let closing = CancellationToken::new();
+        let (sender, outcome) = watch::channel(None);
+        let statement = statement(Uuid::new_v4(), 1, 10, outcome);
+        let hold = Duration::from_millis(1);
+        assert!(statement.wait(hold, &closing).await.is_none());
+        closing.cancel();
+        let waits = statement.wait(hold, &closing);
+        tokio::pin!(waits);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(futures::poll!(waits.as_mut()).is_pending());
+        sender.send(Some(Err(UserError::syntax("x")))).unwrap();
+        assert!(waits.await.is_some_and(|outcome| outcome.is_err()));
+    }
+
+    #[test]
+    fn what_its_client_cancelled_is_not_given_up() {
+        let (_sender, running) = watch::channel(None);
+        let given_up = statement(Uuid::new_v4(), 1, 10, running.clone());
+        let cancelled = statement(Uuid::new_v4(), 1, 10, running);
+        cancelled.cancel();
+        for statement in [&given_up, &cancelled] {
+            statement.give_up();
+        }
+        assert!(given_up.is_given_up() && given_up.cancel.is_cancelled());
+        assert!(!cancelled.is_given_up());
+        let (_, ended) = watch::channel(Some(Err(UserError::syntax("x"))));
+        let ended = statement(Uuid::new_v4(), 1, 10, ended);
+        ended.give_up();
+        assert!(!ended.is_given_up());
     }
 
     #[test]

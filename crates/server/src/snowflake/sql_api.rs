@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use super::chunks::{Rows, cells, split};
 use super::convert::json::Cell;
-use super::errors::{code_text, codes, message};
+use super::errors::{CLOSING, code_text, codes, message};
 use super::query::{binds, multi_statement_count};
 use super::results::ReplyOptions;
 use super::rowtype::row_types;
@@ -155,9 +155,28 @@ impl Refusal {
         Refusal { status: StatusCode::UNAUTHORIZED, ..Refusal::statement(error, None) }
     }
 
+    /// The request is to be sent again with `retry=true`.
+    fn closing(handle: Uuid) -> Refusal {
+        let error = UserError::new(Code::Cancelled, CLOSING);
+        Refusal {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            ..Refusal::statement(&error, Some(handle))
+        }
+    }
+
     fn bad_request(message: impl Into<String>) -> Refusal {
         let error = UserError::new(Code::InvalidArgument, message);
         Refusal { status: StatusCode::BAD_REQUEST, ..Refusal::statement(&error, None) }
+    }
+
+    fn secret_shown(handle: Uuid) -> Refusal {
+        Refusal {
+            message: "The statement ended with success, but the secret in its answer is shown once, to who \
+                      asked for it. Rotate the token, or remove it and add another one."
+                .to_string(),
+            handle: Some(handle),
+            ..Refusal::not_found("")
+        }
     }
 
     fn not_found(handle: &str) -> Refusal {
@@ -326,7 +345,8 @@ async fn run(
         }
     }
     let query_id = request.query_id;
-    let options = StartOptions { request_id: None, reply: ReplyOptions::default() };
+    let reply = ReplyOptions { by_handle: true, ..ReplyOptions::default() };
+    let options = StartOptions { request_id: None, reply };
     let start = || state.running.start(&session, request, options);
     let statement = match &query.request_id {
         None => start(),
@@ -458,6 +478,15 @@ async fn part(
     let result = match state.running.by_id(&query_id) {
         Some(statement) => match outcome(state, &statement, reader, hold).await? {
             None => return Ok(in_progress(query_id, codes::IN_PROGRESS)),
+            Some(result) if result.secret_of.is_some() => {
+                let first = statement.take_secret();
+                // A request that is repeated is answered again; who asks by the handle is answered once.
+                let shown = statement.reply.by_handle && (first || !hold.is_zero());
+                if !shown {
+                    return Err(Refusal::secret_shown(query_id));
+                }
+                result
+            }
             Some(result) => result,
         },
         None => match state.engine.result(&query_id, reader) {
@@ -505,6 +534,7 @@ async fn outcome(
     match statement.wait(hold, &state.closing()).await {
         None => Ok(None),
         Some(Ok(result)) => Ok(Some(result)),
+        Some(Err(_)) if statement.is_given_up() => Err(Refusal::closing(statement.query_id)),
         Some(Err(error)) => Err(Refusal::statement(&error, Some(statement.query_id))),
     }
 }

@@ -163,6 +163,11 @@ async fn authorise(
             return Err(denied("the token does not allow this"));
         }
     }
+    // The token tells what the statement's role could do when it was made.
+    let may = state.engine.may_transfer(claims.session_id, claims.stage_id, claims.write).await;
+    if !may.map_err(Refusal::internal)? {
+        return Err(denied("the stage does not exist or not authorized"));
+    }
     Ok(claims)
 }
 

@@ -3,7 +3,9 @@
 mod aggregate_keys;
 mod cardinality;
 mod constant;
+mod constant_filters;
 mod cross_joins;
+mod equalities;
 mod existence;
 mod join_order;
 mod names;
@@ -22,6 +24,7 @@ use datafusion::optimizer::{Optimizer, OptimizerConfig, OptimizerRule};
 use frazil_governance::check_refusals;
 
 pub(crate) use constant::is_constant;
+use constant_filters::keep_constants_above;
 use cross_joins::keep_nulls_apart;
 use stopping::stopping;
 
@@ -29,6 +32,7 @@ use stopping::stopping;
 pub(crate) fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut rules = frazil_planner::optimizer_rules();
     keep_nulls_apart(&mut rules);
+    keep_constants_above(&mut rules);
     stopping(rules)
 }
 
@@ -47,11 +51,12 @@ pub(crate) fn optimize(state: &SessionState, plan: &LogicalPlan) -> Result<Logic
     let (plan, keys) = aggregate_keys::push_down(plan)?;
     let (plan, joins) = join_order::reorder(plan)?;
     if !keys && !joins {
-        return existence::of_one_row(plan);
+        return equalities::of_filters(existence::of_one_row(plan)?);
     }
-    let rules = Optimizer::with_rules(stopping(vec![
-        Arc::new(PushDownFilter::new()),
-        Arc::new(OptimizeProjections::new()),
-    ]));
-    existence::of_one_row(rules.optimize(plan, state, |_, _| {})?)
+    let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> =
+        vec![Arc::new(PushDownFilter::new()), Arc::new(OptimizeProjections::new())];
+    keep_constants_above(&mut rules);
+    let rules = Optimizer::with_rules(stopping(rules));
+    let plan = existence::of_one_row(rules.optimize(plan, state, |_, _| {})?)?;
+    equalities::of_filters(plan)
 }

@@ -24,6 +24,7 @@ use frazil_catalog::TableInfo;
 use frazil_common::{Code, UserError};
 use futures::StreamExt;
 
+use crate::run::counted;
 use crate::run::execute::user_error;
 use crate::run::halved::HalvedExec;
 use crate::stages::load_log::{Category, LoadLog, RowError, is_about_row};
@@ -207,7 +208,8 @@ fn take_apart(
     plan: &Arc<dyn ExecutionPlan>,
     steps: &mut Vec<Step>,
 ) -> Result<Arc<dyn ExecutionPlan>, UserError> {
-    if plan.downcast_ref::<StreamingTableExec>().is_some() {
+    // What counts the scan's rows goes with it.
+    if plan.downcast_ref::<StreamingTableExec>().is_some() || plan.name() == counted::NAME {
         return Ok(Arc::clone(plan));
     }
     if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
