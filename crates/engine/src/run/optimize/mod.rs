@@ -9,6 +9,7 @@ mod equalities;
 mod existence;
 mod join_order;
 mod names;
+mod not_in;
 mod stopping;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use frazil_governance::check_refusals;
 pub(crate) use constant::is_constant;
 use constant_filters::keep_constants_above;
 use cross_joins::keep_nulls_apart;
+use not_in::keep_unknown;
 use stopping::stopping;
 
 /// The rules on every plan.
@@ -33,6 +35,7 @@ pub(crate) fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut rules = frazil_planner::optimizer_rules();
     keep_nulls_apart(&mut rules);
     keep_constants_above(&mut rules);
+    keep_unknown(&mut rules);
     stopping(rules)
 }
 
