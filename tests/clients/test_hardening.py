@@ -188,3 +188,29 @@ def test_a_damaged_generated_certificate(own_server, tmp_path):
         "serve", "--data-dir", tmp_path / "data", "--listen", "127.0.0.1:0", "--tls-generate"
     )
     assert f"delete the folder {folder}" in text
+
+
+def test_health_tells_of_a_directory_that_was_moved_and_nothing_is_written_in_its_place(own_server):
+    own = own_server()
+    wait = 1.1  # A health check is tried once a second.
+
+    def health():
+        time.sleep(wait)
+        return requests.get(own.url + "/healthz", timeout=10).status_code
+
+    assert health() == 200
+    place = own.data_dir
+    place.rename(place.with_name("moved"))
+    assert health() == 503
+    assert not place.exists()
+    place.with_name("moved").rename(place)
+    assert health() == 200
+
+
+def test_doctor_says_what_to_do_where_the_catalog_is_missing(tmp_path):
+    directory = tmp_path / "data"
+    (directory / "data").mkdir(parents=True)
+    (directory / "format").write_text("frazil 1\n")
+    done = subprocess.run([binary(), "doctor", "--data-dir", str(directory)], capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "catalog.sqlite is missing" in done.stderr and "backup" in done.stderr, done.stderr
