@@ -230,7 +230,14 @@ class Wire:
     """The protocol by hand, for what the connectors hide."""
 
     def __init__(
-        self, server, app="PythonConnector", version="4.8.1", token=None, master_token=None, **query
+        self,
+        server,
+        app="PythonConnector",
+        version="4.8.1",
+        token=None,
+        master_token=None,
+        password=PASSWORD,
+        **query,
     ):
         self.server = server
         self.http = requests.Session()
@@ -243,7 +250,7 @@ class Wire:
             "CLIENT_APP_VERSION": version,
             "ACCOUNT_NAME": "any",
             "LOGIN_NAME": "admin",
-            "PASSWORD": PASSWORD,
+            "PASSWORD": password,
             "SESSION_PARAMETERS": {},
         }
         self.login = self.post("/session/v1/login-request", {"data": data}, params=query)

@@ -184,6 +184,22 @@ def test_the_secret_of_a_token_is_shown_to_its_session_alone(wire, server, name)
         wire.query(f"ALTER USER admin REMOVE PROGRAMMATIC ACCESS TOKEN {name}_{token}")
 
 
+def test_a_lost_secret_is_not_made_again(own_server):
+    server = own_server()
+    wire = Wire(server)
+    add = "ALTER USER admin ADD PROGRAMMATIC ACCESS TOKEN LOST"
+    request_id = str(uuid.uuid4())
+    assert wire.query(add, request_id=request_id)["success"]
+    server.kill()
+    wire = Wire(own_server(), token=wire.token, master_token=wire.master_token)
+    again = wire.query(add, request_id=request_id, retry=1)
+    assert not again["success"]
+    assert "secret in it is not kept" in again["message"] and "Rotate" in again["message"]
+    # The token is there, once; a request of its own finds it so.
+    assert "already exists" in wire.query(add)["message"]
+    assert wire.query("ALTER USER admin ROTATE PROGRAMMATIC ACCESS TOKEN LOST")["success"]
+
+
 def test_a_key_that_is_none_is_refused(admin, user):
     with pytest.raises(errors.ProgrammingError) as caught:
         admin.execute(f"ALTER USER {user} SET RSA_PUBLIC_KEY = 'bm90IGEga2V5'")

@@ -2,9 +2,11 @@
 
 import os
 import subprocess
+import time
 
 import pytest
-from conftest import start_server
+import requests
+from conftest import binary, start_server
 from snowflake.connector.errors import DatabaseError, ProgrammingError
 
 FULL = 300005
@@ -46,6 +48,17 @@ def fill(path):
                 pass
 
 
+def health(server):
+    time.sleep(1.1)  # A health check is tried once a second.
+    return requests.get(server.url + "/healthz", timeout=10).status_code
+
+
+def frazil(*arguments):
+    """What the program prints, and whether it succeeds."""
+    done = subprocess.run([binary(), *map(str, arguments)], capture_output=True, text=True)
+    return done.returncode == 0, done.stdout + done.stderr
+
+
 def insert_until_full(cursor):
     """Inserts numbers one by one; the first that was not taken."""
     for number in range(100_000):
@@ -71,6 +84,7 @@ def test_a_full_disk(small_disk, tmp_path):
             taken = insert_until_full(cursor)
             assert taken > 0
             fill(filler)
+            assert health(server) == 503
             for what, statement in NEEDS_ROOM.items():
                 with pytest.raises(ProgrammingError) as refused:
                     cursor.execute(statement)
@@ -85,6 +99,7 @@ def test_a_full_disk(small_disk, tmp_path):
             assert cursor.fetchone() == (taken, taken - 1)
 
             filler.unlink()
+            assert health(server) == 200
             cursor.execute(f"INSERT INTO T VALUES ({taken})")
             cursor.execute("CREATE TABLE SMALL AS SELECT N FROM T")
             assert cursor.execute("LIST @S").fetchall() == []
@@ -108,3 +123,51 @@ def test_a_full_disk(small_disk, tmp_path):
     finally:
         if server.process.poll() is None:
             server.kill()
+
+
+def look_at(directory, folder):
+    """Doctor and a backup elsewhere; what they say."""
+    done, text = frazil("doctor", "--data-dir", directory)
+    assert done and "no fault" in text, text
+    done, text = frazil("backup", "--data-dir", directory, "--to", folder)
+    assert done, text
+
+
+@pytest.mark.parametrize("place", ["read-only", "full"])
+def test_doctor_and_backup_need_no_room(small_disk, tmp_path, place):
+    directory, filler = small_disk / "data", small_disk / "filler"
+    server = start_server(directory)
+    with server.connect() as connection:
+        for text in ("CREATE DATABASE D", "CREATE TABLE T AS SELECT 7 AS A", "CREATE STAGE S"):
+            connection.cursor().execute(text)
+        connection.cursor().execute("COPY INTO @S/t.csv FROM T")
+    server.stop()
+
+    def close_disk():
+        if place == "full":
+            fill(filler)
+        else:
+            subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+
+    close_disk()
+    look_at(directory, tmp_path / "backups")
+    done, text = frazil("restore", "--from", tmp_path / "backups", "--data-dir", tmp_path / "restored")
+    assert done, text
+    done, text = frazil("sql", "--data-dir", tmp_path / "restored", "-c", "SELECT A FROM D.PUBLIC.T")
+    assert done and "7" in text, text
+    # What can not be done says why.
+    done, text = frazil("doctor", "--repair", "--data-dir", directory)
+    assert not done and ("Read-only" in text or "disk" in text or "space" in text), text
+    if place == "full":
+        filler.unlink()
+    else:
+        subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    # A log that a killed server left is read, or named.
+    server = start_server(directory)
+    with server.connect() as connection:
+        connection.cursor().execute("INSERT INTO D.PUBLIC.T VALUES (8)")
+    server.kill()
+    close_disk()
+    for arguments in (("doctor",), ("backup", "--to", tmp_path / "more")):
+        done, text = frazil(arguments[0], "--data-dir", directory, *arguments[1:])
+        assert done or "catalog.sqlite-wal" in text, text

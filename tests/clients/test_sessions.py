@@ -294,3 +294,32 @@ def test_a_request_that_was_aborted_on_its_way_does_not_run(own_server):
         "SELECT A FROM T", parameters={"PYTHON_CONNECTOR_QUERY_RESULT_FORMAT": "JSON"}
     )
     assert rows["data"]["rowset"] == [["2"]]
+
+
+def test_a_session_held_to_a_role_is_so_after_a_restart(own_server):
+    server = own_server()
+    admin = Wire(server)
+    shown = {"PYTHON_CONNECTOR_QUERY_RESULT_FORMAT": "JSON"}
+    for text in ("CREATE ROLE R", "GRANT ROLE R TO USER ADMIN"):
+        assert admin.query(text)["success"], text
+    add = "ALTER USER ADMIN ADD PROGRAMMATIC ACCESS TOKEN T ROLE_RESTRICTION = 'R'"
+    secret = admin.query(add, parameters=shown)["data"]["rowset"][0][1]
+
+    def held(server):
+        return Wire(server, password=secret)
+
+    def reads(asking, reply):
+        return asking.query(f"SELECT * FROM TABLE(RESULT_SCAN('{reply['data']['queryId']}'))")["success"]
+
+    before = held(server)
+    assert reads(held(server), before.query("SELECT 1"))
+    server.stop()
+    server = own_server()
+    again = Wire(server, token=before.token, master_token=before.master_token)
+    role = again.query("SELECT CURRENT_ROLE()", parameters=shown)
+    assert role["data"]["rowset"] == [["R"]]
+    assert not again.query("USE ROLE ACCOUNTADMIN")["success"]
+    # It and a new session of the same token read each other's results, and nobody else's.
+    fresh, free = held(server), Wire(server)
+    assert reads(fresh, again.query("SELECT 2")) and reads(again, fresh.query("SELECT 3"))
+    assert not reads(again, free.query("SELECT 4"))

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import requests
 from conftest import Wire
+from snowflake.connector import ProgrammingError
 from snowflake.connector.pandas_tools import write_pandas
 
 
@@ -279,3 +280,25 @@ def test_addresses_of_files_are_signed_for_the_session_that_asked(wire, server, 
     other = Wire(server, databaseName=database, schemaName="TESTS", warehouse="", roleName="")
     answer = other.get(path)
     assert not answer["success"] and "not found" in answer["message"], answer
+
+
+def test_a_damaged_parquet_file_on_a_stage_is_no_internal_error(cursor, name, tmp_path):
+    cursor.execute(f"CREATE STAGE {name}")
+    cursor.execute(f"CREATE FILE FORMAT {name} TYPE = PARQUET")
+    file = tmp_path / "t.parquet"
+    pd.DataFrame({"N": range(100), "S": [f"text {n}" for n in range(100)]}).to_parquet(file)
+    whole = file.read_bytes()
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    schema = whole.index(b"ARROW:schema")
+    refused = 0
+    for at in [*range(schema, schema + 400, 23), *range(footer, len(whole), 61)]:
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << (at % 8)
+        file.write_bytes(damaged)
+        cursor.execute(f"PUT file://{file} @{name} OVERWRITE = TRUE AUTO_COMPRESS = FALSE")
+        try:
+            cursor.execute(f"SELECT $1 FROM @{name}/t.parquet (FILE_FORMAT => {name})").fetchall()
+        except ProgrammingError as error:
+            assert "Internal error" not in error.msg, f"{at}: {error.msg}"
+            refused += 1
+    assert refused > 3

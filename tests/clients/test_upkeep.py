@@ -125,3 +125,17 @@ def test_a_clone_keeps_defaults_of_columns_younger_than_its_files(tmp_path):
     done = frazil("maintain", "--data-dir", directory)
     assert done.returncode == 0 and "1 merged" in done.stdout, done.stdout + done.stderr
     assert sql("SELECT a, c FROM d.public.u ORDER BY a") == before
+
+
+def test_doctor_finds_the_shared_files_of_clones_in_a_moved_directory(tmp_path):
+    directory = tmp_path / "data"
+    rows = "SELECT seq4() AS a, RANDSTR(20, RANDOM()) AS s FROM TABLE(GENERATOR(ROWCOUNT => 20000))"
+    script = f"CREATE DATABASE d; CREATE TABLE d.public.t AS {rows}; CREATE TABLE d.public.c CLONE d.public.t;"
+    made = frazil("sql", "--data-dir", directory, "-c", script)
+    assert made.returncode == 0, made.stderr
+    moved = tmp_path / "elsewhere"
+    directory.rename(moved)
+    found = frazil("doctor", "--data-dir", moved)
+    assert found.returncode == 0 and "no fault found" in found.stdout, found.stdout
+    read = frazil("sql", "--data-dir", moved, "--format", "csv", "-c", "SELECT COUNT(*) FROM d.public.c")
+    assert read.stdout.split()[-1] == "20000", read.stdout + read.stderr

@@ -17,10 +17,15 @@ pub enum CatalogChange {
     CreateDatabase(Arc<DatabaseInfo>),
     /// With all schemas, tables and views in it.
     DropDatabase(Arc<DatabaseInfo>),
-    /// Comment or flags; the name stays.
+    /// Name, comment or flags. A new name is part of the names of all that is in it.
     AlterDatabase {
         before: Arc<DatabaseInfo>,
         after: Arc<DatabaseInfo>,
+    },
+    /// Exchanges two names.
+    SwapDatabases {
+        first: Arc<DatabaseInfo>,
+        second: Arc<DatabaseInfo>,
     },
     CreateSchema(Arc<SchemaInfo>),
     /// With all tables and views in it.

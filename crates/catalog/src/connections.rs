@@ -3,36 +3,117 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use crate::error::Result;
 
-/// A connection that reads.
-#[derive(Debug)]
-pub struct ReadConnection(PoolConnection<Sqlite>);
+/// Connections that are ready for the next read.
+///
+/// A pool tests each connection that comes back to it, by a task and a question of its own: more work than the
+/// reads of one row that every statement has. So a few stay out of it between two reads.
+#[derive(Debug, Clone)]
+pub(crate) struct Readers {
+    pool: SqlitePool,
+    shelf: Arc<Shelf>,
+}
 
-impl ReadConnection {
-    pub(crate) fn new(connection: PoolConnection<Sqlite>) -> ReadConnection {
-        ReadConnection(connection)
+/// Connections kept at most: the pool has others for reads of several statements.
+pub(crate) const READY_MAX: usize = 3;
+
+/// After so long the pool has the connection back and tests it.
+const READY_FOR: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+struct Ready {
+    connection: PoolConnection<Sqlite>,
+    since: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Shelf(Mutex<Vec<Ready>>);
+
+impl Drop for Shelf {
+    /// A connection that goes back to its pool needs a task to do so, and there may be no runtime any more.
+    fn drop(&mut self) {
+        for ready in self.0.get_mut().drain(..) {
+            drop(ready.connection.detach());
+        }
     }
 }
 
+impl Readers {
+    pub(crate) fn new(pool: SqlitePool) -> Readers {
+        Readers { pool, shelf: Arc::default() }
+    }
+
+    /// The connections for reads of several statements.
+    pub(crate) fn pool(&self) -> &SqlitePool {
+        &self.pool
+    }
+
+    pub(crate) async fn acquire(&self) -> Result<ReadConnection> {
+        let ready = self.shelf.0.lock().pop();
+        let ready = match ready {
+            Some(ready) => ready,
+            None => Ready { connection: self.pool.acquire().await?, since: Instant::now() },
+        };
+        Ok(ReadConnection { ready: Some(ready), home: self.clone() })
+    }
+
+    pub(crate) async fn close(&self) {
+        // What comes back from here on goes to the pool, which waits for all of its connections.
+        let closing = self.pool.close();
+        self.shelf.0.lock().clear();
+        closing.await;
+    }
+
+    fn take_back(&self, ready: Ready) {
+        let mut kept = self.shelf.0.lock();
+        if kept.len() < READY_MAX && ready.since.elapsed() < READY_FOR && !self.pool.is_closed() {
+            kept.push(ready);
+        }
+    }
+}
+
+/// A connection that reads.
+#[derive(Debug)]
+pub struct ReadConnection {
+    /// None once dropped.
+    ready: Option<Ready>,
+    home: Readers,
+}
+
+impl Drop for ReadConnection {
+    fn drop(&mut self) {
+        if let Some(ready) = self.ready.take() {
+            self.home.take_back(ready);
+        }
+    }
+}
+
+/// A connection is taken out by its drop alone.
+const TAKEN: &str = "a dropped connection is not used";
+
+#[expect(clippy::expect_used, reason = "TAKEN says why")]
 impl Deref for ReadConnection {
     type Target = SqliteConnection;
 
     fn deref(&self) -> &SqliteConnection {
-        &self.0
+        &self.ready.as_ref().expect(TAKEN).connection
     }
 }
 
+#[expect(clippy::expect_used, reason = "TAKEN says why")]
 impl DerefMut for ReadConnection {
     fn deref_mut(&mut self) -> &mut SqliteConnection {
-        &mut self.0
+        &mut self.ready.as_mut().expect(TAKEN).connection
     }
 }
 

@@ -1,5 +1,7 @@
 //! Column defaults in DuckLake's own columns: what other clients insert where a column is left out.
 
+use frazil_common::SqlType;
+
 use crate::objects::ColumnInfo;
 
 /// A default as DuckLake keeps it.
@@ -72,7 +74,8 @@ impl DucklakeDefault {
     pub(crate) fn to_sql(&self, column: &ColumnInfo) -> Option<String> {
         // Their storage is not what the logical type reads.
         let plain = match column.physical_type.as_str() {
-            "int64" | "timestamp_ns" => crate::physical::from_physical(&column.physical_type)
+            "int64" => matches!(column.sql_type, SqlType::Number { .. }),
+            "timestamp_ns" => crate::physical::from_physical(&column.physical_type)
                 .is_some_and(|plain| plain.to_arrow() == column.sql_type.to_arrow()),
             _ => true,
         };

@@ -21,6 +21,9 @@ pub struct AccountEffects {
     pub managed_schemas: Vec<i64>,
     /// Database roles that end with their database, and the role that gets what they own.
     pub dropped_roles: Vec<(i64, String)>,
+    /// Former and new names of databases, all changed at once: their roles are known by them, and sessions
+    /// are in them.
+    pub renamed_databases: Vec<(String, String)>,
     /// Objects that moved to another database: roles of the former one lose their grants.
     pub left_database: Vec<(ObjectKind, i64)>,
     /// Objects that cannot come back: their grants end.

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use frazil_common::SnapshotId;
 
 use crate::changes::ColumnStatistics;
 use crate::objects::ColumnInfo;
 use crate::partitioning::FilePartition;
+use crate::sqlite::inlined_values::{Value, decode};
 
 /// A visible data file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,11 +86,28 @@ pub struct InlinedTable {
 #[derive(Debug, Clone, PartialEq)]
 pub struct InlinedBatch {
     pub table: Arc<InlinedTable>,
-    /// The columns of `table`, in the Arrow types of [`crate::physical::inlined_type`].
+    /// The columns of `table`, in the Arrow types of [`crate::physical::inlined_type`]; as texts where some
+    /// value is none of the type.
     pub rows: RecordBatch,
     pub row_ids: Vec<i64>,
     /// Snapshot each row began at.
     pub begins: Vec<SnapshotId>,
+}
+
+impl InlinedBatch {
+    /// A column that is kept as texts, in the type it should have; rows `gone` are NULL. None where some
+    /// other value is none of the type.
+    pub fn decoded(&self, column: usize, gone: &[i64]) -> Option<ArrayRef> {
+        let data_type = self.table.columns.get(column)?.inlined_type()?;
+        let texts = self.rows.columns().get(column)?.as_string_view_opt()?;
+        let value = |(row, text): (usize, Option<&str>)| match text {
+            Some(text) if gone.binary_search(&(row as i64)).is_err() => {
+                Value::Text(text.to_string())
+            }
+            _ => Value::Null,
+        };
+        decode(texts.iter().enumerate().map(value).collect(), &data_type).ok()
+    }
 }
 
 /// Inlined rows of which some may be gone.

@@ -10,6 +10,7 @@ pub mod defaults;
 pub mod effects;
 mod error;
 pub mod files;
+pub mod foreign_views;
 mod loads;
 mod migrations;
 pub mod objects;
@@ -295,7 +296,7 @@ impl Catalog {
         since: i64,
         wanted: impl Fn(&DropRow) -> bool,
     ) -> Result<Vec<Dropped<TableInfo>>> {
-        let find = |view: &CatalogView, id| view.table_by_id(id).cloned();
+        let find = |view: &CatalogView, row: &DropRow| view.table_by_id(row.id).cloned();
         self.dropped(DropKind::Table, since, wanted, find).await
     }
 
@@ -305,7 +306,12 @@ impl Catalog {
         since: i64,
         wanted: impl Fn(&DropRow) -> bool,
     ) -> Result<Vec<Dropped<SchemaInfo>>> {
-        let find = |view: &CatalogView, id| view.schemas().find(|s| s.schema_id == id).cloned();
+        let find = |view: &CatalogView, row: &DropRow| {
+            let schema = view.schemas().find(|schema| schema.schema_id == row.id)?;
+            // Its database may have another name by now.
+            let ducklake_name = row.name.clone();
+            Some(Arc::new(SchemaInfo { ducklake_name, ..SchemaInfo::clone(schema) }))
+        };
         self.dropped(DropKind::Schema, since, wanted, find).await
     }
 
@@ -315,7 +321,7 @@ impl Catalog {
         since: i64,
         wanted: impl Fn(&DropRow) -> bool,
     ) -> Result<Vec<Dropped<DatabaseInfo>>> {
-        let find = |view: &CatalogView, id| view.databases().find(|d| d.database_id == id).cloned();
+        let find = |view: &CatalogView, row: &DropRow| view.database_by_id(row.id).cloned();
         self.dropped(DropKind::Database, since, wanted, find).await
     }
 
@@ -324,7 +330,7 @@ impl Catalog {
         kind: DropKind,
         since: i64,
         wanted: impl Fn(&DropRow) -> bool,
-        find: impl Fn(&CatalogView, i64) -> Option<Arc<T>>,
+        find: impl Fn(&CatalogView, &DropRow) -> Option<Arc<T>>,
     ) -> Result<Vec<Dropped<T>>> {
         let mut all = Vec::new();
         for row in self.inner.store.dropped(kind).await? {
@@ -333,7 +339,7 @@ impl Catalog {
             }
             let Some(head) = self.inner.store.head_at(row.dropped_at - 1).await? else { continue };
             let Some(view) = self.view_of(head).await? else { continue };
-            if let Some(object) = find(&view, row.id) {
+            if let Some(object) = find(&view, &row) {
                 let DropRow { dropped_at, dropped_micros, .. } = row;
                 all.push(Dropped { object, view, dropped_at, dropped_micros });
             }

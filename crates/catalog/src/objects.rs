@@ -6,6 +6,7 @@ use frazil_common::{Column, QualifiedName, SnapshotId, SqlType};
 use serde::{Deserialize, Serialize};
 
 use crate::defaults::DucklakeDefault;
+use crate::foreign_views::ForeignView;
 use crate::partitioning::Partitioning;
 
 /// Database under which DuckLake schemas without a dot in their name appear.
@@ -275,6 +276,8 @@ pub struct ViewInfo {
     pub uuid: String,
     /// The query's text.
     pub text: String,
+    /// Of another client's view, whose text is not ours.
+    pub foreign: Option<ForeignView>,
     /// `snowflake` for ours, `duckdb` for a view another client made.
     pub dialect: String,
     pub columns: Vec<Column>,

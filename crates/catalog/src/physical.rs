@@ -70,8 +70,8 @@ pub fn from_physical(name: &str) -> Option<SqlType> {
         "int8" | "uint8" => number(3),
         "int16" | "uint16" => number(5),
         "int32" | "uint32" => number(10),
-        // Held in Int64, so nineteen digits still fit.
-        "int64" => number(18),
+        // Not the eighteen digits that are counted in 64 bits here: the greatest values have nineteen.
+        "int64" => number(19),
         "uint64" => number(20),
         "float32" | "float64" => Some(SqlType::Float),
         "varchar" | "json" => Some(SqlType::TEXT),

@@ -67,6 +67,11 @@ impl CatalogView {
         self.definitions.databases.get(name)
     }
 
+    /// The database with this id.
+    pub fn database_by_id(&self, database_id: i64) -> Option<&Arc<DatabaseInfo>> {
+        self.definitions.database_by_id(database_id)
+    }
+
     /// All schemas by database and name.
     pub fn schemas(&self) -> impl Iterator<Item = &Arc<SchemaInfo>> {
         self.definitions.schemas.values()
@@ -148,6 +153,11 @@ impl CatalogView {
 }
 
 impl Definitions {
+    /// The database with this id.
+    pub(crate) fn database_by_id(&self, database_id: i64) -> Option<&Arc<DatabaseInfo>> {
+        self.databases.values().find(|database| database.database_id == database_id)
+    }
+
     /// Puts a table over whatever permanent table or view has its name (temporary tables).
     pub fn shadow(&mut self, table: Arc<TableInfo>) {
         self.views.remove(&table.name);
@@ -169,7 +179,20 @@ impl Definitions {
             }
             CatalogChange::AlterDatabase { before, after } => {
                 self.databases.remove(&before.name);
+                if before.name != after.name {
+                    let names = self.databases.keys().map(String::as_str);
+                    check_free(names, &after.name, "Database")?;
+                    self.rename_databases(&[(&before.name, &after.name)]);
+                }
                 self.databases.insert(after.name.clone(), Arc::clone(after));
+            }
+            CatalogChange::SwapDatabases { first, second } => {
+                let mut one = DatabaseInfo::clone(first);
+                let mut two = DatabaseInfo::clone(second);
+                std::mem::swap(&mut one.name, &mut two.name);
+                self.rename_databases(&[(&first.name, &second.name), (&second.name, &first.name)]);
+                self.databases.insert(one.name.clone(), Arc::new(one));
+                self.databases.insert(two.name.clone(), Arc::new(two));
             }
             CatalogChange::CreateSchema(schema) => {
                 let names = self.schemas.keys().filter(|(db, _)| *db == schema.database);
@@ -244,6 +267,45 @@ impl Definitions {
             }
         }
         Ok(())
+    }
+
+    /// Puts what is in databases under their new names, all at once.
+    fn rename_databases(&mut self, names: &[(&str, &str)]) {
+        let new = |name: &str| names.iter().find(|(from, _)| *from == name).map(|(_, to)| *to);
+        self.schemas = std::mem::take(&mut self.schemas)
+            .into_values()
+            .map(|schema| match new(&schema.database) {
+                Some(to) => Arc::new(SchemaInfo {
+                    database: to.to_string(),
+                    ducklake_name: format!("{to}.{}", schema.name),
+                    ..SchemaInfo::clone(&schema)
+                }),
+                None => schema,
+            })
+            .map(|schema| ((schema.database.clone(), schema.name.clone()), schema))
+            .collect();
+        self.tables = std::mem::take(&mut self.tables)
+            .into_values()
+            .map(|table| match new(&table.name.database) {
+                Some(to) => Arc::new(TableInfo {
+                    name: QualifiedName::new(to, &table.name.schema, &table.name.name),
+                    ..TableInfo::clone(&table)
+                }),
+                None => table,
+            })
+            .map(|table| (table.name.clone(), table))
+            .collect();
+        self.views = std::mem::take(&mut self.views)
+            .into_values()
+            .map(|view| match new(&view.name.database) {
+                Some(to) => Arc::new(ViewInfo {
+                    name: QualifiedName::new(to, &view.name.schema, &view.name.name),
+                    ..ViewInfo::clone(&view)
+                }),
+                None => view,
+            })
+            .map(|view| (view.name.clone(), view))
+            .collect();
     }
 
     fn check_relation_name(&self, name: &QualifiedName) -> Result<(), UserError> {

@@ -180,6 +180,51 @@ async fn definitions_come_back_as_they_were_committed() {
 }
 
 #[tokio::test]
+async fn renamed_databases_keep_their_schemas_at_every_snapshot() {
+    let folder = Folder::new("renamed");
+    let catalog = open(&folder.file()).await;
+    let first = commit(&catalog, start(), "q").await.unwrap();
+    let [_, schema, _] = start().try_into().unwrap();
+    let before = catalog.head_view().await.unwrap().database("D").unwrap().clone();
+    let after = Arc::new(DatabaseInfo { name: "E".into(), ..DatabaseInfo::clone(&before) });
+    let rename = |before: &Arc<DatabaseInfo>, after: &Arc<DatabaseInfo>| {
+        vec![CatalogChange::AlterDatabase { before: before.clone(), after: after.clone() }]
+    };
+    let renamed = commit(&catalog, rename(&before, &after), "r").await.unwrap();
+    let again = QualifiedName::new("E", "S", "T");
+    assert!(catalog.head_view().await.unwrap().table(&again).is_some());
+    // What was begun before is a lost race: of a schema, and of another name.
+    for lost in [vec![schema.clone()], rename(&before, &after)] {
+        let error = commit(&catalog, lost, "s").await.unwrap_err();
+        assert!(matches!(error, CatalogError::Conflict { .. }), "{error}");
+    }
+    // Another database takes the name, with a schema of the same name.
+    commit(&catalog, start(), "other").await.unwrap();
+    let (one, two) = (after, catalog.head_view().await.unwrap().database("D").unwrap().clone());
+    let swap = CatalogChange::SwapDatabases { first: one.clone(), second: two.clone() };
+    let swapped = commit(&catalog, vec![swap], "swap").await.unwrap();
+    catalog.close().await;
+
+    let catalog = open(&folder.file()).await;
+    for (snapshot, name, id) in [
+        (first, "D", one.database_id),
+        (renamed, "E", one.database_id),
+        (swapped - 1, "D", two.database_id),
+        (swapped - 1, "E", one.database_id),
+        (swapped, "D", one.database_id),
+        (swapped, "E", two.database_id),
+    ] {
+        let view = catalog.view(snapshot).await.unwrap();
+        assert_eq!(view.database(name).unwrap().database_id, id, "{name} at {snapshot}");
+        assert!(view.table(&QualifiedName::new(name, "S", "T")).is_some(), "{name} at {snapshot}");
+        assert_eq!(view.schemas_in(name).count(), 1, "{name} at {snapshot}");
+        assert!(view.database_by_id(id).is_some_and(|found| found.name == name));
+    }
+    assert_eq!(catalog.view(first).await.unwrap().databases().count(), 1);
+    assert!(catalog.integrity().await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn names_that_differ_only_in_case_are_refused() {
     let folder = Folder::new("names");
     let catalog = open(&folder.file()).await;

@@ -187,8 +187,10 @@ impl Statement {
             Statement::Rollback => K::Rollback,
             Statement::Set(_) => K::Set,
             Statement::Unset(_) => K::Unset,
-            Statement::Show(_) | Statement::ShowGrants(_) => K::Show,
-            Statement::Describe(_) | Statement::DescribeResult(_) => K::Describe,
+            Statement::Show(_) | Statement::ShowGrants(..) => K::Show,
+            Statement::Describe(_)
+            | Statement::DescribeResult(_)
+            | Statement::DescribeTransaction(_) => K::Describe,
             Statement::Comment(_) => K::Comment,
             Statement::Call(_) => K::Call,
             Statement::ExecuteImmediate(_) => K::ExecuteImmediate,

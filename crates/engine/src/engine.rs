@@ -23,6 +23,7 @@ use crate::run::results::Results;
 use crate::run::runtime::QueryRuntime;
 use crate::session::Session;
 use crate::session::login::Renewal;
+use crate::session::ongoing::Ongoing;
 use crate::session::refusals::Refusals;
 use crate::session::transactions::Transactions;
 use crate::stage_files::{STAGES_FOLDER, StageFiles};
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     pub history: History,
     pub sessions: RwLock<HashMap<i64, Arc<Session>>>,
     pub transactions: Transactions,
+    /// The statements that run.
+    pub ongoing: Ongoing,
     /// When dropped objects were last looked through, in microseconds since 1970 UTC.
     pub purged: AtomicI64,
     /// The authorisation model and the account version it was made from.
@@ -157,6 +160,7 @@ impl Engine {
             results,
             sessions: RwLock::default(),
             transactions: Transactions::default(),
+            ongoing: Ongoing::default(),
             purged: AtomicI64::new(0),
             access: Mutex::default(),
             write_check: WriteCheck::default(),

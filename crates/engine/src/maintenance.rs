@@ -128,6 +128,7 @@ pub(crate) fn findings(report: DoctorReport) -> Vec<String> {
             report.recoverable_files,
         ),
         ("file of wrong size", report.wrong_sizes),
+        ("damaged file", report.damaged_files),
         ("orphan file", report.orphan_files),
     ] {
         findings.extend(found.into_iter().map(|found| format!("{what}: {found}")));

@@ -58,8 +58,47 @@ pub(crate) fn lasting_tag(tag: &str) -> &str {
     }
 }
 
-fn failed(action: &str, path: &str, error: impl std::fmt::Display) -> UserError {
-    UserError::internal(format!("stage file '{path}' could not be {action}: {error}"))
+/// What the disk said, without the place on the server that the errors around it name.
+fn failed(
+    action: &str,
+    path: &str,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> UserError {
+    let mut innermost: &(dyn std::error::Error + 'static) = &error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    if !innermost.is::<std::io::Error>() {
+        innermost = &error;
+    }
+    tracing::warn!(path, %error, "a stage file could not be {action}");
+    UserError::internal(format!("stage file '{path}' could not be {action}: {innermost}"))
+}
+
+/// Most bytes of a name between two slashes: local disks take 255, and one that is being written has a
+/// number behind it.
+const NAME_BYTES: usize = 240;
+/// Most bytes of a path below a stage, as in stores of clouds.
+const PATH_BYTES: usize = 1024;
+
+/// Refuses names that not every store takes.
+pub(crate) fn check_length(path: &str) -> Result<(), UserError> {
+    let long = path.split('/').find(|name| name.len() > NAME_BYTES);
+    let (what, length, most) = match long {
+        Some(name) => ("a name in it", name.len(), NAME_BYTES),
+        None => ("it", path.len(), PATH_BYTES),
+    };
+    if length <= most {
+        return Ok(());
+    }
+    let shown: String = path.chars().take(60).collect();
+    Err(UserError::new(
+        Code::InvalidArgument,
+        format!(
+            "'{shown}…' cannot be the path of a file on a stage: {what} has {length} bytes, and at most \
+             {most} are possible."
+        ),
+    ))
 }
 
 impl StageFiles {
@@ -91,6 +130,12 @@ impl StageFiles {
         let path = path.trim_start_matches('/');
         Path::parse(format!("{stage_id}/{path}").trim_end_matches('/'))
             .map_err(|e| bad(e.to_string()))
+    }
+
+    /// Whether a file of this path can be put.
+    pub fn check(stage_id: i64, path: &str) -> Result<(), UserError> {
+        check_length(path)?;
+        Self::location(stage_id, path).map(|_| ())
     }
 
     /// Removes everything below a stage.
@@ -173,6 +218,7 @@ impl StageBytes for StageFiles {
         path: &str,
         body: BoxStream<'static, Result<Bytes, std::io::Error>>,
     ) -> Result<u64, UserError> {
+        Self::check(stage_id, path)?;
         let location = Self::location(stage_id, path)?;
         let refused = |error: LakeError| failed("written", path, error);
         // Where it fails, what was written is given up with it.
@@ -202,8 +248,11 @@ impl StageBytes for StageFiles {
         path: &str,
     ) -> Result<BoxStream<'static, Result<Bytes, std::io::Error>>, UserError> {
         let location = Self::location(stage_id, path)?;
+        let absent = |error: &object_store::Error| {
+            matches!(error, object_store::Error::NotFound { .. }) || check_length(path).is_err()
+        };
         let found = self.store.get(&location).await.map_err(|e| match e {
-            object_store::Error::NotFound { .. } => UserError::new(
+            error if absent(&error) => UserError::new(
                 Code::StageFileNotFound,
                 format!("File '{path}' does not exist in the stage."),
             ),
@@ -218,6 +267,8 @@ impl StageBytes for StageFiles {
             // A store below a folder tells where the file lies in the whole one.
             Ok(found) => Ok(Some(describe(stage_id, &ObjectMeta { location, ..found }))),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
+            // The disk has no names that are so long.
+            Err(_) if check_length(path).is_err() => Ok(None),
             Err(error) => Err(failed("read", path, error)),
         }
     }
@@ -284,6 +335,19 @@ mod tests {
         assert_eq!(stages.head(7, "a/b.csv").await.unwrap().unwrap(), before);
         stages.put(7, "a/b.csv", body("1,3")).await.unwrap();
         assert_ne!(stages.head(7, "a/b.csv").await.unwrap().unwrap().digest, before.digest);
+        // Names that the disk does not take.
+        for path in ["é".repeat(121), ["d"; 600].join("/")] {
+            let error = stages.put(7, &path, body("1")).await.unwrap_err();
+            assert_eq!(error.code, Code::InvalidArgument);
+            assert!(stages.head(7, &path).await.is_ok_and(|found| found.is_none()));
+        }
+        stages.put(7, &"é".repeat(120), body("1")).await.unwrap();
+        let taken = stages.put(7, &["d"; 512].join("/"), body("1")).await.unwrap();
+        assert_eq!(taken, 1);
+        // What the disk says is told, where on it is not.
+        stages.put(7, "file", body("1")).await.unwrap();
+        let error = stages.put(7, "file/below", body("1")).await.unwrap_err();
+        assert!(!error.message.contains(directory.path().to_str().unwrap()), "{}", error.message);
         stages.delete_stage(7).await.unwrap();
         assert!(stages.list(7, "").await.unwrap().is_empty());
         assert_eq!(stages.list(8, "").await.unwrap().len(), 1);

@@ -59,6 +59,8 @@ pub struct Facts {
     pub week_of_year_policy: u8,
     pub formats: OutputFormats,
     pub transaction_id: Option<String>,
+    /// The last one of the session that was committed or rolled back.
+    pub last_transaction_id: Option<String>,
     /// Text of the running statement.
     pub statement: String,
     /// Roles the user may take on.
@@ -98,6 +100,7 @@ impl Default for Facts {
             week_of_year_policy: 0,
             formats: OutputFormats::default(),
             transaction_id: None,
+            last_transaction_id: None,
             statement: String::new(),
             available_roles: Vec::new(),
             secondary_roles: Default::default(),

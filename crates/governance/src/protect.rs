@@ -102,6 +102,7 @@ fn internal(error: DataFusionError) -> UserError {
 pub struct Protections {
     scans: HashMap<Vec<String>, Vec<LogicalPlan>>,
     policies: Vec<PolicyUse>,
+    refuses: bool,
 }
 
 /// A policy that is part of the plan.
@@ -130,6 +131,16 @@ impl Protections {
         if !self.policies.contains(&policy) {
             self.policies.push(policy);
         }
+    }
+
+    /// Notes that the plan has a column which nobody can read, for what its tags bring.
+    pub fn refuse(&mut self) {
+        self.refuses = true;
+    }
+
+    /// Whether a column of what is read cannot be read by anybody.
+    pub fn refuses(&self) -> bool {
+        self.refuses
     }
 
     /// The policies that are part of the plan.

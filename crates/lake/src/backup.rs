@@ -381,7 +381,7 @@ async fn fill(
         let from = backup.join("data").join(relative);
         let to = target.join("data").join(relative);
         let copied = copy_durably(&from, &to).map_err(io(&from))?;
-        check_content(&copied, manifest.data.get(relative), &from)?;
+        check_content(&copied, manifest.data.get(relative), &from, copied.intact)?;
         progress.bytes_copied += copied.bytes;
         progress.files_done += 1;
         report(progress);
@@ -393,7 +393,8 @@ async fn fill(
             return Err(LakeError::Damaged(format!("the manifest names {}", file.path)));
         }
         let copied = copy_durably(&from, &to).map_err(io(&from))?;
-        check_content(&copied, Some(&file.sha256), &from)?;
+        // What a stage has is as its user made it.
+        check_content(&copied, Some(&file.sha256), &from, true)?;
         // COPY INTO tells by it that it has loaded the file.
         set_modified(&to, file.modified).map_err(io(&to))?;
         progress.bytes_copied += copied.bytes;
@@ -401,10 +402,10 @@ async fn fill(
         report(progress);
     }
     write_durably(&target.join("format"), format!("{FORMAT_VERSION}\n").as_bytes())?;
-    // Opening sets the paths right; the check reads every file's size.
+    // Opening sets the paths right; the files' contents were compared while they were copied.
     let catalog = Catalog::open(&catalog_path).await?;
     let lake = Lake::open(catalog.clone(), target, LakeSettings::default()).await?;
-    let found = lake.doctor().await?;
+    let found = lake.doctor_sizes().await?;
     drop(lake);
     catalog.close().await;
     if !found.is_healthy() {
@@ -414,15 +415,20 @@ async fn fill(
 }
 
 /// Whether a file of the backup is still what was put there.
-fn check_content(found: &Content, sha256: Option<&String>, from: &Path) -> Result<()> {
-    match sha256 {
-        Some(sha256) if *sha256 != found.sha256 => Err(LakeError::Damaged(format!(
-            "{} has changed since it was backed up. Where the original is still there, remove this file \
-             and back up again: it is then copied anew",
-            from.display()
-        ))),
-        _ => Ok(()),
+fn check_content(
+    found: &Content,
+    sha256: Option<&String>,
+    from: &Path,
+    intact: bool,
+) -> Result<()> {
+    if intact && sha256.is_none_or(|sha256| *sha256 == found.sha256) {
+        return Ok(());
     }
+    Err(LakeError::Damaged(format!(
+        "{} has changed since it was backed up. Where the original is still there, remove this file and \
+         back up again: it is then copied anew",
+        from.display()
+    )))
 }
 
 /// A catalog path below the data folder; files elsewhere cannot be backed up with it.
@@ -508,7 +514,15 @@ fn keep_data(
     known: Option<&str>,
 ) -> Result<(String, bool), Interrupted> {
     let of_source = |read: std::io::Result<Content>| match read {
-        Ok(content) if content.bytes == size => Ok(content.sha256),
+        Ok(content) if content.bytes == size && content.intact => Ok(content.sha256),
+        Ok(content) if content.bytes == size => {
+            remove_if_there(to)?;
+            Err(Interrupted::Failed(refuse(format!(
+                "{} is not what was written: its checksum is another. `frazil doctor` lists all such \
+                 files",
+                from.display()
+            ))))
+        }
         Ok(content) => Err(Interrupted::Failed(LakeError::Damaged(format!(
             "{} has {} bytes, the catalog says {size}",
             from.display(),

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use object_store::path::Path;
 
 use crate::Lake;
-use crate::error::Result;
+use crate::error::{LakeError, Result};
 
 /// What a check found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct DoctorReport {
     pub recoverable_files: Vec<String>,
     /// Files whose size is not what the catalog says.
     pub wrong_sizes: Vec<String>,
+    /// Files that are not what was written, with what is wrong.
+    pub damaged_files: Vec<String>,
     /// Files that no snapshot names; of a broken transaction, or of one that is still open.
     pub orphan_files: Vec<String>,
 }
@@ -30,18 +32,28 @@ impl DoctorReport {
             && self.missing_files.is_empty()
             && self.recoverable_files.is_empty()
             && self.wrong_sizes.is_empty()
+            && self.damaged_files.is_empty()
     }
 }
 
 impl Lake {
-    /// Checks the catalog, and every file it names.
+    /// Checks the catalog, and reads every file it names.
     pub async fn doctor(&self) -> Result<DoctorReport> {
         self.examine(None).await
+    }
+
+    /// The same without reading the files.
+    pub(crate) async fn doctor_sizes(&self) -> Result<DoctorReport> {
+        self.look(None, false).await
     }
 
     /// Checks beside a running server: files written after `orphans_before` that no snapshot
     /// names are taken for those of its open transactions.
     pub async fn examine(&self, orphans_before: Option<SystemTime>) -> Result<DoctorReport> {
+        self.look(orphans_before, true).await
+    }
+
+    async fn look(&self, orphans_before: Option<SystemTime>, read: bool) -> Result<DoctorReport> {
         let limit = orphans_before.map(chrono::DateTime::<chrono::Utc>::from);
         let mut report = DoctorReport {
             catalog_faults: self.catalog().integrity().await?,
@@ -52,7 +64,11 @@ impl Lake {
             let path = self.store().locate(&name)?;
             if size >= 0 {
                 match object_store::ObjectStoreExt::head(self.store().object_store(), &path).await {
-                    Ok(meta) if meta.size == size as u64 => {}
+                    Ok(meta) if meta.size == size as u64 => {
+                        if read && let Some(fault) = self.fault(&name, &path, meta.size).await? {
+                            report.damaged_files.push(format!("{name}: {fault}"));
+                        }
+                    }
                     Ok(_) => report.wrong_sizes.push(name),
                     Err(object_store::Error::NotFound { .. }) => report.missing_files.push(name),
                     Err(error) => return Err(error.into()),
@@ -80,5 +96,17 @@ impl Lake {
             }
         }
         Ok(report)
+    }
+
+    /// What is wrong with the content of a file of this size.
+    async fn fault(&self, name: &str, path: &Path, size: u64) -> Result<Option<String>> {
+        if !name.ends_with(".parquet") {
+            return Ok(None);
+        }
+        match crate::checksum::fault(self.store(), path, size).await {
+            // Upkeep has removed it meanwhile.
+            Err(LakeError::Store(object_store::Error::NotFound { .. })) => Ok(None),
+            other => other,
+        }
     }
 }

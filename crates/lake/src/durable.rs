@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::checksum::Check;
 use crate::error::{LakeError, Result};
 
 const COPY_BUFFER: usize = 1 << 20;
@@ -16,6 +17,8 @@ pub struct Content {
     pub bytes: u64,
     /// In hexadecimal digits.
     pub sha256: String,
+    /// Whether it is what was written, as far as it tells.
+    pub intact: bool,
 }
 
 /// The error of a path.
@@ -44,7 +47,8 @@ pub fn content(path: &Path) -> std::io::Result<Content> {
     pass(&mut File::open(path)?, &mut std::io::sink())
 }
 
-fn pass(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<Content> {
+fn pass(from: &mut File, to: &mut impl Write) -> std::io::Result<Content> {
+    let mut check = Check::of(from)?;
     let (mut hasher, mut bytes) = (Sha256::new(), 0);
     let mut buffer = vec![0_u8; COPY_BUFFER];
     loop {
@@ -53,9 +57,13 @@ fn pass(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<Content> {
             read => read?,
         };
         if read == 0 {
-            return Ok(Content { bytes, sha256: hex::encode(hasher.finalize()) });
+            let intact = check.is_none_or(Check::holds);
+            return Ok(Content { bytes, sha256: hex::encode(hasher.finalize()), intact });
         }
         hasher.update(&buffer[..read]);
+        if let Some(check) = &mut check {
+            check.update(&buffer[..read]);
+        }
         to.write_all(&buffer[..read])?;
         bytes += read as u64;
     }

@@ -47,6 +47,19 @@ pub enum LakeError {
         /// The file's id and name.
         file: String,
     },
+    /// A file that the catalog names is not what was written.
+    #[error(
+        "Data of table {table} cannot be read: file {file} is damaged ({what}). Run `frazil doctor` on \
+         the data directory."
+    )]
+    DamagedFile {
+        /// The table's name as SQL text.
+        table: String,
+        /// The file's id and name.
+        file: String,
+        /// What the reader stumbled on.
+        what: String,
+    },
     /// Files and catalog contradict each other.
     #[error("data is damaged: {0}")]
     Damaged(String),
@@ -56,11 +69,20 @@ pub enum LakeError {
 pub type Result<T, E = LakeError> = std::result::Result<T, E>;
 
 impl LakeError {
-    /// The same; where an object was not found, that it is this file of this table.
+    /// The same; where a file was not found or cannot be read, that it is this file of this table.
     pub(crate) fn of_file(self, table: &TableInfo, file: String) -> LakeError {
         match self {
             LakeError::Store(object_store::Error::NotFound { .. }) => {
                 LakeError::MissingFile { table: table.name.to_string(), file }
+            }
+            LakeError::Parquet(_) | LakeError::Arrow(_) | LakeError::Damaged(_) => {
+                let what = match self {
+                    LakeError::Parquet(error) => error.to_string(),
+                    LakeError::Arrow(error) => error.to_string(),
+                    LakeError::Damaged(what) => what,
+                    other => other.to_string(),
+                };
+                LakeError::DamagedFile { table: table.name.to_string(), file, what }
             }
             other => other,
         }
@@ -109,8 +131,8 @@ impl From<LakeError> for DataFusionError {
         match error {
             LakeError::Query(error) => error,
             LakeError::User(user) => DataFusionError::External(Box::new(user)),
-            missing @ LakeError::MissingFile { .. } => {
-                DataFusionError::External(Box::new(UserError::from(missing)))
+            of_file @ (LakeError::MissingFile { .. } | LakeError::DamagedFile { .. }) => {
+                DataFusionError::External(Box::new(UserError::from(of_file)))
             }
             other => DataFusionError::External(Box::new(other)),
         }
@@ -126,8 +148,8 @@ impl From<LakeError> for UserError {
                 format!("Transaction was aborted: concurrent change of {object} ({reason})."),
             ),
             LakeError::Catalog(error) => error.into(),
-            missing @ LakeError::MissingFile { .. } => {
-                UserError::new(Code::Internal, missing.to_string())
+            of_file @ (LakeError::MissingFile { .. } | LakeError::DamagedFile { .. }) => {
+                UserError::new(Code::Internal, of_file.to_string())
             }
             LakeError::Directory(message) => UserError::new(Code::InvalidArgument, message),
             other => UserError::internal(other),

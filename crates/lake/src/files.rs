@@ -1,5 +1,6 @@
 //! The store of data files: an object store whose writes last once a commit names them.
 
+use std::collections::HashSet;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -9,6 +10,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
+use parking_lot::Mutex;
 
 use crate::error::Result;
 use crate::folder::ObjectFolder;
@@ -70,7 +72,11 @@ pub struct FileStore {
     /// Absolute folder of the lake's files.
     data: PathBuf,
     temporary: PathBuf,
+    /// Files whose footers were compared with their checksums.
+    checked: Arc<Mutex<HashSet<Path>>>,
 }
+
+const CHECKED_MAX: usize = 1 << 16;
 
 impl FileStore {
     /// A store on the local disk, for the data directory `root` (absolute).
@@ -86,12 +92,27 @@ impl FileStore {
             root: root.to_path_buf(),
             data: root.join("data"),
             temporary: root.join("temp"),
+            checked: Arc::default(),
         }
     }
 
     /// The object store below.
     pub fn object_store(&self) -> &Arc<dyn ObjectStore> {
         &self.store
+    }
+
+    /// Whether a file's footer was found to be what was written.
+    pub(crate) fn is_checked(&self, path: &Path) -> bool {
+        self.checked.lock().contains(path)
+    }
+
+    /// Notes that a file's footer is what was written: files never change.
+    pub(crate) fn set_checked(&self, path: &Path) {
+        let mut checked = self.checked.lock();
+        if checked.len() >= CHECKED_MAX {
+            checked.clear();
+        }
+        checked.insert(path.clone());
     }
 
     /// A folder beside the tables', on the same store.

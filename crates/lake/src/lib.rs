@@ -4,7 +4,9 @@
 //! files that nobody sees, and publishes all of it as one catalog snapshot.
 
 pub mod backup;
+mod caught;
 mod changes;
+mod checksum;
 mod claims;
 mod directory;
 mod doctor;

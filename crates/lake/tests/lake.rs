@@ -275,6 +275,7 @@ async fn definitions_change_and_old_files_follow() {
     t.create_view(NewView {
         name: name("V"),
         text: "SELECT id FROM t".into(),
+        foreign: None,
         columns: vec![frazil_common::Column::new("ID", INT, true)],
         column_comments: vec![None],
         secure: true,

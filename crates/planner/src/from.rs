@@ -74,6 +74,10 @@ impl Binder<'_> {
         if is_table_function(factor) {
             return self.factor(Some(left), factor);
         }
+        let left = match self.lateral_row(left, factor)? {
+            Ok(joined) => return Ok(joined),
+            Err(left) => left,
+        };
         let right = self.factor_beside(&left, factor)?;
         self.cross_join(left, right)
     }
@@ -120,7 +124,7 @@ impl Binder<'_> {
         Ok(input)
     }
 
-    fn derived(
+    pub(crate) fn derived(
         &mut self,
         plan: LogicalPlan,
         columns: &[frazil_common::Column],

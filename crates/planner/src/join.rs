@@ -63,6 +63,9 @@ impl Binder<'_> {
         if is_table_function(relation) {
             return self.join_function(left, relation, join_type, constraint);
         }
+        if join_type == JoinType::Inner && matches!(constraint, JoinConstraint::None) {
+            return self.cross(left, relation);
+        }
         let right = self.factor_beside(&left, relation)?;
         if right.lateral && !matches!(join_type, JoinType::Inner | JoinType::Left) {
             return unsupported("LATERAL on the right of RIGHT and FULL JOIN");

@@ -15,6 +15,8 @@ use sqlparser::ast::Ident;
 use crate::binder::{Binder, Bound};
 use crate::dml::{Target, check_qualifiers, column_index, identified};
 use crate::error::Result;
+use crate::expr::correlated::refused;
+use crate::join::{has_correlated_subquery, has_subquery};
 use crate::relation::{
     DmlKind, MERGE_DELETE, MERGE_INSERT, MERGE_UPDATE, PlanContext, PlannedDml, TargetTable,
 };
@@ -243,11 +245,21 @@ fn join(
     filter: Option<Expr>,
     join_type: JoinType,
 ) -> Result<LogicalPlan> {
+    let within = match filter {
+        // Subqueries are planned below filters, not in the conditions of joins.
+        Some(filter) if join_type == JoinType::Inner && has_subquery(&filter) => {
+            let plan = join(source, target, None, join_type)?;
+            return Ok(LogicalPlanBuilder::from(plan).filter(filter)?.build()?);
+        }
+        // Which rows of the source have no partner would hang on a join within the condition.
+        Some(filter) if has_correlated_subquery(&filter) => return Err(refused()),
+        filter => filter,
+    };
     Ok(LogicalPlan::Join(Join::try_new(
         Arc::new(source.clone()),
         Arc::new(target.clone()),
         Vec::new(),
-        filter,
+        within,
         join_type,
         JoinConstraint::On,
         NullEquality::NullEqualsNothing,

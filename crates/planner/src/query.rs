@@ -11,7 +11,7 @@ use sqlparser::ast::{self, Expr as Syntax, Query, SetExpr, Spanned};
 
 use crate::binder::{Binder, Bound};
 use crate::error::{At, Result, position, refuse, unsupported};
-use crate::expr::window::{direction, key_of};
+use crate::expr::window::{direction, key_of, peer_key};
 use crate::names::single;
 use crate::scope::{Env, Scope, ScopeColumn, ScopeRelation};
 
@@ -111,13 +111,16 @@ impl Binder<'_> {
         let scope = Rc::new(output_scope(&bound));
         let env = Env::new(scope, "ORDER BY");
         let mut sort = Vec::new();
-        for key in order_keys(order_by, bound.columns.len())? {
+        let keys = order_keys(order_by, bound.columns.len())?;
+        let last = keys.len().saturating_sub(1);
+        for (place, key) in keys.into_iter().enumerate() {
             let (ascending, nulls_first) = direction(&key.options);
             let value = match key.target {
                 OrderTarget::Output(index) => outputs[index].clone(),
                 OrderTarget::Expr(expr) => self.expr(expr, &env)?,
             };
-            sort.push(SortExpr::new(key_of(&value), ascending, nulls_first));
+            let key = if place < last { peer_key(&value) } else { key_of(&value) };
+            sort.push(SortExpr::new(key, ascending, nulls_first));
         }
         let Bound { plan, columns } = bound;
         let plan = LogicalPlan::Sort(Sort { expr: sort, input: Arc::new(plan), fetch: None });

@@ -17,7 +17,7 @@ use crate::aggregate::replace_arguments;
 use crate::binder::{Binder, Bound, VolatileAlias};
 use crate::error::{At, Result, position, refuse, unsupported};
 use crate::expr::correlated::{partitioned_by, refused, ties};
-use crate::expr::window::{direction, key_of};
+use crate::expr::window::{direction, key_of, peer_key};
 use crate::expr::{contains_aggregate, contains_window};
 use crate::names::fold;
 use crate::query::{OrderTarget, Tail, limited, order_keys, project, project_apart};
@@ -365,10 +365,14 @@ impl Binder<'_> {
             return Ok(bound);
         }
         let outputs = bound.outputs();
+        let last = keys.len() - 1;
         let sort = keys
             .into_iter()
-            .map(|(index, ascending, nulls_first)| {
-                SortExpr::new(key_of(&outputs[index]), ascending, nulls_first)
+            .enumerate()
+            .map(|(place, (index, ascending, nulls_first))| {
+                let value = &outputs[index];
+                let key = if place < last { peer_key(value) } else { key_of(value) };
+                SortExpr::new(key, ascending, nulls_first)
             })
             .collect();
         let Bound { plan, mut columns } = bound;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use arrow::datatypes::Field;
 use datafusion::common::{Column as PlanColumn, TableReference};
 use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::provider_as_source;
@@ -14,6 +15,7 @@ use sqlparser::ast::{self, Query, SetExpr};
 use crate::binder::{Binder, Bound, Cte, alias_parts};
 use crate::error::{At, Result, position, refuse};
 use crate::names::{INTERNAL_SCHEMA, fold};
+use crate::nullable::nullable_udf;
 use crate::set_operation::column_count;
 
 impl Binder<'_> {
@@ -90,7 +92,7 @@ impl Binder<'_> {
             .schema()
             .fields()
             .iter()
-            .map(|field| field.as_ref().clone().with_nullable(true))
+            .map(|field| Field::new(field.name(), field.data_type().clone(), true))
             .collect();
         let schema = Arc::new(arrow::datatypes::Schema::new(fields));
         let work_table = Cte::WorkTable {
@@ -160,25 +162,13 @@ fn widest(sql_type: &SqlType) -> SqlType {
     }
 }
 
-/// The plan with fields that allow NULL.
+/// The plan with fields that allow NULL and tell of nothing but their types, so that those of the anchor and of
+/// the step are the same.
 fn nullable_plan(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let fields: Vec<PlanColumn> = plan.schema().columns();
-    let exprs = fields
-        .into_iter()
-        .zip(plan.schema().fields().clone().iter())
-        .map(|(column, field)| {
-            let name = column.name.clone();
-            if field.is_nullable() {
-                return Ok(Expr::Column(column).alias(name));
-            }
-            // A CASE without ELSE may be NULL, which is all the schema looks at.
-            let always = datafusion::logical_expr::when(
-                datafusion::logical_expr::lit(true),
-                Expr::Column(column),
-            )
-            .end()?;
-            Ok(always.alias(name))
-        })
-        .collect::<Result<Vec<_>>>()?;
+    let nullable = |column: PlanColumn| {
+        let name = column.name.clone();
+        nullable_udf().call(vec![Expr::Column(column)]).alias(name)
+    };
+    let exprs = plan.schema().columns().into_iter().map(nullable).collect();
     Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?))
 }

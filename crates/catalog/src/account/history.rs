@@ -88,6 +88,8 @@ pub struct QueryDetail {
     pub warehouse_type: Option<String>,
     /// Microseconds in the line.
     pub queued: i64,
+    /// Microseconds that it waited for locks.
+    pub blocked: i64,
     pub bytes_spilled: i64,
 }
 

@@ -44,7 +44,7 @@ pub use login_failures::LoginFailures;
 pub use metering::{MeteredTime, Notification, WarehouseEvent};
 pub(crate) use model_versions::model_digests;
 pub use model_versions::{
-    ModelChange, ModelVersion, ModelVersionBody, NewModelVersion, VersionSource,
+    ModelChange, ModelVersion, ModelVersionBody, NewModelVersion, TrainingSource, VersionSource,
 };
 pub use objects::{
     Endpoint, FileFormat, MaskingPolicy, Model, MonitorAction, MonitorFrequency, MonitorTrigger,

@@ -22,6 +22,13 @@ pub enum VersionSource {
     Imported,
 }
 
+/// An object whose rows a training query read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrainingSource {
+    pub kind: ObjectKind,
+    pub id: i64,
+}
+
 /// What is known of a version; enough to train it again at the same snapshot.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -42,6 +49,8 @@ pub struct ModelVersionBody {
     pub query_parameters: BTreeMap<String, serde_json::Value>,
     /// Digest of its rows, held-out ones too: whether a later run of it gave the same.
     pub rows_digest: Option<String>,
+    /// What it read, below views too; none where that is not known, as in versions of before.
+    pub sources: Option<Vec<TrainingSource>>,
     /// The snapshot the training query read.
     pub snapshot_id: Option<SnapshotId>,
     pub query_id: Option<String>,

@@ -28,6 +28,18 @@ impl AccountStore {
     pub async fn kept_for_dropped(&self) -> Result<Vec<GrantTarget>> {
         kept_for_dropped(&mut *self.reader().await?, i64::MAX).await
     }
+
+    /// Whether the account kept an owner, grants and policies of an object once, and no longer does.
+    pub async fn is_forgotten(&self, kind: ObjectKind, id: i64) -> Result<bool> {
+        let found: Option<(i64,)> = sqlx::query_as(
+            "SELECT object_id FROM frazil_forgotten WHERE object_kind = $1 AND object_id = $2",
+        )
+        .bind(kind.as_str())
+        .bind(id)
+        .fetch_optional(&mut *self.reader().await?)
+        .await?;
+        Ok(found.is_some())
+    }
 }
 
 /// What was gone at `snapshot` and is so still, while it has an owner on record.
@@ -161,6 +173,11 @@ impl Writer<'_> {
         self.forget_tags_on((kind, id)).await?;
         self.delete_grants(kind, id).await?;
         for statement in [
+            // What had an owner must not come back as one that never had any, without its policies.
+            "INSERT INTO frazil_forgotten (object_kind, object_id)
+             SELECT object_kind, object_id FROM frazil_owner WHERE object_kind = $1
+                AND object_id = $2 AND object_kind IN ('TABLE', 'SCHEMA', 'DATABASE')
+             ON CONFLICT (object_kind, object_id) DO NOTHING",
             "DELETE FROM frazil_owner WHERE object_kind = $1 AND object_id = $2",
             "DELETE FROM frazil_future_grant WHERE container_kind = $1 AND container_id = $2",
         ] {

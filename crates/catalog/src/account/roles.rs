@@ -1,9 +1,9 @@
 //! Roles, and their grants to roles and users.
 
-use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, Row};
 
-use frazil_common::{Code, ObjectKind, Privilege, UserError};
+use frazil_common::{Code, ObjectKind, Privilege, UserError, quote_identifier};
 
 use super::error::{not_found, on_insert};
 use super::{Writer, now_micros};
@@ -185,6 +185,65 @@ impl Writer<'_> {
             .await
             .map_err(|error| on_insert(error, &role.name))?;
         self.touch_security().await
+    }
+
+    /// Gives the roles of databases, and what else knows these by name, their new names.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn rename_databases(&mut self, names: &[(String, String)]) -> Result<()> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let prefix = |database: &str| format!("{}.", quote_identifier(database));
+        let roles: Vec<(i64, String)> = sqlx::query_as("SELECT role_id, name FROM frazil_role")
+            .fetch_all(&mut *self.connection)
+            .await?;
+        let mut renamed: Vec<(i64, String)> = Vec::new();
+        for (id, name) in roles {
+            let new = names.iter().find_map(|(from, to)| {
+                name.strip_prefix(&prefix(from)).map(|own| format!("{}{own}", prefix(to)))
+            });
+            renamed.extend(new.map(|new| (id, new)));
+        }
+        // Names are unique at every moment: exchanged ones go by one that no role can have.
+        for (id, _) in &renamed {
+            self.set_role_name(*id, &format!("..{id}")).await?;
+        }
+        for (id, name) in &renamed {
+            self.set_role_name(*id, name).await?;
+        }
+        for (table, key, field) in [
+            ("frazil_session", "session_id", "database"),
+            ("frazil_model_version", "version_id", "query_database"),
+        ] {
+            let rows: Vec<(i64, String)> = sqlx::query_as(AssertSqlSafe(format!(
+                "SELECT {key}, json_extract(body, '$.{field}') FROM {table} \
+                 WHERE json_extract(body, '$.{field}') IS NOT NULL"
+            )))
+            .fetch_all(&mut *self.connection)
+            .await?;
+            for (id, name) in rows {
+                let Some((_, to)) = names.iter().find(|(from, _)| *from == name) else { continue };
+                sqlx::query(AssertSqlSafe(format!(
+                    "UPDATE {table} SET body = json_set(body, '$.{field}', $2) WHERE {key} = $1"
+                )))
+                .bind(id)
+                .bind(to)
+                .execute(&mut *self.connection)
+                .await?;
+            }
+        }
+        self.touch_security().await
+    }
+
+    async fn set_role_name(&mut self, role_id: i64, name: &str) -> Result<()> {
+        sqlx::query("UPDATE frazil_role SET name = $2 WHERE role_id = $1")
+            .bind(role_id)
+            .bind(name)
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(())
     }
 
     /// Removes a role. What it owned passes to `heir`, the role that drops it; its grants end.

@@ -85,6 +85,10 @@ pub(super) const TABLES: &[&str] = &[
         role_id BIGINT NOT NULL,
         created_on BIGINT NOT NULL,
         PRIMARY KEY (object_kind, object_id))",
+    "CREATE TABLE IF NOT EXISTS frazil_forgotten (
+        object_kind TEXT NOT NULL,
+        object_id BIGINT NOT NULL,
+        PRIMARY KEY (object_kind, object_id))",
     "CREATE TABLE IF NOT EXISTS frazil_object (
         object_id BIGINT PRIMARY KEY,
         kind TEXT NOT NULL,

@@ -180,6 +180,10 @@ async fn dropping_ends_grants_and_drops_pass_ownership() {
     write!(store, |w| w.forget_object(ObjectKind::Table, 7).await.unwrap());
     let view = store.view().await.unwrap();
     assert_eq!(view.owner(ObjectKind::Table, 7), None);
+    assert!(store.is_forgotten(ObjectKind::Table, 7).await.unwrap());
+    // One that another program made never had an owner.
+    write!(store, |w| w.forget_object(ObjectKind::Table, 9).await.unwrap());
+    assert!(!store.is_forgotten(ObjectKind::Table, 9).await.unwrap());
     assert!(view.grants_on(ObjectKind::Table, 7).is_empty());
     let unknown = write!(store, |w| w
         .grant_privilege((ObjectKind::Table, 8), Privilege::Select, "NOBODY", false, None)

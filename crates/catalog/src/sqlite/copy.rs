@@ -4,7 +4,6 @@ use std::path::Path;
 
 use frazil_common::SnapshotId;
 use sqlx::SqlitePool;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 
 use super::{files, snapshots};
 use crate::error::Result;
@@ -18,12 +17,7 @@ pub struct CatalogFile {
 impl CatalogFile {
     /// Opens a catalog file for reading, also beside a server that writes to it.
     pub async fn open(path: &Path) -> Result<CatalogFile> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .read_only(true)
-            .busy_timeout(super::BUSY_TIMEOUT);
-        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
-        Ok(CatalogFile { pool })
+        Ok(CatalogFile { pool: super::reading::open(path, 1).await? })
     }
 
     /// Writes the database as it is now to the file `to`, which must not exist.
@@ -35,7 +29,7 @@ impl CatalogFile {
 
     /// Number of the newest snapshot.
     pub async fn head(&self) -> Result<SnapshotId> {
-        Ok(snapshots::head(&self.pool).await?.snapshot)
+        Ok(snapshots::head(&mut *self.pool.acquire().await?).await?.snapshot)
     }
 
     /// Path below the data folder (absolute ones as they are) and size of every file that any

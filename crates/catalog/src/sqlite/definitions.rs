@@ -9,9 +9,11 @@ use sqlx::{Row, SqliteConnection};
 use super::constraints;
 use super::layout::{self, StoredSort};
 use super::partitions;
+use super::rename::DATABASE_TAG;
 use super::snapshots::{self, parse_time};
 use crate::defaults::DucklakeDefault;
 use crate::error::Result;
+use crate::foreign_views::{ForeignView, translated};
 use crate::objects::{
     ChildColumn, ColumnInfo, DatabaseInfo, EXTERNAL_DATABASE, SchemaInfo, TableInfo, TableKind,
     ViewInfo,
@@ -86,8 +88,19 @@ fn retention(tags: Option<&Tags>) -> Option<u16> {
     tags?.get("frazil.retention")?.parse().ok()
 }
 
-/// Splits `DB.S`; names of other clients fall under EXTERNAL. Database names have no dot.
-fn split_schema_name(name: &str, definitions: &Definitions) -> (String, String) {
+/// Splits `DB.S`; names of other clients fall under EXTERNAL. Database names have no dot. A schema's row has
+/// the name of now; where its database had another one at this snapshot, a tag says which it is.
+fn split_schema_name(
+    name: &str,
+    own: Option<&Tags>,
+    definitions: &Definitions,
+) -> (String, String) {
+    let id = own.and_then(|tags| tags.get(DATABASE_TAG)).and_then(|id| id.parse().ok());
+    if let Some(database) = id.and_then(|id| definitions.database_by_id(id))
+        && let Some((_, schema)) = name.split_once('.')
+    {
+        return (database.name.clone(), schema.to_string());
+    }
     match name.split_once('.') {
         Some((database, schema))
             if !schema.is_empty() && definitions.databases.contains_key(database) =>
@@ -117,8 +130,8 @@ async fn load_schemas(
     for row in rows {
         let schema_id: i64 = row.try_get(0)?;
         let ducklake_name: String = row.try_get(2)?;
-        let (database, name) = split_schema_name(&ducklake_name, definitions);
         let own = tags.get(&schema_id);
+        let (database, name) = split_schema_name(&ducklake_name, own, definitions);
         let tag = |key: &str| own.and_then(|t| t.get(key)).cloned();
         let created: Option<String> = row.try_get(5)?;
         let schema = Arc::new(SchemaInfo {
@@ -352,6 +365,9 @@ fn build_columns(
         .collect()
 }
 
+/// What views made here tell of their text.
+const OWN_DIALECT: &str = "snowflake";
+
 async fn load_views(
     connection: &mut SqliteConnection,
     snapshot: SnapshotId,
@@ -361,8 +377,8 @@ async fn load_views(
 ) -> Result<()> {
     let rows = sqlx::query(
         "SELECT v.view_id, v.view_uuid, v.schema_id, v.view_name, v.dialect, v.\"sql\", \
-         (SELECT snapshot_time FROM ducklake_snapshot x WHERE x.snapshot_id = v.begin_snapshot) \
-         FROM ducklake_view v WHERE v.begin_snapshot <= ?1 \
+         (SELECT snapshot_time FROM ducklake_snapshot x WHERE x.snapshot_id = v.begin_snapshot), \
+         v.column_aliases FROM ducklake_view v WHERE v.begin_snapshot <= ?1 \
          AND (v.end_snapshot IS NULL OR v.end_snapshot > ?1)",
     )
     .bind(snapshot)
@@ -380,13 +396,28 @@ async fn load_views(
             .unwrap_or_default();
         let (columns, column_comments) = columns.into_iter().unzip();
         let created: Option<String> = row.try_get(6)?;
+        let (text, dialect): (String, String) = (row.try_get(5)?, row.try_get(4)?);
+        let (text, foreign) = match dialect.as_str() {
+            OWN_DIALECT => (text, None),
+            _ => {
+                let place = |name: &str| {
+                    let mut all = schemas.values();
+                    let found = all.find(|s| s.ducklake_name.eq_ignore_ascii_case(name))?;
+                    Some((found.database.clone(), found.name.clone()))
+                };
+                let read = translated(&text, place);
+                let aliases: Option<String> = row.try_get(7)?;
+                (read, Some(ForeignView { text, aliases: aliases.unwrap_or_default() }))
+            }
+        };
         let view = ViewInfo {
             view_id,
             schema_id,
             name: QualifiedName::new(&schema.database, &schema.name, row.try_get::<String, _>(3)?),
             uuid: row.try_get::<Option<String>, _>(1)?.unwrap_or_default(),
-            text: row.try_get(5)?,
-            dialect: row.try_get(4)?,
+            text,
+            foreign,
+            dialect,
             columns,
             column_comments,
             secure: tag("frazil.secure").as_deref() == Some("true"),

@@ -48,6 +48,7 @@ pub async fn apply(new: &mut NewSnapshot<'_>, effects: &AccountEffects) -> Resul
     for (role, heir) in &effects.dropped_roles {
         writer.drop_role(*role, heir).await?;
     }
+    writer.rename_databases(&effects.renamed_databases).await?;
     for copied in &effects.copied_objects {
         let place = crate::account::Place::in_schema(id(copied.to_database), id(copied.to_schema));
         let (from, same) = (copied.from_schema, copied.same_database);

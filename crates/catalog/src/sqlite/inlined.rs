@@ -15,7 +15,7 @@ use frazil_common::{
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::commit::{NewSnapshot, conflict};
-use super::inlined_values::{Value, declared_type, decode, encode, value_of};
+use super::inlined_values::{Value, declared_type, decode, encode, texts, value_of};
 use crate::changes::{InlinedRow, NewInlinedRows};
 use crate::error::{CatalogError, Result};
 use crate::files::{InlinedBatch, InlinedPart, InlinedTable};
@@ -421,10 +421,15 @@ fn decode_batch<'a>(
     for (index, column) in table.columns.iter().enumerate() {
         // Types without a form here are kept as text, and refused where they are read.
         let data_type = column.inlined_type().unwrap_or(DataType::Utf8View);
-        let values = rows.iter().map(|row| value_of(row, index + 3)).collect::<Result<Vec<_>>>()?;
-        let Ok(values) = decode(values, &data_type) else { return Ok(Err(column)) };
+        let read = || rows.iter().map(|row| value_of(row, index + 3)).collect::<Result<Vec<_>>>();
+        let values = match decode(read()?, &data_type) {
+            Ok(values) => values,
+            Err(_) if data_type == DataType::Utf8View => return Ok(Err(column)),
+            // A value that the type has not, as dates beyond it: refused where the column is read.
+            Err(_) => texts(read()?),
+        };
+        fields.push(Field::new(&column.name, values.data_type().clone(), true));
         columns.push(values);
-        fields.push(Field::new(&column.name, data_type, true));
     }
     let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
     Ok(Ok(InlinedBatch { table: Arc::clone(table), rows, row_ids, begins }))
@@ -475,6 +480,7 @@ async fn end_known(
 fn merge_last(parts: &mut Vec<InlinedPart>) -> Result<()> {
     while let [.., left, right] = parts.as_slice() {
         let alike = left.batch.table.name == right.batch.table.name
+            && left.batch.rows.schema_ref() == right.batch.rows.schema_ref()
             && left.batch.row_ids.len() < 2 * right.batch.row_ids.len();
         if !alike {
             break;

@@ -213,6 +213,18 @@ pub fn decode(values: Vec<Value>, data_type: &DataType) -> Result<ArrayRef> {
     })
 }
 
+/// Values as texts, for a column of which some are none of its type.
+pub fn texts(values: Vec<Value>) -> ArrayRef {
+    let text = |value: Value| match value {
+        Value::Null => None,
+        Value::Integer(v) => Some(v.to_string()),
+        Value::Real(v) => Some(v.to_string()),
+        Value::Text(v) => Some(v),
+        Value::Blob(v) => Some(String::from_utf8_lossy(&v).into_owned()),
+    };
+    Arc::new(values.into_iter().map(text).collect::<StringViewArray>())
+}
+
 /// A cast that fails on what it cannot convert.
 fn strictly(array: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
     let options = CastOptions { safe: false, ..CastOptions::default() };

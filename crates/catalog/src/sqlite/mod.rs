@@ -13,11 +13,13 @@ mod expire_rows;
 mod files;
 mod group;
 mod inlined;
-mod inlined_values;
+pub(crate) mod inlined_values;
 mod layout;
 mod loads;
 mod partitions;
+mod reading;
 mod relocate;
+mod rename;
 mod rows;
 mod snapshots;
 mod storage;
@@ -33,10 +35,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use frazil_common::SnapshotId;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use crate::changes::{CommitOutcome, CommitRequest, Expired};
-use crate::connections::{ReadConnection, WriteTransaction};
+use crate::connections::{READY_MAX, ReadConnection, Readers, WriteTransaction};
 use crate::error::{CatalogError, Result};
 use crate::files::{DeleteHistory, FileSet, InlinedHistory};
 use crate::loads::{CommittedLoad, LoadError};
@@ -52,12 +54,13 @@ pub use copy::CatalogFile;
 const DUCKLAKE_VERSION: &str = "1.0";
 /// How long a connection waits for a writer of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-const READERS_MAX: u32 = 8;
+/// Reads of several statements at once, and connections that [`Readers`] keeps ready.
+const READERS_MAX: u32 = 8 + READY_MAX as u32;
 
 /// A catalog in one SQLite file: one writer connection, several readers.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
-    readers: SqlitePool,
+    readers: Readers,
     writer: SqlitePool,
     /// Absolute folder of the data files, with a slash at its end.
     data_path: String,
@@ -93,6 +96,7 @@ impl SqliteStore {
             .max_lifetime(None)
             .connect_with(options)
             .await?;
+        let readers = Readers::new(readers);
         let store = SqliteStore { readers, writer, data_path, queue: Arc::default() };
         store.bootstrap().await?;
         Ok(store)
@@ -100,10 +104,7 @@ impl SqliteStore {
 
     /// Opens an existing file to read it alone; another process may be writing it.
     pub async fn inspect(path: &Path) -> Result<SqliteStore> {
-        let options =
-            SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
-        let readers =
-            SqlitePoolOptions::new().max_connections(READERS_MAX).connect_with(options).await?;
+        let readers = reading::open(path, READERS_MAX).await?;
         let version: Option<String> = sqlx::query_scalar(
             "SELECT value FROM ducklake_metadata WHERE key = 'version' AND scope IS NULL",
         )
@@ -117,7 +118,8 @@ impl SqliteStore {
         }
         let data_path = data_path(path)?;
         // Writes fail: the connections are read-only.
-        Ok(SqliteStore { writer: readers.clone(), readers, data_path, queue: Arc::default() })
+        let writer = readers.clone();
+        Ok(SqliteStore { readers: Readers::new(readers), writer, data_path, queue: Arc::default() })
     }
 
     /// Starts the only write transaction; dropping it rolls back.
@@ -182,11 +184,7 @@ impl SqliteStore {
     /// The folder may have been moved or restored elsewhere since the last time. Relative paths
     /// stay right; absolute ones below the former data folder (shared files of clones) move along.
     async fn follow_data_folder(&self, tx: &mut Transaction<'static, Sqlite>) -> Result<()> {
-        let former: String = sqlx::query_scalar(
-            "SELECT value FROM ducklake_metadata WHERE key = 'data_path' AND scope IS NULL",
-        )
-        .fetch_one(&mut **tx)
-        .await?;
+        let former = former_data_path(tx).await?;
         if former == self.data_path {
             return Ok(());
         }
@@ -210,7 +208,7 @@ impl SqliteStore {
     /// A read transaction: all its statements see the same commit. Between two of them apart, tables
     /// of inlined rows and what names them may go.
     async fn reading(&self) -> Result<Transaction<'static, Sqlite>> {
-        Ok(self.readers.begin().await?)
+        Ok(self.readers.pool().begin().await?)
     }
 
     async fn migrate(
@@ -254,11 +252,11 @@ fn data_path(path: &Path) -> Result<String> {
 #[async_trait]
 impl CatalogStore for SqliteStore {
     async fn head(&self) -> Result<Head> {
-        snapshots::head(&self.readers).await
+        snapshots::head(&mut *self.readers.acquire().await?).await
     }
 
     async fn head_at(&self, snapshot: SnapshotId) -> Result<Option<Head>> {
-        snapshots::head_at(&self.readers, snapshot).await
+        snapshots::head_at(self.readers.pool(), snapshot).await
     }
 
     async fn definitions(&self, snapshot: SnapshotId) -> Result<Option<Definitions>> {
@@ -271,7 +269,7 @@ impl CatalogStore for SqliteStore {
         snapshot: SnapshotId,
         known: Option<(SnapshotId, &FileSet)>,
     ) -> Result<FileSet> {
-        files::load(&self.readers, table_id, snapshot, known).await
+        files::load(self.readers.pool(), table_id, snapshot, known).await
     }
 
     async fn table_sizes(&self, snapshot: SnapshotId) -> Result<Vec<(i64, TableSize)>> {
@@ -283,18 +281,18 @@ impl CatalogStore for SqliteStore {
     }
 
     async fn snapshots(&self, after: SnapshotId) -> Result<Vec<SnapshotInfo>> {
-        snapshots::list(&self.readers, after).await
+        snapshots::list(self.readers.pool(), after).await
     }
 
     async fn snapshot_of_statement(
         &self,
         query_id: &str,
     ) -> Result<Option<(SnapshotId, SnapshotId)>> {
-        snapshots::of_statement(&self.readers, query_id).await
+        snapshots::of_statement(self.readers.pool(), query_id).await
     }
 
     async fn statement_with_prefix(&self, prefix: &str) -> Result<Option<String>> {
-        snapshots::statement_with_prefix(&self.readers, prefix).await
+        snapshots::statement_with_prefix(self.readers.pool(), prefix).await
     }
 
     async fn dropped(&self, kind: DropKind) -> Result<Vec<DropRow>> {
@@ -306,7 +304,18 @@ impl CatalogStore for SqliteStore {
     }
 
     async fn file_paths(&self) -> Result<Vec<(String, i64)>> {
-        files::all_paths(&mut *self.reading().await?).await
+        let mut tx = self.reading().await?;
+        let mut paths = files::all_paths(&mut tx).await?;
+        // A folder that was moved is brought up to date where it is opened to write; until then as there.
+        let former = former_data_path(&mut tx).await?;
+        if former != self.data_path {
+            for (path, _) in &mut paths {
+                if let Some(rest) = path.strip_prefix(&former) {
+                    *path = format!("{}{rest}", self.data_path);
+                }
+            }
+        }
+        Ok(paths)
     }
 
     async fn loads(&self, table_id: Option<i64>) -> Result<Vec<CommittedLoad>> {
@@ -350,7 +359,7 @@ impl CatalogStore for SqliteStore {
         table_id: i64,
         base: SnapshotId,
     ) -> Result<Vec<InlinedHistory>> {
-        relocate::inlined_history(&self.readers, table_id, base).await
+        relocate::inlined_history(self.readers.pool(), table_id, base).await
     }
 
     async fn delete_history(
@@ -359,7 +368,7 @@ impl CatalogStore for SqliteStore {
         file_id: i64,
         base: SnapshotId,
     ) -> Result<DeleteHistory> {
-        relocate::delete_history(&self.readers, table_id, file_id, base).await
+        relocate::delete_history(self.readers.pool(), table_id, file_id, base).await
     }
 
     async fn whole_snapshots(&self, table_id: i64) -> Result<Vec<SnapshotId>> {
@@ -367,7 +376,7 @@ impl CatalogStore for SqliteStore {
     }
 
     async fn stored_columns(&self, table_id: i64, snapshot: SnapshotId) -> Result<Vec<ColumnInfo>> {
-        relocate::stored_columns(&self.readers, table_id, snapshot).await
+        relocate::stored_columns(self.readers.pool(), table_id, snapshot).await
     }
 
     async fn inlined_counts(&self) -> Result<Vec<(i64, u64)>> {
@@ -400,7 +409,7 @@ impl CatalogStore for SqliteStore {
     }
 
     async fn reader(&self) -> Result<ReadConnection> {
-        Ok(ReadConnection::new(self.readers.acquire().await?))
+        self.readers.acquire().await
     }
 
     async fn begin_write(&self) -> Result<WriteTransaction> {
@@ -419,4 +428,10 @@ impl CatalogStore for SqliteStore {
     fn left_rows_alone(&self, table_id: i64, from: SnapshotId, to: SnapshotId) -> bool {
         self.queue.leaves(table_id, from, to)
     }
+}
+
+/// The absolute data folder that a catalog was last used with, with a slash at its end.
+async fn former_data_path(connection: &mut SqliteConnection) -> Result<String> {
+    let path = "SELECT value FROM ducklake_metadata WHERE key = 'data_path' AND scope IS NULL";
+    Ok(sqlx::query_scalar(path).fetch_one(connection).await?)
 }

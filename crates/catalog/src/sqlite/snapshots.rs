@@ -35,11 +35,11 @@ pub fn parse_time(text: &str) -> i64 {
 }
 
 /// The newest snapshot.
-pub async fn head(pool: &SqlitePool) -> Result<Head> {
+pub async fn head(connection: &mut SqliteConnection) -> Result<Head> {
     let (snapshot, schema_version): (i64, i64) = sqlx::query_as(
         "SELECT snapshot_id, schema_version FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1",
     )
-    .fetch_one(pool)
+    .fetch_one(connection)
     .await?;
     Ok(Head { snapshot, schema_version })
 }

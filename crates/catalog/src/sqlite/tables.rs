@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use frazil_common::SnapshotId;
 
 use super::commit::{NewSnapshot, conflict};
-use super::{clones, constraints, inlined, layout, undrop, views};
+use super::{clones, constraints, inlined, layout, rename, undrop, views};
 use crate::changes::CatalogChange;
 use crate::defaults::DucklakeDefault;
 use crate::error::{CatalogError, Result};
@@ -18,11 +18,11 @@ pub async fn apply(new: &mut NewSnapshot<'_>, change: &CatalogChange) -> Result<
         CatalogChange::CreateDatabase(database) => create_database(new, database).await,
         CatalogChange::DropDatabase(database) => drop_database(new, database).await,
         CatalogChange::AlterDatabase { before, after } => {
-            end_database(new, before).await?;
+            rename::database(new, before, after).await?;
             let id = new.id(before.database_id);
-            insert_database(new, id, after).await?;
             set_retention(new, id, before.retention_days, after.retention_days).await
         }
+        CatalogChange::SwapDatabases { first, second } => rename::swap(new, first, second).await,
         CatalogChange::CreateSchema(schema) => create_schema(new, schema).await,
         CatalogChange::DropSchema(schema) => drop_schema(new, new.id(schema.schema_id)).await,
         CatalogChange::AlterSchema { before, after } => {
@@ -110,17 +110,19 @@ pub(super) async fn insert_database(
     Ok(())
 }
 
-async fn end_database(new: &mut NewSnapshot<'_>, database: &DatabaseInfo) -> Result<()> {
+pub(super) async fn end_database(new: &mut NewSnapshot<'_>, database: &DatabaseInfo) -> Result<()> {
     let id = new.id(database.database_id);
     let ended = sqlx::query(
-        "UPDATE frazil_database SET end_snapshot = ? WHERE database_id = ? AND end_snapshot IS NULL",
+        "UPDATE frazil_database SET end_snapshot = ? WHERE database_id = ? AND database_name = ? \
+         AND end_snapshot IS NULL",
     )
     .bind(new.snapshot)
     .bind(id)
+    .bind(&database.name)
     .execute(&mut **new.transaction().await?)
     .await?;
     if ended.rows_affected() != 1 {
-        return Err(conflict(quoted(&database.name), "the database was changed or dropped"));
+        return Err(conflict(quoted(&database.name), "the database was renamed or dropped"));
     }
     Ok(())
 }
@@ -145,6 +147,7 @@ async fn drop_database(new: &mut NewSnapshot<'_>, database: &DatabaseInfo) -> Re
 // ---- schemas ----
 
 async fn create_schema(new: &mut NewSnapshot<'_>, schema: &SchemaInfo) -> Result<()> {
+    rename::check_database_live(new, schema).await?;
     let taken: Option<i64> = sqlx::query_scalar(
         "SELECT schema_id FROM ducklake_schema WHERE lower(schema_name) = lower(?) AND end_snapshot IS NULL",
     )

@@ -9,6 +9,7 @@ use frazil_common::SnapshotId;
 use sqlx::SqliteConnection;
 
 use super::commit::{NewSnapshot, conflict};
+use super::rename::check_database_live;
 use super::snapshots::parse_time;
 use super::tables::{check_name_free, check_schema_live, insert_database, quoted, record_version};
 use super::{expire_rows, inlined};
@@ -188,6 +189,7 @@ pub async fn schema(
     views: &[std::sync::Arc<ViewInfo>],
     dropped_at: SnapshotId,
 ) -> Result<()> {
+    check_database_live(new, schema).await?;
     let taken: Option<i64> = sqlx::query_scalar(
         "SELECT schema_id FROM ducklake_schema WHERE lower(schema_name) = lower(?) \
          AND end_snapshot IS NULL",
@@ -200,10 +202,12 @@ pub async fn schema(
     }
     // A schema has one row for life, so it can only go on.
     let restored = sqlx::query(
-        "UPDATE ducklake_schema SET end_snapshot = NULL WHERE schema_id = ? AND end_snapshot = ?",
+        "UPDATE ducklake_schema SET end_snapshot = NULL WHERE schema_id = ? AND end_snapshot = ? \
+         AND schema_name = ?",
     )
     .bind(schema.schema_id)
     .bind(dropped_at)
+    .bind(&schema.ducklake_name)
     .execute(&mut **new.transaction().await?)
     .await?;
     if restored.rows_affected() != 1 {

@@ -35,6 +35,11 @@ pub async fn alter(new: &mut NewSnapshot<'_>, before: &ViewInfo, after: &ViewInf
 
 async fn insert_row(new: &mut NewSnapshot<'_>, id: i64, view: &ViewInfo) -> Result<()> {
     let aliases: Vec<String> = view.columns.iter().map(|c| quoted(&c.name)).collect();
+    // Another client's view stays as it was written.
+    let (text, aliases) = match &view.foreign {
+        None => (&view.text, aliases.join(",")),
+        Some(foreign) => (&foreign.text, foreign.aliases.clone()),
+    };
     let schema_id = new.id(view.schema_id);
     sqlx::query("INSERT INTO ducklake_view VALUES (?, ?, ?, NULL, ?, ?, ?, ?, ?)")
         .bind(id)
@@ -43,8 +48,8 @@ async fn insert_row(new: &mut NewSnapshot<'_>, id: i64, view: &ViewInfo) -> Resu
         .bind(schema_id)
         .bind(&view.name.name)
         .bind(&view.dialect)
-        .bind(&view.text)
-        .bind(aliases.join(","))
+        .bind(text)
+        .bind(aliases)
         .execute(&mut **new.transaction().await?)
         .await?;
     Ok(())

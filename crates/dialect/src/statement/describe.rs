@@ -28,6 +28,12 @@ pub struct DescribeResult {
     pub query_id: Option<String>,
 }
 
+/// `DESCRIBE TRANSACTION <id>`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DescribeTransaction {
+    pub id: i64,
+}
+
 pub(super) fn parse(tokens: &mut Tokens<'_>) -> Result<Statement, UserError> {
     if tokens.words("RESULT") {
         if tokens.words("LAST_QUERY_ID") {
@@ -37,6 +43,9 @@ pub(super) fn parse(tokens: &mut Tokens<'_>) -> Result<Statement, UserError> {
         }
         let query_id = Some(tokens.expect_text()?);
         return Ok(Statement::DescribeResult(DescribeResult { query_id }));
+    }
+    if tokens.words("TRANSACTION") {
+        return Ok(Statement::DescribeTransaction(DescribeTransaction { id: tokens.integer()? }));
     }
     let position = tokens.position();
     let kind = ObjectWord::parse(tokens)?;
@@ -87,6 +96,10 @@ mod tests {
         assert_eq!(
             statement("DESC RESULT LAST_QUERY_ID()"),
             Statement::DescribeResult(DescribeResult { query_id: None })
+        );
+        assert_eq!(
+            statement("DESC TRANSACTION 1651535571261000000"),
+            Statement::DescribeTransaction(DescribeTransaction { id: 1_651_535_571_261_000_000 })
         );
         all_parse(&[
             "DESCRIBE VIEW v",

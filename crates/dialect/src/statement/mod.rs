@@ -54,7 +54,7 @@ pub use create_table::{
     TableConstraint,
 };
 pub use create_view::{CreateView, ViewColumn};
-pub use describe::{Describe, DescribeResult};
+pub use describe::{Describe, DescribeResult, DescribeTransaction};
 pub use dml::{Assignment, Delete, Insert, InsertSource, InsertTarget, Update};
 pub use drop::{Drop, Truncate, Undrop};
 pub use endpoint::{AlterEndpoint, AlterEndpointAction, CreateEndpoint};
@@ -154,9 +154,11 @@ pub enum Statement {
     Set(SetVariables),
     Unset(UnsetVariables),
     Show(Show),
-    ShowGrants(ShowGrants),
+    /// With its LIMIT.
+    ShowGrants(ShowGrants, Option<u64>),
     Describe(Describe),
     DescribeResult(DescribeResult),
+    DescribeTransaction(DescribeTransaction),
     Comment(CommentOn),
     Call(Call),
     ExecuteImmediate(ExecuteImmediate),

@@ -106,7 +106,9 @@ const SYNONYMS: &[(&str, ShowObject)] =
 
 pub(super) fn parse(tokens: &mut Tokens<'_>) -> Result<Statement, UserError> {
     if let Some(word) = tokens.one_of(&["GRANTS", "FUTURE GRANTS"]) {
-        return grants(tokens, word == "FUTURE GRANTS").map(Statement::ShowGrants);
+        let grants = grants(tokens, word == "FUTURE GRANTS")?;
+        let limit = if tokens.words("LIMIT") { Some(limit(tokens)?) } else { None };
+        return Ok(Statement::ShowGrants(grants, limit));
     }
     let terse = tokens.words("TERSE");
     let object = object(tokens).ok_or_else(|| tokens.unexpected())?;
@@ -134,12 +136,7 @@ pub(super) fn parse(tokens: &mut Tokens<'_>) -> Result<Statement, UserError> {
         } else if show.starts_with.is_none() && tokens.words("STARTS WITH") {
             show.starts_with = Some(tokens.expect_text()?);
         } else if show.limit.is_none() && tokens.words("LIMIT") {
-            let position = tokens.position();
-            let limit = tokens.integer()?;
-            show.limit = match u64::try_from(limit) {
-                Ok(limit) => Some(limit),
-                Err(_) => return Err(tokens.invalid("LIMIT must not be negative.", position)),
-            };
+            show.limit = Some(limit(tokens)?);
             if tokens.words("FROM") {
                 show.limit_from = Some(tokens.expect_text()?);
             }
@@ -158,6 +155,12 @@ pub(super) fn parse(tokens: &mut Tokens<'_>) -> Result<Statement, UserError> {
         show.object = ShowObject::FunctionsInModel;
     }
     Ok(Statement::Show(show))
+}
+
+fn limit(tokens: &mut Tokens<'_>) -> Result<u64, UserError> {
+    let position = tokens.position();
+    let limit = tokens.integer()?;
+    u64::try_from(limit).map_err(|_| tokens.invalid("LIMIT must not be negative.", position))
 }
 
 /// What is to be listed; the longest phrase that comes next.
@@ -303,7 +306,9 @@ mod tests {
             ),
             ("SHOW GRANTS OF ROLE r", ShowGrants::OfRole(ObjectName::bare("R"))),
         ] {
-            assert_eq!(statement(sql), Statement::ShowGrants(expected), "{sql}");
+            assert_eq!(statement(sql), Statement::ShowGrants(expected.clone(), None), "{sql}");
+            let limited = statement(&format!("{sql} LIMIT 2"));
+            assert_eq!(limited, Statement::ShowGrants(expected, Some(2)), "{sql}");
         }
         all_parse(&[
             "SHOW GRANTS TO ROLE r",
@@ -320,5 +325,6 @@ mod tests {
         unexpected("SHOW TABLES FROB", "FROB");
         unexpected("SHOW VERSIONS", "");
         unexpected("SHOW GRANTS OF USER u", "USER");
+        unexpected("SHOW GRANTS LIMIT 2 FROM 'x'", "FROM");
     }
 }

@@ -157,7 +157,7 @@ fn modified(record: &AccessRecord) -> Value {
     all.into_iter()
         .map(|Written { object, columns }| {
             let mut value = used(object);
-            if object.kind == ObjectKind::Stage {
+            if matches!(object.kind, ObjectKind::Stage | ObjectKind::Model) {
                 return value;
             }
             value["columns"] = columns

@@ -91,6 +91,16 @@ impl Stored {
     }
 }
 
+/// Notes that the statement changes an object as a whole, without any column of it.
+pub(crate) fn note_changed(context: &StatementContext, object: ObjectRef, privilege: Privilege) {
+    context.record.lock().accesses.push(Access {
+        object,
+        privilege,
+        columns: Vec::new(),
+        on_behalf_of: None,
+    });
+}
+
 /// Notes where the columns come from that the rows of a plan are written to.
 pub(crate) fn note_written(context: &StatementContext, planned: &Planned) {
     written_of(context, planned, Follow::default());

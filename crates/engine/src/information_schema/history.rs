@@ -1,10 +1,11 @@
 //! The account's histories as table functions.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::common::ScalarValue;
 use frazil_catalog::account::{
-    LoginFilter, ObjectFilter, QueryFilter, QueryRecord, QuerySight, Warehouse,
+    LoginFilter, ObjectFilter, QueryFilter, QueryRecord, QuerySight, QueryState, Warehouse,
 };
 use frazil_common::{
     Code, ObjectKind, ObjectRef, Privilege, SqlType, UserError, fold_identifier, quote_identifier,
@@ -18,6 +19,7 @@ use serde_json::json;
 use super::{INSTANT, NUMBER, Rows, TEXT};
 use crate::account_usage::{CREDITS, credits, metering};
 use crate::history::pages;
+use crate::session::ongoing::OngoingStatement;
 use crate::statements::context::StatementContext;
 use crate::statements::outcome::Cell;
 
@@ -323,27 +325,68 @@ async fn queries(
     let mut rows = query_rows();
     let sight = sight(context).await?;
     filter.sight.clone_from(&sight);
+    // Looked up before the history is read: one that ends meanwhile is there then.
+    let ongoing = match to {
+        None => running(context, &filter),
+        Some(_) => Vec::new(),
+    };
+    let mut found: Vec<(i64, String, Vec<Cell>)> = Vec::new();
+    let row = |record: QueryRecord| {
+        let record = told(context, sight.as_ref(), record);
+        (record.start_time, record.query_id.clone(), query_row(record, None))
+    };
     // The range is one of end times, so it can't be left to the store's range of start times.
     filter.started_before = to.map(|to| to.saturating_add(1));
     if from.is_none() && to.is_none() {
         filter.limit = i64::try_from(limit).ok();
         context.shared.history.flush().await;
-        for record in context.shared.accounts.query_history(&filter).await? {
-            rows.push(query_row(told(context, sight.as_ref(), record)));
-        }
-        return Ok(rows);
+        let ended = context.shared.accounts.query_history(&filter).await?;
+        found.extend(ended.into_iter().map(row));
+    } else {
+        pages::each_query(context, filter, |record| {
+            let ended = record.end_time;
+            if from.is_none_or(|from| ended >= from) && to.is_none_or(|to| ended <= to) {
+                found.push(row(record));
+            }
+            let enough = found.len() == limit;
+            Ok(if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })
+        .await?;
     }
-    let mut left = limit;
-    pages::each_query(context, filter, |record| {
-        let ended = record.end_time;
-        if from.is_none_or(|from| ended >= from) && to.is_none_or(|to| ended <= to) {
-            rows.push(query_row(told(context, sight.as_ref(), record)));
-            left -= 1;
-        }
-        Ok(if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-    })
-    .await?;
+    let ended: HashSet<String> = found.iter().map(|(_, id, _)| id.clone()).collect();
+    let ongoing = ongoing.into_iter().filter(|one| !ended.contains(&one.record.query_id));
+    found.extend(ongoing.map(|OngoingStatement { record, status }| {
+        (record.start_time, record.query_id.clone(), query_row(record, Some(status)))
+    }));
+    // The newest first, as the store gives them.
+    found.sort_by(|one, other| (other.0, &other.1).cmp(&(one.0, &one.1)));
+    for (_, _, row) in found.into_iter().take(limit) {
+        rows.push(row);
+    }
     Ok(rows)
+}
+
+/// The statements that run, of those that the filter selects.
+fn running(context: &StatementContext, filter: &QueryFilter) -> Vec<OngoingStatement> {
+    let locks = context.shared.transactions.locks();
+    let waiting: HashSet<String> = locks
+        .into_iter()
+        .filter(|lock| lock.acquired_micros.is_none())
+        .map(|lock| lock.query_id)
+        .collect();
+    let mut all = context.shared.ongoing.list(|query_id| waiting.contains(query_id));
+    all.retain(|OngoingStatement { record, .. }| {
+        let warehouse = record.detail.as_ref().and_then(|detail| detail.warehouse_id);
+        let in_sight = filter.sight.as_ref().is_none_or(|sight| {
+            (record.user == sight.user && record.start_time >= sight.since)
+                || warehouse.is_some_and(|id| sight.warehouses.contains(&id))
+        });
+        in_sight
+            && filter.user.as_ref().is_none_or(|user| *user == record.user)
+            && filter.session_id.is_none_or(|id| id == record.session_id)
+            && filter.warehouse.as_ref().is_none_or(|name| record.warehouse.as_ref() == Some(name))
+    });
+    all
 }
 
 /// A name given as text: quoted text is exact, other text is folded.
@@ -399,10 +442,29 @@ fn query_rows() -> Rows {
     )
 }
 
-fn query_row(record: QueryRecord) -> Vec<Cell> {
+/// How a statement ended, in the functions' words.
+fn status_word(state: QueryState) -> &'static str {
+    match state {
+        QueryState::Success => "SUCCESS",
+        QueryState::Fail => "FAILED_WITH_ERROR",
+        QueryState::Incident => "FAILED_WITH_INCIDENT",
+    }
+}
+
+/// A query's row; `running` is the status of one that has not ended.
+fn query_row(record: QueryRecord, running: Option<&'static str>) -> Vec<Cell> {
+    let counted = |count: i64| match running {
+        Some(_) => Cell::Null,
+        None => Cell::Number(count),
+    };
+    let ended = match running {
+        Some(_) => Cell::Null,
+        None => Cell::Instant(record.end_time),
+    };
     let elapsed = (record.end_time - record.start_time) / MICROS_PER_MILLI;
     let detail = record.detail.unwrap_or_default();
     let queued = detail.queued / MICROS_PER_MILLI;
+    let blocked = detail.blocked / MICROS_PER_MILLI;
     let cluster = detail.warehouse_id.map(|_| 1);
     vec![
         Cell::from(record.query_id),
@@ -418,29 +480,29 @@ fn query_row(record: QueryRecord) -> Vec<Cell> {
         Cell::from(detail.warehouse_type),
         Cell::from(cluster),
         Cell::from(record.query_tag),
-        Cell::from(record.state.as_str()),
+        Cell::from(running.unwrap_or_else(|| status_word(record.state))),
         Cell::from(record.error_code.map(|code| format!("{code:06}"))),
         Cell::from(record.error_message),
         Cell::Instant(record.start_time),
-        Cell::Instant(record.end_time),
+        ended,
         Cell::Number(elapsed),
-        Cell::Number(record.bytes_scanned),
-        Cell::Number(record.rows_produced),
+        counted(record.bytes_scanned),
+        counted(record.rows_produced),
         Cell::Null,
-        Cell::Number((elapsed - queued).max(0)),
+        Cell::Number((elapsed - queued - blocked).max(0)),
         Cell::Number(0),
         Cell::Number(0),
         Cell::Number(queued),
-        Cell::Null,
+        Cell::Number(blocked),
         Cell::Null,
         Cell::Null,
         Cell::Number(0),
         Cell::Number(0),
         Cell::from(env!("CARGO_PKG_VERSION")),
         Cell::from(false),
-        Cell::Number(record.rows_inserted),
-        Cell::Number(record.rows_updated),
-        Cell::Number(record.rows_deleted),
+        counted(record.rows_inserted),
+        counted(record.rows_updated),
+        counted(record.rows_deleted),
         Cell::from(record.snapshot_id),
     ]
 }

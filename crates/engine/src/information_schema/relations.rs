@@ -194,7 +194,8 @@ pub(super) async fn table_storage_metrics(scope: &Scope<'_>) -> Result<Rows, Use
     for dropped in catalog.dropped_tables(0, |_| true).await? {
         let (view, table) = (&dropped.view, &dropped.object);
         let target = of_table(view, table.clone());
-        if table.name.database == scope.database.name && target.is_owned(scope.context) {
+        let database = view.database(&table.name.database).map(|found| found.database_id);
+        if database == Some(scope.database.database_id) && target.is_owned(scope.context) {
             let at = Some(dropped.dropped_micros);
             rows.push(metrics_row(view, table, at, of(table, &target.object)));
         }

@@ -1,6 +1,7 @@
 //! Everything outside a statement that it names: looked up before planning, all catalog IO here.
 
 pub(crate) mod changes;
+pub(crate) mod foreign_view;
 pub(crate) mod objects;
 pub(crate) mod policies;
 pub(crate) mod relation;
@@ -8,6 +9,7 @@ pub(crate) mod results;
 pub(crate) mod stages;
 pub(crate) mod table_functions;
 pub(crate) mod tags;
+pub(crate) mod training_sources;
 
 use std::collections::HashMap;
 

@@ -57,7 +57,7 @@ pub(crate) fn hides_row_count(
 }
 
 /// Whether the roles could take a policy off what it protects.
-fn may_lift(context: &StatementContext, (kind, id): GrantTarget) -> bool {
+pub(crate) fn may_lift(context: &StatementContext, (kind, id): GrantTarget) -> bool {
     let privilege = match kind {
         ObjectKind::RowAccessPolicy => Privilege::ApplyRowAccessPolicy,
         _ => Privilege::ApplyMaskingPolicy,
@@ -270,6 +270,7 @@ pub(crate) async fn protect(
     for (id, error) in by_tag.refused {
         let Some(at) = ids.iter().position(|known| *known == id) else { continue };
         policies.refused.insert(at, error);
+        context.protections.lock().refuse();
         if kept == Kept::Masked {
             policies.kept.push((at, format!("{METADATA_KEPT}{}", fields[at].name)));
         }

@@ -7,13 +7,14 @@ use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, LogicalPlanBuilder};
 use frazil_catalog::account::{QueryFilter, QueryState};
 use frazil_catalog::{CatalogView, Relation as CatalogRelation, TableInfo, TableKind, ViewInfo};
-use frazil_common::{Access, Code, ObjectName, ObjectRef, QualifiedName, UserError};
+use frazil_common::{Access, Code, Column, ObjectName, ObjectRef, QualifiedName, UserError};
 use frazil_dialect::sqlparser::ast::Query;
 use frazil_governance::{INTERNAL_SCHEMA, Sealed, authorize_accesses};
 use frazil_lake::TableVersion;
 use frazil_planner::{PlanContext, Planned, Relation, TimeTravel, plan_query, references};
 
 use crate::account_usage;
+use crate::resolve::foreign_view;
 use crate::resolve::objects::{parents_by_object, parents_of, table_object, view_object};
 use crate::resolve::policies::{Kept, protect};
 use crate::resolve::resolve;
@@ -350,9 +351,9 @@ async fn view_relation(
     let closed = info.secure && !context.model.includes(&context.roles, &owner);
     let failure = |error: UserError| expansion_failure(&info.name.name, closed, &error);
     let planned = plan_view(context, work, info, &owner, depth).await.map_err(failure)?;
-    check_declared(info, &planned)?;
-    let columns = info
-        .columns
+    let declared = foreign_view::declared(info, &planned.columns);
+    check_declared(info, &declared, &planned)?;
+    let columns = declared
         .iter()
         .zip(&planned.columns)
         .map(|(declared, found)| {
@@ -374,7 +375,7 @@ async fn view_relation(
     } else {
         planned.plan
     };
-    let plan = under_its_name(plan, info)?;
+    let plan = under_its_name(plan, info, &declared)?;
     let relation = Relation {
         object: Some(object),
         name: Some(info.name.clone()),
@@ -406,8 +407,12 @@ fn expansion_failure(view: &str, closed: bool, error: &UserError) -> UserError {
 
 /// A view's plan under the view's name and those of its columns, by which the access history knows
 /// where values come from.
-fn under_its_name(plan: LogicalPlan, info: &ViewInfo) -> Result<LogicalPlan, UserError> {
-    let fields = plan.schema().columns().into_iter().zip(&info.columns);
+fn under_its_name(
+    plan: LogicalPlan,
+    info: &ViewInfo,
+    declared: &[Column],
+) -> Result<LogicalPlan, UserError> {
+    let fields = plan.schema().columns().into_iter().zip(declared);
     let named: Vec<Expr> =
         fields.map(|(field, column)| Expr::Column(field).alias(&column.name)).collect();
     let name = &info.name;
@@ -427,7 +432,7 @@ async fn plan_view(
     owner: &str,
     depth: usize,
 ) -> Result<Planned, UserError> {
-    let query = frazil_dialect::parse_query(&info.text)?;
+    let query = foreign_view::view_query(info)?;
     let inner = context.for_view(&info.name.database, &info.name.schema);
     let mut inner = inner.of_owner(owner).invoked_by(owner);
     inner.binds.clear();
@@ -435,8 +440,11 @@ async fn plan_view(
 }
 
 /// Refuses a view whose columns are not the declared ones any more.
-fn check_declared(info: &ViewInfo, planned: &Planned) -> Result<(), UserError> {
-    let declared = info.columns.iter().map(|column| &column.name);
+fn check_declared(info: &ViewInfo, columns: &[Column], planned: &Planned) -> Result<(), UserError> {
+    if info.foreign.is_some() {
+        return Ok(());
+    }
+    let declared = columns.iter().map(|column| &column.name);
     // Values found now may not be those that the view's columns are named by.
     let query = frazil_dialect::parse_query(&info.text)?;
     if !declared.eq(planned.columns.iter().map(|column| &column.name)) && depend_on_rows(&query)? {

@@ -7,6 +7,7 @@ use frazil_planner::{FunctionValue, Relation};
 use crate::history::access::{note_stage, note_used};
 use crate::models::{find_model, load, ml_error, model_object, stop_of};
 use crate::resolve::results::batch_relation;
+use crate::resolve::training_sources::authorize_statistics;
 use crate::run::execute::{Operators, run_to_batches};
 use crate::session::binds::ARRAY_BINDS;
 use crate::session::parameters::Parameters;
@@ -210,6 +211,9 @@ async fn model_drift(
         serde_json::from_value(version.body.training_statistics.clone())
             .map_err(UserError::internal)?;
     let baseline = training_rows(context, work, &version.body).await;
+    if baseline.is_none() && !statistics.is_empty() {
+        authorize_statistics(context, work, &found, &version.body).await?;
+    }
     let stop = stop_of(context);
     let report = tokio::task::spawn_blocking(move || {
         let baseline = match &baseline {

@@ -5,7 +5,6 @@
 //! other. Where a name is there twice no filter goes down: the parts below are looked at on their own.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::Schema;
@@ -18,11 +17,9 @@ use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation,
 };
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{ExecutionPlan, PlanProperties, ReplaceChildrenOptions};
 
-use crate::run::one_input::no_expressions;
+use crate::run::one_input::{no_expressions, shown_by_name};
 
 /// DataFusion's name of the rule, in both of its phases.
 const PUSHDOWN: &str = "FilterPushdown";
@@ -105,11 +102,7 @@ impl ApartExec {
     }
 }
 
-impl DisplayAs for ApartExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(NAME)
-    }
-}
+shown_by_name!(ApartExec, NAME);
 
 impl ExecutionPlan for ApartExec {
     fn name(&self) -> &str {

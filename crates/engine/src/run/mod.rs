@@ -5,7 +5,7 @@ mod asof;
 pub(crate) mod counted;
 pub(crate) mod execute;
 mod filter_pushdown;
-mod grouping_sets;
+mod forgetful;
 pub(crate) mod halved;
 mod one_input;
 pub(crate) mod optimize;

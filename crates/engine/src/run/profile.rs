@@ -6,7 +6,7 @@ use frazil_common::hidden;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::run::{counted, halved, sealed};
+use crate::run::{counted, forgetful, halved, sealed};
 
 const NANOS_PER_MILLI: f64 = 1e6;
 
@@ -18,7 +18,7 @@ const PASSING: &[&str] = &[
     "CoalescePartitionsExec",
     "CooperativeExec",
     counted::NAME,
-    "GroupingSetsExec",
+    forgetful::NAME,
     "HandedOnExec",
     "RepartitionExec",
     "SlicedExec",

@@ -16,7 +16,7 @@ use frazil_functions::MadeBytesMax;
 
 use crate::run::counted::CountRows;
 use crate::run::filter_pushdown::keep_names_apart;
-use crate::run::grouping_sets::ForgetGroupingKeys;
+use crate::run::forgetful::ForgetProperties;
 use crate::run::halved::HalveProjections;
 use crate::run::optimize::logical_rules;
 use crate::run::part_pool::PartPool;
@@ -189,7 +189,7 @@ fn environment(
 fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     keep_names_apart(&mut rules);
-    rules.insert(0, Arc::new(ForgetGroupingKeys));
+    rules.insert(0, Arc::new(ForgetProperties));
     let place = rules.iter().position(|rule| rule.name() == "EnsureCooperative");
     let place = place.unwrap_or(rules.len());
     let own: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 5] = [

@@ -22,19 +22,16 @@ use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::lit;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::filter_pushdown::{
-    ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
-};
 use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{
     HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder,
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::{ExecutionPlan, PlanProperties};
 use frazil_functions::StatementStop;
 use futures::StreamExt;
 
-use crate::run::one_input::{no_expressions, one_input};
+use crate::run::one_input::{hands_on_filters, no_expressions, one_input, shown_by_name};
 
 /// The operators that can give many rows for each batch they take.
 const MULTIPLYING: &[&str] = &[
@@ -199,11 +196,7 @@ impl StoppableExec {
     }
 }
 
-impl DisplayAs for StoppableExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(NAME)
-    }
-}
+shown_by_name!(StoppableExec, NAME);
 
 impl ExecutionPlan for StoppableExec {
     fn name(&self) -> &str {
@@ -241,23 +234,7 @@ impl ExecutionPlan for StoppableExec {
         true
     }
 
-    fn gather_filters_for_pushdown(
-        &self,
-        _: FilterPushdownPhase,
-        parent_filters: Vec<Arc<dyn PhysicalExpr>>,
-        _: &ConfigOptions,
-    ) -> Result<FilterDescription> {
-        FilterDescription::from_children(parent_filters, &self.children())
-    }
-
-    fn handle_child_pushdown_result(
-        &self,
-        _: FilterPushdownPhase,
-        result: ChildPushdownResult,
-        _: &ConfigOptions,
-    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
-        Ok(FilterPushdownPropagation::if_all(result))
-    }
+    hands_on_filters!();
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@
 //! way, outside any memory limit. So they count what they make, an operator above tells them what has
 //! left, and rows come in slices where their values can leave early.
 
-use std::fmt;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -25,13 +24,12 @@ use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, InputOrderMode, PlanProperties,
-    ReplaceChildrenOptions,
+    ExecutionPlan, InputOrderMode, PlanProperties, ReplaceChildrenOptions,
 };
 use frazil_functions::{MadeBytesMax, StatementStop, Watch, counting_watch, value_bytes};
 use futures::StreamExt;
 
-use crate::run::one_input::{no_expressions, one_input};
+use crate::run::one_input::{no_expressions, one_input, shown_by_name};
 use crate::run::sliced::sliced;
 
 const NAME: &str = "HandedOnExec";
@@ -170,11 +168,7 @@ impl HandedOnExec {
     }
 }
 
-impl DisplayAs for HandedOnExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(NAME)
-    }
-}
+shown_by_name!(HandedOnExec, NAME);
 
 impl ExecutionPlan for HandedOnExec {
     fn name(&self) -> &str {

@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use frazil_catalog::CommitMeta;
-use frazil_catalog::account::{AccessRecord, QueryDetail, QueryRecord, QueryState, now_micros};
+use frazil_catalog::account::{QueryDetail, now_micros};
 use frazil_common::{Code, ObjectRef, Privilege, UserError};
-use frazil_dialect::{Parsed, Statement, StatementKind, parse_statements_with};
+use frazil_dialect::{Parsed, Statement, parse_statements_with};
 use frazil_functions::{Facts, OutputFormats, StatementStop, TypedExpr};
 use frazil_governance::{AccessModel, Requirement, SecondaryRoles};
 use frazil_lake::LakeError;
@@ -15,11 +15,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::api::{Changes, StatementRequest, StoredResult};
-use crate::history::access::access_record;
 use crate::run::apart::apart;
-use crate::run::profile::Profile;
 use crate::session::binds::{ArrayBinds, Names, scalar_binds, staged};
-use crate::session::kept::Kept;
 use crate::session::login::session_gone;
 use crate::session::parameters::Parameters;
 use crate::session::repeated::RequestEntry;
@@ -29,7 +26,7 @@ use crate::statements::context::{
     Record, StatementContext, Work, cancelled, commits_first, reads_only,
 };
 use crate::statements::outcome::Outcome;
-use crate::warehouses::{Admission, Entry, computes, tighter};
+use crate::warehouses::{Admission, Entry, computes, tighter, told};
 
 /// Times an autocommit statement is tried again after losing a race.
 const RETRIES_MAX: usize = 20;
@@ -139,6 +136,8 @@ impl Session {
         let record = Arc::new(parking_lot::Mutex::new(Record::default()));
         let cancel = request.cancel.child_token();
         let timer = Timer::start(self.statement_timeout(parameters), &cancel);
+        let _begun = (!request.describe_only)
+            .then(|| self.note_begun(&parsed, query_id, parameters, started, kind));
         let result = self
             .run_retrying(request, &parsed, query_id, parameters, &cancel, &record)
             .await
@@ -187,7 +186,7 @@ impl Session {
         // The place is kept while the statement is tried again.
         let mut admission = None;
         loop {
-            *record.lock() = Record::default();
+            let before = std::mem::take(&mut *record.lock()).detail;
             let mut context =
                 self.statement_context(request, &parsed.text, query_id, parameters, cancel).await?;
             let statement = match &request.bind_stage {
@@ -203,13 +202,17 @@ impl Session {
             };
             let statement = statements::execute_immediate::unwrapped(&mut context, statement)?;
             if admission.is_none() && !request.describe_only && computes(&statement) {
-                admission = Some(self.admit(&context, query_id).await?);
+                self.shared.ongoing.queue(context.query_id());
+                let admitted = self.admit(&context, query_id).await?;
+                self.shared.ongoing.compute(context.query_id(), detail(&admitted));
+                admission = Some(admitted);
             }
             context.request = RequestEntry::of(request, self.user_id, query_id);
             if let Some(admission) = &admission {
                 context.runtime = admission.runtime.clone();
                 context.place = Some(admission.place.clone());
-                context.record.lock().detail = Some(detail(admission));
+                let blocked = before.map_or(0, |before| before.blocked);
+                context.record.lock().detail = Some(QueryDetail { blocked, ..detail(admission) });
             }
             context.facts.transaction_id = self.open.lock().as_ref().map(|open| open.id.clone());
             // A commit that began is waited for: its outcome is what the client must hear.
@@ -234,7 +237,7 @@ impl Session {
                     // A short pause that grows, so that contenders spread out.
                     tokio::time::sleep(Duration::from_millis(2 * tries as u64)).await;
                 }
-                Err(Failure::LostRace(error) | Failure::User(error)) => return Err(error),
+                Err(Failure::LostRace(e) | Failure::User(e)) => return Err(told(e, &admission)),
             }
         }
     }
@@ -383,6 +386,7 @@ impl Session {
                         }
                         let purged = std::mem::take(&mut context.record.lock().purged);
                         statements::ownership::purge(context, &purged).await;
+                        statements::rename_database::follow(context);
                         if matches!(statement, Statement::Drop(_)) {
                             // The drop is done; what is left of older ones is no part of it.
                             if let Err(error) = statements::undrop::purge(context).await {
@@ -505,6 +509,7 @@ impl Session {
             week_of_year_policy: parameters.get_number("WEEK_OF_YEAR_POLICY") as u8,
             formats: output_formats(parameters),
             transaction_id: None,
+            last_transaction_id: self.last_transaction.lock().clone(),
             statement: text.to_string(),
             secondary_roles: secondary_roles(&state, &available),
             available_roles: available,
@@ -571,96 +576,6 @@ impl Session {
             finished_micros: now_micros(),
         }
     }
-
-    async fn record_unparsed(&self, request: &StatementRequest, error: &UserError) {
-        let now = now_micros();
-        let state = self.state.lock().clone();
-        let kept = Kept::of(&request.text, Some(error));
-        let record = QueryRecord {
-            query_id: request.query_id.to_string(),
-            query_text: kept.text,
-            query_type: "UNKNOWN".to_string(),
-            user: self.user.clone(),
-            role: Some(state.role),
-            warehouse: state.warehouse,
-            database: state.database,
-            schema: state.schema,
-            session_id: self.id,
-            start_time: now,
-            end_time: now,
-            state: QueryState::Fail,
-            error_code: Some(i64::from(error.code.number())),
-            error_message: kept.message,
-            rows_produced: 0,
-            rows_inserted: 0,
-            rows_updated: 0,
-            rows_deleted: 0,
-            bytes_scanned: 0,
-            snapshot_id: None,
-            query_tag: state.parameters.get("QUERY_TAG").to_string(),
-            detail: None,
-            operators: None,
-        };
-        self.shared.history.record(record, None).await;
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn history_record(
-        &self,
-        request: &StatementRequest,
-        parsed: &Parsed,
-        query_id: Uuid,
-        parameters: &Parameters,
-        started: i64,
-        kind: StatementKind,
-        result: &Result<Outcome, UserError>,
-        record: &Record,
-    ) -> (QueryRecord, Option<AccessRecord>) {
-        let state = self.state.lock().clone();
-        let (produced, changes) = match result {
-            Ok(outcome) => (outcome.rows.total_rows() as i64, outcome.changes),
-            Err(_) => (0, Default::default()),
-        };
-        let error = result.as_ref().err();
-        let kept = Kept::of(&parsed.text, error);
-        let query = QueryRecord {
-            query_id: query_id.to_string(),
-            query_text: kept.text,
-            query_type: if request.describe_only {
-                "DESCRIBE".to_string()
-            } else {
-                kind.as_str().to_string()
-            },
-            user: self.user.clone(),
-            role: Some(state.role),
-            warehouse: state.warehouse,
-            database: state.database,
-            schema: state.schema,
-            session_id: self.id,
-            start_time: started,
-            end_time: now_micros(),
-            state: if error.is_some() { QueryState::Fail } else { QueryState::Success },
-            error_code: error.map(|error| i64::from(error.code.number())),
-            error_message: kept.message,
-            rows_produced: produced,
-            rows_inserted: changes.inserted as i64,
-            rows_updated: changes.updated as i64,
-            rows_deleted: changes.deleted as i64,
-            bytes_scanned: record.profile.bytes_scanned as i64,
-            snapshot_id: record.snapshot,
-            query_tag: parameters.get("QUERY_TAG").to_string(),
-            detail: record.detail.clone().map(|detail| QueryDetail {
-                bytes_spilled: record.profile.bytes_spilled as i64,
-                ..detail
-            }),
-            operators: operators(&record.profile),
-        };
-        let access = error
-            .is_none()
-            .then(|| access_record(&query_id.to_string(), started, &self.user, record))
-            .flatten();
-        (query, access)
-    }
 }
 
 /// A role and those it inherits.
@@ -696,16 +611,6 @@ pub(crate) fn output_formats(parameters: &Parameters) -> OutputFormats {
     }
 }
 
-/// The operators as the history keeps them; none for a statement without any.
-fn operators(profile: &Profile) -> Option<serde_json::Value> {
-    if profile.operators.is_empty() {
-        return None;
-    }
-    serde_json::to_value(&profile.operators)
-        .inspect_err(|error| tracing::warn!(%error, "a query's profile could not be kept"))
-        .ok()
-}
-
 /// What the history keeps of a statement's place.
 fn detail(admission: &Admission) -> QueryDetail {
     let warehouse = admission.warehouse.as_ref();
@@ -714,7 +619,7 @@ fn detail(admission: &Admission) -> QueryDetail {
         warehouse_size: warehouse.map(|warehouse| warehouse.size.shown().to_string()),
         warehouse_type: warehouse.map(|warehouse| warehouse.warehouse_type.clone()),
         queued: i64::try_from(admission.queued.as_micros()).unwrap_or(i64::MAX),
-        bytes_spilled: 0,
+        ..QueryDetail::default()
     }
 }
 

@@ -14,7 +14,16 @@ pub(super) struct Kept {
 
 impl Kept {
     pub fn of(text: &str, error: Option<&UserError>) -> Kept {
-        let redacted = redacted(text);
+        Kept::with(redacted(text), text, error)
+    }
+
+    /// Of a text that is no statement: what it was to be is not known, so any word of secrets counts.
+    pub fn of_unparsed(text: &str, error: &UserError) -> Kept {
+        let shortest = redacted(text).into_iter().chain(suspected(text)).min_by_key(String::len);
+        Kept::with(shortest, text, Some(error))
+    }
+
+    fn with(redacted: Option<String>, text: &str, error: Option<&UserError>) -> Kept {
         // An error's words may quote the statement.
         let message = error.map(|error| match &redacted {
             Some(_) => {
@@ -68,6 +77,23 @@ fn given(text: &str, word: &str, from: usize) -> Option<usize> {
     Some(at)
 }
 
+/// A text up to the first word that may name a secret and has a text behind it.
+fn suspected(text: &str) -> Option<String> {
+    const PARTS: [&str; 5] = ["PASS", "PWD", "SECRET", "TOKEN", "CREDENTIAL"];
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut from = 0;
+    while let Some(start) = text[from..].find(is_word).map(|at| from + at) {
+        let end = text[start..].find(|c| !is_word(c)).map_or(text.len(), |at| start + at);
+        let word = text[start..end].to_uppercase();
+        let names = word.ends_with("_KEY") || PARTS.iter().any(|part| word.contains(part));
+        if names && text[end..].contains(['\'', '"', '$', '=']) {
+            return Some(format!("{} = '***' …", &text[..end]));
+        }
+        from = end;
+    }
+    None
+}
+
 /// A text of at most so many bytes.
 fn cut(text: &str, most: usize) -> String {
     if text.len() <= most {
@@ -114,6 +140,23 @@ mod tests {
             "CREATE TABLE users (user_id INT, password VARCHAR)",
         ] {
             assert_eq!(redacted(text), None, "{text}");
+        }
+        for (text, kept) in [
+            ("CREATE USR x PASSWORD='secret'", "CREATE USR x PASSWORD = '***' …"),
+            ("create user x, passwrd 'secret'", "create user x, passwrd = '***' …"),
+            ("CREAT STAGE é CREDENTIALS=(ID='a'", "CREAT STAGE é CREDENTIALS = '***' …"),
+            ("SET my_token := $$x$$", "SET my_token = '***' …"),
+            ("ALTR USER u SET RSA_KEY = 'x'", "ALTR USER u SET RSA_KEY = '***' …"),
+            ("CREATE USER u PASSWORD 'a' frob", "CREATE USER u PASSWORD = '***' …"),
+        ] {
+            let error = UserError::syntax("it names 'secret'");
+            let found = Kept::of_unparsed(text, &error);
+            assert_eq!(found.text, kept);
+            assert!(!found.message.is_some_and(|message| message.contains("secret'")));
+        }
+        for text in ["SELEC 'a' FROM t", "CREATE TABLE t (a INT PRIMARY KEY 'x'", "SELEC password"]
+        {
+            assert_eq!(Kept::of_unparsed(text, &UserError::syntax("no")).text, text);
         }
         assert_eq!(cut("aéb", 2), "a …");
         assert_eq!(cut("aé", 3), "aé");

@@ -8,8 +8,10 @@ pub(crate) mod execute;
 mod kept;
 pub(crate) mod key_pair;
 pub(crate) mod login;
+pub(crate) mod ongoing;
 pub mod parameters;
 mod past;
+mod records;
 pub(crate) mod refusals;
 pub(crate) mod repeated;
 pub(crate) mod savepoint;
@@ -96,10 +98,12 @@ pub(crate) struct TransactionFacts {
 struct TransactionMark {
     facts: TransactionFacts,
     place: Arc<Mutex<Option<TransactionFacts>>>,
+    last: Arc<Mutex<Option<String>>>,
 }
 
 impl Drop for TransactionMark {
     fn drop(&mut self) {
+        *self.last.lock() = Some(self.facts.id.clone());
         *self.place.lock() = None;
     }
 }
@@ -107,11 +111,13 @@ impl Drop for TransactionMark {
 impl OpenTransaction {
     pub fn open(session: &Session, lake: LakeTransaction, name: Option<String>) -> Self {
         let running = session.shared.transactions.begin(session.id, &session.user, name.clone());
+        let running = running.kept();
         let info = &running.info;
         let facts =
             TransactionFacts { id: info.id.to_string(), name, started_micros: info.started_micros };
         *session.open.lock() = Some(facts.clone());
-        let mark = TransactionMark { facts, place: session.open.clone() };
+        let (place, last) = (session.open.clone(), session.last_transaction.clone());
+        let mark = TransactionMark { facts, place, last };
         OpenTransaction {
             lake,
             done: Vec::new(),
@@ -152,6 +158,8 @@ pub struct Session {
     pub(crate) transaction: Arc<tokio::sync::Mutex<Option<OpenTransaction>>>,
     /// Facts of the transaction in there, for those who must not wait for it.
     pub(crate) open: Arc<Mutex<Option<TransactionFacts>>>,
+    /// The last one that ended here since the server started: LAST_TRANSACTION.
+    pub(crate) last_transaction: Arc<Mutex<Option<String>>>,
     /// A transaction was open when the server stopped, or was aborted from outside: its changes are
     /// gone, and the client must learn of it before anything else runs.
     pub(crate) lost_transaction: Mutex<Option<LostTransaction>>,

@@ -3,8 +3,9 @@
 //! UPDATE, DELETE, MERGE and TRUNCATE lock their table until their transaction ends, so that two of them
 //! wait for each other instead of one losing its work at commit. INSERT and COPY lock nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use frazil_catalog::account::now_micros;
@@ -54,9 +55,22 @@ struct Waiting {
     query_id: String,
 }
 
+/// Transactions that DESCRIBE TRANSACTION tells of after their end.
+const ENDED_KEPT: usize = 10_000;
+
+/// A transaction that has ended.
+#[derive(Debug)]
+struct Ended {
+    info: TransactionInfo,
+    committed: bool,
+    micros: i64,
+}
+
 #[derive(Debug, Default)]
 struct State {
     last_id: i64,
+    /// The oldest first.
+    ended: VecDeque<Ended>,
     open: BTreeMap<i64, TransactionInfo>,
     held: HashMap<i64, Held>,
     waiting: Vec<Waiting>,
@@ -99,6 +113,9 @@ struct Inner {
 pub(crate) struct Running {
     registry: Transactions,
     pub info: TransactionInfo,
+    /// Whether it is told of after its end, as those of several statements are.
+    kept: bool,
+    committed: AtomicBool,
 }
 
 /// What a statement asks to lock, and on whose behalf.
@@ -129,7 +146,17 @@ impl Transactions {
             started_micros,
         };
         state.open.insert(id, info.clone());
-        Running { registry: self.clone(), info }
+        Running { registry: self.clone(), info, kept: false, committed: AtomicBool::new(false) }
+    }
+
+    /// A transaction that is running or has ended; of the latter whether it committed, and when it ended.
+    pub fn find(&self, id: i64) -> Option<(TransactionInfo, Option<(bool, i64)>)> {
+        let state = self.inner.state.lock();
+        if let Some(running) = state.open.get(&id) {
+            return Some((running.clone(), None));
+        }
+        let ended = state.ended.iter().rev().find(|ended| ended.info.id == id)?;
+        Some((ended.info.clone(), Some((ended.committed, ended.micros))))
     }
 
     /// All running transactions by age.
@@ -181,6 +208,18 @@ impl Transactions {
 }
 
 impl Running {
+    /// The same, told of after its end.
+    pub fn kept(self) -> Running {
+        let mut running = self;
+        running.kept = true;
+        running
+    }
+
+    /// Its changes are there for all to see.
+    pub fn note_committed(&self) {
+        self.committed.store(true, Ordering::Relaxed);
+    }
+
     /// Locks a table until the transaction ends; waits for the transaction that has it.
     ///
     /// # Errors
@@ -308,6 +347,16 @@ impl Drop for Running {
         let id = self.info.id;
         let mut state = self.registry.inner.state.lock();
         state.open.remove(&id);
+        if self.kept {
+            if state.ended.len() >= ENDED_KEPT {
+                state.ended.pop_front();
+            }
+            state.ended.push_back(Ended {
+                info: self.info.clone(),
+                committed: self.committed.load(Ordering::Relaxed),
+                micros: now_micros(),
+            });
+        }
         state.held.retain(|_, held| held.transaction != id);
         drop(state);
         self.registry.inner.changed.notify_waiters();
@@ -344,6 +393,17 @@ mod tests {
         assert!(all.waited_for().is_empty());
         waits.await.unwrap();
         assert_eq!(all.list().len(), 1);
+        // That of one statement is not told of once it is over.
+        let three = all.begin(3, "U", None);
+        let id = three.info.id;
+        assert!(all.find(id).is_some_and(|(_, ended)| ended.is_none()));
+        drop(three);
+        assert!(all.find(id).is_none());
+        let kept = all.begin(1, "U", None).kept();
+        let id = kept.info.id;
+        kept.note_committed();
+        drop(kept);
+        assert!(all.find(id).is_some_and(|(_, ended)| ended.is_some_and(|(done, _)| done)));
     }
 
     #[tokio::test]

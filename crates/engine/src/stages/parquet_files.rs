@@ -1,6 +1,7 @@
 //! Parquet files of a stage: each row as one VARIANT, and the files' own columns with their types.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringViewArray, new_null_array};
@@ -34,6 +35,12 @@ fn not_parquet(error: impl std::fmt::Display) -> UserError {
     UserError::new(Code::FileParse, format!("A file cannot be read as Parquet: {error}"))
 }
 
+/// What reading a file gives. Readers rely on much that they do not look at: damaged files make them panic.
+async fn unless_damaged<T>(work: impl Future<Output = T>) -> Result<T, UserError> {
+    let done = AssertUnwindSafe(work).catch_unwind().await;
+    done.map_err(|_| not_parquet("it is damaged"))
+}
+
 /// The union of the files' schemas, columns in order of first appearance.
 ///
 /// # Errors
@@ -51,9 +58,9 @@ pub(crate) async fn schema(
         // A store below a folder tells where the file lies in the whole one.
         metas.push(ObjectMeta { location, ..found });
     }
-    ParquetFormat::default()
-        .infer_schema(context.runtime.state(), &store, &metas)
-        .await
+    let format = ParquetFormat::default();
+    unless_damaged(format.infer_schema(context.runtime.state(), &store, &metas))
+        .await?
         .map_err(|error| not_parquet(error.find_root()))
 }
 
@@ -160,7 +167,8 @@ pub(super) async fn read(part: FilePart, sender: BatchSender) -> Result<(), User
     let location = StageFiles::location(scan.stage_id, &part.file().path)?;
     let reader =
         StageReader { store: scan.stages.object_store(), location, bytes: part.file().size };
-    let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(not_parquet)?;
+    let builder = unless_damaged(ParquetRecordBatchStreamBuilder::new(reader)).await?;
+    let builder = builder.map_err(not_parquet)?;
     // Value column 0 is the whole row; the others follow the files' schema.
     let wanted = part.wanted_values();
     let whole = wanted.contains(&0);
@@ -181,7 +189,7 @@ pub(super) async fn read(part: FilePart, sender: BatchSender) -> Result<(), User
     let mut stream =
         builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(not_parquet)?;
     let mut row = 0_i64;
-    while let Some(batch) = stream.next().await {
+    while let Some(batch) = unless_damaged(stream.next()).await? {
         let batch = batch.map_err(not_parquet)?;
         let count = batch.num_rows();
         let values = wanted

@@ -3,6 +3,7 @@
 use frazil_common::{Code, Privilege, UserError};
 use frazil_dialect::{AlterModel, AlterModelAction};
 
+use crate::history::access::note_changed;
 use crate::models::{actor, find_model};
 use crate::resolve::objects::place;
 use crate::statements::context::{StatementContext, Work};
@@ -43,6 +44,7 @@ pub(crate) async fn run(
             let version = imported(context, import).await?;
             context.committing.begin().await;
             let version = registry.add_version(id, version, &actor).await?;
+            note_changed(context, found.object(), Privilege::Write);
             return Outcome::status(format!("Version {} successfully added.", version.name));
         }
         AlterModelAction::SetDefaultVersion(version) => {

@@ -25,6 +25,7 @@ use crate::statements::lookup::{
 use crate::statements::option_values::{boolean, integer, optional_text, text, unknown};
 use crate::statements::outcome::Outcome;
 use crate::statements::principals::{UserOptions, expect_user, no_such_user};
+use crate::statements::rename_database;
 use crate::statements::retention::RETENTION;
 use crate::statements::table_options::{TableOptions, check_unset};
 
@@ -93,7 +94,16 @@ pub(crate) async fn run(
                 action => return Err(refused(alter.kind, action)),
             }
         }
-        Target::Schema(_) | Target::Database(_) => namespace(context, work, alter, found).await?,
+        Target::Database(database) => match &alter.action {
+            AlterObjectAction::RenameTo(to) => {
+                rename_database::rename(context, work, &database, to).await?;
+            }
+            AlterObjectAction::SwapWith(other) => {
+                rename_database::swap(context, work, &database, other).await?;
+            }
+            _ => namespace(context, work, alter, found).await?,
+        },
+        Target::Schema(_) => namespace(context, work, alter, found).await?,
         Target::DatabaseRole(role) => match &alter.action {
             AlterObjectAction::RenameTo(to) => {
                 database_role::rename(context, role, &name, to).await?;

@@ -254,8 +254,9 @@ pub(crate) async fn schema_source(
     )])?;
     let origin = origin(context, work, clone.point.as_ref()).await?;
     check_reach(context, &origin, Retention::load(context).await?.schema(&view, now)).await?;
-    let then = origin.view.schema(&database, &name);
-    let then = then.filter(|then| then.schema_id == now.schema_id).cloned().ok_or_else(absent)?;
+    // Its database may have had another name then.
+    let then = origin.view.schemas().find(|then| then.schema_id == now.schema_id);
+    let then = then.cloned().ok_or_else(absent)?;
     if then.transient && !transient {
         return Err(transient_to_permanent());
     }
@@ -330,7 +331,8 @@ async fn fill_schema(
     (database_id, whole_database): (i64, bool),
 ) -> Result<(), UserError> {
     let account = context.shared.accounts.view().await?;
-    let same_database = from.database == to.database;
+    let from_database = view.database(&from.database).map(|found| found.database_id);
+    let same_database = from_database == Some(database_id);
     // What is there now, or was dropped and is kept, has its policies on record.
     let now = lake.view().clone();
     let tables: Vec<Arc<TableInfo>> = view.tables_in(&from.database, &from.name).cloned().collect();
@@ -372,6 +374,7 @@ async fn fill_schema(
         let made = lake.create_view(NewView {
             name: QualifiedName::new(&to.database, &to.name, &found.name.name),
             text: found.text.clone(),
+            foreign: found.foreign.clone(),
             columns: found.columns.clone(),
             column_comments: found.column_comments.clone(),
             secure: found.secure,
@@ -393,7 +396,9 @@ async fn fill_schema(
         );
     }
     keep_tags(lake, ObjectKind::Schema, from.schema_id, to.schema_id);
-    keep_database_tags(&account, lake, from, to);
+    if let Some(from_database) = from_database {
+        keep_database_tags(&account, lake, (from, from_database), (to, database_id));
+    }
     lake.account().copied_objects.push(CopiedObjects {
         from_schema: from.schema_id,
         to_database: database_id,
@@ -450,14 +455,11 @@ fn keep_tags(lake: &mut LakeTransaction, kind: ObjectKind, from: i64, to: i64) {
 fn keep_database_tags(
     account: &AccountView,
     lake: &mut LakeTransaction,
-    from: &SchemaInfo,
-    to: &SchemaInfo,
+    (from, from_database): (&SchemaInfo, i64),
+    (to, to_database): (&SchemaInfo, i64),
 ) {
-    let database = |name: &str| {
-        let found = lake.view().database(name);
-        found.map(|found| (ObjectKind::Database, found.database_id))
-    };
-    let (Some(old), Some(new)) = (database(&from.database), database(&to.database)) else { return };
+    let database = |id: i64| (ObjectKind::Database, id);
+    let (old, new) = (database(from_database), database(to_database));
     let cloned =
         |copied: &CopiedPolicies| (copied.kind, copied.from, copied.to) == (old.0, old.1, new.1);
     if lake.account().copied_policies.iter().any(cloned) {
@@ -510,9 +512,8 @@ pub(crate) async fn database_source(
     context.authorize(&[Requirement::new(object, Vec::new(), Privilege::Usage)])?;
     let origin = origin(context, work, clone.point.as_ref()).await?;
     check_reach(context, &origin, Retention::load(context).await?.database(now)).await?;
-    let then = origin.view.database(&name);
-    let then =
-        then.filter(|then| then.database_id == now.database_id).cloned().ok_or_else(absent)?;
+    // It may have had another name then.
+    let then = origin.view.database_by_id(now.database_id).cloned().ok_or_else(absent)?;
     if then.transient && !transient {
         return Err(transient_to_permanent());
     }

@@ -116,8 +116,11 @@ fn ordered_column(key: &Expr) -> Result<String, UserError> {
         }
         Expr::Floor { expr, .. } | Expr::Ceil { expr, .. } => ordered_column(expr),
         Expr::Substring { expr, substring_from, .. } => {
-            let first = substring_from.as_ref().is_some_and(|from| from.to_string() == "1");
-            if first { ordered_column(expr) } else { Err(refused()) }
+            if substring_from.as_ref().is_some_and(|from| is_start(from)) {
+                ordered_column(expr)
+            } else {
+                Err(refused())
+            }
         }
         Expr::Function(function) => ordered_argument(function).ok_or_else(refused)?,
         _ => Err(refused()),
@@ -142,10 +145,15 @@ fn ordered_argument(function: &Function) -> Option<Result<String, UserError>> {
         }
         ("LEFT" | "TRUNC" | "TRUNCATE" | "ROUND", [of, _]) => of,
         ("DATE_TRUNC", [_, of]) => of,
-        ("SUBSTR" | "SUBSTRING", [of, first, _]) if first.to_string() == "1" => of,
+        ("SUBSTR" | "SUBSTRING", [of, first, _]) if is_start(first) => of,
         _ => return None,
     };
     Some(ordered_column(kept))
+}
+
+/// Whether a part of a text begins where the text does: positions 0 and 1 are the same one.
+fn is_start(position: &Expr) -> bool {
+    matches!(position.to_string().as_str(), "0" | "1")
 }
 
 /// The answer of SYSTEM$CLUSTERING_INFORMATION.

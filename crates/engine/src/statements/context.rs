@@ -129,6 +129,8 @@ pub(crate) struct Record {
     pub policies: Vec<PolicyUse>,
     /// Stage files to remove once the statement has committed.
     pub purged: Vec<LoadedFile>,
+    /// Former and new names of databases, for the sessions once the statement has committed.
+    pub renamed: Vec<(String, String)>,
     /// Whether what it was checked against has changed since.
     pub lost_race: bool,
 }
@@ -265,9 +267,10 @@ pub(crate) fn reads_only(statement: &Statement) -> bool {
         Statement::Query(_)
             | Statement::Explain(_)
             | Statement::Show(_)
-            | Statement::ShowGrants(_)
+            | Statement::ShowGrants(..)
             | Statement::Describe(_)
             | Statement::DescribeResult(_)
+            | Statement::DescribeTransaction(_)
             | Statement::Put(_)
             | Statement::Get(_)
             | Statement::List(_)

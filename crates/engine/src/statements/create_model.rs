@@ -18,9 +18,11 @@ use frazil_models::{LoadedModel, NewModel, NewVersion, training_statistics};
 use futures::TryStreamExt;
 use serde_json::json;
 
-use crate::models::{actor, algorithm, ml_error, options};
+use crate::history::access::note_changed;
+use crate::models::{actor, algorithm, ml_error, model_object, options};
 use crate::resolve::objects::{database_object, parents_of, schema, schema_object};
 use crate::resolve::table_functions::apart_from_session;
+use crate::resolve::training_sources::sources_of;
 use crate::run::execute::{Operators, run_to_stream, user_error};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::outcome::{COUNT, Cell, Outcome, schema_of};
@@ -112,7 +114,9 @@ pub(crate) async fn train(
         replace: create.mode.or_replace,
     };
     context.committing.begin().await;
-    let (_, version) = context.shared.registry.create_model(new, trained, &actor(context)).await?;
+    let registry = &context.shared.registry;
+    let (model, version) = registry.create_model(new, trained, &actor(context)).await?;
+    note_changed(context, model_object(&name, model.id), Privilege::Write);
     answer(&name, &version)
 }
 
@@ -129,6 +133,7 @@ pub(crate) async fn add_version(
     };
     context.committing.begin().await;
     let version = context.shared.registry.add_version(model_id, trained, &actor(context)).await?;
+    note_changed(context, model_object(name, model_id), Privilege::Write);
     answer(name, &version)
 }
 
@@ -202,6 +207,7 @@ async fn fit(
         query_time: Some(context.facts.now_micros),
         query_parameters: context.parameters.all_set(),
         rows_digest: Some(digest),
+        sources: sources_of(&planned),
         snapshot_id: snapshot.filter(|_| lasting),
         query_id: Some(context.query_id().to_string()),
         options: serde_json::to_value(&spec.options).map_err(UserError::internal)?,

@@ -107,6 +107,7 @@ pub(crate) async fn run(
     let view = lake.create_view(NewView {
         name: name.clone(),
         text: create.query_text.clone(),
+        foreign: None,
         column_comments: (0..columns.len())
             .map(|index| create.columns.get(index).and_then(|column| column.comment.clone()))
             .collect(),

@@ -12,6 +12,7 @@ use frazil_common::{Code, ObjectKind, ObjectName, UserError, quote_identifier};
 use frazil_dialect::{ObjectWord, Scope};
 use serde_json::Value;
 
+use crate::resolve::foreign_view;
 use crate::statements::constraints::{MADE_UP, column_names, references};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::ddl_governance::GovernanceTexts;
@@ -162,7 +163,7 @@ fn text(
                     ),
                 ));
             }
-            view_text(governance, view, name)
+            view_text(governance, view, name)?
         }
         Target::MaskingPolicy(policy) => policy_text("masking", name, &policy.body.rule),
         Target::RowAccessPolicy(policy) => policy_text("row access", name, &policy.body.rule),
@@ -337,12 +338,16 @@ fn table_text(
     )
 }
 
-fn view_text(governance: &GovernanceTexts, view: &ViewInfo, name: &str) -> String {
+fn view_text(
+    governance: &GovernanceTexts,
+    view: &ViewInfo,
+    name: &str,
+) -> Result<String, UserError> {
     let on = (ObjectKind::View, view.view_id);
     let ids: Vec<(i64, &str)> =
         (1..).zip(&view.columns).map(|(id, column)| (id, column.name.as_str())).collect();
     let secure = if view.secure { "secure " } else { "" };
-    let columns: Vec<String> = view
+    let mut columns: Vec<String> = view
         .columns
         .iter()
         .enumerate()
@@ -355,14 +360,20 @@ fn view_text(governance: &GovernanceTexts, view: &ViewInfo, name: &str) -> Strin
             format!("\t{name}{governed}{}", comment.unwrap_or_default())
         })
         .collect();
-    format!(
-        "create or replace {secure}view {name}(\n{}\n){}{}{} as\n{};",
-        columns.join(",\n"),
+    if let Some(foreign) = &view.foreign {
+        columns = foreign.names().iter().map(|n| format!("\t{}", quote_identifier(n))).collect();
+    }
+    let columns = match columns.is_empty() {
+        true => String::new(),
+        false => format!("(\n{}\n)", columns.join(",\n")),
+    };
+    Ok(format!(
+        "create or replace {secure}view {name}{columns}{}{}{} as\n{};",
         governance.rows(on, &ids),
         governance.tags(on, 0),
         comment(view.comment.as_deref()),
-        view.text
-    )
+        foreign_view::view_text(view)?
+    ))
 }
 
 fn policy_text(kind: &str, name: &str, rule: &PolicyRule) -> String {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use frazil_catalog::CatalogView;
 use frazil_catalog::account::{
-    AccountView, GrantTarget, MaskingPolicy, Object, ObjectBody, ObjectFilter, RowAccessPolicy, Tag,
+    AccountView, GrantTarget, MaskingPolicy, Object, ObjectBody, ObjectFilter, PolicyReference,
+    RowAccessPolicy, Tag,
 };
 use frazil_common::{ObjectKind, Privilege, UserError, quote_identifier};
 
@@ -54,13 +55,21 @@ impl GovernanceTexts {
         Ok(())
     }
 
+    fn mask_on(&self, on: GrantTarget, column: i64) -> Option<&PolicyReference> {
+        let references = self.account.policies_on(on.0, on.1);
+        references
+            .iter()
+            .find(|own| own.policy.0 == ObjectKind::MaskingPolicy && own.column == column)
+    }
+
+    /// The full name of the masking policy that a column has of its own.
+    pub fn mask_name(&self, on: GrantTarget, column: i64) -> Option<&str> {
+        Some(self.policy(self.mask_on(on, column)?.policy))
+    }
+
     /// `WITH MASKING POLICY …` of a column, or nothing.
     pub fn mask(&self, on: GrantTarget, column: i64, columns: &[(i64, &str)]) -> String {
-        let references = self.account.policies_on(on.0, on.1);
-        let reference = references
-            .iter()
-            .find(|own| own.policy.0 == ObjectKind::MaskingPolicy && own.column == column);
-        let Some(reference) = reference else { return String::new() };
+        let Some(reference) = self.mask_on(on, column) else { return String::new() };
         let using = match reference.arguments.len() {
             1 => String::new(),
             _ => format!(" USING ({})", listed(&reference.arguments, columns)),

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::account_usage;
 use crate::statements::context::{StatementContext, Work};
+use crate::statements::ddl_governance::GovernanceTexts;
 use crate::statements::lookup::{
     Found, Target, absent, all_in, cannot_be_performed, find, object_kind, single,
 };
@@ -118,7 +119,15 @@ async fn described(
             _ => cannot_be_performed(),
         });
     };
-    let Found { target, .. } = found;
+    let Found { target, object, .. } = found;
+    let on = (object.kind, object.id);
+    let policies = match context.shared.accounts.view().await?.policies_on(on.0, on.1) {
+        [] => None,
+        _ => Some(GovernanceTexts::load(context, &view).await?),
+    };
+    let policy = |column: i64| {
+        Cell::from(policies.as_ref().and_then(|policies| policies.mask_name(on, column)))
+    };
     Ok(match target {
         Target::Table(table) => {
             let rows = table.columns.iter().map(|column| {
@@ -136,13 +145,17 @@ async fn described(
                 let mut row = column_row(&column.to_column(), default, column.comment.clone());
                 row[PRIMARY_KEY] = yes_or_no(in_key(ConstraintKind::PrimaryKey));
                 row[UNIQUE_KEY] = yes_or_no(in_key(ConstraintKind::Unique));
+                row[POLICY_NAME] = policy(column.field_id);
                 row
             });
             (COLUMNS.to_vec(), rows.collect())
         }
         Target::View(info) => {
-            let rows = info.columns.iter().enumerate().map(|(index, column)| {
-                column_row(column, None, info.column_comments.get(index).cloned().flatten())
+            let rows = info.columns.iter().zip(1..).enumerate().map(|(index, (column, number))| {
+                let comment = info.column_comments.get(index).cloned().flatten();
+                let mut row = column_row(column, None, comment);
+                row[POLICY_NAME] = policy(number);
+                row
             });
             (COLUMNS.to_vec(), rows.collect())
         }
@@ -203,9 +216,10 @@ async fn described(
     })
 }
 
-/// Places of the key columns in a column's row.
+/// Places of the key columns and of the policy's name in a column's row.
 const PRIMARY_KEY: usize = 5;
 const UNIQUE_KEY: usize = 6;
+const POLICY_NAME: usize = 10;
 
 fn yes_or_no(value: bool) -> Cell {
     Cell::from(if value { "Y" } else { "N" })

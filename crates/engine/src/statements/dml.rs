@@ -15,7 +15,7 @@ use frazil_planner::{
     references_of_update,
 };
 
-use crate::history::access::note_written;
+use crate::history::access::{note_changed, note_written};
 use crate::resolve::objects::{parents_of, table_object};
 use crate::resolve::policies::Kept;
 use crate::resolve::relation::{extended_relation, table_relation, target_table};
@@ -423,6 +423,9 @@ pub(crate) async fn truncate(
     .await?;
     if runs {
         work.lake()?.truncate(&table).await?;
+        if table.kind != frazil_catalog::TableKind::Temporary {
+            note_changed(context, table_object(&table), Privilege::Truncate);
+        }
     }
     Outcome::status("Statement executed successfully.")
 }

@@ -5,6 +5,7 @@ use frazil_dialect::{GetFiles, ListFiles, PutFiles, RemoveFiles};
 
 use crate::api::{FileTransfer, StageBytes, TransferDirection};
 use crate::history::access::note_stage;
+use crate::stage_files::check_length;
 use crate::stages::location::{StageLocation, resolve_stage, select_files};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::outcome::{COUNT, Cell, Outcome};
@@ -36,6 +37,10 @@ pub(crate) async fn put(
     if !path.is_empty() && !path.ends_with('/') {
         path.push('/');
     }
+    let source = local(&put.source)?;
+    // A client that has sent a file hears less of why it is refused. What a pattern means it alone knows.
+    let name = source.rsplit(['/', '\\']).next().filter(|name| !name.contains(['*', '?']));
+    check_length(&format!("{path}{}", name.unwrap_or_default()))?;
     let columns = [
         ("source", SqlType::TEXT),
         ("target", SqlType::TEXT),
@@ -52,7 +57,7 @@ pub(crate) async fn put(
         direction: TransferDirection::Upload,
         stage_id: location.stage_id,
         stage_path: path,
-        sources: vec![local(&put.source)?],
+        sources: vec![source],
         sizes: Vec::new(),
         local_directory: None,
         auto_compress: put.auto_compress.unwrap_or(true),

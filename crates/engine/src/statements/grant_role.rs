@@ -64,9 +64,6 @@ fn role_and_grantee(
         }
         GranteeKind::User => {
             let name = single(&grantee.name)?;
-            if granted.is_of_database() {
-                return Err(UserError::unsupported("database roles granted to a user"));
-            }
             if !account.users.contains_key(&name) {
                 return Err(UserError::not_found("User", quote_identifier(&name)));
             }

@@ -11,8 +11,8 @@ use futures::TryStreamExt;
 use serde_json::json;
 
 use crate::api::StageBytes;
-use crate::history::access::note_stage;
-use crate::models::{actor, ml_error};
+use crate::history::access::{note_changed, note_stage};
+use crate::models::{actor, ml_error, model_object};
 use crate::stages::location::resolve_stage;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::create_model::{answer, answer_columns, site};
@@ -43,7 +43,9 @@ pub(crate) async fn run(
         replace: import.mode.or_replace,
     };
     context.committing.begin().await;
-    let (_, version) = context.shared.registry.create_model(new, version, &actor(context)).await?;
+    let registry = &context.shared.registry;
+    let (model, version) = registry.create_model(new, version, &actor(context)).await?;
+    note_changed(context, model_object(&name, model.id), Privilege::Write);
     answer(&name, &version)
 }
 

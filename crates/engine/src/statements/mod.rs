@@ -43,6 +43,7 @@ pub(crate) mod pivot_values;
 pub(crate) mod policy;
 pub(crate) mod principals;
 pub(crate) mod query;
+pub(crate) mod rename_database;
 pub(crate) mod resource_monitor;
 pub(crate) mod retention;
 pub(crate) mod session;
@@ -169,8 +170,11 @@ async fn dispatch(
         S::Set(set) => on_heap(|| session::set(context, work, set)).await,
         S::Unset(unset) => on_heap(|| session::unset(context, unset)).await,
         S::Show(show) => on_heap(|| show::run(context, work, show)).await,
-        S::ShowGrants(show) => on_heap(|| show_grants::run(context, work, show)).await,
+        S::ShowGrants(show, limit) => {
+            on_heap(|| show_grants::run(context, work, show, *limit)).await
+        }
         S::Describe(describe) => on_heap(|| describe::run(context, work, describe)).await,
+        S::DescribeTransaction(describe) => transaction::describe(context, describe),
         S::DescribeResult(describe) => on_heap(|| describe::result(context, describe)).await,
         S::Comment(comment) => on_heap(|| comment::run(context, work, comment)).await,
         S::Put(put) => on_heap(|| file_transfer::put(context, work, put)).await,

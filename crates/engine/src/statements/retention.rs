@@ -21,6 +21,8 @@ const DAY_MICROS: i64 = 86_400_000_000;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Retention {
     account: u16,
+    /// Whether the account sets it, and not the default.
+    is_set: bool,
 }
 
 impl Retention {
@@ -36,7 +38,7 @@ impl Retention {
             serde_json::Value::String(text) => text.parse().ok(),
             other => other.as_u64().and_then(|days| u16::try_from(days).ok()),
         });
-        Ok(Retention { account: days.unwrap_or(DAYS_DEFAULT) })
+        Ok(Retention { account: days.unwrap_or(DAYS_DEFAULT), is_set: days.is_some() })
     }
 
     /// What the account sets, for what is in no database any more.
@@ -63,6 +65,33 @@ impl Retention {
         };
         let short = table.kind != TableKind::Permanent;
         limited(table.retention_days.unwrap_or_else(inherited), short)
+    }
+}
+
+/// Where the days of an object were set, as SHOW PARAMETERS tells it: where nowhere, nothing.
+impl Retention {
+    pub fn set_for_database(self, database: &DatabaseInfo) -> &'static str {
+        match (database.retention_days, self.is_set) {
+            (Some(_), _) => "DATABASE",
+            (None, true) => "ACCOUNT",
+            (None, false) => "",
+        }
+    }
+
+    pub fn set_for_schema(self, view: &CatalogView, schema: &SchemaInfo) -> &'static str {
+        match (schema.retention_days, view.database(&schema.database)) {
+            (Some(_), _) => "SCHEMA",
+            (None, Some(database)) => self.set_for_database(database),
+            (None, None) => "",
+        }
+    }
+
+    pub fn set_for_table(self, view: &CatalogView, table: &TableInfo) -> &'static str {
+        match (table.retention_days, view.schema(&table.name.database, &table.name.schema)) {
+            (Some(_), _) => "TABLE",
+            (None, Some(schema)) => self.set_for_schema(view, schema),
+            (None, None) => "",
+        }
     }
 }
 

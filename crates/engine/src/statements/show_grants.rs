@@ -58,6 +58,7 @@ pub(crate) async fn run(
     context: &StatementContext,
     work: &mut Work,
     show: &ShowGrants,
+    limit: Option<u64>,
 ) -> Result<Outcome, UserError> {
     let view = work.lake()?.view().clone();
     let account = context.shared.accounts.view().await?;
@@ -65,7 +66,7 @@ pub(crate) async fn run(
         let user = RoleGrantee::User(name.to_string());
         roles_of(&account, &user)
     };
-    let (columns, rows): (&[(&str, SqlType)], Vec<Vec<Cell>>) = match show {
+    let (columns, mut rows): (&[(&str, SqlType)], Vec<Vec<Cell>>) = match show {
         ShowGrants::Mine => (&OF_ROLES, own(&context.session.user)),
         ShowGrants::OnAccount => {
             let name = ACCOUNT.to_string();
@@ -145,7 +146,8 @@ pub(crate) async fn run(
             (&FUTURE, rows)
         }
     };
-    let rows = if context.describe_only { Vec::new() } else { rows };
+    let most = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    rows.truncate(if context.describe_only { 0 } else { most });
     Outcome::table(columns, rows)
 }
 

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use frazil_catalog::{CommitMeta, TableInfo};
-use frazil_common::{Code, UserError};
-use frazil_dialect::Begin;
+use frazil_common::{Code, Privilege, UserError};
+use frazil_dialect::{Begin, DescribeTransaction};
 
 use crate::api::Changes;
+use crate::session::ongoing::Wait;
 use crate::session::repeated::RequestEntry;
 use crate::session::savepoint::commit_entry;
 use crate::session::transactions::LockRequest;
 use crate::session::{OpenTransaction, Session};
 use crate::statements::context::{StatementContext, Work};
-use crate::statements::outcome::Outcome;
+use crate::statements::outcome::{COUNT, Cell, Outcome};
+use crate::statements::show::{INSTANT, TEXT};
 
 const DONE: &str = "Statement executed successfully.";
 
@@ -82,6 +84,7 @@ async fn commit_for(
         };
         // Locks end once the changes are there for all to see.
         open.lake.commit(meta).await?;
+        open.running.note_committed();
         crate::statements::ownership::purge(context, &open.purged).await;
     }
     Outcome::status(DONE)
@@ -92,6 +95,24 @@ pub(crate) async fn rollback(slot: &mut Option<OpenTransaction>) -> Result<Outco
         open.lake.rollback().await;
     }
     Outcome::status(DONE)
+}
+
+/// A wait for a lock, which is over when this is dropped: also where the statement was cancelled.
+struct Waits<'c> {
+    context: &'c StatementContext,
+    wait: Wait,
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        let context = self.context;
+        let waited = context.shared.ongoing.unblock(context.query_id(), &self.wait);
+        // Of a statement without a place there is nothing to tell unless it waited.
+        let mut record = context.record.lock();
+        if record.detail.is_some() || waited >= 1000 {
+            record.detail.get_or_insert_default().blocked += waited;
+        }
+    }
 }
 
 /// Locks a table for a statement that changes rows which are there already, until the statement's
@@ -126,7 +147,9 @@ pub(crate) async fn lock(
         }
     };
     let running = running.ok_or_else(|| UserError::internal("the open transaction is gone"))?;
+    let waits = Waits { context, wait: context.shared.ongoing.block(context.query_id()) };
     running.lock(request, &context.cancel).await?;
+    drop(waits);
     let lake = work.lake()?;
     // What upkeep moved before this is read; after this it moves nothing.
     lake.claim(table.table_id).await;
@@ -159,4 +182,45 @@ pub(crate) fn is_aborted(open: &OpenTransaction) -> UserError {
             open.running.info.id
         ),
     )
+}
+
+/// DESCRIBE TRANSACTION: one's own, and for those who monitor the account everybody's.
+pub(crate) fn describe(
+    context: &StatementContext,
+    describe: &DescribeTransaction,
+) -> Result<Outcome, UserError> {
+    let columns = [
+        ("id", COUNT),
+        ("user", TEXT),
+        ("session", COUNT),
+        ("name", TEXT),
+        ("started_on", INSTANT),
+        ("state", TEXT),
+        ("ended_on", INSTANT),
+    ];
+    if context.describe_only {
+        return Outcome::table(&columns, Vec::new());
+    }
+    let all = context.model.has_global(&context.roles, Privilege::Monitor);
+    let (info, ended) = context
+        .shared
+        .transactions
+        .find(describe.id)
+        .filter(|(info, _)| all || info.user == context.session.user)
+        .ok_or_else(|| UserError::not_found("Transaction", describe.id))?;
+    let (state, ended) = match ended {
+        None => ("running", Cell::Null),
+        Some((true, at)) => ("committed", Cell::Instant(at)),
+        Some((false, at)) => ("rolled back", Cell::Instant(at)),
+    };
+    let row = vec![
+        Cell::Number(info.id),
+        Cell::from(info.user),
+        Cell::Number(info.session_id),
+        Cell::from(info.name),
+        Cell::Instant(info.started_micros),
+        Cell::from(state),
+        ended,
+    ];
+    Outcome::table(&columns, vec![row])
 }

@@ -51,16 +51,19 @@ fn purged(kind: &str, name: &str) -> UserError {
     )
 }
 
-/// Demands OWNERSHIP of what is to come back. What the role may not know of is absent, and so is
-/// what has no owner on record any more: its policies are forgotten with its owner.
+/// Demands OWNERSHIP of what is to come back; what another program made is ACCOUNTADMIN's. What the role may
+/// not know of is absent, and so is what had an owner on record and has none any more: its policies are
+/// forgotten with its owner.
 async fn own(
     context: &StatementContext,
     object: ObjectRef,
     parents: Vec<ObjectRef>,
     absent: UserError,
 ) -> Result<(), UserError> {
-    let account = context.shared.accounts.view().await?;
-    if account.owner(object.kind, object.id).is_none() || !context.sees(&object, &parents) {
+    let accounts = &context.shared.accounts;
+    let on_record = accounts.view().await?.owner(object.kind, object.id).is_some();
+    let forgotten = !on_record && accounts.is_forgotten(object.kind, object.id).await?;
+    if forgotten || !context.sees(&object, &parents) {
         return Err(absent);
     }
     context.authorize(&[Requirement::new(object, parents, Privilege::Ownership)])
@@ -122,7 +125,8 @@ async fn schema(
         .into_iter()
         // A database of the same name may have been there before.
         .find(|schema| {
-            schema.view.database(&database).map(|found| found.database_id) == Some(parent.id)
+            let then = schema.view.database(&schema.object.database);
+            then.map(|found| found.database_id) == Some(parent.id)
         });
     let retention = Retention::load(context).await?;
     let dropped = dropped

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use frazil_catalog::account::{MeteredTime, Object, Warehouse, now_micros};
-use frazil_common::{ObjectKind, ObjectRef, UserError, quote_identifier};
+use frazil_common::{Code, ObjectKind, ObjectRef, UserError, quote_identifier};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,14 @@ pub(crate) struct Class {
     pub gate: Arc<Gate>,
     state: Mutex<State>,
     /// What runs and waits, to cancel it.
-    statements: Mutex<HashMap<Uuid, CancellationToken>>,
+    statements: Mutex<HashMap<Uuid, Cancelling>>,
+}
+
+/// Cancels a statement.
+#[derive(Debug)]
+struct Cancelling {
+    token: CancellationToken,
+    why: Arc<Mutex<Option<String>>>,
 }
 
 #[derive(Debug)]
@@ -197,8 +204,10 @@ impl Class {
 
     /// Notes a statement, so that it can be cancelled with the others.
     pub fn note(self: &Arc<Self>, query_id: Uuid, cancel: CancellationToken) -> Noted {
-        self.statements.lock().insert(query_id, cancel);
-        Noted { class: self.clone(), query_id }
+        let why = Arc::default();
+        let cancelling = Cancelling { token: cancel, why: Arc::clone(&why) };
+        self.statements.lock().insert(query_id, cancelling);
+        Noted { class: self.clone(), query_id, why }
     }
 
     /// Whether a statement runs or waits here.
@@ -209,8 +218,18 @@ impl Class {
     /// Cancels what runs and waits; tells how much there was.
     pub fn abort(&self) -> usize {
         let statements = self.statements.lock();
-        statements.values().for_each(CancellationToken::cancel);
+        statements.values().for_each(|statement| statement.token.cancel());
         statements.len()
+    }
+
+    /// The same, and the statements' errors say why.
+    pub fn abort_because(&self, why: &str) {
+        for statement in self.statements.lock().values() {
+            if !statement.token.is_cancelled() {
+                *statement.why.lock() = Some(why.to_string());
+                statement.token.cancel();
+            }
+        }
     }
 }
 
@@ -223,6 +242,19 @@ fn size_of(body: &Warehouse) -> Size {
 pub(crate) struct Noted {
     class: Arc<Class>,
     query_id: Uuid,
+    why: Arc<Mutex<Option<String>>>,
+}
+
+impl Noted {
+    /// The statement's error; of a cancelled one, why it was.
+    pub fn explain(&self, error: UserError) -> UserError {
+        match &*self.why.lock() {
+            Some(why) if error.code == Code::Cancelled => {
+                UserError::new(Code::Cancelled, format!("{} {why}", error.message))
+            }
+            _ => error,
+        }
+    }
 }
 
 impl Drop for Noted {

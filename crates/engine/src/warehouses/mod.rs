@@ -84,7 +84,7 @@ pub(crate) struct Admission {
     /// How long the statement waited.
     pub queued: Duration,
     pub place: Place,
-    _noted: Option<Noted>,
+    noted: Option<Noted>,
 }
 
 /// The smaller of two limits of which 0 is none.
@@ -92,6 +92,14 @@ pub(crate) fn tighter(a: i64, b: i64) -> i64 {
     match (a, b) {
         (0, limit) | (limit, 0) => limit,
         (a, b) => a.min(b),
+    }
+}
+
+/// The error of a statement that had a place; where its warehouse's monitor cancelled it, that it did.
+pub(crate) fn told(error: UserError, admission: &Option<Admission>) -> UserError {
+    match admission.as_ref().and_then(|admission| admission.noted.as_ref()) {
+        Some(noted) => noted.explain(error),
+        None => error,
     }
 }
 
@@ -203,7 +211,7 @@ impl Warehouses {
                 warehouse: None,
                 queued,
                 place: Place::new(pass),
-                _noted: None,
+                noted: None,
             });
         };
         let facts = class.facts();
@@ -213,7 +221,8 @@ impl Warehouses {
         self.check_class(&class).await?;
         let noted = class.note(entry.query_id, entry.cancel.clone());
         let timeout = tighter(entry.queued_timeout, facts.queued_timeout);
-        let (pass, queued) = self.enter(&class.gate, &entry, timeout).await?;
+        let entered = self.enter(&class.gate, &entry, timeout).await;
+        let (pass, queued) = entered.map_err(|error| noted.explain(error))?;
         self.check_class(&class).await?;
         // It may have been suspended while the statement waited.
         self.resume_for_statement(&class, entry.query_id).await?;
@@ -222,7 +231,7 @@ impl Warehouses {
             warehouse: Some(class.facts()),
             queued,
             place: Place::new(pass),
-            _noted: Some(noted),
+            noted: Some(noted),
         })
     }
 

@@ -149,7 +149,12 @@ impl Warehouses {
                     self.suspend(class.id, "RESOURCE_MONITOR_SUSPEND").await?;
                 }
                 if verdict.immediately {
-                    class.abort();
+                    let quota = monitor.body.credit_quota.unwrap_or_default();
+                    class.abort_because(&format!(
+                        "by resource monitor '{}': {:.2} of its quota of {quota} credits are used, \
+                         and warehouse '{}' was suspended immediately.",
+                        monitor.name, verdict.used, facts.name
+                    ));
                 }
             }
         }

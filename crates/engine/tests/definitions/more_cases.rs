@@ -378,6 +378,8 @@ pub const MORE: &[Case] = &[
         &[],
     )
     .refuse("no commit of it is known"),
+    used(&[], "DESCRIBE TRANSACTION 1", "DESCRIBE TRANSACTION 2", &[]).refuse("'2'"),
+    used(T, "SHOW GRANTS ON TABLE t", "SHOW GRANTS ON TABLE t LIMIT 0", &[]),
     used(T, "SHOW TABLES", "SHOW TERSE TABLES", &[]),
     used(
         &["CREATE TABLE t (a INT)", "DROP TABLE t"],

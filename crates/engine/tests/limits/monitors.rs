@@ -83,8 +83,13 @@ async fn suspend_immediate_cancels_queries_and_trainings() {
     );
     account.until(2, 0).await;
     admin.run("ALTER WAREHOUSE w SET RESOURCE_MONITOR = m").await;
-    assert_eq!(query.fails().await.code, Code::Cancelled);
-    assert_eq!(training.fails().await.code, Code::Cancelled);
+    for stopped in [query, training] {
+        let error = stopped.fails().await;
+        assert_eq!(error.code, Code::Cancelled);
+        for told in ["resource monitor 'M'", "quota of 5 credits", "warehouse 'W'"] {
+            assert!(error.message.contains(told), "{}", error.message);
+        }
+    }
     until_suspended(&admin).await;
     user.fails(COUNT, Code::QuotaExceeded).await;
     admin.run("ALTER WAREHOUSE w UNSET RESOURCE_MONITOR").await;

@@ -50,6 +50,12 @@ pub fn grants() -> Vec<Case> {
         )
         .told(),
         needs(
+            &["CREATE DATABASE ROLE d.{o}dr", "CREATE USER {c}u"],
+            "GRANT DATABASE ROLE d.{o}dr TO USER {c}u",
+            &[MANAGE, &["OWNERSHIP ON DATABASE ROLE d.{o}dr"]],
+        )
+        .told(),
+        needs(
             DATABASE_ROLE,
             "GRANT USAGE ON DATABASE ROLE d.{o}dr TO ROLE public",
             &[MANAGE, &["OWNERSHIP ON DATABASE ROLE d.{o}dr"]],
@@ -201,6 +207,8 @@ pub fn lookups() -> Vec<Case> {
         needs(WAREHOUSE, "DESCRIBE WAREHOUSE {o}w", ANY_WAREHOUSE).hidden(2043),
         needs(USER, "DESCRIBE USER {o}u", ANY_USER).hidden(2043),
         open("DESCRIBE RESULT LAST_QUERY_ID()"),
+        // Own ones need nothing; this one is not there.
+        open("DESCRIBE TRANSACTION 1").early(),
         needs(TABLE, "COMMENT ON TABLE d.s.{o}t IS 'c'", &[&["OWNERSHIP ON TABLE d.s.{o}t"]]),
         needs(TABLE, "COMMENT ON COLUMN d.s.{o}t.a IS 'c'", &[&["OWNERSHIP ON TABLE d.s.{o}t"]]),
         needs(VIEW, "COMMENT ON VIEW d.s.{o}v IS 'c'", &[&["OWNERSHIP ON VIEW d.s.{o}v"]]),
@@ -313,6 +321,7 @@ pub fn clones() -> Vec<Case> {
 }
 
 pub fn keys() -> Vec<Case> {
+    const TWO_DATABASES: &[&str] = &["CREATE DATABASE {o}db", "CREATE DATABASE {o}other"];
     const KEYS: &[&str] = &[
         "CREATE TABLE d.s.{o}t (a INT PRIMARY KEY, b VARCHAR) CLUSTER BY (a)",
         "CREATE TABLE d.s.{o}u (a INT UNIQUE)",
@@ -328,5 +337,15 @@ pub fn keys() -> Vec<Case> {
         own("ALTER TABLE d.s.{o}t ADD UNIQUE (b)"),
         own("ALTER TABLE d.s.{o}t SUSPEND RECLUSTER"),
         own("ALTER TABLE d.s.{o}t RESUME RECLUSTER"),
+        needs(
+            DATABASE,
+            "ALTER DATABASE {o}db RENAME TO {c}db",
+            &[&["OWNERSHIP ON DATABASE {o}db", "CREATE DATABASE ON ACCOUNT"]],
+        ),
+        needs(
+            TWO_DATABASES,
+            "ALTER DATABASE {o}db SWAP WITH {o}other",
+            &[&["OWNERSHIP ON DATABASE {o}db", "OWNERSHIP ON DATABASE {o}other"]],
+        ),
     ]
 }

@@ -29,7 +29,7 @@ variants!(statement, STATEMENTS, Statement:
     AlterObject, AlterWarehouse, AlterResourceMonitor, AlterUserAccessToken, AlterSession,
     AlterModel, AlterEndpoint,
     Drop, Undrop, Use, Grant, GrantRole, GrantOwnership, Revoke, RevokeRole, Begin, Commit,
-    Rollback, Set, Unset, Show, ShowGrants, Describe, DescribeResult, Comment, Call,
+    Rollback, Set, Unset, Show, ShowGrants, Describe, DescribeResult, DescribeTransaction, Comment, Call,
     ExecuteImmediate, Put, Get, List, Remove, CopyIntoTable, CopyIntoLocation,
 );
 variants!(insert_source, INSERT_SOURCES, InsertSource: Values, Query);
@@ -163,7 +163,7 @@ pub fn of(parsed: &Statement) -> Vec<String> {
                 kinds.push(format!("Grant.{kind}"));
             }
         }
-        Statement::ShowGrants(show) => kinds.push(show_grants(show)),
+        Statement::ShowGrants(show, _) => kinds.push(show_grants(show)),
         Statement::CopyIntoTable(copy) => kinds.push(copy_source(&copy.source)),
         Statement::CopyIntoLocation(copy) => kinds.push(unload_source(&copy.source)),
         Statement::Drop(drop) => kinds.push(format!("Drop.{}", drop.kind)),

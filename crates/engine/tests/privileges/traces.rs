@@ -43,7 +43,7 @@ async fn who_is_given_a_name_is_not_given_what_its_former_user_left() {
     ann.run("SELECT 'private of ann'").await;
     let id = last_query(&ann).await;
     let history = "SELECT COUNT(*) FROM TABLE(d.INFORMATION_SCHEMA.QUERY_HISTORY()) \
-                   WHERE QUERY_TEXT LIKE '%private of%'";
+                   WHERE QUERY_TEXT LIKE '%private of%' AND EXECUTION_STATUS = 'SUCCESS'";
     let logins = "SELECT COUNT(*) FROM TABLE(d.INFORMATION_SCHEMA.LOGIN_HISTORY())";
     let scan = format!("SELECT * FROM TABLE(RESULT_SCAN('{id}'))");
     assert_eq!(value(&ann, history).await, "1");

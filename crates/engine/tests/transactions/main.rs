@@ -187,6 +187,41 @@ async fn a_transaction_can_be_aborted_from_outside() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_are_described_after_their_end() {
+    let account = Account::open(&["CREATE TABLE t (n INT)"]).await;
+    let (one, two) = (account.client().await, account.client().await);
+    let mut last = String::new();
+    for (end, state) in [("COMMIT", "committed"), ("ROLLBACK", "rolled back"), ("", "committed")] {
+        one.run("BEGIN NAME batch").await;
+        one.run("INSERT INTO t VALUES (1)").await;
+        let id = one.cell("SELECT CURRENT_TRANSACTION()").await;
+        assert_eq!(one.cell("SELECT LAST_TRANSACTION()").await, last);
+        let describe = format!("DESCRIBE TRANSACTION {id}");
+        let running = one.run(&describe).await;
+        let session = one.cell("SELECT CURRENT_SESSION()").await;
+        assert_eq!(running[0][..4], [&id, "ADMIN", &session, "BATCH"]);
+        assert_eq!(running[0][5..], ["running", ""]);
+        // DDL commits.
+        one.run(if end.is_empty() { "CREATE TABLE u (n INT)" } else { end }).await;
+        let ended = two.run(&describe).await;
+        assert_eq!(ended[0][..5], running[0][..5]);
+        assert_eq!(ended[0][5], state, "{end}");
+        assert!(ended[0][6] >= ended[0][4]);
+        assert_eq!(one.cell("SELECT LAST_TRANSACTION()").await, id);
+        last = id;
+    }
+    assert_eq!(two.cell("SELECT LAST_TRANSACTION()").await, "");
+    for statement in ["CREATE USER eve PASSWORD = 'a long password'", "CREATE ROLE eve"] {
+        two.run(statement).await;
+    }
+    let mut request = LoginRequest::new("eve", Credential::Password("a long password".into()));
+    request.role = Some("PUBLIC".into());
+    let eve = Client { session: account.engine.login(request).await.unwrap().session };
+    let error = eve.try_run(&format!("DESCRIBE TRANSACTION {last}")).await.unwrap_err();
+    assert_eq!(error.code, Code::ObjectNotFound);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_statement_that_waits_for_a_lock_can_be_aborted_as_a_transaction() {
     let account = Account::open(&["CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)"]).await;
     let (holder, waiter, other) =

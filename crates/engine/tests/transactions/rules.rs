@@ -77,3 +77,24 @@ async fn roles_never_have_each_other() {
         assert!(one != other, "a cycle of roles");
     }
 }
+
+/// Sessions, their temporary tables and their open transactions are in the database, whatever its name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renamed_database_takes_its_sessions_along() {
+    let account = Account::open(&["CREATE TABLE t (n INT)", "CREATE DATABASE other"]).await;
+    let (admin, one) = (account.client().await, account.client().await);
+    one.run("CREATE TEMPORARY TABLE own (n INT)").await;
+    one.run("BEGIN").await;
+    one.run("INSERT INTO t VALUES (1)").await;
+    one.run("INSERT INTO own VALUES (2)").await;
+    admin.run("ALTER DATABASE d RENAME TO e").await;
+    assert_eq!(one.cell("SELECT CURRENT_DATABASE()").await, "E");
+    assert_eq!(one.run("SELECT t.n, own.n FROM t, e.public.own").await, [["1", "2"]]);
+    one.run("COMMIT").await;
+    admin.run("ALTER DATABASE other SWAP WITH e").await;
+    assert_eq!(one.cell("SELECT CURRENT_DATABASE()").await, "OTHER");
+    one.run("INSERT INTO own SELECT n + 5 FROM t").await;
+    assert_eq!(one.run("SELECT n FROM other.public.own ORDER BY n").await, [["2"], ["6"]]);
+    assert_eq!(admin.cell("SELECT n FROM other.public.t").await, "1");
+    assert_eq!(admin.cell("SELECT COUNT(*) FROM e.information_schema.tables").await, "0");
+}

@@ -123,3 +123,35 @@ async fn an_abandoned_transaction_ends_when_others_wait_for_it() {
     holder.run("UPDATE t SET n = n + 1").await;
     assert_eq!(watcher.cell("SELECT n FROM t").await, "12");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_history_tells_of_statements_that_run_and_of_those_that_wait() {
+    let account = Account::open(&["CREATE TABLE t AS SELECT 1::INT AS n"]).await;
+    let (one, two, three) =
+        (account.client().await, account.client().await, account.client().await);
+    one.run("BEGIN").await;
+    one.run("UPDATE t SET n = 2").await;
+    let waiting = two.start("UPDATE t SET n = 3");
+    three.waits().await;
+    let told = "SELECT EXECUTION_STATUS, END_TIME IS NULL, ROWS_PRODUCED IS NULL, TRANSACTION_BLOCKED_TIME >= 0 \
+                FROM TABLE(d.INFORMATION_SCHEMA.QUERY_HISTORY()) WHERE QUERY_TEXT = 'UPDATE t SET n = 3'";
+    assert_eq!(three.run(told).await, [["BLOCKED", "TRUE", "TRUE", "TRUE"]]);
+    // The statement that asks runs itself.
+    let running = "SELECT QUERY_TYPE, QUERY_ID = LAST_QUERY_ID() FROM \
+                   TABLE(d.INFORMATION_SCHEMA.QUERY_HISTORY_BY_SESSION()) WHERE EXECUTION_STATUS = 'RUNNING'";
+    assert_eq!(three.run(running).await, [["SELECT", "FALSE"]]);
+    // A range of end times is one of statements that have ended.
+    let ended = "SELECT COUNT(*) FROM TABLE(d.INFORMATION_SCHEMA.QUERY_HISTORY(\
+                 END_TIME_RANGE_END => CURRENT_TIMESTAMP())) WHERE END_TIME IS NULL";
+    assert_eq!(three.cell(ended).await, "0");
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    one.run("COMMIT").await;
+    waiting.await.unwrap().unwrap();
+    let told = "SELECT EXECUTION_STATUS, END_TIME IS NULL, TRANSACTION_BLOCKED_TIME >= 20, \
+                TRANSACTION_BLOCKED_TIME <= TOTAL_ELAPSED_TIME FROM \
+                TABLE(d.INFORMATION_SCHEMA.QUERY_HISTORY()) WHERE QUERY_TEXT = 'UPDATE t SET n = 3'";
+    assert_eq!(three.run(told).await, [["SUCCESS", "FALSE", "TRUE", "TRUE"]]);
+    let gone = "SELECT COUNT(*) FROM TABLE(d.INFORMATION_SCHEMA.QUERY_HISTORY()) \
+                WHERE EXECUTION_STATUS = 'BLOCKED'";
+    assert_eq!(three.cell(gone).await, "0");
+}

@@ -93,23 +93,15 @@ fn of_one_type(
 /// The first value that is not NULL; later values are not computed.
 pub fn coalesce(values: Vec<TypedExpr>, facts: &Facts) -> Result<TypedExpr, UserError> {
     let (values, sql_type) = unify(values, facts)?;
-    let mut kept = Vec::new();
-    for value in values {
-        if value.is_null_literal() {
-            continue;
-        }
-        let last = !value.nullable;
-        kept.push(value);
-        if last {
-            break;
-        }
-    }
+    // Values behind one that is never NULL stay: a grouping set that leaves its column out makes it NULL.
+    let mut kept: Vec<TypedExpr> =
+        values.into_iter().filter(|value| !value.is_null_literal()).collect();
+    let nullable = kept.iter().all(|value| value.nullable);
     // A CASE, as the engine's COALESCE runs only after the optimizer has made it one.
     let Some(last) = kept.pop() else { return Ok(TypedExpr::null_of(sql_type)) };
     if kept.is_empty() {
         return Ok(last);
     }
-    let nullable = last.nullable;
     let branches = kept
         .into_iter()
         .map(|v| (Box::new(Expr::IsNotNull(Box::new(v.expr.clone()))), Box::new(v.expr)))

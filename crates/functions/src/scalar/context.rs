@@ -53,6 +53,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add(&["CURRENT_STATEMENT"], |a| fact(a, |a| Some(a.facts.statement.clone())));
     registry.add(&["CURRENT_QUERY_ID"], |a| fact(a, |a| Some(a.facts.query_id.clone())));
     registry.add(&["CURRENT_TRANSACTION"], |a| fact(a, |a| a.facts.transaction_id.clone()));
+    registry.add(&["LAST_TRANSACTION"], |a| fact(a, |a| a.facts.last_transaction_id.clone()));
     registry.add(&["CURRENT_IP_ADDRESS"], |_| Err(UserError::unsupported("CURRENT_IP_ADDRESS")));
     registry.add(&["CURRENT_AVAILABLE_ROLES"], |a| {
         fact(a, |a| {

@@ -5,27 +5,36 @@ use std::sync::Arc;
 use datafusion::arrow::array::{ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch};
 use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::SchemaRef;
-use frazil_common::UserError;
+use datafusion::common::ScalarValue;
+use frazil_common::{UserError, quote_identifier};
 
 use crate::error::{LakeError, Result};
 use crate::version::{RowChunk, TableVersion};
 use crate::write::schema::reshape;
 use crate::write::statistics::initial_value;
 
-/// The rows with the provider's whole schema.
-pub fn batches(version: &TableVersion, schema: &SchemaRef) -> Result<Vec<RecordBatch>> {
+/// The rows with the provider's whole schema. Columns that are not in the projection, where there is one,
+/// may hold anything.
+pub fn batches(
+    version: &TableVersion,
+    schema: &SchemaRef,
+    projection: Option<&[usize]>,
+) -> Result<Vec<RecordBatch>> {
     version
         .chunks
         .iter()
         .enumerate()
         .filter(|(_, chunk)| chunk.live_rows() > 0)
-        .map(|(index, chunk)| batch(version, schema, version.files.len() + index, chunk))
+        .map(|(index, chunk)| {
+            batch(version, schema, projection, version.files.len() + index, chunk)
+        })
         .collect()
 }
 
 fn batch(
     version: &TableVersion,
     schema: &SchemaRef,
+    projection: Option<&[usize]>,
     file: usize,
     chunk: &RowChunk,
 ) -> Result<RecordBatch> {
@@ -41,13 +50,34 @@ fn batch(
             }
         };
         if let (RowChunk::Committed(part), Some(at)) = (chunk, found)
-            && part.batch.table.columns.get(at).is_some_and(|c| c.inlined_type().is_none())
-            && data_type.is_nested()
+            && let Some(kept) = part.batch.table.columns.get(at)
         {
-            return Err(LakeError::User(UserError::unsupported(format!(
-                "inlined values of column {} ({}) that another client wrote",
-                column.name, column.physical_type
-            ))));
+            let expected = kept.inlined_type();
+            let as_text = expected.as_ref().is_some_and(|ty| rows.column(at).data_type() != ty);
+            if as_text && let Some(array) = part.batch.decoded(at, chunk.deleted()) {
+                columns.push(reshape(&array, &data_type)?);
+                continue;
+            }
+            if as_text || expected.is_none() && data_type.is_nested() {
+                if projection.is_some_and(|wanted| !wanted.contains(&place)) {
+                    columns.push(ScalarValue::new_default(&data_type)?.to_array_of_size(count)?);
+                    continue;
+                }
+                // Without the value: policies may hide it.
+                let what = match as_text {
+                    true => format!(
+                        "a value in column {} of {}: another client wrote what is no {}",
+                        quote_identifier(&column.name),
+                        version.table.name,
+                        kept.physical_type
+                    ),
+                    false => format!(
+                        "inlined values of column {} ({}) that another client wrote",
+                        column.name, column.physical_type
+                    ),
+                };
+                return Err(LakeError::User(UserError::unsupported(what)));
+            }
         }
         columns.push(match found.and_then(|at| rows.columns().get(at)) {
             Some(array) => reshape(array, &data_type)?,

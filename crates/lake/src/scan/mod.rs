@@ -1,6 +1,7 @@
 //! Reads a table version: a DataFusion table over its Parquet files.
 
 mod adapter;
+mod guard;
 pub(crate) mod inlined;
 mod named;
 mod pruning;
@@ -44,6 +45,7 @@ use crate::error::LakeError;
 use crate::files::FileStore;
 use crate::version::{DataFile, TableVersion};
 use adapter::FieldIdAdapterFactory;
+use guard::{FileNames, GuardedSource};
 use reader::TableFiles;
 
 /// Hidden column: place of the row's file in `TableVersion::files` (Int32).
@@ -92,7 +94,7 @@ impl LakeTable {
 
     /// The rows that lie in the catalog, with the provider's whole schema.
     pub(crate) fn inlined_batches(&self) -> crate::error::Result<Vec<RecordBatch>> {
-        inlined::batches(&self.version, &self.schema)
+        inlined::batches(&self.version, &self.schema, None)
     }
 
     fn visible_len(&self) -> usize {
@@ -185,6 +187,7 @@ impl LakeTable {
         };
         // Other clients' oldest form of times reaches farther than nanoseconds, as which it is read else.
         options.global.coerce_int96 = Some("us".to_string());
+        let names = Arc::new(FileNames::of(&self.version));
         let mut source = ParquetSource::new(table_schema)
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(Arc::new(TableFiles::new(
@@ -194,6 +197,7 @@ impl LakeTable {
                 ),
                 &self.store,
                 &self.version,
+                Arc::clone(&names),
             )));
         // Hidden columns are made by the reader or above it, so filters on them stay above.
         let stored = filters.iter().filter(|filter| {
@@ -213,14 +217,14 @@ impl LakeTable {
         let layout = Layout { visible };
         let scanned: Vec<usize> =
             if hidden { layout.scanned(projection) } else { projection.to_vec() };
-        let config =
-            FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
-                .with_file_groups(groups.into_iter().map(|(group, _)| group).collect())
-                .with_statistics(statistics)
-                .with_projection_indices(Some(scanned.clone()))?
-                .with_limit(if filters.is_empty() { limit } else { None })
-                .with_expr_adapter(Some(Arc::new(FieldIdAdapterFactory::new(&self.version))))
-                .build();
+        let source = Arc::new(GuardedSource::new(Arc::new(source), names));
+        let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), source)
+            .with_file_groups(groups.into_iter().map(|(group, _)| group).collect())
+            .with_statistics(statistics)
+            .with_projection_indices(Some(scanned.clone()))?
+            .with_limit(if filters.is_empty() { limit } else { None })
+            .with_expr_adapter(Some(Arc::new(FieldIdAdapterFactory::new(&self.version))))
+            .build();
         let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
         if !hidden {
             return Ok(scan);
@@ -412,7 +416,7 @@ impl TableProvider for LakeTable {
             parts.push(self.scan_files(state, &projection, filters, limit, files)?);
         }
         if inlined {
-            let batches = inlined::batches(&self.version, &self.schema)?;
+            let batches = inlined::batches(&self.version, &self.schema, Some(&projection))?;
             parts.push(MemorySourceConfig::try_new_exec(
                 &[batches],
                 Arc::clone(&self.schema),

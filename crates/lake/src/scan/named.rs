@@ -23,6 +23,24 @@ pub fn with_field_ids(metadata: &ParquetMetaData, names: &NameMapping) -> Result
     }
     let root = Type::group_type_builder(root.name()).with_fields(fields).build()?;
     // The writer's own Arrow schema would be taken for the fields, without these ids.
+    Ok(with_schema(metadata, Arc::new(SchemaDescriptor::new(Arc::new(root)))))
+}
+
+/// Whether the writer left its Arrow schema.
+pub fn has_arrow_schema(metadata: &ParquetMetaData) -> bool {
+    let pairs = metadata.file_metadata().key_value_metadata();
+    pairs.is_some_and(|pairs| pairs.iter().any(|pair| pair.key == ARROW_SCHEMA_META_KEY))
+}
+
+/// The same without the writer's Arrow schema. The columns' types are the table's, and a damaged one
+/// makes its reader panic.
+pub fn without_arrow_schema(metadata: &ParquetMetaData) -> ParquetMetaData {
+    with_schema(metadata, metadata.file_metadata().schema_descr_ptr())
+}
+
+/// The same with this schema, and without the writer's Arrow schema.
+fn with_schema(metadata: &ParquetMetaData, schema: Arc<SchemaDescriptor>) -> ParquetMetaData {
+    let file = metadata.file_metadata();
     let told = file.key_value_metadata().map(|pairs| {
         pairs.iter().filter(|pair| pair.key != ARROW_SCHEMA_META_KEY).cloned().collect()
     });
@@ -31,14 +49,14 @@ pub fn with_field_ids(metadata: &ParquetMetaData, names: &NameMapping) -> Result
         file.num_rows(),
         file.created_by().map(str::to_string),
         told,
-        Arc::new(SchemaDescriptor::new(Arc::new(root))),
+        schema,
         file.column_orders().cloned(),
     );
-    Ok(ParquetMetaDataBuilder::new(file)
+    ParquetMetaDataBuilder::new(file)
         .set_row_groups(metadata.row_groups().to_vec())
         .set_column_index(metadata.column_index().cloned())
         .set_offset_index(metadata.offset_index().cloned())
-        .build())
+        .build()
 }
 
 fn with_id(field: &Type, id: i32) -> Result<Type> {

@@ -1,4 +1,4 @@
-//! Reads Parquet files, and says whose file it is where one is missing.
+//! Reads Parquet files, and says whose file it is where one is missing or not whole.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -20,20 +20,22 @@ use frazil_catalog::files::NameMapping;
 use frazil_common::SqlType;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 
+use crate::checksum;
 use crate::error::LakeError;
 use crate::files::FileStore;
-use crate::scan::named::with_field_ids;
+use crate::scan::guard::FileNames;
+use crate::scan::named::{has_arrow_schema, with_field_ids, without_arrow_schema};
 use crate::version::{DataFile, TableVersion};
 
 /// Makes readers of a table version's files.
 #[derive(Debug)]
 pub struct TableFiles<F> {
     readers: F,
-    store: Arc<dyn ObjectStore>,
-    table: String,
+    store: FileStore,
+    names: Arc<FileNames>,
     /// By place.
     files: Arc<HashMap<Path, FileFacts>>,
 }
@@ -41,8 +43,6 @@ pub struct TableFiles<F> {
 /// What is known of a file.
 #[derive(Debug, Clone, Default)]
 struct FileFacts {
-    /// Its id and name.
-    described: String,
     /// It may hold NaN.
     nan: bool,
     /// What its columns' names stand for, where it has no field ids.
@@ -96,21 +96,17 @@ fn without_float_bounds(metadata: &ParquetMetaData) -> ParquetMetaData {
 
 impl<F> TableFiles<F> {
     /// Over other readers of the same files.
-    pub fn new(readers: F, store: &FileStore, version: &TableVersion) -> TableFiles<F> {
+    pub fn new(
+        readers: F,
+        store: &FileStore,
+        version: &TableVersion,
+        names: Arc<FileNames>,
+    ) -> TableFiles<F> {
         let files = version.files.iter().map(|file| {
-            let facts = FileFacts {
-                described: file.described(),
-                nan: may_hold_nan(file, &version.table),
-                names: file.names.clone(),
-            };
-            (file.path.clone(), facts)
+            let nan = may_hold_nan(file, &version.table);
+            (file.path.clone(), FileFacts { nan, names: file.names.clone() })
         });
-        TableFiles {
-            readers,
-            store: Arc::clone(store.object_store()),
-            table: version.table.name.to_string(),
-            files: Arc::new(files.collect()),
-        }
+        TableFiles { readers, store: store.clone(), names, files: Arc::new(files.collect()) }
     }
 }
 
@@ -123,51 +119,66 @@ impl<F: ParquetFileReaderFactory> ParquetFileReaderFactory for TableFiles<F> {
         metrics: &ExecutionPlanMetricsSet,
     ) -> datafusion::error::Result<Box<dyn AsyncFileReader + Send>> {
         let path = file.object_meta.location.clone();
+        let bytes = file.object_meta.size;
         let inner =
             self.readers.create_reader(partition_index, file, metadata_size_hint, metrics)?;
-        let FileFacts { described: file, nan, names } =
-            self.files.get(&path).cloned().unwrap_or_default();
-        Ok(Box::new(TableFile {
-            inner,
-            store: Arc::clone(&self.store),
-            table: self.table.clone(),
-            file,
-            nan,
-            names,
-            path,
-        }))
+        let FileFacts { nan, names } = self.files.get(&path).cloned().unwrap_or_default();
+        let place =
+            Place { store: self.store.clone(), called: Arc::clone(&self.names), path, bytes };
+        Ok(Box::new(TableFile { inner, place, nan, names }))
     }
 }
 
 struct TableFile {
     inner: Box<dyn AsyncFileReader + Send>,
-    store: Arc<dyn ObjectStore>,
-    table: String,
-    file: String,
+    place: Place,
     nan: bool,
     names: Option<Arc<NameMapping>>,
+}
+
+/// Where a file lies, and what it is called.
+struct Place {
+    store: FileStore,
+    called: Arc<FileNames>,
     path: Path,
+    /// As the catalog tells.
+    bytes: u64,
 }
 
-/// What failed, or that the file is not there, whichever words the reader found for it.
-async fn explained(
-    error: ParquetError,
-    store: &Arc<dyn ObjectStore>,
-    path: &Path,
-    missing: impl FnOnce() -> LakeError,
-) -> ParquetError {
-    match store.head(path).await {
-        Err(object_store::Error::NotFound { .. }) => {
-            ParquetError::External(Box::new(DataFusionError::from(missing())))
+impl Place {
+    /// What failed, or that the file is not there or not whole, whichever words the reader found for it.
+    async fn explained(&self, error: ParquetError) -> ParquetError {
+        match self.store.object_store().head(&self.path).await {
+            Err(object_store::Error::NotFound { .. }) => external(self.called.missing(&self.path)),
+            Ok(meta) if meta.size != self.bytes => {
+                let what = format!("it has {} bytes instead of {}", meta.size, self.bytes);
+                external(self.called.damaged(&self.path, &what))
+            }
+            _ => error,
         }
-        _ => error,
+    }
+
+    /// Refuses a file whose part behind its pages is not what was written. Each is looked at once.
+    async fn check_tail(&self, metadata: &ParquetMetaData) -> ParquetResult<()> {
+        if !checksum::is_sealed(metadata) || self.store.is_checked(&self.path) {
+            return Ok(());
+        }
+        let start = checksum::pages_end(metadata).min(self.bytes);
+        let tail = match self.store.read(&self.path, start..self.bytes).await {
+            Ok(tail) => tail,
+            Err(error) => return Err(external(error)),
+        };
+        if checksum::tail_holds(&tail, start) != Some(true) {
+            let what = "the checksum of its footer is another";
+            return Err(external(self.called.damaged(&self.path, what)));
+        }
+        self.store.set_checked(&self.path);
+        Ok(())
     }
 }
 
-impl TableFile {
-    fn missing(table: &str, file: &str) -> LakeError {
-        LakeError::MissingFile { table: table.to_string(), file: file.to_string() }
-    }
+fn external(error: LakeError) -> ParquetError {
+    ParquetError::External(Box::new(DataFusionError::from(error)))
 }
 
 impl AsyncFileReader for TableFile {
@@ -175,10 +186,7 @@ impl AsyncFileReader for TableFile {
         async move {
             match self.inner.get_bytes(range).await {
                 Ok(bytes) => Ok(bytes),
-                Err(error) => {
-                    let missing = || TableFile::missing(&self.table, &self.file);
-                    Err(explained(error, &self.store, &self.path, missing).await)
-                }
+                Err(error) => Err(self.place.explained(error).await),
             }
         }
         .boxed()
@@ -191,10 +199,7 @@ impl AsyncFileReader for TableFile {
         async move {
             match self.inner.get_byte_ranges(ranges).await {
                 Ok(bytes) => Ok(bytes),
-                Err(error) => {
-                    let missing = || TableFile::missing(&self.table, &self.file);
-                    Err(explained(error, &self.store, &self.path, missing).await)
-                }
+                Err(error) => Err(self.place.explained(error).await),
             }
         }
         .boxed()
@@ -207,18 +212,18 @@ impl AsyncFileReader for TableFile {
         async move {
             match self.inner.get_metadata(options).await {
                 Ok(mut metadata) => {
+                    self.place.check_tail(&metadata).await?;
                     if let Some(names) = &self.names {
                         metadata = Arc::new(with_field_ids(&metadata, names)?);
+                    } else if has_arrow_schema(&metadata) {
+                        metadata = Arc::new(without_arrow_schema(&metadata));
                     }
                     if self.nan {
                         metadata = Arc::new(without_float_bounds(&metadata));
                     }
                     Ok(metadata)
                 }
-                Err(error) => {
-                    let missing = || TableFile::missing(&self.table, &self.file);
-                    Err(explained(error, &self.store, &self.path, missing).await)
-                }
+                Err(error) => Err(self.place.explained(error).await),
             }
         }
         .boxed()

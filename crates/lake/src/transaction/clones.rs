@@ -159,27 +159,44 @@ impl LakeTransaction {
         Ok(())
     }
 
-    /// Brings back a dropped table under the name it had.
+    /// Brings back a dropped table under the name it had, in its schema's database of now.
     pub fn undrop_table(&mut self, dropped: &Dropped<TableInfo>) -> Result<()> {
-        self.stage(CatalogChange::UndropTable {
-            table: Arc::clone(&dropped.object),
-            dropped_at: dropped.dropped_at,
-        })
+        let table = &dropped.object;
+        let schema = self.view.schemas().find(|schema| schema.schema_id == table.schema_id);
+        let table = match schema {
+            Some(schema) if schema.database != table.name.database => Arc::new(TableInfo {
+                name: in_database(&schema.database, &table.name),
+                ..TableInfo::clone(table)
+            }),
+            _ => Arc::clone(table),
+        };
+        self.stage(CatalogChange::UndropTable { table, dropped_at: dropped.dropped_at })
     }
 
     /// Brings back a dropped schema with the tables and views that went with it.
     pub fn undrop_schema(&mut self, dropped: &Dropped<SchemaInfo>) -> Result<()> {
         let schema = &dropped.object;
-        if self.view.database(&schema.database).is_none() {
-            return Err(LakeError::User(UserError::not_found("Database", &schema.database)));
+        // DuckLake's name has the database's name of now, whatever it was when the schema went.
+        let database =
+            schema.ducklake_name.split_once('.').map_or(schema.database.as_str(), |(name, _)| name);
+        if self.view.database(database).is_none() {
+            return Err(LakeError::User(UserError::not_found("Database", database)));
         }
         let view = &dropped.view;
-        let tables: Vec<Arc<TableInfo>> =
-            view.tables_in(&schema.database, &schema.name).cloned().collect();
-        let views: Vec<Arc<ViewInfo>> =
-            view.views_in(&schema.database, &schema.name).cloned().collect();
+        let tables = view.tables_in(&schema.database, &schema.name).map(|table| {
+            let name = in_database(database, &table.name);
+            Arc::new(TableInfo { name, ..TableInfo::clone(table) })
+        });
+        let views = view.views_in(&schema.database, &schema.name).map(|view| {
+            let name = in_database(database, &view.name);
+            Arc::new(ViewInfo { name, ..ViewInfo::clone(view) })
+        });
+        let (tables, views) = (tables.collect(), views.collect());
         self.stage(CatalogChange::UndropSchema {
-            schema: Arc::clone(schema),
+            schema: Arc::new(SchemaInfo {
+                database: database.to_string(),
+                ..SchemaInfo::clone(schema)
+            }),
             tables,
             views,
             dropped_at: dropped.dropped_at,
@@ -202,4 +219,9 @@ impl LakeTransaction {
         }
         Ok(())
     }
+}
+
+/// The same name in a database.
+fn in_database(database: &str, name: &QualifiedName) -> QualifiedName {
+    QualifiedName::new(database, &name.schema, &name.name)
 }

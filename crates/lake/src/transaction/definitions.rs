@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::scalar::ScalarValue;
+use frazil_catalog::foreign_views::ForeignView;
 use frazil_catalog::objects::EXTERNAL_DATABASE;
 use frazil_catalog::{
     CatalogChange, ColumnInfo, DatabaseInfo, DucklakeDefault, PartitionKey, SchemaInfo, SortBy,
@@ -46,6 +47,8 @@ pub struct NewView {
     pub name: QualifiedName,
     /// The query's text.
     pub text: String,
+    /// What another client wrote, in a clone of its view.
+    pub foreign: Option<ForeignView>,
     pub columns: Vec<Column>,
     pub column_comments: Vec<Option<String>>,
     pub secure: bool,
@@ -76,13 +79,7 @@ impl LakeTransaction {
         comment: Option<String>,
         retention_days: Option<u16>,
     ) -> Result<Arc<DatabaseInfo>> {
-        if name == EXTERNAL_DATABASE {
-            return Err(LakeError::User(UserError::exists(name)));
-        }
-        // `DB.S` must have one reading, or dropping a database would reach into another.
-        if name.contains('.') {
-            return Err(LakeError::User(UserError::unsupported("a dot in a database's name")));
-        }
+        check_database_name(name)?;
         let database = Arc::new(DatabaseInfo {
             database_id: self.local_id(),
             name: name.to_string(),
@@ -105,7 +102,7 @@ impl LakeTransaction {
         Ok(database)
     }
 
-    /// Changes a database's comment or retention.
+    /// Changes a database's properties.
     pub fn alter_database(
         &mut self,
         name: &str,
@@ -116,6 +113,24 @@ impl LakeTransaction {
         let mut after = DatabaseInfo::clone(&before);
         change(&mut after);
         self.stage(CatalogChange::AlterDatabase { before, after: Arc::new(after) })
+    }
+
+    /// Gives a database a new name; what is in it goes along.
+    pub fn rename_database(&mut self, name: &str, to: &str) -> Result<()> {
+        check_database_name(name)?;
+        check_database_name(to)?;
+        self.alter_database(name, |database| database.name = to.to_string())
+    }
+
+    /// Exchanges the names of two databases.
+    pub fn swap_databases(&mut self, first: &str, second: &str) -> Result<()> {
+        let find = |name: &str| {
+            check_database_name(name)?;
+            let found = self.view.database(name).cloned();
+            found.ok_or_else(|| LakeError::User(UserError::not_found("Database", name)))
+        };
+        let (first, second) = (find(first)?, find(second)?);
+        self.stage(CatalogChange::SwapDatabases { first, second })
     }
 
     /// Creates a schema.
@@ -267,7 +282,8 @@ impl LakeTransaction {
             name: view.name,
             uuid: uuid::Uuid::now_v7().to_string(),
             text: view.text,
-            dialect: "snowflake".to_string(),
+            dialect: if view.foreign.is_some() { "duckdb" } else { "snowflake" }.to_string(),
+            foreign: view.foreign,
             columns: view.columns,
             column_comments: view.column_comments,
             secure: view.secure,
@@ -517,6 +533,18 @@ impl LakeTransaction {
     fn forget_rows(&mut self, gone: impl Fn(&TableInfo) -> bool) {
         self.rows.retain(|_, staged| !gone(&staged.table));
     }
+}
+
+/// Other clients' tables have a database of their own.
+fn check_database_name(name: &str) -> Result<()> {
+    if name == EXTERNAL_DATABASE {
+        return Err(LakeError::User(UserError::exists(name)));
+    }
+    // `DB.S` must have one reading, or dropping a database would reach into another.
+    if name.contains('.') {
+        return Err(LakeError::User(UserError::unsupported("a dot in a database's name")));
+    }
+    Ok(())
 }
 
 /// Sets a table's clustering keys.

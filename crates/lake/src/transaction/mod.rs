@@ -268,10 +268,9 @@ impl LakeTransaction {
     }
 
     fn rebuild_view(&mut self) -> Result<()> {
-        let view_of = |definitions| {
-            let (snapshot, version) = (self.base.snapshot, self.base.schema_version);
-            Arc::new(CatalogView::new(snapshot, version, Arc::new(definitions)))
-        };
+        let (snapshot, version) = (self.base.snapshot, self.base.schema_version);
+        let view_of =
+            |definitions| Arc::new(CatalogView::new(snapshot, version, Arc::new(definitions)));
         self.permanent = Arc::clone(&self.base);
         if !self.changes.is_empty() {
             let mut definitions = Definitions::clone(self.base.definitions());
@@ -285,6 +284,7 @@ impl LakeTransaction {
         }
         self.view = Arc::clone(&self.permanent);
         if !self.temporary.tables.is_empty() {
+            self.follow_schemas();
             let mut definitions = Definitions::clone(self.permanent.definitions());
             for table in self.temporary.tables.values() {
                 definitions.shadow(Arc::clone(table));

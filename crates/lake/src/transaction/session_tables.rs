@@ -1,8 +1,11 @@
 //! Temporary tables in a transaction. Statements of one session may run beside each other: each puts
 //! its own changes on top of what the others have written back meanwhile.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+
+use frazil_catalog::{SchemaInfo, TableInfo};
+use frazil_common::QualifiedName;
 
 use super::loads::StagedLoads;
 use super::{LakeTransaction, StagedRows};
@@ -61,6 +64,32 @@ fn on_top(
 }
 
 impl LakeTransaction {
+    /// Temporary tables are in schemas by id: where a database was renamed, by whichever session, theirs is
+    /// the name that the schema has now.
+    pub(super) fn follow_schemas(&mut self) {
+        let schemas: HashMap<i64, &Arc<SchemaInfo>> =
+            self.permanent.schemas().map(|schema| (schema.schema_id, schema)).collect();
+        let moved: Vec<(QualifiedName, QualifiedName)> = self
+            .temporary
+            .tables
+            .values()
+            .filter_map(|table| {
+                let schema = schemas.get(&table.schema_id)?;
+                let name = QualifiedName::new(&schema.database, &schema.name, &table.name.name);
+                (name != table.name).then(|| (table.name.clone(), name))
+            })
+            .collect();
+        // All at once: names may have been exchanged.
+        let moved: Vec<_> = moved
+            .into_iter()
+            .filter_map(|(from, to)| Some((self.temporary.tables.remove(&from)?, to)))
+            .collect();
+        for (table, name) in moved {
+            let table = TableInfo { name: name.clone(), ..TableInfo::clone(&table) };
+            self.temporary.tables.insert(name, Arc::new(table));
+        }
+    }
+
     /// Takes in what other statements of the session did to its temporary tables, unless this
     /// transaction has changes of its own; says whether anything is new.
     pub(super) fn refresh_temporary(&mut self) -> bool {

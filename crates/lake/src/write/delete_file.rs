@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use datafusion::arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema};
-use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use datafusion::parquet::arrow::{AsyncArrowWriter, PARQUET_FIELD_ID_META_KEY, ProjectionMask};
+use datafusion::parquet::arrow::arrow_reader::{
+    ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
+use datafusion::parquet::arrow::arrow_writer::ArrowWriterOptions;
+use datafusion::parquet::arrow::{PARQUET_FIELD_ID_META_KEY, ProjectionMask};
 use datafusion::parquet::basic::Compression;
 use datafusion::parquet::file::properties::WriterProperties;
 use frazil_common::SnapshotId;
@@ -13,12 +17,17 @@ use object_store::ObjectStoreExt;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 
+use super::encoder::Encoder;
 use super::schema::{
     DELETE_PATH_FIELD, DELETE_POSITION_FIELD, SNAPSHOT_COLUMN, SNAPSHOT_FIELD, with_field_id,
 };
+use crate::caught::caught;
+use crate::checksum;
 use crate::error::{LakeError, Result};
 use crate::files::FileStore;
 use crate::unclaimed::Unclaimed;
+
+const ROW_GROUP_ROWS: usize = 1 << 20;
 
 /// A written delete file.
 #[derive(Debug, Clone)]
@@ -60,7 +69,9 @@ pub async fn write(
     let unclaimed = Unclaimed::in_the_making(store, path.clone());
     let sink = BufWriter::new(Arc::clone(store.object_store()), path.clone());
     let properties = WriterProperties::builder().set_compression(Compression::LZ4_RAW).build();
-    let mut writer = AsyncArrowWriter::try_new(sink, schema, Some(properties))?;
+    let options =
+        ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+    let mut writer = Encoder::try_new(sink, schema, options, ROW_GROUP_ROWS)?;
     writer.write(&batch).await?;
     writer.finish().await?;
     let (bytes, footer_bytes) = super::file_facts(store, &path, writer.bytes_written()).await?;
@@ -106,7 +117,7 @@ pub async fn read(store: &FileStore, path: &Path) -> Result<DeletedRows> {
     read_columns(store, path, |batch| {
         let column = batch
             .column_by_name("pos")
-            .ok_or_else(|| LakeError::Damaged(format!("delete file {path} has no positions")))?;
+            .ok_or_else(|| LakeError::Damaged("it has no positions".into()))?;
         let values = datafusion::arrow::compute::cast(column, &DataType::Int64)?;
         let values = values.as_primitive::<Int64Type>();
         let snapshots = snapshots_of(batch)?;
@@ -134,9 +145,8 @@ pub async fn later_rows(store: &FileStore, path: &Path, snapshot: SnapshotId) ->
 pub async fn row_snapshots(store: &FileStore, path: &Path) -> Result<Vec<SnapshotId>> {
     let mut all = Vec::new();
     read_columns(store, path, |batch| {
-        let snapshots = snapshots_of(batch)?.ok_or_else(|| {
-            LakeError::Damaged(format!("merged file {path} does not tell its rows' snapshots"))
-        })?;
+        let snapshots = snapshots_of(batch)?
+            .ok_or_else(|| LakeError::Damaged("it does not tell its rows' snapshots".into()))?;
         all.extend_from_slice(snapshots.values());
         Ok(())
     })
@@ -165,11 +175,24 @@ fn is_snapshot(field: &Field) -> bool {
 async fn read_columns(
     store: &FileStore,
     path: &Path,
-    mut each: impl FnMut(&RecordBatch) -> Result<()>,
+    each: impl FnMut(&RecordBatch) -> Result<()>,
 ) -> Result<()> {
     // Positions pack well: such a file is small next to the rows it stands for.
     let bytes = store.object_store().get(path).await?.bytes().await?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
+    caught(|| decode(bytes, each)).unwrap_or_else(|panic| Err(LakeError::Damaged(panic)))
+}
+
+fn decode(bytes: Bytes, mut each: impl FnMut(&RecordBatch) -> Result<()>) -> Result<()> {
+    // The writer's own Arrow schema tells nothing that is needed.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes.clone(), options)?;
+    let end = usize::try_from(checksum::pages_end(builder.metadata())).unwrap_or(usize::MAX);
+    let tail = bytes.get(end..).unwrap_or_default();
+    if checksum::is_sealed(builder.metadata())
+        && checksum::tail_holds(tail, end as u64) != Some(true)
+    {
+        return Err(LakeError::Damaged("the checksum of its footer is another".into()));
+    }
     let wanted = builder
         .schema()
         .fields()

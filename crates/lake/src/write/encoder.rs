@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use crc32fast::Hasher;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::parquet::arrow::arrow_writer::{
     ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriter, ArrowWriterOptions, compute_leaves,
 };
 use datafusion::parquet::errors::Result as ParquetResult;
-use datafusion::parquet::file::metadata::ParquetMetaData;
+use datafusion::parquet::file::metadata::{KeyValue, ParquetMetaData};
 use datafusion::parquet::file::writer::SerializedFileWriter;
 use object_store::buffered::BufWriter;
 use tokio::io::AsyncWriteExt;
 
+use super::pages::{self, PageStores, Pages};
+use crate::checksum;
 use crate::error::{LakeError, Result};
 
 /// Rows kept until they are encoded together; fewer are encoded without other threads.
@@ -22,12 +25,15 @@ const ROWS_TOGETHER: usize = 64 * 1024;
 const TEXT_WEIGHT: usize = 3;
 
 /// A column of the table with the writers of its leaves.
-type Column = (usize, Vec<ArrowColumnWriter>);
+type Column = (usize, Vec<(ArrowColumnWriter, Pages)>);
 
 /// Writes batches of one schema into one file.
 pub struct Encoder {
     file: SerializedFileWriter<Vec<u8>>,
     factory: ArrowRowGroupWriterFactory,
+    stores: Arc<PageStores>,
+    /// Of the bytes handed on.
+    checksum: Hasher,
     sink: BufWriter,
     schema: SchemaRef,
     /// Leaves of each column.
@@ -48,6 +54,8 @@ impl Encoder {
         options: ArrowWriterOptions,
         group_rows_max: usize,
     ) -> Result<Encoder> {
+        let stores = Arc::new(PageStores::default());
+        let options = options.with_page_store_factory(Arc::clone(&stores) as _);
         let writer = ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&schema), options)?;
         let (file, factory) = writer.into_serialized_writer()?;
         let mut leaves = vec![0; schema.fields().len()];
@@ -60,6 +68,8 @@ impl Encoder {
         Ok(Encoder {
             file,
             factory,
+            stores,
+            checksum: Hasher::new(),
             sink,
             schema,
             leaves,
@@ -94,7 +104,7 @@ impl Encoder {
     /// Bytes of the file so far, about.
     pub fn size(&self) -> usize {
         let open = self.columns.iter().flat_map(|(_, writers)| writers);
-        let open: usize = open.map(ArrowColumnWriter::get_estimated_total_bytes).sum();
+        let open: usize = open.map(|(writer, _)| writer.get_estimated_total_bytes()).sum();
         let pending: usize = self.pending.iter().map(RecordBatch::get_array_memory_size).sum();
         self.file.bytes_written() + open + pending / 4
     }
@@ -108,7 +118,12 @@ impl Encoder {
     pub async fn finish(&mut self) -> Result<ParquetMetaData> {
         self.encode().await?;
         self.end_group().await?;
+        self.flush().await?;
+        let blank = KeyValue::new(checksum::KEY.to_string(), checksum::BLANK.to_string());
+        self.file.append_key_value_metadata(blank);
         let metadata = self.file.finish()?;
+        self.file.flush().map_err(io)?;
+        checksum::seal(self.checksum.clone(), self.file.inner_mut())?;
         self.flush().await?;
         self.sink.shutdown().await.map_err(io)?;
         Ok(metadata)
@@ -153,7 +168,8 @@ impl Encoder {
 
     fn new_columns(&self) -> Result<Vec<Column>> {
         let group = self.file.flushed_row_groups().len();
-        let mut writers = self.factory.create_column_writers(group)?.into_iter();
+        let writers = self.factory.create_column_writers(group)?;
+        let mut writers = writers.into_iter().zip(self.stores.take());
         let columns = self.leaves.iter().enumerate();
         Ok(columns
             .map(|(index, leaves)| (index, writers.by_ref().take(*leaves).collect()))
@@ -184,8 +200,8 @@ impl Encoder {
         self.group_rows = 0;
         let mut group = self.file.next_row_group()?;
         for (_, writers) in std::mem::take(&mut self.columns) {
-            for writer in writers {
-                writer.close()?.append_to_row_group(&mut group)?;
+            for (writer, pages) in writers {
+                pages::append(writer.close()?, &pages, &mut group)?;
             }
         }
         group.close()?;
@@ -197,6 +213,7 @@ impl Encoder {
         self.file.flush().map_err(io)?;
         let bytes = std::mem::take(self.file.inner_mut());
         if !bytes.is_empty() {
+            self.checksum.update(&bytes);
             self.sink.put(Bytes::from(bytes)).await?;
         }
         Ok(())
@@ -211,7 +228,7 @@ fn encode_columns(
     for (index, writers) in &mut columns {
         for batch in batches {
             let leaves = compute_leaves(schema.field(*index), batch.column(*index))?;
-            for (leaf, writer) in leaves.iter().zip(writers.iter_mut()) {
+            for (leaf, (writer, _)) in leaves.iter().zip(writers.iter_mut()) {
                 writer.write(leaf)?;
             }
         }
@@ -274,9 +291,44 @@ mod tests {
         assert_eq!(groups, [70_000, 70_000, 10_000]);
         let bytes = store.get(&path).await.unwrap().bytes().await.unwrap();
         assert_eq!(bytes.len(), encoder.bytes_written());
+        let end = checksum::pages_end(&metadata);
+        assert_eq!(checksum::tail_holds(&bytes[end as usize..], end), Some(true));
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
         let batches: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
         let read = concat_batches(&batches[0].schema(), &batches).unwrap();
         assert_eq!(read, all);
+    }
+
+    #[tokio::test]
+    async fn no_changed_bit_gives_other_rows() {
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let path = Path::from("t.parquet");
+        let all = batch(0..300);
+        let sink = BufWriter::new(Arc::clone(&store), path.clone());
+        let options = ArrowWriterOptions::new().with_skip_arrow_metadata(true);
+        let mut encoder = Encoder::try_new(sink, all.schema(), options, 200).unwrap();
+        encoder.write(&all).await.unwrap();
+        let metadata = encoder.finish().await.unwrap();
+        let whole = store.get(&path).await.unwrap().bytes().await.unwrap();
+        let read = |bytes: Bytes| {
+            let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?.build()?;
+            let batches = reader.collect::<std::result::Result<Vec<RecordBatch>, _>>()?;
+            Ok::<_, LakeError>(concat_batches(&batches[0].schema(), &batches)?)
+        };
+        let expected = read(whole.clone()).unwrap();
+        assert_eq!(expected.num_rows(), 300);
+        let mut found = 0;
+        for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+            let (start, length) = column.byte_range();
+            for at in (start..start + length).step_by(11) {
+                let mut changed = whole.to_vec();
+                changed[at as usize] ^= 1 << (at % 8);
+                match crate::caught::caught(|| read(Bytes::from(changed))) {
+                    Ok(Ok(rows)) => assert_eq!(rows, expected, "{at}"),
+                    _ => found += 1,
+                }
+            }
+        }
+        assert!(found > 100, "{found}");
     }
 }

@@ -3,6 +3,7 @@
 pub mod delete_file;
 mod encoder;
 mod foreign;
+mod pages;
 pub mod schema;
 pub mod sink;
 pub mod sorted;

@@ -24,6 +24,7 @@ use super::window::key_of;
 use crate::binder::{Binder, Bound};
 use crate::error::{Result, position, unsupported};
 use crate::join::has_correlated_subquery;
+use crate::nullable::nullable_udf;
 use crate::scope::{Env, Truth};
 
 /// How deep subqueries may be nested in expressions: the engine's time doubles with each level.
@@ -69,7 +70,13 @@ impl Binder<'_> {
                 plan = checked_single_row(plan)?;
             }
         }
-        Ok(TypedExpr::new(Expr::ScalarSubquery(as_subquery(plan)), sql_type, true))
+        // The engine takes a query's value for NULL only where its column may be, but there may be no row.
+        let told = plan.schema().field(0).is_nullable() || is_one_row(&plan);
+        let mut value = Expr::ScalarSubquery(as_subquery(plan));
+        if !told {
+            value = nullable_udf().call(vec![value]);
+        }
+        Ok(TypedExpr::new(value, sql_type, true))
     }
 
     pub(super) fn exists(&mut self, query: &Query, negated: bool, env: &Env) -> Result<TypedExpr> {

@@ -25,9 +25,10 @@ pub(crate) fn key_of(value: &TypedExpr) -> Expr {
     }
 }
 
-/// The expression to tell a window's peers and partitions by. Its operators tell floats apart by their bits,
-/// of which -0 has others than 0: adding nothing makes one of the two.
-fn peer_key(value: &TypedExpr) -> Expr {
+/// The expression by which a window tells peers and partitions, and an ORDER BY ties that its further keys
+/// put in order. Operators tell floats apart by their bits, of which -0 has others than 0: adding nothing
+/// makes one of the two.
+pub(crate) fn peer_key(value: &TypedExpr) -> Expr {
     match value.sql_type {
         SqlType::Float => value.expr.clone() + lit(0.0_f64),
         _ => key_of(value),
@@ -72,7 +73,9 @@ impl Binder<'_> {
         order_by: &[&OrderByExpr],
         env: &Env,
     ) -> Result<Vec<SortExpr>> {
-        Ok(self.sort_keys(order_by, key_of, env)?.into_iter().map(|(_, key)| key).collect())
+        // The last key has no ties to put in order, and a lone one is the value itself to some functions.
+        let key = if order_by.len() > 1 { peer_key } else { key_of };
+        Ok(self.sort_keys(order_by, key, env)?.into_iter().map(|(_, key)| key).collect())
     }
 
     /// Sort keys, each with the type of what is sorted by.

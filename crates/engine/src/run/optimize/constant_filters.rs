@@ -42,10 +42,16 @@ impl OptimizerRule for ConstantsAbove {
         config: &dyn OptimizerConfig,
     ) -> Result<Transformed<LogicalPlan>> {
         let LogicalPlan::Filter(filter) = plan else { return self.0.rewrite(plan, config) };
-        if !gives_a_row_of_none(&filter.input) {
+        // The rule makes one filter of several and goes on with that, past HAVING too.
+        let mut conditions = split_conjunction_owned(filter.predicate.clone());
+        let mut input = &filter.input;
+        while let LogicalPlan::Filter(below) = input.as_ref() {
+            conditions.extend(split_conjunction_owned(below.predicate.clone()));
+            input = &below.input;
+        }
+        if !gives_a_row_of_none(input) {
             return self.0.rewrite(LogicalPlan::Filter(filter), config);
         }
-        let conditions = split_conjunction_owned(filter.predicate.clone());
         let (constants, others): (Vec<Expr>, Vec<Expr>) =
             conditions.into_iter().partition(|condition| condition.column_refs().is_empty());
         let Some(constant) = conjunction(constants) else {
@@ -54,7 +60,7 @@ impl OptimizerRule for ConstantsAbove {
         let Some(rest) = conjunction(others) else {
             return Ok(Transformed::no(LogicalPlan::Filter(filter)));
         };
-        let below = LogicalPlan::Filter(Filter::try_new(rest, filter.input)?);
+        let below = LogicalPlan::Filter(Filter::try_new(rest, Arc::clone(input))?);
         self.0
             .rewrite(below, config)?
             .map_data(|below| Ok(LogicalPlan::Filter(Filter::try_new(constant, Arc::new(below))?)))

@@ -214,7 +214,7 @@ impl Unloader {
     async fn open(&self, partition: Option<&str>, number: usize) -> Result<OpenFile, UserError> {
         let path = self.path(partition, number);
         let stage_id = self.target.stage_id;
-        StageFiles::location(stage_id, &path)?;
+        StageFiles::check(stage_id, &path)?;
         if !self.target.overwrite && self.stages.head(stage_id, &path).await?.is_some() {
             return Err(UserError::new(
                 Code::FilesExist,

@@ -13,7 +13,7 @@ use frazil_functions::cast::{CastMode, cast};
 use frazil_functions::evaluate_constant;
 use serde_json::Value;
 
-use super::{INSTANT, Lister, Listing, TEXT, TerseKind};
+use super::{Area, INSTANT, Lister, Listing, TEXT, TerseKind};
 use crate::session::parameters::{
     OBJECT_PARAMETERS, PARAMETERS, ParameterDefinition, ParameterKind, ParameterSource,
     STATEMENT_TIMEOUT, WAREHOUSE_PARAMETERS,
@@ -21,6 +21,7 @@ use crate::session::parameters::{
 use crate::statements::lookup::{Target, expect, of_role, of_user};
 use crate::statements::outcome::{COUNT, Cell};
 use crate::statements::principals::{expect_user, no_such_user};
+use crate::statements::retention::{RETENTION, Retention};
 
 fn flag(value: bool) -> Cell {
     Cell::from(if value { "Y" } else { "N" })
@@ -350,6 +351,11 @@ enum ParameterScope {
     Account,
     User(i64),
     Warehouse(Box<Warehouse>),
+    /// A database, schema or table: the days that count there, and where they were set.
+    Kept {
+        days: u16,
+        level: &'static str,
+    },
 }
 
 async fn parameter_scope(lister: &Lister<'_>) -> Result<ParameterScope, UserError> {
@@ -378,12 +384,49 @@ async fn parameter_scope(lister: &Lister<'_>) -> Result<ParameterScope, UserErro
             };
             ParameterScope::Warehouse(Box::new(warehouse.body))
         }
+        Some(ShowScope::Database(_) | ShowScope::Schema(_)) => match lister.area().await? {
+            Area::Database(name) => {
+                kept_in(lister, ObjectWord::Database, &ObjectName::bare(&name)).await?
+            }
+            Area::Schema(database, name) => {
+                let name = ObjectName { database: None, schema: Some(database), name };
+                kept_in(lister, ObjectWord::Schema, &name).await?
+            }
+            _ => return Err(UserError::internal("a scope without a schema or database")),
+        },
+        Some(ShowScope::Object(ObjectWord::Table, Some(name))) => {
+            kept_in(lister, ObjectWord::Table, name).await?
+        }
         Some(_) => {
             return Err(UserError::unsupported(
-                "SHOW PARAMETERS IN other than SESSION, ACCOUNT, USER and WAREHOUSE",
+                "SHOW PARAMETERS IN other than SESSION, ACCOUNT, USER, WAREHOUSE, DATABASE, SCHEMA \
+                 and TABLE",
             ));
         }
     })
+}
+
+/// How long a database, schema or table keeps former rows.
+async fn kept_in(
+    lister: &Lister<'_>,
+    word: ObjectWord,
+    name: &ObjectName,
+) -> Result<ParameterScope, UserError> {
+    let retention = Retention::load(lister.context).await?;
+    let found = expect(lister.context, &lister.view, word, name).await?;
+    let (days, level) = match &found.target {
+        Target::Database(database) => {
+            (retention.database(database), retention.set_for_database(database))
+        }
+        Target::Schema(schema) => {
+            (retention.schema(&lister.view, schema), retention.set_for_schema(&lister.view, schema))
+        }
+        Target::Table(table) => {
+            (retention.table(&lister.view, table), retention.set_for_table(&lister.view, table))
+        }
+        _ => return Err(UserError::internal("an object without a retention")),
+    };
+    Ok(ParameterScope::Kept { days, level })
 }
 
 /// What a warehouse sets of a parameter.
@@ -412,7 +455,9 @@ pub(super) async fn parameters(lister: &Lister<'_>) -> Result<Listing, UserError
     let stored = match &scope {
         ParameterScope::Account => accounts.parameters(ParameterLevel::Account).await?,
         ParameterScope::User(id) => accounts.parameters(ParameterLevel::User(*id)).await?,
-        ParameterScope::Session | ParameterScope::Warehouse(_) => Default::default(),
+        ParameterScope::Session | ParameterScope::Warehouse(_) | ParameterScope::Kept { .. } => {
+            Default::default()
+        }
     };
     let shown = |value: &Value| match value {
         Value::String(text) => text.clone(),
@@ -421,6 +466,9 @@ pub(super) async fn parameters(lister: &Lister<'_>) -> Result<Listing, UserError
     let mut definitions: Vec<&ParameterDefinition> = match &scope {
         ParameterScope::Session | ParameterScope::User(_) => PARAMETERS.iter().collect(),
         ParameterScope::Account => PARAMETERS.iter().chain(OBJECT_PARAMETERS).collect(),
+        ParameterScope::Kept { .. } => {
+            OBJECT_PARAMETERS.iter().filter(|definition| definition.name == RETENTION).collect()
+        }
         ParameterScope::Warehouse(_) => PARAMETERS
             .iter()
             .chain(OBJECT_PARAMETERS)
@@ -441,6 +489,7 @@ pub(super) async fn parameters(lister: &Lister<'_>) -> Result<Listing, UserError
                 }
             }
             ParameterScope::Account => (kept, "ACCOUNT"),
+            ParameterScope::Kept { days, level } => (Some(days.to_string()), *level),
             ParameterScope::User(_) => (kept, "USER"),
             ParameterScope::Warehouse(warehouse) => {
                 (warehouse_parameter(warehouse, name).as_ref().map(shown), "WAREHOUSE")

@@ -128,7 +128,7 @@ pub(super) async fn schemas(lister: &Lister<'_>) -> Result<Listing, UserError> {
                 Cell::from(schema.name.as_str()),
                 flag(false),
                 flag(current),
-                Cell::from(schema.database.as_str()),
+                Cell::from(database.name.as_str()),
                 lister.owner(&found.object),
                 Cell::from(schema.comment.clone().unwrap_or_default()),
                 Cell::from(options(schema.transient, managed)),

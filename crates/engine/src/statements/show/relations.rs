@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use frazil_catalog::{CatalogView, TableInfo, TableKind, TableSize, ViewInfo};
-use frazil_common::UserError;
+use frazil_common::{QualifiedName, UserError};
 
 use super::{Area, INSTANT, Lister, Listing, TEXT, TerseKind};
 use crate::resolve::objects::table_object;
@@ -117,8 +117,13 @@ pub(super) async fn tables(lister: &Lister<'_>, work: &mut Work) -> Result<Listi
         for gone in catalog.dropped_tables(longest_reach(now), |_| true).await? {
             let table = &gone.object;
             let days = lister.retention.table(&gone.view, table);
+            // Its database may have another name by now.
+            let database = gone.view.database(&table.name.database);
+            let database = database.and_then(|then| lister.view.database_by_id(then.database_id));
+            let database = database.map_or(&table.name.database, |now| &now.name);
+            let name = QualifiedName::new(database, &table.name.schema, &table.name.name);
             if gone.dropped_micros < reaches_back(now, days)
-                || !area.holds(&table.name)
+                || !area.holds(&name)
                 || !of_table(&gone.view, table.clone()).is_visible(lister.context)
             {
                 continue;

@@ -1,0 +1,144 @@
+//! What the history is told of a session's statements: as they begin, and when they have ended.
+
+use frazil_catalog::account::{AccessRecord, QueryDetail, QueryRecord, QueryState, now_micros};
+use frazil_common::UserError;
+use frazil_dialect::{Parsed, StatementKind};
+use uuid::Uuid;
+
+use crate::api::StatementRequest;
+use crate::history::access::access_record;
+use crate::run::profile::Profile;
+use crate::session::Session;
+use crate::session::kept::Kept;
+use crate::session::ongoing::Begun;
+use crate::session::parameters::Parameters;
+use crate::statements::context::Record;
+use crate::statements::outcome::Outcome;
+
+impl Session {
+    /// Tells the others of a statement until it has ended.
+    pub(super) fn note_begun(
+        &self,
+        parsed: &Parsed,
+        query_id: Uuid,
+        parameters: &Parameters,
+        started: i64,
+        kind: StatementKind,
+    ) -> Begun {
+        let state = self.state.lock();
+        self.shared.ongoing.begin(QueryRecord {
+            query_id: query_id.to_string(),
+            query_text: parsed.text.clone(),
+            query_type: kind.as_str().to_string(),
+            user: self.user.clone(),
+            role: Some(state.role.clone()),
+            warehouse: state.warehouse.clone(),
+            database: state.database.clone(),
+            schema: state.schema.clone(),
+            session_id: self.id,
+            start_time: started,
+            query_tag: parameters.get("QUERY_TAG").to_string(),
+            ..QueryRecord::default()
+        })
+    }
+
+    pub(super) async fn record_unparsed(&self, request: &StatementRequest, error: &UserError) {
+        let now = now_micros();
+        let state = self.state.lock().clone();
+        let kept = Kept::of_unparsed(&request.text, error);
+        let record = QueryRecord {
+            query_id: request.query_id.to_string(),
+            query_text: kept.text,
+            query_type: "UNKNOWN".to_string(),
+            user: self.user.clone(),
+            role: Some(state.role),
+            warehouse: state.warehouse,
+            database: state.database,
+            schema: state.schema,
+            session_id: self.id,
+            start_time: now,
+            end_time: now,
+            state: QueryState::Fail,
+            error_code: Some(i64::from(error.code.number())),
+            error_message: kept.message,
+            rows_produced: 0,
+            rows_inserted: 0,
+            rows_updated: 0,
+            rows_deleted: 0,
+            bytes_scanned: 0,
+            snapshot_id: None,
+            query_tag: state.parameters.get("QUERY_TAG").to_string(),
+            detail: None,
+            operators: None,
+        };
+        self.shared.history.record(record, None).await;
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn history_record(
+        &self,
+        request: &StatementRequest,
+        parsed: &Parsed,
+        query_id: Uuid,
+        parameters: &Parameters,
+        started: i64,
+        kind: StatementKind,
+        result: &Result<Outcome, UserError>,
+        record: &Record,
+    ) -> (QueryRecord, Option<AccessRecord>) {
+        let state = self.state.lock().clone();
+        let (produced, changes) = match result {
+            Ok(outcome) => (outcome.rows.total_rows() as i64, outcome.changes),
+            Err(_) => (0, Default::default()),
+        };
+        let error = result.as_ref().err();
+        let kept = Kept::of(&parsed.text, error);
+        let query = QueryRecord {
+            query_id: query_id.to_string(),
+            query_text: kept.text,
+            query_type: if request.describe_only {
+                "DESCRIBE".to_string()
+            } else {
+                kind.as_str().to_string()
+            },
+            user: self.user.clone(),
+            role: Some(state.role),
+            warehouse: state.warehouse,
+            database: state.database,
+            schema: state.schema,
+            session_id: self.id,
+            start_time: started,
+            end_time: now_micros(),
+            state: if error.is_some() { QueryState::Fail } else { QueryState::Success },
+            error_code: error.map(|error| i64::from(error.code.number())),
+            error_message: kept.message,
+            rows_produced: produced,
+            rows_inserted: changes.inserted as i64,
+            rows_updated: changes.updated as i64,
+            rows_deleted: changes.deleted as i64,
+            bytes_scanned: record.profile.bytes_scanned as i64,
+            snapshot_id: record.snapshot,
+            query_tag: parameters.get("QUERY_TAG").to_string(),
+            detail: record.detail.clone().map(|detail| QueryDetail {
+                bytes_spilled: record.profile.bytes_spilled as i64,
+                ..detail
+            }),
+            operators: operators(&record.profile),
+        };
+        let access = error
+            .is_none()
+            .then(|| access_record(&query_id.to_string(), started, &self.user, record))
+            .flatten();
+        (query, access)
+    }
+}
+
+/// The operators as the history keeps them; none for a statement without any.
+fn operators(profile: &Profile) -> Option<serde_json::Value> {
+    if profile.operators.is_empty() {
+        return None;
+    }
+    serde_json::to_value(&profile.operators)
+        .inspect_err(|error| tracing::warn!(%error, "a query's profile could not be kept"))
+        .ok()
+}

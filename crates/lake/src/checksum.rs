@@ -1,0 +1,225 @@
+//! The checksums of whole files. Parquet's own cover the contents of pages: headers of pages, indexes and
+//! the footer have none, and a changed bound in them leaves rows out.
+//!
+//! Files written here have `KEY` among the pairs of their footers. Its value is sixteen hexadecimal digits:
+//! the CRC-32 of the whole file, and that of all behind its pages, both without these digits.
+
+use std::io::{Read, Seek, SeekFrom};
+
+use crc32fast::Hasher;
+use datafusion::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use object_store::path::Path;
+
+use crate::caught::caught;
+use crate::error::{LakeError, Result};
+use crate::files::FileStore;
+
+/// Names the checksums in a footer.
+pub const KEY: &str = "frazil.crc32";
+/// The value until the file is whole.
+pub const BLANK: &str = "0000000000000000";
+const DIGITS: usize = BLANK.len();
+/// A text and its length in Thrift's compact protocol, as follow the key.
+const VALUE: [u8; 2] = [0x18, DIGITS as u8];
+/// The footer's length, and the letters at a file's end.
+const END_BYTES: u64 = 8;
+const READ_BYTES: u64 = 8 << 20;
+
+/// The checksums a file should have.
+#[derive(Debug, Clone, Copy)]
+struct Seal {
+    /// Where the digits lie.
+    at: u64,
+    /// None where they are no digits.
+    sums: Option<u64>,
+}
+
+/// The place of the digits in a footer.
+fn place(footer: &[u8]) -> Option<usize> {
+    let mark = [KEY.as_bytes(), &VALUE].concat();
+    let found = footer.windows(mark.len()).rposition(|window| window == mark)?;
+    Some(found + mark.len()).filter(|at| at + DIGITS <= footer.len())
+}
+
+/// The seal in a footer that begins at this place of its file.
+fn find(footer: &[u8], start: u64) -> Option<Seal> {
+    let at = place(footer)?;
+    let digits = std::str::from_utf8(&footer[at..at + DIGITS]).ok();
+    let sums = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    Some(Seal { at: start + at as u64, sums })
+}
+
+/// Puts the checksums into the last part of a file, behind its pages, which `pages` has seen.
+pub fn seal(mut pages: Hasher, tail: &mut [u8]) -> Result<()> {
+    let at = place(tail).ok_or_else(|| LakeError::Damaged("a file without checksums".into()))?;
+    let mut alone = Hasher::new();
+    for part in [&tail[..at], &tail[at + DIGITS..]] {
+        pages.update(part);
+        alone.update(part);
+    }
+    let digits = format!("{:08x}{:08x}", pages.finalize(), alone.finalize());
+    tail[at..at + DIGITS].copy_from_slice(digits.as_bytes());
+    Ok(())
+}
+
+/// Whether the part of a file behind its pages, which begins at `start`, is what was written; none where
+/// nobody can tell.
+pub fn tail_holds(tail: &[u8], start: u64) -> Option<bool> {
+    let mut check = Check::new(find(tail, start)?, start);
+    check.update(tail);
+    Some(check.seal.sums.is_some_and(|sums| sums as u32 == check.hasher.finalize()))
+}
+
+/// Whether a footer has checksums.
+pub fn is_sealed(metadata: &ParquetMetaData) -> bool {
+    let pairs = metadata.file_metadata().key_value_metadata();
+    pairs.is_some_and(|pairs| pairs.iter().any(|pair| pair.key == KEY))
+}
+
+/// Where the pages of a file end.
+pub fn pages_end(metadata: &ParquetMetaData) -> u64 {
+    let columns = metadata.row_groups().iter().flat_map(|group| group.columns());
+    let ends = columns.map(|column| {
+        let (start, length) = column.byte_range();
+        start.saturating_add(length)
+    });
+    ends.max().unwrap_or(4)
+}
+
+/// Compares a file with its checksum while it is read from its start.
+#[derive(Debug)]
+pub struct Check {
+    seal: Seal,
+    at: u64,
+    hasher: Hasher,
+}
+
+impl Check {
+    fn new(seal: Seal, at: u64) -> Check {
+        Check { seal, at, hasher: Hasher::new() }
+    }
+
+    /// Of a file that is read from its start then; none where it has no checksum.
+    pub fn of(file: &mut (impl Read + Seek)) -> std::io::Result<Option<Check>> {
+        let size = file.seek(SeekFrom::End(0))?;
+        let mut end = [0; END_BYTES as usize];
+        if size <= END_BYTES {
+            file.seek(SeekFrom::Start(0))?;
+            return Ok(None);
+        }
+        file.seek(SeekFrom::Start(size - END_BYTES))?;
+        file.read_exact(&mut end)?;
+        let seal = match footer_start(&end, size) {
+            None => None,
+            Some(start) => {
+                file.seek(SeekFrom::Start(start))?;
+                let mut footer = Vec::new();
+                file.read_to_end(&mut footer)?;
+                find(&footer, start)
+            }
+        };
+        file.seek(SeekFrom::Start(0))?;
+        Ok(seal.map(|seal| Check::new(seal, 0)))
+    }
+
+    /// Takes in the bytes that follow.
+    pub fn update(&mut self, bytes: &[u8]) {
+        let cut = |place: u64| {
+            let ahead = place.saturating_sub(self.at);
+            usize::try_from(ahead).unwrap_or(usize::MAX).min(bytes.len())
+        };
+        let (before, after) = (cut(self.seal.at), cut(self.seal.at + DIGITS as u64));
+        self.hasher.update(&bytes[..before]);
+        self.hasher.update(&bytes[after..]);
+        self.at += bytes.len() as u64;
+    }
+
+    /// Whether the whole file, which was taken in, is what was written.
+    pub fn holds(self) -> bool {
+        let found = self.hasher.finalize();
+        self.seal.sums.is_some_and(|sums| (sums >> 32) as u32 == found)
+    }
+}
+
+/// Where the footer begins of a file of this size that ends so.
+fn footer_start(end: &[u8], size: u64) -> Option<u64> {
+    let length = end.get(..4).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok())?;
+    let length = u64::from(u32::from_le_bytes(length));
+    match end.get(4..) {
+        Some(b"PAR1") => size.checked_sub(END_BYTES + length),
+        _ => None,
+    }
+}
+
+/// What is wrong with a Parquet file of this size, if anything is. The footer alone is looked at where it
+/// has no checksum.
+pub async fn fault(store: &FileStore, path: &Path, size: u64) -> Result<Option<String>> {
+    if size <= END_BYTES {
+        return Ok(Some("it is no Parquet file".to_string()));
+    }
+    let end = store.read(path, size - END_BYTES..size).await?;
+    let Some(start) = footer_start(&end, size) else {
+        return Ok(Some("its end is not that of a Parquet file".to_string()));
+    };
+    let footer = store.read(path, start..size).await?;
+    let Some(seal) = find(&footer, start) else {
+        let thrift = &footer[..footer.len() - END_BYTES as usize];
+        return Ok(match caught(|| ParquetMetaDataReader::decode_metadata(thrift)) {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(panic) => Some(panic),
+        });
+    };
+    let mut check = Check::new(seal, 0);
+    while check.at < size {
+        let to = size.min(check.at + READ_BYTES);
+        let bytes = store.read(path, check.at..to).await?;
+        if bytes.is_empty() {
+            break;
+        }
+        check.update(&bytes);
+    }
+    Ok((!check.holds()).then(|| "its checksum is another".to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn sealed(pages: &[u8]) -> (Vec<u8>, u64) {
+        let mut tail = [b"index", KEY.as_bytes(), &VALUE, BLANK.as_bytes(), b"more"].concat();
+        let mut hasher = Hasher::new();
+        hasher.update(pages);
+        seal(hasher, &mut tail).unwrap();
+        ([pages, &tail].concat(), pages.len() as u64)
+    }
+
+    #[test]
+    fn every_changed_byte_is_found_however_the_file_is_read() {
+        let (file, start) = sealed(b"the pages of a file");
+        let holds = |file: &[u8], step: usize| {
+            let found = find(&file[start as usize..], start);
+            found.map(|seal| {
+                let mut check = Check::new(seal, 0);
+                file.chunks(step).for_each(|part| check.update(part));
+                check.holds()
+            })
+        };
+        for step in [1, 3, 7, 1000] {
+            assert_eq!(holds(&file, step), Some(true));
+        }
+        assert_eq!(tail_holds(&file[start as usize..], start), Some(true));
+        for at in 0..file.len() {
+            let mut changed = file.clone();
+            changed[at] ^= 0x10;
+            assert_ne!(holds(&changed, 5), Some(true), "{at}");
+            let tail = tail_holds(&changed[start as usize..], start);
+            // The first eight digits are of the whole file.
+            let whole = find(&file[start as usize..], start).unwrap().at as usize;
+            if !(whole..whole + 8).contains(&at) {
+                assert_eq!(tail == Some(true), at < start as usize, "{at}");
+            }
+        }
+    }
+}
