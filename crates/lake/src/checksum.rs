@@ -16,6 +16,11 @@ use crate::files::FileStore;
 
 /// Names the checksums in a footer.
 pub const KEY: &str = "frazil.crc32";
+/// What a footer says of the program that wrote it where there are checksums: without them such a file is
+/// damaged.
+pub const CREATED_BY: &str = concat!("frazil ", env!("CARGO_PKG_VERSION"), " with checksums");
+/// The end of that text, whatever the version.
+const CREATED_BY_MARK: &[u8] = b" with checksums";
 /// The value until the file is whole.
 pub const BLANK: &str = "0000000000000000";
 const DIGITS: usize = BLANK.len();
@@ -41,11 +46,19 @@ fn place(footer: &[u8]) -> Option<usize> {
     Some(found + mark.len()).filter(|at| at + DIGITS <= footer.len())
 }
 
-/// The seal in a footer that begins at this place of its file.
+/// The seal in a footer that begins at this place of its file; one that holds for nothing where it was lost.
 fn find(footer: &[u8], start: u64) -> Option<Seal> {
-    let at = place(footer)?;
+    let Some(at) = place(footer) else {
+        let mut parts = footer.windows(CREATED_BY_MARK.len());
+        let lost = parts.any(|part| part == CREATED_BY_MARK);
+        return lost.then_some(Seal { at: start, sums: None });
+    };
     let digits = std::str::from_utf8(&footer[at..at + DIGITS]).ok();
-    let sums = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    // As they are written alone: a changed bit may make a capital letter.
+    let sums = digits
+        .and_then(|digits| u64::from_str_radix(digits, 16).ok().map(|sums| (digits, sums)))
+        .filter(|(digits, sums)| format!("{sums:016x}") == *digits)
+        .map(|(_, sums)| sums);
     Some(Seal { at: start + at as u64, sums })
 }
 
@@ -188,7 +201,8 @@ mod tests {
     use super::*;
 
     fn sealed(pages: &[u8]) -> (Vec<u8>, u64) {
-        let mut tail = [b"index", KEY.as_bytes(), &VALUE, BLANK.as_bytes(), b"more"].concat();
+        let created_by = CREATED_BY.as_bytes();
+        let mut tail = [b"index", KEY.as_bytes(), &VALUE, BLANK.as_bytes(), created_by].concat();
         let mut hasher = Hasher::new();
         hasher.update(pages);
         seal(hasher, &mut tail).unwrap();
@@ -210,15 +224,16 @@ mod tests {
             assert_eq!(holds(&file, step), Some(true));
         }
         assert_eq!(tail_holds(&file[start as usize..], start), Some(true));
-        for at in 0..file.len() {
+        let places = (0..file.len()).flat_map(|at| (0..8).map(move |bit| (at, bit)));
+        for (at, bit) in places {
             let mut changed = file.clone();
-            changed[at] ^= 0x10;
-            assert_ne!(holds(&changed, 5), Some(true), "{at}");
+            changed[at] ^= 1 << bit;
+            assert_eq!(holds(&changed, 5), Some(false), "{at} {bit}");
             let tail = tail_holds(&changed[start as usize..], start);
             // The first eight digits are of the whole file.
             let whole = find(&file[start as usize..], start).unwrap().at as usize;
             if !(whole..whole + 8).contains(&at) {
-                assert_eq!(tail == Some(true), at < start as usize, "{at}");
+                assert_eq!(tail, Some(at < start as usize), "{at} {bit}");
             }
         }
     }

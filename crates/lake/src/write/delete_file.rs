@@ -68,7 +68,10 @@ pub async fn write(
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns)?;
     let unclaimed = Unclaimed::in_the_making(store, path.clone());
     let sink = BufWriter::new(Arc::clone(store.object_store()), path.clone());
-    let properties = WriterProperties::builder().set_compression(Compression::LZ4_RAW).build();
+    let properties = WriterProperties::builder()
+        .set_created_by(checksum::CREATED_BY.to_string())
+        .set_compression(Compression::LZ4_RAW)
+        .build();
     let options =
         ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
     let mut writer = Encoder::try_new(sink, schema, options, ROW_GROUP_ROWS)?;

@@ -24,6 +24,7 @@ use object_store::ObjectStoreExt;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 
+use crate::checksum;
 use crate::error::{LakeError, Result};
 use crate::files::FileStore;
 use crate::partition::Partitioner;
@@ -222,7 +223,7 @@ impl TableWriter {
             UPLOAD_PART_BYTES,
         );
         let mut properties = WriterProperties::builder()
-            .set_created_by(concat!("frazil ", env!("CARGO_PKG_VERSION")).to_string())
+            .set_created_by(checksum::CREATED_BY.to_string())
             .set_compression(match self.settings.compression {
                 Compression::None => ParquetCompression::UNCOMPRESSED,
                 Compression::Lz4 => ParquetCompression::LZ4_RAW,
