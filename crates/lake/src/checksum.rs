@@ -2,7 +2,7 @@
 //! the footer have none, and a changed bound in them leaves rows out.
 //!
 //! Files written here have `KEY` among the pairs of their footers. Its value is sixteen hexadecimal digits:
-//! the CRC-32 of the whole file, and that of all behind its pages, both without these digits.
+//! the CRC-32 of the whole file without the first eight of them, and that of all behind its pages without any.
 
 use std::io::{Read, Seek, SeekFrom};
 
@@ -24,6 +24,8 @@ const CREATED_BY_MARK: &[u8] = b" with checksums";
 /// The value until the file is whole.
 pub const BLANK: &str = "0000000000000000";
 const DIGITS: usize = BLANK.len();
+/// Those of the whole file's checksum.
+const WHOLE_DIGITS: usize = DIGITS / 2;
 /// A text and its length in Thrift's compact protocol, as follow the key.
 const VALUE: [u8; 2] = [0x18, DIGITS as u8];
 /// The footer's length, and the letters at a file's end.
@@ -66,19 +68,21 @@ fn find(footer: &[u8], start: u64) -> Option<Seal> {
 pub fn seal(mut pages: Hasher, tail: &mut [u8]) -> Result<()> {
     let at = place(tail).ok_or_else(|| LakeError::Damaged("a file without checksums".into()))?;
     let mut alone = Hasher::new();
-    for part in [&tail[..at], &tail[at + DIGITS..]] {
-        pages.update(part);
-        alone.update(part);
-    }
-    let digits = format!("{:08x}{:08x}", pages.finalize(), alone.finalize());
-    tail[at..at + DIGITS].copy_from_slice(digits.as_bytes());
+    alone.update(&tail[..at]);
+    alone.update(&tail[at + DIGITS..]);
+    let alone = format!("{:08x}", alone.finalize());
+    tail[at + WHOLE_DIGITS..at + DIGITS].copy_from_slice(alone.as_bytes());
+    pages.update(&tail[..at]);
+    pages.update(&tail[at + WHOLE_DIGITS..]);
+    let whole = format!("{:08x}", pages.finalize());
+    tail[at..at + WHOLE_DIGITS].copy_from_slice(whole.as_bytes());
     Ok(())
 }
 
 /// Whether the part of a file behind its pages, which begins at `start`, is what was written; none where
 /// nobody can tell.
 pub fn tail_holds(tail: &[u8], start: u64) -> Option<bool> {
-    let mut check = Check::new(find(tail, start)?, start);
+    let mut check = Check::new(find(tail, start)?, start, DIGITS);
     check.update(tail);
     Some(check.seal.sums.is_some_and(|sums| sums as u32 == check.hasher.finalize()))
 }
@@ -103,13 +107,15 @@ pub fn pages_end(metadata: &ParquetMetaData) -> u64 {
 #[derive(Debug)]
 pub struct Check {
     seal: Seal,
+    /// How many of its digits are not looked at.
+    without: usize,
     at: u64,
     hasher: Hasher,
 }
 
 impl Check {
-    fn new(seal: Seal, at: u64) -> Check {
-        Check { seal, at, hasher: Hasher::new() }
+    fn new(seal: Seal, at: u64, without: usize) -> Check {
+        Check { seal, without, at, hasher: Hasher::new() }
     }
 
     /// Of a file that is read from its start then; none where it has no checksum.
@@ -132,7 +138,7 @@ impl Check {
             }
         };
         file.seek(SeekFrom::Start(0))?;
-        Ok(seal.map(|seal| Check::new(seal, 0)))
+        Ok(seal.map(|seal| Check::new(seal, 0, WHOLE_DIGITS)))
     }
 
     /// Takes in the bytes that follow.
@@ -141,7 +147,7 @@ impl Check {
             let ahead = place.saturating_sub(self.at);
             usize::try_from(ahead).unwrap_or(usize::MAX).min(bytes.len())
         };
-        let (before, after) = (cut(self.seal.at), cut(self.seal.at + DIGITS as u64));
+        let (before, after) = (cut(self.seal.at), cut(self.seal.at + self.without as u64));
         self.hasher.update(&bytes[..before]);
         self.hasher.update(&bytes[after..]);
         self.at += bytes.len() as u64;
@@ -183,7 +189,7 @@ pub async fn fault(store: &FileStore, path: &Path, size: u64) -> Result<Option<S
             Err(panic) => Some(panic),
         });
     };
-    let mut check = Check::new(seal, 0);
+    let mut check = Check::new(seal, 0, WHOLE_DIGITS);
     while check.at < size {
         let to = size.min(check.at + READ_BYTES);
         let bytes = store.read(path, check.at..to).await?;
@@ -215,7 +221,7 @@ mod tests {
         let holds = |file: &[u8], step: usize| {
             let found = find(&file[start as usize..], start);
             found.map(|seal| {
-                let mut check = Check::new(seal, 0);
+                let mut check = Check::new(seal, 0, WHOLE_DIGITS);
                 file.chunks(step).for_each(|part| check.update(part));
                 check.holds()
             })
