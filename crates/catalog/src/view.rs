@@ -272,40 +272,23 @@ impl Definitions {
     /// Puts what is in databases under their new names, all at once.
     fn rename_databases(&mut self, names: &[(&str, &str)]) {
         let new = |name: &str| names.iter().find(|(from, _)| *from == name).map(|(_, to)| *to);
-        self.schemas = std::mem::take(&mut self.schemas)
-            .into_values()
-            .map(|schema| match new(&schema.database) {
-                Some(to) => Arc::new(SchemaInfo {
-                    database: to.to_string(),
-                    ducklake_name: format!("{to}.{}", schema.name),
-                    ..SchemaInfo::clone(&schema)
-                }),
-                None => schema,
-            })
-            .map(|schema| ((schema.database.clone(), schema.name.clone()), schema))
-            .collect();
-        self.tables = std::mem::take(&mut self.tables)
-            .into_values()
-            .map(|table| match new(&table.name.database) {
-                Some(to) => Arc::new(TableInfo {
-                    name: QualifiedName::new(to, &table.name.schema, &table.name.name),
-                    ..TableInfo::clone(&table)
-                }),
-                None => table,
-            })
-            .map(|table| (table.name.clone(), table))
-            .collect();
-        self.views = std::mem::take(&mut self.views)
-            .into_values()
-            .map(|view| match new(&view.name.database) {
-                Some(to) => Arc::new(ViewInfo {
-                    name: QualifiedName::new(to, &view.name.schema, &view.name.name),
-                    ..ViewInfo::clone(&view)
-                }),
-                None => view,
-            })
-            .map(|view| (view.name.clone(), view))
-            .collect();
+        let moved = |name: &QualifiedName| {
+            new(&name.database).map(|to| QualifiedName::new(to, &name.schema, &name.name))
+        };
+        rename_all(&mut self.schemas, |schema: &SchemaInfo| {
+            let database = new(&schema.database)?.to_string();
+            let key = (database.clone(), schema.name.clone());
+            let ducklake_name = format!("{database}.{}", schema.name);
+            Some((key, SchemaInfo { database, ducklake_name, ..schema.clone() }))
+        });
+        rename_all(&mut self.tables, |table: &TableInfo| {
+            let name = moved(&table.name)?;
+            Some((name.clone(), TableInfo { name, ..table.clone() }))
+        });
+        rename_all(&mut self.views, |view: &ViewInfo| {
+            let name = moved(&view.name)?;
+            Some((name.clone(), ViewInfo { name, ..view.clone() }))
+        });
     }
 
     fn check_relation_name(&self, name: &QualifiedName) -> Result<(), UserError> {
@@ -314,6 +297,17 @@ impl Definitions {
         let taken = self.tables.keys().chain(self.views.keys()).filter(same_schema);
         check_free(taken.map(|other| other.name.as_str()), &name.name, "Object")
     }
+}
+
+/// Puts what `renamed` gives under its new name, all at once.
+fn rename_all<K: Ord, V>(all: &mut BTreeMap<K, Arc<V>>, renamed: impl Fn(&V) -> Option<(K, V)>) {
+    *all = std::mem::take(all)
+        .into_iter()
+        .map(|(key, value)| match renamed(&value) {
+            Some((key, value)) => (key, Arc::new(value)),
+            None => (key, value),
+        })
+        .collect();
 }
 
 fn check_free<'a>(

@@ -135,29 +135,10 @@ impl Binder<'_> {
         condition: &Syntax,
     ) -> Result<Input> {
         // The condition's names are those of the joined rows.
-        let probe = self.joined_plan(&left, &right, JoinType::Inner, None)?;
+        let probe = join_plans(&left.plan, &right.plan, JoinType::Inner, None)?;
         let scope = Scope::joined(left.scope.clone(), right.scope.clone(), &probe);
         let condition = self.condition(condition, &Env::new(Rc::new(scope), "ON"))?;
         self.joined(left, right, join_type, Some(condition.expr))
-    }
-
-    fn joined_plan(
-        &self,
-        left: &Input,
-        right: &Input,
-        join_type: JoinType,
-        filter: Option<Expr>,
-    ) -> Result<LogicalPlan> {
-        Ok(LogicalPlan::Join(Join::try_new(
-            Arc::new(left.plan.clone()),
-            Arc::new(right.plan.clone()),
-            Vec::new(),
-            filter,
-            join_type,
-            PlanConstraint::On,
-            NullEquality::NullEqualsNothing,
-            false,
-        )?))
     }
 
     fn joined(
@@ -167,16 +148,7 @@ impl Binder<'_> {
         join_type: JoinType,
         filter: Option<Expr>,
     ) -> Result<Input> {
-        let plan = match filter {
-            // Subqueries are planned below filters, not in the conditions of joins.
-            Some(filter) if join_type == JoinType::Inner && has_subquery(&filter) => {
-                let plan = self.joined_plan(&left, &right, join_type, None)?;
-                LogicalPlanBuilder::from(plan).filter(filter)?.build()?
-            }
-            // Which rows of an outer join stay without a partner would hang on a join within its condition.
-            Some(filter) if has_correlated_subquery(&filter) => return Err(refused()),
-            filter => self.joined_plan(&left, &right, join_type, filter)?,
-        };
+        let plan = join_plans(&left.plan, &right.plan, join_type, filter)?;
         if matches!(join_type, JoinType::Left | JoinType::Full) {
             right.scope.set_nullable();
         }
@@ -262,6 +234,38 @@ impl Binder<'_> {
         input.scope.columns.splice(0..0, merged);
         Ok(input)
     }
+}
+
+/// Two plans joined by a condition.
+///
+/// # Errors
+/// 002031 for a condition of an outer join with a query that looks at its row.
+pub(crate) fn join_plans(
+    left: &LogicalPlan,
+    right: &LogicalPlan,
+    join_type: JoinType,
+    filter: Option<Expr>,
+) -> Result<LogicalPlan> {
+    let filter = match filter {
+        // Subqueries are planned below filters, not in the conditions of joins.
+        Some(filter) if join_type == JoinType::Inner && has_subquery(&filter) => {
+            let plan = join_plans(left, right, join_type, None)?;
+            return Ok(LogicalPlanBuilder::from(plan).filter(filter)?.build()?);
+        }
+        // Which rows of an outer join stay without a partner would hang on a join within its condition.
+        Some(filter) if has_correlated_subquery(&filter) => return Err(refused()),
+        filter => filter,
+    };
+    Ok(LogicalPlan::Join(Join::try_new(
+        Arc::new(left.clone()),
+        Arc::new(right.clone()),
+        Vec::new(),
+        filter,
+        join_type,
+        PlanConstraint::On,
+        NullEquality::NullEqualsNothing,
+        false,
+    )?))
 }
 
 /// Whether an expression contains a subquery.

@@ -4,8 +4,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, Result as PlanResult};
+use datafusion::common::DFSchema;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::{EmptyRelation, Expr, Filter, LogicalPlan, Projection};
 use sqlparser::ast::{SetExpr, TableFactor};
 
@@ -13,6 +13,7 @@ use crate::binder::Binder;
 use crate::error::{Result, refuse};
 use crate::expr::correlated::{is_correlated, refused};
 use crate::from::Input;
+use crate::join::has_correlated_subquery;
 use crate::scope::{Env, Scope};
 
 impl Binder<'_> {
@@ -104,19 +105,7 @@ fn computed(expr: &Expr, input: &LogicalPlan, values: &[Expr]) -> Result<Expr> {
 
 /// An expression in the place of its row: the columns it looked at from outside are at hand.
 fn looked_up(expr: Expr, beside: &DFSchema) -> Result<Expr> {
-    let mut looks_further = false;
-    expr.apply(|expr| -> PlanResult<TreeNodeRecursion> {
-        let subquery = match expr {
-            Expr::ScalarSubquery(subquery) => Some(subquery),
-            Expr::InSubquery(within) => Some(&within.subquery),
-            Expr::Exists(exists) => Some(&exists.subquery),
-            Expr::SetComparison(compared) => Some(&compared.subquery),
-            _ => None,
-        };
-        looks_further |= subquery.is_some_and(|subquery| is_correlated(&subquery.subquery));
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    if looks_further {
+    if has_correlated_subquery(&expr) {
         return Err(refused());
     }
     let transformed = expr.transform_up(|expr| {

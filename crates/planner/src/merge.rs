@@ -3,10 +3,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use datafusion::common::{Column as PlanColumn, JoinConstraint, JoinType, NullEquality};
-use datafusion::logical_expr::{
-    Expr, Join, LogicalPlan, LogicalPlanBuilder, Projection, lit, when,
-};
+use datafusion::common::{Column as PlanColumn, JoinType};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection, lit, when};
 use frazil_common::{Code, Position, Privilege, SqlType, UserError};
 use frazil_dialect::{InsertSource, Merge, MergeAction, MergeClause, MergeClauseKind};
 use frazil_functions::TypedExpr;
@@ -15,8 +13,7 @@ use sqlparser::ast::Ident;
 use crate::binder::{Binder, Bound};
 use crate::dml::{Target, check_qualifiers, column_index, identified};
 use crate::error::Result;
-use crate::expr::correlated::refused;
-use crate::join::{has_correlated_subquery, has_subquery};
+use crate::join::join_plans;
 use crate::relation::{
     DmlKind, MERGE_DELETE, MERGE_INSERT, MERGE_UPDATE, PlanContext, PlannedDml, TargetTable,
 };
@@ -66,10 +63,10 @@ impl Binder<'_> {
         let inserts = clauses.iter().any(|clause| clause.kind == MergeClauseKind::NotMatched);
         let join_type = if inserts { JoinType::Left } else { JoinType::Inner };
         let source_scope = Rc::new(source.scope.clone());
-        let probe = join(&source.plan, &target_plan, None, JoinType::Inner)?;
+        let probe = join_plans(&source.plan, &target_plan, JoinType::Inner, None)?;
         let scope = Rc::new(Scope::joined(input.scope, source.scope, &probe));
         let condition = self.condition(on, &Env::new(scope.clone(), "ON"))?;
-        let plan = join(&source.plan, &target_plan, Some(condition.expr), join_type)?;
+        let plan = join_plans(&source.plan, &target_plan, join_type, Some(condition.expr))?;
 
         let matched = Expr::Column(PlanColumn::from_name(&mark)).is_not_null();
         let mut bound = Vec::with_capacity(clauses.len());
@@ -237,34 +234,6 @@ fn with_old(set: Vec<Option<TypedExpr>>, old: &[Expr]) -> Vec<Expr> {
         .zip(old)
         .map(|(value, old)| value.map_or_else(|| old.clone(), |value| value.expr))
         .collect()
-}
-
-fn join(
-    source: &LogicalPlan,
-    target: &LogicalPlan,
-    filter: Option<Expr>,
-    join_type: JoinType,
-) -> Result<LogicalPlan> {
-    let within = match filter {
-        // Subqueries are planned below filters, not in the conditions of joins.
-        Some(filter) if join_type == JoinType::Inner && has_subquery(&filter) => {
-            let plan = join(source, target, None, join_type)?;
-            return Ok(LogicalPlanBuilder::from(plan).filter(filter)?.build()?);
-        }
-        // Which rows of the source have no partner would hang on a join within the condition.
-        Some(filter) if has_correlated_subquery(&filter) => return Err(refused()),
-        filter => filter,
-    };
-    Ok(LogicalPlan::Join(Join::try_new(
-        Arc::new(source.clone()),
-        Arc::new(target.clone()),
-        Vec::new(),
-        within,
-        join_type,
-        JoinConstraint::On,
-        NullEquality::NullEqualsNothing,
-        false,
-    )?))
 }
 
 /// For each joined row the first clause that applies; rows without one are left out.

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use frazil_common::{Code, ObjectKind, Privilege, UserError, quote_identifier};
 
-use super::error::{not_found, on_insert};
+use super::error::{from_json, not_found, on_insert};
 use super::{Writer, now_micros};
 use crate::{CatalogError, Result};
 
@@ -217,21 +217,23 @@ impl Writer<'_> {
             ("frazil_session", "session_id", "database"),
             ("frazil_model_version", "version_id", "query_database"),
         ] {
-            let rows: Vec<(i64, String)> = sqlx::query_as(AssertSqlSafe(format!(
-                "SELECT {key}, json_extract(body, '$.{field}') FROM {table} \
-                 WHERE json_extract(body, '$.{field}') IS NOT NULL"
-            )))
-            .fetch_all(&mut *self.connection)
-            .await?;
-            for (id, name) in rows {
-                let Some((_, to)) = names.iter().find(|(from, _)| *from == name) else { continue };
-                sqlx::query(AssertSqlSafe(format!(
-                    "UPDATE {table} SET body = json_set(body, '$.{field}', $2) WHERE {key} = $1"
-                )))
-                .bind(id)
-                .bind(to)
-                .execute(&mut *self.connection)
-                .await?;
+            let read = format!("SELECT {key}, body FROM {table}");
+            let rows: Vec<(i64, String)> =
+                sqlx::query_as(AssertSqlSafe(read)).fetch_all(&mut *self.connection).await?;
+            for (id, body) in rows {
+                let mut body: serde_json::Value = from_json(&body)?;
+                let name = body.get(field).and_then(serde_json::Value::as_str);
+                let Some((_, to)) = names.iter().find(|(from, _)| Some(from.as_str()) == name)
+                else {
+                    continue;
+                };
+                body[field] = to.as_str().into();
+                let write = format!("UPDATE {table} SET body = $2 WHERE {key} = $1");
+                sqlx::query(AssertSqlSafe(write))
+                    .bind(id)
+                    .bind(body.to_string())
+                    .execute(&mut *self.connection)
+                    .await?;
             }
         }
         self.touch_security().await

@@ -25,11 +25,25 @@ impl Session {
         started: i64,
         kind: StatementKind,
     ) -> Begun {
+        let text = parsed.text.clone();
+        let record = self.record_of(query_id, text, kind.as_str(), started);
+        let query_tag = parameters.get("QUERY_TAG").to_string();
+        self.shared.ongoing.begin(QueryRecord { query_tag, ..record })
+    }
+
+    /// What a statement's record tells of the session that runs it.
+    fn record_of(
+        &self,
+        query_id: Uuid,
+        text: String,
+        query_type: &str,
+        started: i64,
+    ) -> QueryRecord {
         let state = self.state.lock();
-        self.shared.ongoing.begin(QueryRecord {
+        QueryRecord {
             query_id: query_id.to_string(),
-            query_text: parsed.text.clone(),
-            query_type: kind.as_str().to_string(),
+            query_text: text,
+            query_type: query_type.to_string(),
             user: self.user.clone(),
             role: Some(state.role.clone()),
             warehouse: state.warehouse.clone(),
@@ -37,39 +51,20 @@ impl Session {
             schema: state.schema.clone(),
             session_id: self.id,
             start_time: started,
-            query_tag: parameters.get("QUERY_TAG").to_string(),
+            query_tag: state.parameters.get("QUERY_TAG").to_string(),
             ..QueryRecord::default()
-        })
+        }
     }
 
     pub(super) async fn record_unparsed(&self, request: &StatementRequest, error: &UserError) {
         let now = now_micros();
-        let state = self.state.lock().clone();
         let kept = Kept::of_unparsed(&request.text, error);
         let record = QueryRecord {
-            query_id: request.query_id.to_string(),
-            query_text: kept.text,
-            query_type: "UNKNOWN".to_string(),
-            user: self.user.clone(),
-            role: Some(state.role),
-            warehouse: state.warehouse,
-            database: state.database,
-            schema: state.schema,
-            session_id: self.id,
-            start_time: now,
             end_time: now,
             state: QueryState::Fail,
             error_code: Some(i64::from(error.code.number())),
             error_message: kept.message,
-            rows_produced: 0,
-            rows_inserted: 0,
-            rows_updated: 0,
-            rows_deleted: 0,
-            bytes_scanned: 0,
-            snapshot_id: None,
-            query_tag: state.parameters.get("QUERY_TAG").to_string(),
-            detail: None,
-            operators: None,
+            ..self.record_of(request.query_id, kept.text, "UNKNOWN", now)
         };
         self.shared.history.record(record, None).await;
     }
@@ -86,28 +81,14 @@ impl Session {
         result: &Result<Outcome, UserError>,
         record: &Record,
     ) -> (QueryRecord, Option<AccessRecord>) {
-        let state = self.state.lock().clone();
         let (produced, changes) = match result {
             Ok(outcome) => (outcome.rows.total_rows() as i64, outcome.changes),
             Err(_) => (0, Default::default()),
         };
         let error = result.as_ref().err();
         let kept = Kept::of(&parsed.text, error);
+        let query_type = if request.describe_only { "DESCRIBE" } else { kind.as_str() };
         let query = QueryRecord {
-            query_id: query_id.to_string(),
-            query_text: kept.text,
-            query_type: if request.describe_only {
-                "DESCRIBE".to_string()
-            } else {
-                kind.as_str().to_string()
-            },
-            user: self.user.clone(),
-            role: Some(state.role),
-            warehouse: state.warehouse,
-            database: state.database,
-            schema: state.schema,
-            session_id: self.id,
-            start_time: started,
             end_time: now_micros(),
             state: if error.is_some() { QueryState::Fail } else { QueryState::Success },
             error_code: error.map(|error| i64::from(error.code.number())),
@@ -124,6 +105,7 @@ impl Session {
                 ..detail
             }),
             operators: operators(&record.profile),
+            ..self.record_of(query_id, kept.text, query_type, started)
         };
         let access = error
             .is_none()

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use frazil_catalog::{CommitMeta, TableInfo};
-use frazil_common::{Code, Privilege, UserError};
+use frazil_common::{Code, Privilege, SqlType, UserError};
 use frazil_dialect::{Begin, DescribeTransaction};
 
 use crate::api::Changes;
 use crate::session::ongoing::Wait;
 use crate::session::repeated::RequestEntry;
 use crate::session::savepoint::commit_entry;
-use crate::session::transactions::LockRequest;
+use crate::session::transactions::{LockRequest, TransactionInfo};
 use crate::session::{OpenTransaction, Session};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::outcome::{COUNT, Cell, Outcome};
@@ -184,20 +184,34 @@ pub(crate) fn is_aborted(open: &OpenTransaction) -> UserError {
     )
 }
 
+/// What SHOW and DESCRIBE tell of a transaction, with its state.
+pub(crate) const COLUMNS: [(&str, SqlType); 6] = [
+    ("id", COUNT),
+    ("user", TEXT),
+    ("session", COUNT),
+    ("name", TEXT),
+    ("started_on", INSTANT),
+    ("state", TEXT),
+];
+
+/// The cells under [`COLUMNS`].
+pub(crate) fn cells(transaction: TransactionInfo, state: &str) -> Vec<Cell> {
+    vec![
+        Cell::Number(transaction.id),
+        Cell::from(transaction.user),
+        Cell::Number(transaction.session_id),
+        Cell::from(transaction.name),
+        Cell::Instant(transaction.started_micros),
+        Cell::from(state),
+    ]
+}
+
 /// DESCRIBE TRANSACTION: one's own, and for those who monitor the account everybody's.
 pub(crate) fn describe(
     context: &StatementContext,
     describe: &DescribeTransaction,
 ) -> Result<Outcome, UserError> {
-    let columns = [
-        ("id", COUNT),
-        ("user", TEXT),
-        ("session", COUNT),
-        ("name", TEXT),
-        ("started_on", INSTANT),
-        ("state", TEXT),
-        ("ended_on", INSTANT),
-    ];
+    let columns = [&COLUMNS[..], &[("ended_on", INSTANT)]].concat();
     if context.describe_only {
         return Outcome::table(&columns, Vec::new());
     }
@@ -213,14 +227,7 @@ pub(crate) fn describe(
         Some((true, at)) => ("committed", Cell::Instant(at)),
         Some((false, at)) => ("rolled back", Cell::Instant(at)),
     };
-    let row = vec![
-        Cell::Number(info.id),
-        Cell::from(info.user),
-        Cell::Number(info.session_id),
-        Cell::from(info.name),
-        Cell::Instant(info.started_micros),
-        Cell::from(state),
-        ended,
-    ];
+    let mut row = cells(info, state);
+    row.push(ended);
     Outcome::table(&columns, vec![row])
 }

@@ -6,6 +6,7 @@ use frazil_dialect::ShowScope;
 use super::{INSTANT, Lister, Listing, TEXT};
 use crate::session::transactions::TransactionInfo;
 use crate::statements::outcome::{COUNT, Cell};
+use crate::statements::transaction::{COLUMNS, cells};
 
 /// Whether the listing may tell of a transaction: one's own, and with IN ACCOUNT, for those who
 /// monitor the account, everybody's.
@@ -17,27 +18,13 @@ fn concerns(lister: &Lister<'_>, transaction: &TransactionInfo) -> bool {
 }
 
 pub(super) fn transactions(lister: &Lister<'_>) -> Listing {
-    let columns = vec![
-        ("id", COUNT),
-        ("user", TEXT),
-        ("session", COUNT),
-        ("name", TEXT),
-        ("started_on", INSTANT),
-        ("state", TEXT),
-        ("scope", COUNT),
-    ];
+    let columns = [&COLUMNS[..], &[("scope", COUNT)]].concat();
     let mut listing = Listing::new(columns, "name");
     let all = lister.context.shared.transactions.list();
     for transaction in all.into_iter().filter(|transaction| concerns(lister, transaction)) {
-        listing.rows.push(vec![
-            Cell::Number(transaction.id),
-            Cell::from(transaction.user),
-            Cell::Number(transaction.session_id),
-            Cell::from(transaction.name),
-            Cell::Instant(transaction.started_micros),
-            Cell::from("running"),
-            Cell::Number(0),
-        ]);
+        let mut row = cells(transaction, "running");
+        row.push(Cell::Number(0));
+        listing.rows.push(row);
     }
     listing
 }
