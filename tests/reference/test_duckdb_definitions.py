@@ -337,7 +337,7 @@ def test_keys_of_what_came_back_leave_the_gap_out(tmp_path):
     assert ours == [[str(value) for value in row] for row in rows]
 
 
-def test_columns_of_types_that_are_not_read_are_not_changed(tmp_path):
+def test_columns_of_types_that_are_not_written_are_not_changed(tmp_path):
     directory = tmp_path / "lake"
     sql(directory, "CREATE DATABASE t; CREATE TABLE t.public.other (a INT);")
     connection = attach(directory)
@@ -347,9 +347,8 @@ def test_columns_of_types_that_are_not_read_are_not_changed(tmp_path):
     for statement in [
         "ALTER TABLE t.public.lists ALTER COLUMN l SET DATA TYPE VARCHAR",
         "ALTER TABLE t.public.lists ALTER COLUMN l SET DEFAULT 'x'",
-        "CREATE TABLE t.public.copied LIKE t.public.lists",
     ]:
-        assert "type list of column L" in sql(directory, f"{statement};", fails=True)
+        assert "COLUMN L of table T.PUBLIC.LISTS, which is of DuckDB's type list(int32)" in sql(directory, f"{statement};", fails=True)
     sql(directory, "ALTER TABLE t.public.lists ALTER COLUMN l COMMENT 'a list';")
     connection = attach(directory)
     assert connection.execute('SELECT * FROM lake."T.PUBLIC"."LISTS"').fetchall() == [(1, [1])]

@@ -12,7 +12,7 @@ NUMBERS = f"WITH RECURSIVE r(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM r WHERE
 TIME = "(CAST(strftime('%s', 'now') AS INTEGER) - 7200) * 1000000 + i / 300"
 FILLED = {
     "frazil_query_history": f"'page-' || i, 'SELECT ' || i, 'SELECT', 'PAGED', 'R', NULL, NULL, NULL, 77, {TIME}, "
-    f"{TIME} + 1, 'SUCCESS', NULL, NULL, 1, 0, 0, 0, 0, NULL, ''",
+    f"{TIME} + 1, 'SUCCESS', NULL, NULL, 1, 0, 0, 0, 0, NULL, '', NULL, NULL, NULL, 0",
     "frazil_login_history": f"1000000 + i, {TIME}, 'PAGED', NULL, NULL, NULL, 'PASSWORD', 0, 1, 'page-' || i",
     "frazil_access_history": f"'page-' || i, {TIME}, 'PAGED', '[]'",
 }

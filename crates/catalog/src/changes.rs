@@ -30,10 +30,15 @@ pub enum CatalogChange {
     CreateSchema(Arc<SchemaInfo>),
     /// With all tables and views in it.
     DropSchema(Arc<SchemaInfo>),
-    /// Comment or flags; the name stays.
+    /// Name, comment or flags. A new name is part of the names of all that is in it.
     AlterSchema {
         before: Arc<SchemaInfo>,
         after: Arc<SchemaInfo>,
+    },
+    /// Exchanges two names.
+    SwapSchemas {
+        first: Arc<SchemaInfo>,
+        second: Arc<SchemaInfo>,
     },
     CreateTable(Arc<TableInfo>),
     DropTable(Arc<TableInfo>),

@@ -10,9 +10,10 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{Sqlite, SqlitePool};
 
 use crate::error::Result;
+use crate::sqlite::writer::WriterTurn;
 
 /// Connections that are ready for the next read.
 ///
@@ -127,12 +128,12 @@ pub trait CommitGate: Send + Sync + std::fmt::Debug {
 /// A write transaction; dropping it rolls back.
 #[derive(Debug)]
 pub struct WriteTransaction {
-    transaction: Transaction<'static, Sqlite>,
+    transaction: WriterTurn,
     gate: Option<Arc<dyn CommitGate>>,
 }
 
 impl WriteTransaction {
-    pub(crate) fn new(transaction: Transaction<'static, Sqlite>) -> WriteTransaction {
+    pub(crate) fn new(transaction: WriterTurn) -> WriteTransaction {
         WriteTransaction { transaction, gate: None }
     }
 
@@ -148,7 +149,7 @@ impl WriteTransaction {
     /// The database fails; whether the changes were made is then unknown.
     pub async fn commit(self) -> Result<()> {
         let WriteTransaction { transaction, gate } = self;
-        let commit = async move { Ok(transaction.commit().await?) };
+        let commit = transaction.commit();
         match gate {
             Some(gate) => gate.pass(Box::pin(commit)).await,
             None => commit.await,

@@ -24,6 +24,8 @@ pub struct AccountEffects {
     /// Former and new names of databases, all changed at once: their roles are known by them, and sessions
     /// are in them.
     pub renamed_databases: Vec<(String, String)>,
+    /// Schemas that have new names, all changed at once.
+    pub renamed_schemas: Vec<RenamedSchema>,
     /// Objects that moved to another database: roles of the former one lose their grants.
     pub left_database: Vec<(ObjectKind, i64)>,
     /// Objects that cannot come back: their grants end.
@@ -31,6 +33,14 @@ pub struct AccountEffects {
     /// The version of the rules that the commit was checked against, where it must be the newest: see
     /// [`crate::account::Writer::claim_rules`].
     pub rules_version: Option<i64>,
+}
+
+/// A schema's new name: sessions are in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenamedSchema {
+    pub database: String,
+    pub from: String,
+    pub to: String,
 }
 
 /// The owner of an object that the commit makes.

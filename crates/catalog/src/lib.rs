@@ -10,6 +10,7 @@ pub mod defaults;
 pub mod effects;
 mod error;
 pub mod files;
+pub mod foreign_types;
 pub mod foreign_views;
 mod loads;
 mod migrations;
@@ -23,6 +24,7 @@ pub mod view;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use frazil_common::{Code, SnapshotId, UserError};
 use parking_lot::Mutex;
@@ -30,7 +32,9 @@ use parking_lot::Mutex;
 pub use changes::{CatalogChange, CommitMeta, CommitOutcome, CommitRequest};
 pub use connections::{CommitGate, ReadConnection, WriteTransaction};
 pub use defaults::DucklakeDefault;
-pub use effects::{AccountEffects, CopiedGrants, CopiedObjects, CopiedPolicies, NewOwner};
+pub use effects::{
+    AccountEffects, CopiedGrants, CopiedObjects, CopiedPolicies, NewOwner, RenamedSchema,
+};
 pub use error::{CatalogError, Result};
 pub use files::FileSet;
 pub use loads::{CommittedLoad, FileLoad, LOAD_METADATA_DAYS, LoadError, LoadStatus, TableLoads};
@@ -72,6 +76,7 @@ struct Inner {
     files: Mutex<HashMap<i64, (SnapshotId, Arc<FileSet>)>>,
     /// Snapshot of the last relocation of each table, by this process.
     relocated: Mutex<HashMap<i64, SnapshotId>>,
+    last_commit: AtomicI64,
     /// Snapshots and their times, oldest first.
     times: Mutex<Vec<(SnapshotId, i64)>>,
 }
@@ -99,6 +104,7 @@ impl Catalog {
                 definitions: Mutex::default(),
                 files: Mutex::default(),
                 relocated: Mutex::default(),
+                last_commit: AtomicI64::new(-1),
                 times: Mutex::default(),
             }),
         }
@@ -154,8 +160,13 @@ impl Catalog {
         self.view_of(head).await?.ok_or_else(|| no_travel(snapshot))
     }
 
-    /// None where the snapshot expired since it was looked up.
-    async fn view_of(&self, head: Head) -> Result<Option<Arc<CatalogView>>> {
+    /// The newest snapshot that this process committed; -1 before its first.
+    pub fn last_commit(&self) -> SnapshotId {
+        self.inner.last_commit.load(Ordering::SeqCst)
+    }
+
+    /// The definitions of a snapshot that was looked up; none where it has expired since.
+    pub async fn view_of(&self, head: Head) -> Result<Option<Arc<CatalogView>>> {
         let cached = self.inner.definitions.lock().get(&head.schema_version).cloned();
         let definitions = match cached {
             Some(definitions) => definitions,
@@ -300,6 +311,18 @@ impl Catalog {
         self.dropped(DropKind::Table, since, wanted, find).await
     }
 
+    /// As [`Catalog::dropped_tables`], of views.
+    pub async fn dropped_views(
+        &self,
+        since: i64,
+        wanted: impl Fn(&DropRow) -> bool,
+    ) -> Result<Vec<Dropped<ViewInfo>>> {
+        let find = |view: &CatalogView, row: &DropRow| {
+            view.views().find(|found| found.view_id == row.id).cloned()
+        };
+        self.dropped(DropKind::View, since, wanted, find).await
+    }
+
     /// As [`Catalog::dropped_tables`], of schemas.
     pub async fn dropped_schemas(
         &self,
@@ -429,6 +452,7 @@ impl Catalog {
             matches!(change, CatalogChange::UndropTable { .. } | CatalogChange::UndropSchema { .. })
         });
         let outcome = self.inner.store.commit(request).await?;
+        self.inner.last_commit.fetch_max(outcome.snapshot, Ordering::SeqCst);
         let mut relocated = self.inner.relocated.lock();
         for table in moved {
             let last = relocated.entry(table).or_default();

@@ -46,6 +46,18 @@ pub struct SchemaInfo {
     pub created_micros: i64,
 }
 
+impl SchemaInfo {
+    /// The schema under another one's name.
+    pub fn named_as(&self, other: &SchemaInfo) -> SchemaInfo {
+        SchemaInfo {
+            database: other.database.clone(),
+            name: other.name.clone(),
+            ducklake_name: other.ducklake_name.clone(),
+            ..self.clone()
+        }
+    }
+}
+
 /// How long a table lives and what protects it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum TableKind {
@@ -82,6 +94,29 @@ pub struct ChildColumn {
     pub field_id: i64,
     pub name: String,
     pub physical_type: String,
+    /// Value of rows written before the field was added, in DuckLake's text form.
+    pub initial_default: Option<String>,
+    /// Columns nested in this one, which other clients' columns alone have.
+    pub children: Vec<ChildColumn>,
+}
+
+impl ChildColumn {
+    /// A nested column without columns of its own.
+    pub fn new(field_id: i64, name: impl Into<String>, physical_type: impl Into<String>) -> Self {
+        ChildColumn {
+            field_id,
+            name: name.into(),
+            physical_type: physical_type.into(),
+            initial_default: None,
+            children: Vec::new(),
+        }
+    }
+
+    /// The field ids of this column and of all that are nested in it.
+    pub fn field_ids(&self) -> Vec<i64> {
+        let nested = self.children.iter().flat_map(ChildColumn::field_ids);
+        std::iter::once(self.field_id).chain(nested).collect()
+    }
 }
 
 /// A table's column.
@@ -128,11 +163,7 @@ impl ColumnInfo {
             children: physical
                 .children
                 .into_iter()
-                .map(|(name, ty)| ChildColumn {
-                    field_id: 0,
-                    name: name.to_string(),
-                    physical_type: ty.to_string(),
-                })
+                .map(|(name, ty)| ChildColumn::new(0, name, ty))
                 .collect(),
             initial_default: None,
             readable: true,

@@ -163,7 +163,7 @@ impl TableInfo {
     pub fn can_inline(&self) -> bool {
         self.columns.len() <= INLINED_COLUMNS_MAX
             && self.columns.iter().all(|column| {
-                column.readable
+                column.is_written()
                     && column.inlined_type().is_some()
                     && !NOT_INLINED.iter().any(|own| own.eq_ignore_ascii_case(&column.name))
             })

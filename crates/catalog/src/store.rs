@@ -15,6 +15,7 @@ use crate::view::Definitions;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DropKind {
     Table,
+    View,
     Schema,
     Database,
 }
@@ -25,7 +26,7 @@ pub struct DropRow {
     pub id: i64,
     /// Its last name; of a schema DuckLake's, `DB.S`.
     pub name: String,
-    /// Of a table, its schema.
+    /// Of a table or view, its schema.
     pub schema_id: Option<i64>,
     /// The snapshot that dropped it.
     pub dropped_at: SnapshotId,

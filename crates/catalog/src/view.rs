@@ -210,8 +210,20 @@ impl Definitions {
             }
             CatalogChange::AlterSchema { before, after } => {
                 self.schemas.remove(&(before.database.clone(), before.name.clone()));
+                if place_of(before) != place_of(after) {
+                    let names = self.schemas.keys().filter(|(db, _)| *db == after.database);
+                    check_free(names.map(|(_, name)| name.as_str()), &after.name, "Schema")?;
+                    self.rename_schemas(&[(before, after)]);
+                }
                 let key = (after.database.clone(), after.name.clone());
                 self.schemas.insert(key, Arc::clone(after));
+            }
+            CatalogChange::SwapSchemas { first, second } => {
+                self.rename_schemas(&[(first, second), (second, first)]);
+                for (schema, other) in [(first, second), (second, first)] {
+                    let moved = Arc::new(schema.named_as(other));
+                    self.schemas.insert((moved.database.clone(), moved.name.clone()), moved);
+                }
             }
             CatalogChange::CreateTable(table) => {
                 self.check_relation_name(&table.name)?;
@@ -291,12 +303,34 @@ impl Definitions {
         });
     }
 
+    /// Puts what is in schemas under the names of others, all at once.
+    fn rename_schemas(&mut self, moves: &[(&Arc<SchemaInfo>, &Arc<SchemaInfo>)]) {
+        let moved = |name: &QualifiedName| {
+            let place = (name.database.as_str(), name.schema.as_str());
+            let (_, to) = moves.iter().find(|(from, _)| place_of(from) == place)?;
+            Some(QualifiedName::new(&to.database, &to.name, &name.name))
+        };
+        rename_all(&mut self.tables, |table: &TableInfo| {
+            let name = moved(&table.name)?;
+            Some((name.clone(), TableInfo { name, ..table.clone() }))
+        });
+        rename_all(&mut self.views, |view: &ViewInfo| {
+            let name = moved(&view.name)?;
+            Some((name.clone(), ViewInfo { name, ..view.clone() }))
+        });
+    }
+
     fn check_relation_name(&self, name: &QualifiedName) -> Result<(), UserError> {
         let same_schema =
             |other: &&QualifiedName| other.database == name.database && other.schema == name.schema;
         let taken = self.tables.keys().chain(self.views.keys()).filter(same_schema);
         check_free(taken.map(|other| other.name.as_str()), &name.name, "Object")
     }
+}
+
+/// A schema's database and name.
+fn place_of(schema: &SchemaInfo) -> (&str, &str) {
+    (&schema.database, &schema.name)
 }
 
 /// Puts what `renamed` gives under its new name, all at once.

@@ -470,6 +470,82 @@ fn numbers(id: i64, schema_id: i64, name: &str) -> Arc<TableInfo> {
     Arc::new(numbers)
 }
 
+/// A commit of rows for such a table, as it was at `base`.
+fn adds(values: &[i64], info: &TableInfo, base: i64) -> CommitRequest {
+    let field = Field::new("N", DataType::Int64, true);
+    let rows = RecordBatch::try_new(
+        Arc::new(Schema::new(vec![field])),
+        vec![Arc::new(Int64Array::from(values.to_vec()))],
+    )
+    .unwrap();
+    CommitRequest {
+        base,
+        tables: vec![TableChange {
+            table_id: info.table_id,
+            table_name: info.name.to_string(),
+            base: None,
+            defined_at: info.defined_at,
+            inlined: vec![NewInlinedRows { rows, row_ids: None, statistics: vec![] }],
+            added: vec![],
+            deletes: vec![],
+            ended_files: vec![],
+            ended_inlined_rows: vec![],
+        }],
+        ..CommitRequest::default()
+    }
+}
+
+/// A process goes by what it knows of its last commit, while another one commits between.
+#[tokio::test]
+async fn commits_of_two_processes_take_each_row_id_once() {
+    let folder = Folder::new("two");
+    let catalogs = [open(&folder.file()).await, open(&folder.file()).await];
+    commit(&catalogs[0], start(), "q").await.unwrap();
+    let schema = catalogs[0].head_view().await.unwrap().schema("D", "S").unwrap().schema_id;
+    for name in ["N", "M"] {
+        let created = vec![CatalogChange::CreateTable(numbers(-1, schema, name))];
+        commit(&catalogs[0], created, name).await.unwrap();
+    }
+    let of = |name: &str| QualifiedName::new("D", "S", name);
+    let mut expected: [Vec<i64>; 2] = Default::default();
+    let mut last = catalogs[0].head().await.unwrap();
+    for (round, step) in "aaaabbaabbbabaaAAabBBaabbAabB".bytes().cycle().take(116).enumerate() {
+        let catalog = &catalogs[usize::from(step.eq_ignore_ascii_case(&b'b'))];
+        let table = usize::from(step.is_ascii_uppercase());
+        let view = catalog.head_view().await.unwrap();
+        // Some began before the last commits.
+        let base = view.snapshot - i64::from(round % 7 == 3) * 2;
+        let values: Vec<i64> = (0..1 + round as i64 % 3).map(|n| round as i64 * 10 + n).collect();
+        let info = view.table(&of(["N", "M"][table])).unwrap();
+        last += 1;
+        assert_eq!(catalog.commit(adds(&values, info, base)).await.unwrap().snapshot, last);
+        expected[table].extend(values);
+    }
+    for (name, expected) in ["N", "M"].iter().zip(expected) {
+        let view = catalogs[1].head_view().await.unwrap();
+        let info = view.table(&of(name)).unwrap();
+        let mut found = Vec::new();
+        for history in catalogs[1].inlined_history(info.table_id, last).await.unwrap() {
+            let rows = &history.batch.rows;
+            let values = rows.column(0).as_any().downcast_ref::<Int64Array>().unwrap();
+            let ids = history.batch.row_ids.iter().copied();
+            found.extend(ids.zip(values.values().iter().copied()));
+        }
+        found.sort_unstable();
+        assert_eq!(found, (0_i64..).zip(expected).collect::<Vec<_>>(), "{name}");
+        let sizes = catalogs[1].table_sizes(last).await.unwrap();
+        assert_eq!(sizes[&info.table_id].rows, found.len() as u64, "{name}");
+    }
+    // What was altered by the other one is not written over.
+    let view = catalogs[0].head_view().await.unwrap();
+    let info = view.table(&of("N")).unwrap();
+    catalogs[0].commit(adds(&[1], info, last)).await.unwrap();
+    let dropped = vec![CatalogChange::DropTable(Arc::clone(info))];
+    commit(&catalogs[1], dropped, "drop").await.unwrap();
+    let error = catalogs[0].commit(adds(&[2], info, last + 1)).await.unwrap_err();
+    assert!(matches!(error, CatalogError::Conflict { .. }), "{error}");
+}
+
 /// Tables come and go for good, with the tables their rows lie in, while everything is counted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_reads_the_whole_catalog_sees_one_moment() {
@@ -485,28 +561,7 @@ async fn what_reads_the_whole_catalog_sees_one_moment() {
                 commit(&catalog, created, "create").await.unwrap();
                 let view = catalog.head_view().await.unwrap();
                 let info = view.table(&QualifiedName::new("D", "S", "N")).unwrap();
-                let field = Field::new("N", DataType::Int64, true);
-                let rows = RecordBatch::try_new(
-                    Arc::new(Schema::new(vec![field])),
-                    vec![Arc::new(Int64Array::from(vec![1, 2, 3]))],
-                )
-                .unwrap();
-                let request = CommitRequest {
-                    base: view.snapshot,
-                    tables: vec![TableChange {
-                        table_id: info.table_id,
-                        table_name: info.name.to_string(),
-                        base: None,
-                        defined_at: info.defined_at,
-                        inlined: vec![NewInlinedRows { rows, row_ids: None, statistics: vec![] }],
-                        added: vec![],
-                        deletes: vec![],
-                        ended_files: vec![],
-                        ended_inlined_rows: vec![],
-                    }],
-                    ..CommitRequest::default()
-                };
-                catalog.commit(request).await.unwrap();
+                catalog.commit(adds(&[1, 2, 3], info, view.snapshot)).await.unwrap();
                 let dropped = vec![CatalogChange::DropTable(Arc::clone(info))];
                 commit(&catalog, dropped, "drop").await.unwrap();
                 catalog.expire(i64::MAX, &[]).await.unwrap();

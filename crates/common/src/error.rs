@@ -148,6 +148,8 @@ codes! {
     /// Login with a database, schema or warehouse that is not there, where it must be.
     LoginObjectNotFound = (390201, "08004"),
     RoleNotGranted = (390189, "28000"),
+    /// Login in a way that the user's type does not have.
+    AuthenticationRejected = (390202, "28000"),
     ModelError = (392604, "22023"),
 }
 

@@ -48,6 +48,7 @@ words! {
         Apply = "APPLY", ApplyTag = "APPLY TAG",
         ApplyMaskingPolicy = "APPLY MASKING POLICY",
         ApplyRowAccessPolicy = "APPLY ROW ACCESS POLICY", ManageGrants = "MANAGE GRANTS",
+        ImportedPrivileges = "IMPORTED PRIVILEGES",
     }
 }
 

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::limits::Limits;
 use crate::run::spool::Spool;
+use crate::session::arrival::Arrival;
 
 /// How to open an engine.
 #[derive(Debug, Clone)]
@@ -141,6 +142,10 @@ pub struct StatementRequest {
     pub multi_statement_count: Option<u32>,
     /// The client does not wait: it reads the result later.
     pub detached: bool,
+    /// The client's own doing, which nobody asked for in these words.
+    pub client_generated: bool,
+    /// What was read when it came in.
+    pub arrival: Option<Arrival>,
     pub cancel: CancellationToken,
 }
 
@@ -157,6 +162,8 @@ impl StatementRequest {
             parameters: HashMap::new(),
             multi_statement_count: None,
             detached: false,
+            client_generated: false,
+            arrival: None,
             cancel: CancellationToken::new(),
         }
     }

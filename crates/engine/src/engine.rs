@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
 use frazil_catalog::Catalog;
-use frazil_catalog::account::{AccountStore, NewUser, UserProperties};
+use frazil_catalog::account::{AccountStore, AccountView, NewUser, UserProperties};
 use frazil_common::UserError;
 use frazil_governance::{AccessFacts, AccessModel, GrantFact};
 use frazil_lake::{DataDirectory, Lake, MaintenanceReport};
@@ -336,7 +336,11 @@ impl Engine {
 impl Shared {
     /// The authorisation model of the account as it is now.
     pub async fn access_model(&self) -> Result<Arc<AccessModel>, UserError> {
-        let view = self.accounts.view().await?;
+        self.access_model_of(self.accounts.view().await?)
+    }
+
+    /// That of a view of the account.
+    pub fn access_model_of(&self, view: Arc<AccountView>) -> Result<Arc<AccessModel>, UserError> {
         if let Some((version, model)) = &*self.access.lock()
             && *version == view.version
         {

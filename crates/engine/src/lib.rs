@@ -30,6 +30,7 @@ pub use limits::Limits;
 pub use maintenance::{inspect, repair_format};
 pub use run::spool::Spool;
 pub use session::Session;
+pub use session::arrival::Arrival;
 pub use session::authenticate::shortened_client;
 pub use session::login::LoginOk;
 pub use statements::split::{SplitStatement, split_statements};

@@ -188,6 +188,76 @@ async fn privileges_are_granted_used_and_revoked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn services_have_no_password_and_users_expire() {
+    let account = Account::open().await;
+    let admin = account.admin().await;
+    let password = || Credential::Password("secret words".to_string());
+    let refused = async || match account.login("rita", password()).await {
+        Ok(_) => panic!("rita logged in"),
+        Err(error) => error.code,
+    };
+    admin.run("CREATE USER rita PASSWORD = 'secret words'").await;
+    account.login("rita", password()).await.unwrap();
+    admin.run("ALTER USER rita SET TYPE = SERVICE").await;
+    assert_eq!(refused().await, Code::AuthenticationRejected);
+    let wrong = Credential::Password("other words".to_string());
+    let error = account.login("rita", wrong).await.err().unwrap();
+    assert_eq!(error.code, Code::AuthenticationFailed);
+    let error = admin.fails("ALTER USER rita SET PASSWORD = 'third words'").await;
+    assert_eq!(error.message, "Cannot set PASSWORD on users with TYPE=SERVICE.");
+    admin.run("ALTER USER rita SET TYPE = LEGACY_SERVICE").await;
+    let rita = account.login("rita", password()).await.unwrap();
+    admin.run("ALTER USER rita SET DAYS_TO_EXPIRY = 0").await;
+    assert_eq!(refused().await, Code::UserDisabled);
+    // What is open goes on.
+    rita.run("SELECT 1").await;
+    admin.run("ALTER USER rita SET DAYS_TO_EXPIRY = 1").await;
+    account.login("rita", password()).await.unwrap();
+    admin.run("ALTER USER rita UNSET DAYS_TO_EXPIRY").await;
+    account.engine.close_session(&rita.session).await.unwrap();
+    let sessions = "SELECT authentication_method, closed_reason, COUNT(*) AS n \
+         FROM snowflake.account_usage.sessions WHERE user_name = 'RITA' GROUP BY 1, 2";
+    assert_eq!(
+        admin.run(&format!("{sessions} HAVING closed_reason IS NOT NULL")).await.1,
+        [[Some("PASSWORD".into()), Some("UNKNOWN".into()), Some("1".into())]]
+    );
+    admin.run("DROP USER rita").await;
+    assert_eq!(
+        admin.run(&format!("{sessions} ORDER BY 2")).await.1,
+        [
+            [Some("PASSWORD".into()), Some("DROP_USER".into()), Some("2".into())],
+            [Some("PASSWORD".into()), Some("UNKNOWN".into()), Some("1".into())]
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_inherit_what_the_account_sets() {
+    let account = Account::open().await;
+    let admin = account.admin().await;
+    admin.run("CREATE USER rita TIMEZONE = 'Asia/Tokyo'").await;
+    admin.run("ALTER ACCOUNT SET TIMEZONE = 'UTC', STATEMENT_TIMEOUT_IN_SECONDS = 600").await;
+    let timezone = "SHOW PARAMETERS LIKE 'TIMEZONE'";
+    // As with users' parameters, those of open sessions stay.
+    assert_eq!(admin.column(timezone, "level").await, [""]);
+    let later = account.admin().await;
+    assert_eq!(later.column(timezone, "value").await, ["UTC"]);
+    assert_eq!(later.column(timezone, "level").await, ["ACCOUNT"]);
+    let rita = account.login("rita", Credential::Embedded).await.unwrap();
+    assert_eq!(rita.column(timezone, "level").await, ["USER"]);
+    let seconds = "SHOW PARAMETERS LIKE 'STATEMENT_TIMEOUT_IN_SECONDS'";
+    assert_eq!(rita.column(seconds, "value").await, ["600"]);
+    rita.run("ALTER SESSION SET STATEMENT_TIMEOUT_IN_SECONDS = 30").await;
+    rita.run("ALTER SESSION UNSET STATEMENT_TIMEOUT_IN_SECONDS").await;
+    assert_eq!(rita.column(seconds, "level").await, ["ACCOUNT"]);
+    let error = rita.fails("ALTER ACCOUNT SET TIMEZONE = 'UTC'").await;
+    assert_eq!(error.code, Code::InsufficientPrivileges);
+    admin.run("ALTER ACCOUNT UNSET TIMEZONE, STATEMENT_TIMEOUT_IN_SECONDS").await;
+    let last = account.admin().await;
+    assert_eq!(last.column(timezone, "value").await, ["America/Los_Angeles"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn users_choose_where_their_own_sessions_begin() {
     let account = Account::open().await;
     let admin = account.admin().await;

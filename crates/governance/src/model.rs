@@ -368,7 +368,7 @@ fn creates(privilege: Privilege) -> bool {
         | CreateTag => true,
         Select | Insert | Update | Delete | Truncate | References | Usage | Read | Write
         | Monitor | Modify | Operate | Ownership | ManageGrants | Apply | ApplyMaskingPolicy
-        | ApplyRowAccessPolicy | ApplyTag => false,
+        | ApplyRowAccessPolicy | ApplyTag | ImportedPrivileges => false,
     }
 }
 

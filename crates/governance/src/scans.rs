@@ -173,6 +173,7 @@ fn reads(privilege: Privilege) -> bool {
         | ApplyMaskingPolicy
         | ApplyRowAccessPolicy
         | ApplyTag
-        | ManageGrants => false,
+        | ManageGrants
+        | ImportedPrivileges => false,
     }
 }

@@ -18,6 +18,7 @@ mod local_disk;
 mod maintenance;
 mod partition;
 mod quarantine;
+mod read_point;
 mod scan;
 mod settings;
 mod temporary;
@@ -47,6 +48,7 @@ pub use folder::ObjectFolder;
 pub use frazil_catalog::{AccountEffects, CommitMeta};
 pub use maintenance::{ClusteringInformation, MaintenanceReport};
 pub use quarantine::{Quarantined, batch_name, batch_time};
+pub use read_point::ReadPoint;
 pub use scan::{FILE_COLUMN, HIDDEN_COLUMNS, LakeTable, ROW_ID, ROW_NUMBER_COLUMN, hidden_fields};
 pub use settings::{Compression, LakeSettings};
 pub use transaction::{
@@ -209,7 +211,17 @@ impl Lake {
 
     /// Starts a transaction of a session at the newest snapshot.
     pub async fn begin(&self, session_id: i64) -> Result<LakeTransaction> {
-        LakeTransaction::begin(self.clone(), session_id).await
+        self.begin_at(session_id, self.read_point()).await
+    }
+
+    /// Starts one at the newest snapshot that `point` knows.
+    pub async fn begin_at(&self, session_id: i64, point: ReadPoint) -> Result<LakeTransaction> {
+        LakeTransaction::begin(self.clone(), session_id, point).await
+    }
+
+    /// Keeps what can be read from now on, for a transaction that begins soon.
+    pub fn read_point(&self) -> ReadPoint {
+        ReadPoint::new(self.clone())
     }
 
     /// The permanent objects of the newest snapshot.

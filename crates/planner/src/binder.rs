@@ -1,17 +1,18 @@
 //! State of one planning run.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use datafusion::common::{Column as PlanColumn, TableReference};
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection, SubqueryAlias};
 use frazil_common::hidden::{MARK, is_hidden};
-use frazil_common::{Access, Column, ObjectRef, Privilege, SqlType, UserError};
+use frazil_common::{Access, Code, Column, ObjectRef, Privilege, SqlType, UserError};
 use frazil_functions::TypedExpr;
-use sqlparser::ast;
+use sqlparser::ast::{self, Spanned, Visit, Visitor};
 
-use crate::error::{PlannerError, Result};
+use crate::error::{PlannerError, Result, position};
 use crate::names;
 use crate::plan_size::PlanSizes;
 use crate::relation::{PlanContext, Planned, Relation};
@@ -290,13 +291,33 @@ impl<'a> Binder<'a> {
 
     /// Binds an expression that refers to no column, and computes it.
     pub fn constant(&mut self, expr: &ast::Expr, clause: &'static str) -> Result<TypedExpr> {
+        if expr.visit(&mut Subquery).is_break() {
+            let what = format!("Subquery in {clause}, which takes constant expressions only");
+            let place = position(expr.span());
+            return Err(UserError::new(Code::InvalidArgument, what).at(place).into());
+        }
         let env = Env::new(Rc::new(Scope::empty()), clause);
         let outer = std::mem::take(&mut self.outer);
         let bound = self.expr(expr, &env);
         self.outer = outer;
         let bound = bound?;
+        if matches!(clause, "AT" | "BEFORE") && bound.expr.is_volatile() {
+            let what = format!("{clause} takes constant expressions only");
+            let place = position(expr.span());
+            return Err(UserError::new(Code::InvalidArgument, what).at(place).into());
+        }
         let value = frazil_functions::evaluate_constant(&bound)?;
         Ok(TypedExpr::literal(value, bound.sql_type))
+    }
+}
+
+struct Subquery;
+
+impl Visitor for Subquery {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &ast::Query) -> ControlFlow<()> {
+        ControlFlow::Break(())
     }
 }
 

@@ -108,7 +108,8 @@ impl Binder<'_> {
 
     fn travel_point(&mut self, before: bool, by: &str, expr: &Syntax) -> Result<TimeTravel> {
         let place = position(expr.span());
-        let value = self.constant(expr, "AT")?;
+        let clause = if before { "BEFORE" } else { "AT" };
+        let value = self.constant(expr, clause)?;
         let wrong = |what: &str| UserError::new(Code::InvalidArgument, what.to_string()).at(place);
         let integer = |value: &frazil_functions::TypedExpr| value.as_integer_literal();
         match by {

@@ -2,7 +2,9 @@
 
 use frazil_common::{ObjectKind, Privilege};
 
-use super::schema::{GRANTORS_APART, TABLES, TOKENS_BY_ROLE_ID, USER_STAGES_BY_ID, VERSION};
+use super::schema::{
+    GRANTORS_APART, IDS_OF_QUERIES, TABLES, TOKENS_BY_ROLE_ID, USER_STAGES_BY_ID, VERSION,
+};
 use super::{Grantee, Writer};
 use crate::{CatalogError, Result};
 
@@ -57,6 +59,9 @@ pub(super) async fn migrate(mut writer: Writer<'_>) -> Result<()> {
             if version < TOKENS_BY_ROLE_ID {
                 hold_tokens_by_role_id(&mut writer).await?;
                 tell_promises_apart(&mut writer).await?;
+            }
+            if version < IDS_OF_QUERIES {
+                give_ids_to_queries(&mut writer).await?;
             }
             sqlx::query("UPDATE frazil_counter SET value = $2 WHERE name = $1")
                 .bind(SCHEMA_VERSION)
@@ -148,6 +153,38 @@ async fn tell_promises_apart(writer: &mut Writer<'_>) -> Result<()> {
         sqlx::query(statement).execute(&mut *writer.connection).await?;
     }
     writer.touch_security().await
+}
+
+/// Makes the tables of queries anew, with columns for ids. Of former queries the warehouse alone is known.
+async fn give_ids_to_queries(writer: &mut Writer<'_>) -> Result<()> {
+    for statement in [
+        // Indexes would keep their names.
+        "DROP INDEX IF EXISTS frazil_query_history_start",
+        "DROP INDEX IF EXISTS frazil_query_history_session",
+        "ALTER TABLE frazil_query_history RENAME TO frazil_query_history_before",
+        "DROP INDEX IF EXISTS frazil_query_detail_start",
+        "ALTER TABLE frazil_query_detail RENAME TO frazil_query_detail_before",
+    ] {
+        sqlx::query(statement).execute(&mut *writer.connection).await?;
+    }
+    make_tables(writer).await?;
+    for statement in [
+        "INSERT INTO frazil_query_history (query_id, query_text, query_type, user_name, role_name,
+            warehouse_name, database_name, schema_name, session_id, start_time, end_time, status,
+            error_code, error_message, rows_produced, rows_inserted, rows_updated, rows_deleted,
+            bytes_scanned, snapshot_id, query_tag, client_generated)
+         SELECT query_id, query_text, query_type, user_name, role_name, warehouse_name,
+            database_name, schema_name, session_id, start_time, end_time, status, error_code,
+            error_message, rows_produced, rows_inserted, rows_updated, rows_deleted, bytes_scanned,
+            snapshot_id, query_tag, FALSE FROM frazil_query_history_before",
+        "DROP TABLE frazil_query_history_before",
+        "INSERT INTO frazil_query_detail (query_id, start_time, body, operators)
+         SELECT query_id, start_time, body, operators FROM frazil_query_detail_before",
+        "DROP TABLE frazil_query_detail_before",
+    ] {
+        sqlx::query(statement).execute(&mut *writer.connection).await?;
+    }
+    writer.tell_warehouses_of_queries().await
 }
 
 async fn make_account(writer: &mut Writer<'_>) -> Result<()> {

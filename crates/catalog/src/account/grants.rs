@@ -121,6 +121,10 @@ impl Writer<'_> {
     ) -> Result<bool> {
         let role_id = self.role_id(role).await?;
         let granted_by = self.optional_role_id(granted_by).await?;
+        if !grant_option_only {
+            let granted_by = granted_by.unwrap_or(NOBODY);
+            self.keep_ended_grant(object, privilege, role_id, granted_by).await?;
+        }
         let statement = if grant_option_only {
             "UPDATE frazil_grant SET grant_option = FALSE
              WHERE object_kind = $1 AND object_id = $2 AND privilege = $3 AND role_id = $4

@@ -11,6 +11,8 @@ use crate::{CatalogError, Result};
 
 /// Rows of one INSERT statement; keeps bound values below the database's limit.
 const ROWS_PER_INSERT: usize = 500;
+/// Details of queries read at a time where their table gets a column.
+const DETAILS_AT_A_TIME: i64 = 1000;
 
 /// How a query ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,8 +59,15 @@ pub struct QueryRecord {
     pub role: Option<String>,
     pub warehouse: Option<String>,
     pub database: Option<String>,
+    /// The ids of the database and schema, where the statement looked at the catalog.
+    pub database_id: Option<i64>,
     pub schema: Option<String>,
+    pub schema_id: Option<i64>,
     pub session_id: i64,
+    /// The transaction that was open, if one was.
+    pub transaction_id: Option<i64>,
+    /// Whether it was the client's own doing.
+    pub client_generated: bool,
     pub start_time: i64,
     pub end_time: i64,
     pub state: QueryState,
@@ -222,7 +231,11 @@ impl QueryRecord {
             role: row.try_get("role_name")?,
             warehouse: row.try_get("warehouse_name")?,
             database: row.try_get("database_name")?,
+            database_id: row.try_get("database_id")?,
             schema: row.try_get("schema_name")?,
+            schema_id: row.try_get("schema_id")?,
+            transaction_id: row.try_get("transaction_id")?,
+            client_generated: row.try_get("client_generated")?,
             session_id: row.try_get("session_id")?,
             start_time: row.try_get("start_time")?,
             end_time: row.try_get("end_time")?,
@@ -286,7 +299,7 @@ impl Conditions<'_> {
         self.query.push("((user_name = ").push_bind(user);
         self.query.push(" AND q.start_time >= ").push_bind(since).push(")");
         if !warehouses.is_empty() {
-            self.query.push(" OR json_extract(d.body, '$.warehouse_id') IN (");
+            self.query.push(" OR d.warehouse_id IN (");
             let mut ids = self.query.separated(", ");
             for id in warehouses {
                 ids.push_bind(id);
@@ -419,7 +432,8 @@ impl Writer<'_> {
                 "INSERT INTO frazil_query_history (query_id, query_text, query_type, user_name,
                     role_name, warehouse_name, database_name, schema_name, session_id, start_time,
                     end_time, status, error_code, error_message, rows_produced, rows_inserted,
-                    rows_updated, rows_deleted, bytes_scanned, snapshot_id, query_tag) ",
+                    rows_updated, rows_deleted, bytes_scanned, snapshot_id, query_tag, database_id,
+                    schema_id, transaction_id, client_generated) ",
             );
             insert.push_values(chunk, |mut row, query| {
                 row.push_bind(query.query_id.clone())
@@ -442,7 +456,11 @@ impl Writer<'_> {
                     .push_bind(query.rows_deleted)
                     .push_bind(query.bytes_scanned)
                     .push_bind(query.snapshot_id)
-                    .push_bind(query.query_tag.clone());
+                    .push_bind(query.query_tag.clone())
+                    .push_bind(query.database_id)
+                    .push_bind(query.schema_id)
+                    .push_bind(query.transaction_id)
+                    .push_bind(query.client_generated);
             });
             insert.push(" ON CONFLICT (query_id) DO NOTHING");
             insert.build().execute(&mut *self.connection).await?;
@@ -454,17 +472,45 @@ impl Writer<'_> {
         for query in queries {
             let Some(detail) = &query.detail else { continue };
             sqlx::query(
-                "INSERT INTO frazil_query_detail (query_id, start_time, body, operators)
-                 VALUES ($1, $2, $3, $4) ON CONFLICT (query_id) DO NOTHING",
+                "INSERT INTO frazil_query_detail (query_id, start_time, body, operators,
+                    warehouse_id)
+                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT (query_id) DO NOTHING",
             )
             .bind(&query.query_id)
             .bind(query.start_time)
             .bind(to_json(detail)?)
             .bind(query.operators.as_ref().map(to_json).transpose()?)
+            .bind(detail.warehouse_id)
             .execute(&mut *self.connection)
             .await?;
         }
         Ok(())
+    }
+
+    /// Writes the warehouses of queries into the column that older versions did not have.
+    pub(super) async fn tell_warehouses_of_queries(&mut self) -> Result<()> {
+        let mut after = String::new();
+        loop {
+            let rows: Vec<(String, String)> = sqlx::query_as(
+                "SELECT query_id, body FROM frazil_query_detail
+                 WHERE query_id > $1 ORDER BY query_id LIMIT $2",
+            )
+            .bind(&after)
+            .bind(DETAILS_AT_A_TIME)
+            .fetch_all(&mut *self.connection)
+            .await?;
+            let Some((last, _)) = rows.last() else { return Ok(()) };
+            after.clone_from(last);
+            for (query_id, body) in rows {
+                let detail: QueryDetail = from_json(&body)?;
+                let Some(warehouse) = detail.warehouse_id else { continue };
+                sqlx::query("UPDATE frazil_query_detail SET warehouse_id = $2 WHERE query_id = $1")
+                    .bind(query_id)
+                    .bind(warehouse)
+                    .execute(&mut *self.connection)
+                    .await?;
+            }
+        }
     }
 
     async fn insert_accesses(&mut self, accesses: &[AccessRecord]) -> Result<()> {
@@ -519,6 +565,7 @@ impl Writer<'_> {
         ] {
             sqlx::query(statement).bind(before).execute(&mut *self.connection).await?;
         }
+        self.prune_ended(before).await?;
         self.prune_storage_days(before).await
     }
 }

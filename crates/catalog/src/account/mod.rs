@@ -6,6 +6,7 @@
 
 mod bootstrap;
 mod copies;
+mod ended;
 mod error;
 mod future;
 mod grants;
@@ -34,6 +35,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use crate::{Catalog, ReadConnection, Result, WriteTransaction};
 
+pub use ended::{EndedGrant, EndedRole, EndedRoleGrant, EndedUser};
 pub use future::FutureGrant;
 pub use grants::{Grant, GrantTarget};
 pub use history::{
@@ -54,11 +56,11 @@ pub use objects::{
 pub use parameters::ParameterLevel;
 pub use policies::PolicyReference;
 pub use roles::{Grantee, Role, RoleGrant};
-pub use sessions::{NewSession, SessionRow, SessionState};
+pub use sessions::{EndedSession, NewSession, SessionRow, SessionState, Standing};
 pub use storage_usage::{StorageDay, StorageSample, day_of};
 pub use tags::{DroppedTag, TagReference};
 pub use tokens::{AccessToken, NewAccessToken};
-pub use users::{NewUser, User, UserProperties, user_stage_name};
+pub use users::{NewUser, User, UserProperties, UserType, user_stage_name};
 pub use view::AccountView;
 
 /// Microseconds since 1970 UTC.

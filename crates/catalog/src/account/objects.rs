@@ -477,6 +477,7 @@ impl Writer<'_> {
     /// Removes an object with its grants; for a model with its versions, for a sequence with its
     /// counter, for a tag with its values. False if there was none.
     pub async fn drop_object(&mut self, kind: ObjectKind, id: i64) -> Result<bool> {
+        self.keep_ended_grants_on(kind, id).await?;
         let done = sqlx::query("DELETE FROM frazil_object WHERE object_id = $1 AND kind = $2")
             .bind(id)
             .bind(kind.as_str())

@@ -7,12 +7,15 @@ use super::error::parse_word;
 use super::{AccountStore, GrantTarget, Writer, future, now_micros};
 use crate::Result;
 
-pub(super) async fn all(connection: &mut SqliteConnection) -> Result<Vec<(GrantTarget, i64)>> {
-    let rows: Vec<(String, i64, i64)> =
-        sqlx::query_as("SELECT object_kind, object_id, role_id FROM frazil_owner")
+/// Owned objects as (object, role id, since when).
+pub(super) async fn all(connection: &mut SqliteConnection) -> Result<Vec<(GrantTarget, i64, i64)>> {
+    let rows: Vec<(String, i64, i64, i64)> =
+        sqlx::query_as("SELECT object_kind, object_id, role_id, created_on FROM frazil_owner")
             .fetch_all(connection)
             .await?;
-    rows.into_iter().map(|(kind, id, role)| Ok(((parse_word(&kind)?, id), role))).collect()
+    rows.into_iter()
+        .map(|(kind, id, role, since)| Ok(((parse_word(&kind)?, id), role, since)))
+        .collect()
 }
 
 /// Ids of the schemas with managed access.
@@ -50,13 +53,13 @@ async fn kept_for_dropped(
     let rows: Vec<(String, i64)> = sqlx::query_as(
         "SELECT object_kind, object_id FROM frazil_owner
          WHERE (object_kind = 'TABLE' AND object_id NOT IN
-             (SELECT table_id FROM ducklake_table WHERE end_snapshot IS NULL OR end_snapshot > ?1))
+             (SELECT table_id FROM ducklake_table WHERE end_snapshot IS NULL OR end_snapshot > $1))
          OR (object_kind = 'VIEW' AND object_id NOT IN
-             (SELECT view_id FROM ducklake_view WHERE end_snapshot IS NULL OR end_snapshot > ?1))
+             (SELECT view_id FROM ducklake_view WHERE end_snapshot IS NULL OR end_snapshot > $1))
          OR (object_kind = 'SCHEMA' AND object_id NOT IN
-             (SELECT schema_id FROM ducklake_schema WHERE end_snapshot IS NULL OR end_snapshot > ?1))
+             (SELECT schema_id FROM ducklake_schema WHERE end_snapshot IS NULL OR end_snapshot > $1))
          OR (object_kind = 'DATABASE' AND object_id NOT IN
-             (SELECT database_id FROM frazil_database WHERE end_snapshot IS NULL OR end_snapshot > ?1))",
+             (SELECT database_id FROM frazil_database WHERE end_snapshot IS NULL OR end_snapshot > $1))",
     )
     .bind(snapshot)
     .fetch_all(connection)
@@ -128,6 +131,7 @@ impl Writer<'_> {
         if copy_grants {
             self.hand_over_grants(kind, id, role_id).await?;
         } else {
+            self.keep_ended_grants_on(kind, id).await?;
             self.delete_grants(kind, id).await?;
         }
         self.set_owner_id(kind, id, role_id).await?;
@@ -261,7 +265,9 @@ impl Writer<'_> {
         sqlx::query(
             "INSERT INTO frazil_owner (object_kind, object_id, role_id, created_on)
              VALUES ($1, $2, $3, $4)
-             ON CONFLICT (object_kind, object_id) DO UPDATE SET role_id = excluded.role_id",
+             ON CONFLICT (object_kind, object_id) DO UPDATE SET role_id = excluded.role_id,
+                created_on = CASE WHEN frazil_owner.role_id = excluded.role_id
+                    THEN frazil_owner.created_on ELSE excluded.created_on END",
         )
         .bind(kind.as_str())
         .bind(id)

@@ -7,7 +7,7 @@ use frazil_common::{Code, ObjectKind, Privilege, UserError, quote_identifier};
 
 use super::error::{from_json, not_found, on_insert};
 use super::{Writer, now_micros};
-use crate::{CatalogError, Result};
+use crate::{CatalogError, RenamedSchema, Result};
 
 /// A role: of the account, or of a database. A database role's name is `DATABASE.ROLE` as SQL
 /// text; names of the account's roles have no dot.
@@ -239,6 +239,41 @@ impl Writer<'_> {
         self.touch_security().await
     }
 
+    /// Gives sessions and models that know schemas by name the new names.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn rename_schemas(&mut self, names: &[RenamedSchema]) -> Result<()> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        for (table, key, [database, schema]) in [
+            ("frazil_session", "session_id", ["database", "schema"]),
+            ("frazil_model_version", "version_id", ["query_database", "query_schema"]),
+        ] {
+            let read = format!("SELECT {key}, body FROM {table}");
+            let rows: Vec<(i64, String)> =
+                sqlx::query_as(AssertSqlSafe(read)).fetch_all(&mut *self.connection).await?;
+            for (id, body) in rows {
+                let mut body: serde_json::Value = from_json(&body)?;
+                let told = |field: &str| body.get(field).and_then(serde_json::Value::as_str);
+                let place = (told(database), told(schema));
+                let found = names
+                    .iter()
+                    .find(|name| place == (Some(name.database.as_str()), Some(name.from.as_str())));
+                let Some(name) = found else { continue };
+                body[schema] = name.to.as_str().into();
+                let write = format!("UPDATE {table} SET body = $2 WHERE {key} = $1");
+                sqlx::query(AssertSqlSafe(write))
+                    .bind(id)
+                    .bind(body.to_string())
+                    .execute(&mut *self.connection)
+                    .await?;
+            }
+        }
+        self.touch_security().await
+    }
+
     async fn set_role_name(&mut self, role_id: i64, name: &str) -> Result<()> {
         sqlx::query("UPDATE frazil_role SET name = $2 WHERE role_id = $1")
             .bind(role_id)
@@ -260,9 +295,11 @@ impl Writer<'_> {
                 format!("Role '{heir}' can not be dropped while it is the current role."),
             )));
         }
-        sqlx::query("UPDATE frazil_owner SET role_id = $2 WHERE role_id = $1")
+        self.keep_ended_role(role_id).await?;
+        sqlx::query("UPDATE frazil_owner SET role_id = $2, created_on = $3 WHERE role_id = $1")
             .bind(role_id)
             .bind(heir_id)
+            .bind(now_micros())
             .execute(&mut *self.connection)
             .await?;
         for statement in [
@@ -314,6 +351,7 @@ impl Writer<'_> {
     pub async fn revoke_role(&mut self, role: &str, grantee: &Grantee) -> Result<bool> {
         let role_id = self.role_id(role).await?;
         let (kind, grantee_id) = self.grantee(grantee).await?;
+        self.keep_ended_role_grant(role_id, kind, grantee_id).await?;
         let done = sqlx::query(
             "DELETE FROM frazil_role_grant
              WHERE role_id = $1 AND grantee_kind = $2 AND grantee_id = $3",

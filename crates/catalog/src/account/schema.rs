@@ -4,7 +4,7 @@
 //! DuckLake's readers never meet them. Times are microseconds since 1970 UTC.
 
 /// Version of this shape; a database with a higher one is refused.
-pub(super) const VERSION: i64 = 7;
+pub(super) const VERSION: i64 = 8;
 /// The first one in which each grantor's grant is a row.
 pub(super) const GRANTORS_APART: i64 = 5;
 /// The first one in which a user's stage goes by the user's id.
@@ -12,6 +12,9 @@ pub(super) const USER_STAGES_BY_ID: i64 = 6;
 /// The first one in which a token is held to a role by the role's id, and each grantor's promise is a
 /// row.
 pub(super) const TOKENS_BY_ROLE_ID: i64 = 7;
+/// The first one in which queries have ids of their databases and transactions, and their warehouses
+/// are a column.
+pub(super) const IDS_OF_QUERIES: i64 = 8;
 
 /// Makes whatever is missing.
 pub(super) const TABLES: &[&str] = &[
@@ -89,6 +92,52 @@ pub(super) const TABLES: &[&str] = &[
         object_kind TEXT NOT NULL,
         object_id BIGINT NOT NULL,
         PRIMARY KEY (object_kind, object_id))",
+    // What is gone, as it was last, for as long as queries are known.
+    "CREATE TABLE IF NOT EXISTS frazil_ended_user (
+        user_id BIGINT PRIMARY KEY,
+        name TEXT NOT NULL,
+        login_name TEXT NOT NULL,
+        has_password BOOLEAN NOT NULL,
+        must_change_password BOOLEAN NOT NULL,
+        disabled BOOLEAN NOT NULL,
+        comment TEXT,
+        created_on BIGINT NOT NULL,
+        last_login_on BIGINT,
+        body TEXT NOT NULL,
+        owner_name TEXT,
+        ended_on BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS frazil_ended_role (
+        role_id BIGINT PRIMARY KEY,
+        name TEXT NOT NULL,
+        comment TEXT,
+        created_on BIGINT NOT NULL,
+        owner_name TEXT,
+        ended_on BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS frazil_ended_session (
+        session_id BIGINT PRIMARY KEY,
+        user_name TEXT NOT NULL,
+        created_on BIGINT NOT NULL,
+        factor TEXT,
+        client_name TEXT,
+        reason TEXT NOT NULL,
+        ended_on BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS frazil_ended_grant (
+        object_kind TEXT NOT NULL,
+        object_id BIGINT NOT NULL,
+        object_name TEXT,
+        privilege TEXT NOT NULL,
+        role_name TEXT NOT NULL,
+        grant_option BOOLEAN NOT NULL,
+        granted_by TEXT,
+        created_on BIGINT NOT NULL,
+        ended_on BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS frazil_ended_role_grant (
+        role_name TEXT NOT NULL,
+        grantee_kind TEXT NOT NULL,
+        grantee_name TEXT NOT NULL,
+        granted_by TEXT,
+        created_on BIGINT NOT NULL,
+        ended_on BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS frazil_object (
         object_id BIGINT PRIMARY KEY,
         kind TEXT NOT NULL,
@@ -195,7 +244,11 @@ pub(super) const TABLES: &[&str] = &[
         rows_deleted BIGINT NOT NULL,
         bytes_scanned BIGINT NOT NULL,
         snapshot_id BIGINT,
-        query_tag TEXT NOT NULL)",
+        query_tag TEXT NOT NULL,
+        database_id BIGINT,
+        schema_id BIGINT,
+        transaction_id BIGINT,
+        client_generated BOOLEAN NOT NULL)",
     "CREATE INDEX IF NOT EXISTS frazil_query_history_start ON frazil_query_history (start_time)",
     "CREATE INDEX IF NOT EXISTS frazil_query_history_session
         ON frazil_query_history (session_id, start_time)",
@@ -227,7 +280,8 @@ pub(super) const TABLES: &[&str] = &[
         query_id TEXT PRIMARY KEY,
         start_time BIGINT NOT NULL,
         body TEXT NOT NULL,
-        operators TEXT)",
+        operators TEXT,
+        warehouse_id BIGINT)",
     "CREATE INDEX IF NOT EXISTS frazil_query_detail_start ON frazil_query_detail (start_time)",
     "CREATE TABLE IF NOT EXISTS frazil_metering (
         warehouse_id BIGINT NOT NULL,

@@ -7,8 +7,8 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::error::{from_json, to_json};
-use super::{AccountStore, Writer, now_micros};
-use crate::Result;
+use super::{AccountStore, SECURITY_VERSION, Writer, now_micros};
+use crate::{Head, Result};
 
 /// What a session has set.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -34,10 +34,14 @@ pub struct SessionState {
     pub access_token_id: Option<i64>,
     /// The fingerprint of its user's key that the session was opened with: it ends with that too.
     pub key_fingerprint: Option<String>,
+    /// The word of LOGIN_HISTORY for how it was opened.
+    pub factor: Option<String>,
     /// Session parameters that were set in it, upper-case names.
     pub parameters: BTreeMap<String, serde_json::Value>,
     /// Those that its user had set when it began.
     pub user_parameters: BTreeMap<String, serde_json::Value>,
+    /// Those that the account had set then.
+    pub account_parameters: BTreeMap<String, serde_json::Value>,
     /// Variables by name, as the engine writes their values.
     pub variables: BTreeMap<String, serde_json::Value>,
     pub client_name: Option<String>,
@@ -67,6 +71,40 @@ pub struct NewSession {
     pub state: SessionState,
 }
 
+/// Why a session ended, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SessionEnd {
+    Unknown,
+    /// Nobody renewed it.
+    Abandoned,
+    DropUser,
+}
+
+impl SessionEnd {
+    /// Snowflake's word.
+    fn as_str(self) -> &'static str {
+        match self {
+            SessionEnd::Unknown => "UNKNOWN",
+            SessionEnd::Abandoned => "ABANDONED",
+            SessionEnd::DropUser => "DROP_USER",
+        }
+    }
+}
+
+/// A session that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedSession {
+    pub id: i64,
+    pub user: String,
+    pub created_on: i64,
+    /// The word of LOGIN_HISTORY for how it was opened.
+    pub factor: Option<String>,
+    pub client_name: Option<String>,
+    /// Why, in Snowflake's word.
+    pub reason: String,
+    pub ended_on: i64,
+}
+
 impl SessionRow {
     fn from_row(row: &SqliteRow) -> Result<Self> {
         Ok(SessionRow {
@@ -80,7 +118,37 @@ impl SessionRow {
     }
 }
 
+/// How things stand when a request comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Grows with each change of the account.
+    pub security_version: i64,
+    pub head: Head,
+}
+
+/// A session by its token, with what [`Standing`] tells: all of one moment, in one question.
+const ARRIVAL: &str = "SELECT s.*, c.value AS security_version, h.snapshot_id, h.schema_version \
+     FROM frazil_session s, (SELECT value FROM frazil_counter WHERE name = $2) c, \
+     (SELECT snapshot_id, schema_version FROM ducklake_snapshot \
+      ORDER BY snapshot_id DESC LIMIT 1) h WHERE s.session_token_sha256 = $1";
+
 impl AccountStore {
+    /// The session whose session token has this hash, expired or not, and how things stand.
+    pub async fn arrival(&self, sha256: &str) -> Result<Option<(SessionRow, Standing)>> {
+        let row = sqlx::query(ARRIVAL)
+            .bind(sha256)
+            .bind(SECURITY_VERSION)
+            .fetch_optional(&mut *self.reader().await?)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let head = Head {
+            snapshot: row.try_get("snapshot_id")?,
+            schema_version: row.try_get("schema_version")?,
+        };
+        let standing = Standing { security_version: row.try_get("security_version")?, head };
+        Ok(Some((SessionRow::from_row(&row)?, standing)))
+    }
+
     /// The session whose session token has this hash, expired or not.
     pub async fn session_by_token(&self, sha256: &str) -> Result<Option<SessionRow>> {
         sqlx::query("SELECT * FROM frazil_session WHERE session_token_sha256 = $1")
@@ -119,6 +187,26 @@ impl AccountStore {
             .await?
             .iter()
             .map(SessionRow::from_row)
+            .collect()
+    }
+
+    /// Sessions that have ended, the oldest first.
+    pub async fn ended_sessions(&self) -> Result<Vec<EndedSession>> {
+        sqlx::query("SELECT * FROM frazil_ended_session ORDER BY session_id")
+            .fetch_all(&mut *self.reader().await?)
+            .await?
+            .iter()
+            .map(|row| {
+                Ok(EndedSession {
+                    id: row.try_get("session_id")?,
+                    user: row.try_get("user_name")?,
+                    created_on: row.try_get("created_on")?,
+                    factor: row.try_get("factor")?,
+                    client_name: row.try_get("client_name")?,
+                    reason: row.try_get("reason")?,
+                    ended_on: row.try_get("ended_on")?,
+                })
+            })
             .collect()
     }
 
@@ -225,11 +313,56 @@ impl Writer<'_> {
 
     /// Ends a session. Its temporary objects are dropped apart.
     pub async fn delete_session(&mut self, session_id: i64) -> Result<bool> {
+        let found = sqlx::query("SELECT * FROM frazil_session WHERE session_id = $1")
+            .bind(session_id)
+            .fetch_optional(&mut *self.connection)
+            .await?;
+        let Some(row) = found else { return Ok(false) };
+        let session = SessionRow::from_row(&row)?;
+        let abandoned = session.master_expires_on < now_micros();
+        let reason = if abandoned { SessionEnd::Abandoned } else { SessionEnd::Unknown };
+        self.keep_ended_session(&session, reason).await?;
         let done = sqlx::query("DELETE FROM frazil_session WHERE session_id = $1")
             .bind(session_id)
             .execute(&mut *self.connection)
             .await?;
         Ok(done.rows_affected() > 0)
+    }
+
+    /// Ends the sessions of a user who is about to be dropped.
+    pub(super) async fn delete_sessions_of(&mut self, user_id: i64) -> Result<()> {
+        let rows = sqlx::query("SELECT * FROM frazil_session WHERE user_id = $1")
+            .bind(user_id)
+            .fetch_all(&mut *self.connection)
+            .await?;
+        for row in &rows {
+            self.keep_ended_session(&SessionRow::from_row(row)?, SessionEnd::DropUser).await?;
+        }
+        sqlx::query("DELETE FROM frazil_session WHERE user_id = $1")
+            .bind(user_id)
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(())
+    }
+
+    async fn keep_ended_session(&mut self, session: &SessionRow, reason: SessionEnd) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO frazil_ended_session (session_id, user_name, created_on, factor,
+                client_name, reason, ended_on)
+             SELECT CAST($1 AS BIGINT), name, CAST($2 AS BIGINT), CAST($3 AS TEXT),
+                CAST($4 AS TEXT), CAST($5 AS TEXT), CAST($6 AS BIGINT)
+             FROM frazil_user WHERE user_id = $7 ON CONFLICT (session_id) DO NOTHING",
+        )
+        .bind(session.id)
+        .bind(session.created_on)
+        .bind(&session.state.factor)
+        .bind(&session.state.client_name)
+        .bind(reason.as_str())
+        .bind(now_micros())
+        .bind(session.user_id)
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
     }
 
     /// Ends the sessions whose master token expired before `now`, and says which.

@@ -704,3 +704,74 @@ async fn tags_are_copied_and_forgotten_with_what_they_are_on() {
     assert!(view.tags_on(ObjectKind::Table, 7).is_empty());
     assert_eq!(view.tags_on(ObjectKind::Table, 8).len(), 2);
 }
+
+#[tokio::test]
+async fn what_ended_is_known_as_it_was_last() {
+    let (_folder, store) = account().await;
+    let (object, ann) = ((ObjectKind::Table, 5), Grantee::User("ANN".to_string()));
+    let ids = write!(store, |w| {
+        let made = w.create_user(user("ANN")).await.unwrap();
+        let role = w.create_role("R", Some("words"), "USERADMIN").await.unwrap();
+        w.grant_privilege(object, Privilege::Select, "R", true, Some("SYSADMIN")).await.unwrap();
+        w.grant_privilege(object, Privilege::Insert, "R", false, None).await.unwrap();
+        w.grant_role("R", &ann, Some("USERADMIN")).await.unwrap();
+        let select = Privilege::Select;
+        w.revoke_privilege(object, select, "R", Some("SYSADMIN"), true).await.unwrap();
+        assert!(w.revoke_privilege(object, select, "R", Some("SYSADMIN"), false).await.unwrap());
+        assert!(w.revoke_role("R", &ann).await.unwrap());
+        w.grant_role("R", &ann, None).await.unwrap();
+        w.drop_user(made.id).await.unwrap();
+        w.drop_role(role.id, "USERADMIN").await.unwrap();
+        (made.id, role.id)
+    });
+    let gone = store.ended_users().await.unwrap().remove(0);
+    assert_eq!((gone.user.id, gone.user.name.as_str()), (ids.0, "ANN"));
+    assert_eq!((gone.has_password, gone.user.password_hash), (false, None));
+    let gone = store.ended_roles().await.unwrap().remove(0);
+    assert_eq!((gone.role.id, gone.role.comment.as_deref()), (ids.1, Some("words")));
+    assert_eq!(gone.owner.as_deref(), Some("USERADMIN"));
+    let grants = store.ended_grants().await.unwrap();
+    let facts = |grant: &EndedGrant| (grant.privilege, grant.granted_by.clone());
+    assert_eq!(
+        grants.iter().map(facts).collect::<Vec<_>>(),
+        [(Privilege::Select, Some("SYSADMIN".to_string())), (Privilege::Insert, None)]
+    );
+    let roles = store.ended_role_grants().await.unwrap();
+    assert_eq!(roles.len(), 2);
+    assert!(roles.iter().all(|grant| grant.role == "R" && grant.grantee == ann));
+    write!(store, |w| w.prune_history(now_micros() + 1).await.unwrap());
+    assert_eq!(store.ended_users().await.unwrap(), []);
+    assert_eq!(store.ended_grants().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn warehouses_of_former_queries_are_found() {
+    let (folder, store) = account().await;
+    let query = |id: &str, warehouse_id| QueryRecord {
+        query_id: id.to_string(),
+        user: "ANN".to_string(),
+        detail: Some(QueryDetail { warehouse_id, ..QueryDetail::default() }),
+        database_id: Some(3),
+        ..QueryRecord::default()
+    };
+    let all = [query("a", Some(7)), query("b", Some(8)), query("c", None)];
+    store.record_queries(&all, &[]).await.unwrap();
+    let sight = QuerySight { user: "BOB".to_string(), since: 0, warehouses: vec![7, 9] };
+    let filter = QueryFilter { sight: Some(sight), ..QueryFilter::default() };
+    assert_eq!(store.query_history(&filter).await.unwrap(), [all[0].clone()]);
+    // As a version without the columns left it.
+    let mut transaction = store.begin().await.unwrap();
+    for statement in [
+        "ALTER TABLE frazil_query_detail DROP COLUMN warehouse_id",
+        "ALTER TABLE frazil_query_history DROP COLUMN database_id",
+        "ALTER TABLE frazil_query_history DROP COLUMN client_generated",
+    ] {
+        sqlx::query(statement).execute(&mut *transaction).await.unwrap();
+    }
+    transaction.commit().await.unwrap();
+    let catalog = of_version(&folder, store, 7).await;
+    let store = AccountStore::open(catalog).await.unwrap();
+    let found = store.query_history(&filter).await.unwrap();
+    assert_eq!(found, [QueryRecord { database_id: None, ..all[0].clone() }]);
+    assert_eq!(store.query_history(&QueryFilter::default()).await.unwrap().len(), 3);
+}

@@ -8,7 +8,7 @@ use frazil_common::ObjectKind;
 
 use super::error::{from_json, not_found, on_insert, to_json};
 use super::{AccountStore, Stage, Writer, now_micros};
-use crate::Result;
+use crate::{CatalogError, Result};
 
 /// Properties of a user that only describe, or set what a session begins with.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -28,6 +28,57 @@ pub struct UserProperties {
     /// Whether `DEFAULT_SECONDARY_ROLES = ('ALL')`: so it is for users that are made without a word of
     /// it. Rows of users that were made before that say FALSE, and keep it.
     pub default_secondary_roles_all: bool,
+    /// None is a person, too.
+    pub user_type: Option<UserType>,
+    /// The time (microseconds since 1970 UTC) from which on the user may not log in any more.
+    pub expires_on: Option<i64>,
+}
+
+/// What a user stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum UserType {
+    Person,
+    /// A program: it has no password.
+    Service,
+    /// A program that logs in with a password.
+    LegacyService,
+}
+
+impl UserType {
+    /// Snowflake's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            UserType::Person => "PERSON",
+            UserType::Service => "SERVICE",
+            UserType::LegacyService => "LEGACY_SERVICE",
+        }
+    }
+}
+
+impl std::str::FromStr for UserType {
+    type Err = CatalogError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "PERSON" => Ok(UserType::Person),
+            "SERVICE" => Ok(UserType::Service),
+            "LEGACY_SERVICE" => Ok(UserType::LegacyService),
+            other => Err(CatalogError::Damaged(format!("unknown type of user '{other}'"))),
+        }
+    }
+}
+
+impl UserProperties {
+    /// The user's type, in Snowflake's word.
+    pub fn type_word(&self) -> &'static str {
+        self.user_type.unwrap_or(UserType::Person).as_str()
+    }
+
+    /// Whether the user's time is over.
+    pub fn has_expired(&self, now_micros: i64) -> bool {
+        self.expires_on.is_some_and(|until| until <= now_micros)
+    }
 }
 
 /// A user of the account.
@@ -198,12 +249,13 @@ impl Writer<'_> {
     /// Removes a user with its tokens, role grants, sessions, parameters and stage. Gives the id of the
     /// stage, whose files are to be removed.
     pub async fn drop_user(&mut self, user_id: i64) -> Result<Option<i64>> {
+        self.keep_ended_user(user_id).await?;
+        self.delete_sessions_of(user_id).await?;
         for statement in [
             "DELETE FROM frazil_token_role WHERE token_id IN
                 (SELECT token_id FROM frazil_access_token WHERE user_id = $1)",
             "DELETE FROM frazil_access_token WHERE user_id = $1",
             "DELETE FROM frazil_role_grant WHERE grantee_kind = 'USER' AND grantee_id = $1",
-            "DELETE FROM frazil_session WHERE user_id = $1",
             "DELETE FROM frazil_parameter WHERE level = 'USER' AND object_id = $1",
             "DELETE FROM frazil_user WHERE user_id = $1",
         ] {

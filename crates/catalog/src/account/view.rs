@@ -36,6 +36,8 @@ pub struct AccountView {
     pub managed_schemas: HashSet<i64>,
     /// The owning role of each object.
     pub owners: HashMap<GrantTarget, String>,
+    /// Since when each object has been that role's, in microseconds since 1970 UTC.
+    pub owned_since: HashMap<GrantTarget, i64>,
 }
 
 impl AccountView {
@@ -96,6 +98,15 @@ async fn counter(connection: &mut SqliteConnection, name: &str) -> Result<i64> {
 }
 
 impl AccountStore {
+    /// The view of a version, where it is the one known here; the newest otherwise.
+    pub async fn view_of(&self, version: i64) -> Result<Arc<AccountView>> {
+        let known = self.view.lock().clone();
+        match known {
+            Some(view) if view.version == version => Ok(view),
+            _ => self.view().await,
+        }
+    }
+
     /// The newest view. Cached: when nothing changed, this reads one counter.
     pub async fn view(&self) -> Result<Arc<AccountView>> {
         let known = self.view.lock().clone();
@@ -184,9 +195,10 @@ impl AccountStore {
                 })
                 .collect(),
             managed_schemas: managed.into_iter().collect(),
+            owned_since: owners.iter().map(|(object, _, since)| (*object, *since)).collect(),
             owners: owners
                 .into_iter()
-                .filter_map(|(object, role)| Some((object, name(role)?)))
+                .filter_map(|(object, role, _)| Some((object, name(role)?)))
                 .collect(),
             users: users.into_iter().map(|user| (user.name.clone(), user)).collect(),
             roles: roles.into_iter().map(|role| (role.name.clone(), role)).collect(),

@@ -20,6 +20,7 @@ struct Bounds {
 }
 
 /// What is on record of a table's columns.
+#[derive(Debug)]
 pub struct Stored {
     types: HashMap<i64, String>,
     bounds: HashMap<i64, Bounds>,
@@ -59,13 +60,13 @@ pub async fn stored(new: &mut NewSnapshot<'_>, table_id: i64) -> Result<Stored> 
     Stored::from_rows(&rows)
 }
 
-/// Widens the table's column bounds by those of new rows.
+/// Widens the table's column bounds by those of new rows; gives what is on record then.
 pub fn widen(
     new: &mut NewSnapshot<'_>,
     table_id: i64,
     stored: Stored,
     added: &[&ColumnStatistics],
-) {
+) -> Stored {
     let Stored { types, bounds: stored } = stored;
     let mut wanted = stored.clone();
     // Rows without a bound on record, as another client's files without statistics or dates after the year
@@ -112,9 +113,9 @@ pub fn widen(
         // Which ones differs from commit to commit.
         new.batch.once();
     }
-    for (column, bounds) in wanted {
-        let statement = match stored.get(&column) {
-            Some(same) if *same == bounds => continue,
+    for (column, bounds) in &wanted {
+        let statement = match stored.get(column) {
+            Some(same) if same == bounds => continue,
             Some(_) => {
                 "UPDATE ducklake_table_column_stats SET contains_null = ?, contains_nan = ?, \
                  min_value = ?, max_value = ? WHERE table_id = ? AND column_id = ?"
@@ -125,9 +126,10 @@ pub fn widen(
             }
         };
         let Bounds { null, nan, min, max } = bounds;
-        let row = new.batch.statement(statement).bind(null).bind(nan).bind(min).bind(max);
-        row.bind(table_id).bind(column);
+        let row = new.batch.statement(statement).bind(*null).bind(*nan).bind(min).bind(max);
+        row.bind(table_id).bind(*column);
     }
+    Stored { types, bounds: wanted }
 }
 
 fn move_outward(

@@ -10,7 +10,7 @@ use super::tables::{
     set_column_tags, set_table_tags,
 };
 use crate::error::Result;
-use crate::objects::TableClone;
+use crate::objects::{ColumnInfo, TableClone};
 
 /// Writes a table with the rows of its source.
 pub async fn create(new: &mut NewSnapshot<'_>, clone: &TableClone) -> Result<()> {
@@ -45,12 +45,7 @@ pub async fn create(new: &mut NewSnapshot<'_>, clone: &TableClone) -> Result<()>
 /// that no snapshot shows.
 async fn reserve_field_ids(new: &mut NewSnapshot<'_>, id: i64, clone: &TableClone) -> Result<()> {
     let table = &clone.table;
-    let highest = table
-        .columns
-        .iter()
-        .flat_map(|c| std::iter::once(c.field_id).chain(c.children.iter().map(|c| c.field_id)))
-        .max()
-        .unwrap_or(0);
+    let highest = table.columns.iter().flat_map(ColumnInfo::field_ids).max().unwrap_or(0);
     if table.last_field_id > highest {
         sqlx::query(
             "INSERT INTO ducklake_column SELECT column_id, ?1, ?1, ?2, column_order, column_name, \

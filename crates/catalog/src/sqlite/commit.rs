@@ -5,11 +5,13 @@ use std::collections::{HashMap, HashSet};
 use frazil_common::SnapshotId;
 use futures::future::BoxFuture;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, Transaction};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite};
 
+use super::ahead::{Ahead, Newest, adds_to_one};
 use super::batch::Batch;
 use super::inlined::InlinedPlace;
-use super::snapshots::{format_time, now_micros, parse_time};
+use super::snapshots::{format_time, now_micros};
+use super::writer::WriterTurn;
 use super::{bounds, effects, inlined, loads, partitions, relocate, tables};
 use crate::changes::{
     ColumnStatistics, CommitOutcome, CommitRequest, DeleteTarget, FileDelete, TableChange,
@@ -29,7 +31,7 @@ macro_rules! statement_again {
 
 /// The snapshot under construction.
 pub struct NewSnapshot<'a> {
-    tx: &'a mut Transaction<'static, Sqlite>,
+    tx: &'a mut WriterTurn,
     /// Writes that the commit's next question, or its end, sends.
     pub batch: Batch,
     pub snapshot: SnapshotId,
@@ -48,13 +50,35 @@ pub struct NewSnapshot<'a> {
     /// Absolute data folder with a slash at its end.
     pub data_path: &'a str,
     pub micros: i64,
+    /// How the table of a commit that adds rows to one stands after it.
+    after: Option<TableState>,
+}
+
+/// A commit that is written but for its end.
+pub struct Written {
+    pub outcome: CommitOutcome,
+    /// To be sent with what ends the transaction.
+    pub rest: Batch,
+    /// What the next commit may go by once this one is done.
+    pub ahead: Option<Ahead>,
 }
 
 impl NewSnapshot<'_> {
     /// The database, with everything written that was put off.
-    pub async fn transaction(&mut self) -> Result<&mut Transaction<'static, Sqlite>> {
+    pub async fn transaction(&mut self) -> Result<&mut WriterTurn> {
         self.batch.run(self.tx).await?;
         Ok(self.tx)
+    }
+
+    fn insert_snapshot(&mut self) {
+        let schema_version = self.schema_version + i64::from(self.definitions_changed);
+        self.batch
+            .statement("INSERT INTO ducklake_snapshot VALUES (?, ?, ?, ?, ?)")
+            .bind(self.snapshot)
+            .bind(format_time(self.micros))
+            .bind(schema_version)
+            .bind(self.next_catalog_id)
+            .bind(self.next_file_id);
     }
 
     /// A new id for a schema, table, view or database.
@@ -76,45 +100,61 @@ pub fn conflict(object: impl Into<String>, reason: impl Into<String>) -> Catalog
     CatalogError::Conflict { object: object.into(), reason: reason.into() }
 }
 
-/// Writes the request as the next snapshot inside `tx`.
+/// Writes the request as the next snapshot inside `tx`. The statement `opening` is sent first; `ahead`, where
+/// it serves the request, takes the place of what is read otherwise.
 pub fn commit<'a>(
-    tx: &'a mut Transaction<'static, Sqlite>,
+    tx: &'a mut WriterTurn,
+    opening: &'static str,
+    ahead: Option<Ahead>,
     request: &'a CommitRequest,
     data_path: &'a str,
-) -> BoxFuture<'a, Result<CommitOutcome>> {
-    Box::pin(write(tx, request, data_path))
+) -> BoxFuture<'a, Result<Written>> {
+    Box::pin(write(tx, opening, ahead, request, data_path))
 }
 
 async fn write(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut WriterTurn,
+    opening: &'static str,
+    ahead: Option<Ahead>,
     request: &CommitRequest,
     data_path: &str,
-) -> Result<CommitOutcome> {
-    let (head, mut known) = match only_table(request) {
-        None => (sqlx::query(HEAD).fetch_one(&mut **tx).await?, None),
-        Some(table_id) => {
-            let (head, known) = TableState::with_head(tx, table_id, request.base).await?;
+) -> Result<Written> {
+    let foreseen = ahead.is_some();
+    let (head, mut known) = match (ahead, only_table(request)) {
+        (Some(ahead), _) => (ahead.newest, Some(ahead.state)),
+        (None, None) => {
+            let text = format!("{opening}; {HEAD}");
+            let row = sqlx::query(AssertSqlSafe(text)).fetch_one(&mut **tx).await?;
+            (Newest::from_row(&row)?, None)
+        }
+        (None, Some(table_id)) => {
+            let (head, known) = TableState::with_head(tx, opening, table_id).await?;
             (head, Some(known))
         }
     };
-    let head_id: i64 = head.try_get(0)?;
-    let head_time: String = head.try_get(1)?;
+    let head_id = head.id;
     let mut new = NewSnapshot {
         tx,
         batch: Batch::default(),
         snapshot: head_id + 1,
         base: request.base,
-        schema_version: head.try_get(2)?,
-        next_catalog_id: head.try_get(3)?,
-        next_file_id: head.try_get(4)?,
+        schema_version: head.schema_version,
+        next_catalog_id: head.next_catalog_id,
+        next_file_id: head.next_file_id,
         definitions_changed: false,
         changes_made: Vec::new(),
         ids: HashMap::new(),
         partition_ids: HashMap::new(),
         data_path,
         // Times grow with snapshots even when the clock does not.
-        micros: now_micros().max(parse_time(&head_time) + 1),
+        micros: now_micros().max(head.micros + 1),
+        after: None,
     };
+    if foreseen {
+        // First of all: if another process has made this snapshot, nothing else was so either.
+        new.batch.statement(opening);
+        new.insert_snapshot();
+    }
     for change in &request.changes {
         tables::apply(&mut new, change).await?;
     }
@@ -128,17 +168,12 @@ async fn write(
         relocate::apply(&mut new, change).await?;
     }
     effects::apply(&mut new, &request.account).await?;
-    let schema_version = new.schema_version + i64::from(new.definitions_changed);
+    if !foreseen {
+        new.insert_snapshot();
+    }
     let outcome = CommitOutcome { snapshot: new.snapshot, ids: std::mem::take(&mut new.ids) };
     let meta = &request.meta;
     let extra = meta.query_id.as_ref().map(|id| serde_json::json!({ "query_id": id }).to_string());
-    new.batch
-        .statement("INSERT INTO ducklake_snapshot VALUES (?, ?, ?, ?, ?)")
-        .bind(new.snapshot)
-        .bind(format_time(new.micros))
-        .bind(schema_version)
-        .bind(new.next_catalog_id)
-        .bind(new.next_file_id);
     new.batch
         .statement("INSERT INTO ducklake_snapshot_changes VALUES (?, ?, ?, ?, ?)")
         .bind(new.snapshot)
@@ -177,8 +212,16 @@ async fn write(
             insert.build().persistent(false).execute(&mut **new.transaction().await?).await?;
         }
     }
-    new.transaction().await?;
-    Ok(outcome)
+    let newest = Newest {
+        id: new.snapshot,
+        micros: new.micros,
+        schema_version: new.schema_version + i64::from(new.definitions_changed),
+        next_catalog_id: new.next_catalog_id,
+        next_file_id: new.next_file_id,
+    };
+    let after = adds_to_one(request).zip(new.after);
+    let ahead = after.map(|(table_id, state)| Ahead { newest, table_id, state });
+    Ok(Written { outcome, rest: new.batch, ahead })
 }
 
 /// Adds and removes rows of one table.
@@ -264,7 +307,7 @@ async fn add_rows(
     if change.added.is_empty() && change.inlined.is_empty() {
         return Ok(Vec::new());
     }
-    let TableState { stats, mut place, bounds, .. } = state;
+    let TableState { begin, columns_changed, stats, mut place, bounds } = state;
     let (mut records, mut next_row, mut bytes) = stats.unwrap_or((0, 0, 0));
     let mut ids = Vec::with_capacity(change.added.len());
     for file in &change.added {
@@ -309,15 +352,18 @@ async fn add_rows(
     let statistics = change.added.iter().map(|file| &file.statistics);
     let statistics = statistics.chain(change.inlined.iter().map(|rows| &rows.statistics));
     let statistics: Vec<&ColumnStatistics> = statistics.flatten().collect();
-    bounds::widen(new, table_id, bounds, &statistics);
+    let bounds = bounds::widen(new, table_id, bounds, &statistics);
+    let stats = Some((records, next_row, bytes));
+    new.after = Some(TableState { begin, columns_changed, stats, place, bounds });
     Ok(ids)
 }
 
 /// What a commit of rows must know of their table.
-struct TableState {
+#[derive(Debug)]
+pub struct TableState {
     /// Where its live definition begins; none once it is dropped.
     begin: Option<SnapshotId>,
-    /// The last snapshot that changed a column, where another commit may have.
+    /// The last snapshot that changed a column.
     columns_changed: SnapshotId,
     /// Rows, next row id and bytes; none before the first rows.
     stats: Option<(i64, i64, i64)>,
@@ -327,14 +373,14 @@ struct TableState {
 }
 
 /// The newest snapshot.
-const HEAD: &str = "SELECT snapshot_id, snapshot_time, schema_version, next_catalog_id, \
+pub const HEAD: &str = "SELECT snapshot_id, snapshot_time, schema_version, next_catalog_id, \
      next_file_id FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1";
 
-/// One row of what is known of table `?1`, for a commit whose base is `?2`.
+/// One row of what is known of table `?1`.
 const STATE: &str = "SELECT (SELECT t.begin_snapshot FROM ducklake_table t WHERE t.table_id = ?1 \
-     AND t.end_snapshot IS NULL), CASE WHEN ?2 < (SELECT MAX(h.snapshot_id) \
-     FROM ducklake_snapshot h) THEN (SELECT MAX(MAX(c.begin_snapshot, \
-     COALESCE(c.end_snapshot, 0))) FROM ducklake_column c WHERE c.table_id = ?1) END, \
+     AND t.end_snapshot IS NULL), (SELECT MAX(CASE WHEN c.end_snapshot > c.begin_snapshot \
+     THEN c.end_snapshot ELSE c.begin_snapshot END) FROM ducklake_column c \
+     WHERE c.table_id = ?1), \
      s.record_count, s.next_row_id, s.file_size_bytes, \
      (SELECT MAX(v.schema_version) FROM ducklake_schema_versions v WHERE v.table_id = ?1), \
      n.table_name, n.schema_version FROM (SELECT 1) one \
@@ -343,7 +389,7 @@ const STATE: &str = "SELECT (SELECT t.begin_snapshot FROM ducklake_table t WHERE
      WHERE table_id = ?1 ORDER BY schema_version DESC LIMIT 1) n ON 1 = 1 LIMIT 1";
 
 /// The table of a request that changes the rows of one table and nothing else.
-fn only_table(request: &CommitRequest) -> Option<i64> {
+pub fn only_table(request: &CommitRequest) -> Option<i64> {
     let nothing_else =
         request.changes.is_empty() && request.loads.is_empty() && request.relocations.is_empty();
     match request.tables.as_slice() {
@@ -354,10 +400,9 @@ fn only_table(request: &CommitRequest) -> Option<i64> {
 
 impl TableState {
     async fn read(new: &mut NewSnapshot<'_>, table_id: i64) -> Result<TableState> {
-        let (base, schema_version) = (new.base, new.schema_version);
+        let schema_version = new.schema_version;
         let rows = sqlx::query(AssertSqlSafe(format!("{STATE}; {}", bounds::STORED)))
             .bind(table_id)
-            .bind(base)
             .fetch_all(&mut **new.transaction().await?)
             .await?;
         TableState::from_rows(&rows, schema_version)
@@ -365,20 +410,17 @@ impl TableState {
 
     /// The row of [`HEAD`] too: every question to the database waits for two switches between threads.
     async fn with_head(
-        tx: &mut Transaction<'static, Sqlite>,
+        tx: &mut WriterTurn,
+        opening: &'static str,
         table_id: i64,
-        base: SnapshotId,
-    ) -> Result<(SqliteRow, TableState)> {
-        let mut rows = sqlx::query(AssertSqlSafe(format!("{HEAD}; {STATE}; {}", bounds::STORED)))
-            .bind(table_id)
-            .bind(base)
-            .fetch_all(&mut **tx)
-            .await?;
+    ) -> Result<(Newest, TableState)> {
+        let text = format!("{opening}; {HEAD}; {STATE}; {}", bounds::STORED);
+        let mut rows = sqlx::query(AssertSqlSafe(text)).bind(table_id).fetch_all(&mut **tx).await?;
         if rows.is_empty() {
             return Err(sqlx::Error::RowNotFound.into());
         }
-        let head = rows.remove(0);
-        let state = TableState::from_rows(&rows, head.try_get(2)?)?;
+        let head = Newest::from_row(&rows.remove(0))?;
+        let state = TableState::from_rows(&rows, head.schema_version)?;
         Ok((head, state))
     }
 

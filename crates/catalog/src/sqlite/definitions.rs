@@ -9,14 +9,14 @@ use sqlx::{Row, SqliteConnection};
 use super::constraints;
 use super::layout::{self, StoredSort};
 use super::partitions;
-use super::rename::DATABASE_TAG;
+use super::rename::{DATABASE_TAG, SCHEMA_TAG};
 use super::snapshots::{self, parse_time};
 use crate::defaults::DucklakeDefault;
 use crate::error::Result;
+use crate::foreign_types::{StoredColumn, children_of, converted_type};
 use crate::foreign_views::{ForeignView, translated};
 use crate::objects::{
-    ChildColumn, ColumnInfo, DatabaseInfo, EXTERNAL_DATABASE, SchemaInfo, TableInfo, TableKind,
-    ViewInfo,
+    ColumnInfo, DatabaseInfo, EXTERNAL_DATABASE, SchemaInfo, TableInfo, TableKind, ViewInfo,
 };
 use crate::physical::{from_physical, to_physical};
 use crate::view::Definitions;
@@ -89,23 +89,25 @@ fn retention(tags: Option<&Tags>) -> Option<u16> {
 }
 
 /// Splits `DB.S`; names of other clients fall under EXTERNAL. Database names have no dot. A schema's row has
-/// the name of now; where its database had another one at this snapshot, a tag says which it is.
+/// the name of now; where its database had another one at this snapshot, a tag says which it is, and where it
+/// had another one itself, a tag has that.
 fn split_schema_name(
     name: &str,
     own: Option<&Tags>,
     definitions: &Definitions,
 ) -> (String, String) {
     let id = own.and_then(|tags| tags.get(DATABASE_TAG)).and_then(|id| id.parse().ok());
+    let former = own.and_then(|tags| tags.get(SCHEMA_TAG)).cloned();
     if let Some(database) = id.and_then(|id| definitions.database_by_id(id))
         && let Some((_, schema)) = name.split_once('.')
     {
-        return (database.name.clone(), schema.to_string());
+        return (database.name.clone(), former.unwrap_or_else(|| schema.to_string()));
     }
     match name.split_once('.') {
         Some((database, schema))
             if !schema.is_empty() && definitions.databases.contains_key(database) =>
         {
-            (database.to_string(), schema.to_string())
+            (database.to_string(), former.unwrap_or_else(|| schema.to_string()))
         }
         _ => (EXTERNAL_DATABASE.to_string(), name.to_string()),
     }
@@ -305,7 +307,17 @@ fn build_columns(
     table_id: i64,
     tags: &HashMap<(i64, i64), Tags>,
 ) -> Vec<ColumnInfo> {
-    let (children, columns): (Vec<_>, Vec<_>) = rows.into_iter().partition(|c| c.parent.is_some());
+    let (inner, columns): (Vec<_>, Vec<_>) = rows.into_iter().partition(|c| c.parent.is_some());
+    let nested: Vec<StoredColumn<'_>> = inner
+        .iter()
+        .map(|row| StoredColumn {
+            field_id: row.field_id,
+            name: &row.name,
+            physical_type: &row.physical_type,
+            initial_default: row.initial_default.as_deref(),
+            parent: row.parent,
+        })
+        .collect();
     columns
         .into_iter()
         .map(|row| {
@@ -315,7 +327,10 @@ fn build_columns(
             let logical = tag("frazil.type")
                 .and_then(|text| text.parse::<SqlType>().ok())
                 .filter(|ty| to_physical(ty).name == row.physical_type);
-            let sql_type = logical.or_else(|| from_physical(&row.physical_type));
+            let children = children_of(&nested, row.field_id);
+            let sql_type = logical
+                .or_else(|| from_physical(&row.physical_type))
+                .or_else(|| converted_type(&row.physical_type, &children));
             let (ducklake, kind) = (row.default_value, row.default_value_type);
             let ducklake = DucklakeDefault::read(ducklake, kind.as_deref());
             let own_default = tag("frazil.default");
@@ -341,15 +356,7 @@ fn build_columns(
                 autoincrement: None,
                 comment: tag("comment"),
                 physical_type: row.physical_type,
-                children: children
-                    .iter()
-                    .filter(|c| c.parent == Some(row.field_id))
-                    .map(|c| ChildColumn {
-                        field_id: c.field_id,
-                        name: c.name.clone(),
-                        physical_type: c.physical_type.clone(),
-                    })
-                    .collect(),
+                children,
                 initial_default: row.initial_default,
                 name: row.name,
             };

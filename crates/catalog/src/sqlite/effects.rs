@@ -49,6 +49,7 @@ pub async fn apply(new: &mut NewSnapshot<'_>, effects: &AccountEffects) -> Resul
         writer.drop_role(*role, heir).await?;
     }
     writer.rename_databases(&effects.renamed_databases).await?;
+    writer.rename_schemas(&effects.renamed_schemas).await?;
     for copied in &effects.copied_objects {
         let place = crate::account::Place::in_schema(id(copied.to_database), id(copied.to_schema));
         let (from, same) = (copied.from_schema, copied.same_database);

@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 
 use frazil_common::SnapshotId;
-use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, SqliteConnection, Transaction};
+use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, SqliteConnection};
 
 use super::commit::NewSnapshot;
 use super::inlined::quoted;
 use super::snapshots::{format_time, now_micros, parse_time};
+use super::writer::WriterTurn;
 use crate::changes::Expired;
 use crate::error::Result;
 
@@ -32,7 +33,7 @@ pub async fn remove_files(new: &mut NewSnapshot<'_>, condition: &str, value: i64
 
 /// Schedules and forgets data files with their delete files; gives the number of both.
 pub(super) async fn schedule(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut WriterTurn,
     condition: &str,
     value: Option<i64>,
     time: &str,
@@ -56,7 +57,7 @@ pub(super) async fn schedule(
 
 /// As [`schedule`], of one of the two tables.
 pub(super) async fn schedule_rows(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut WriterTurn,
     table: &str,
     id: &str,
     condition: &str,
@@ -98,7 +99,7 @@ pub(super) async fn schedule_rows(
 /// Forgets snapshots that ended before `before_micros`, but for the newest and those in `keep`,
 /// and all that no other snapshot shows.
 pub async fn expire(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut WriterTurn,
     before_micros: i64,
     keep: &[SnapshotId],
 ) -> Result<Expired> {
@@ -156,7 +157,7 @@ pub async fn expire(
 }
 
 /// Removes every row of a table that no snapshot shows.
-async fn drop_table(tx: &mut Transaction<'static, Sqlite>, table_id: i64) -> Result<()> {
+async fn drop_table(tx: &mut WriterTurn, table_id: i64) -> Result<()> {
     let inlined: Vec<String> = sqlx::query_scalar(
         "SELECT table_name FROM ducklake_inlined_data_tables WHERE table_id = ?1 UNION ALL \
          SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'ducklake_inlined_delete_' || ?1",
@@ -194,7 +195,7 @@ async fn drop_table(tx: &mut Transaction<'static, Sqlite>, table_id: i64) -> Res
 
 /// Removes rows of definitions, and inlined rows, that no snapshot shows. Columns stay while
 /// their table does: older files and inlined tables are read by them.
-async fn forget_rows(tx: &mut Transaction<'static, Sqlite>) -> Result<()> {
+async fn forget_rows(tx: &mut WriterTurn) -> Result<()> {
     let mut tables: Vec<String> = [
         "ducklake_view",
         "ducklake_schema",
@@ -246,7 +247,7 @@ pub async fn scheduled(
 }
 
 /// Takes removed files off the schedule; with those that a snapshot names again.
-pub async fn unschedule(tx: &mut Transaction<'static, Sqlite>, paths: &[String]) -> Result<()> {
+pub async fn unschedule(tx: &mut WriterTurn, paths: &[String]) -> Result<()> {
     for path in paths {
         sqlx::query("DELETE FROM ducklake_files_scheduled_for_deletion WHERE path = ?")
             .bind(path)

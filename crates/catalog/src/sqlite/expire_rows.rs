@@ -4,11 +4,12 @@
 use std::collections::{HashMap, HashSet};
 
 use frazil_common::SnapshotId;
-use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, Transaction};
+use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::expire::{schedule, schedule_rows};
 use super::inlined::quoted;
 use super::snapshots::{format_time, now_micros, parse_time};
+use super::writer::WriterTurn;
 use crate::changes::Past;
 use crate::error::{CatalogError, Result};
 
@@ -42,7 +43,7 @@ pub async fn whole_snapshots(
 
 /// Tables with rows deleted from files that are still in use: upkeep reclaims them once no snapshot
 /// shows them.
-async fn with_deletes(tx: &mut Transaction<'static, Sqlite>) -> Result<HashSet<i64>> {
+async fn with_deletes(tx: &mut WriterTurn) -> Result<HashSet<i64>> {
     let tables: Vec<i64> = sqlx::query_scalar("SELECT DISTINCT table_id FROM ducklake_delete_file")
         .fetch_all(&mut **tx)
         .await?;
@@ -57,7 +58,7 @@ async fn with_deletes(tx: &mut Transaction<'static, Sqlite>) -> Result<HashSet<i
 
 /// Forgets files and inlined rows that ended before a time of each table's own.
 pub async fn expire(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut WriterTurn,
     tables: &[(i64, i64)],
     keep: &[SnapshotId],
 ) -> Result<u64> {

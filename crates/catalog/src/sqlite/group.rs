@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use arrow::compute::concat_batches;
 use frazil_common::SnapshotId;
 use parking_lot::Mutex;
-use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::oneshot;
 
+use super::ahead::{Ahead, only_adds_inlined};
+use super::batch::Batch;
 use super::commit;
-use super::writer::begin;
+use super::writer::{Writer, WriterTurn};
 use crate::changes::{
     CatalogChange, CommitMeta, CommitOutcome, CommitRequest, NewInlinedRows, TableChange,
 };
@@ -127,7 +128,7 @@ impl CommitQueue {
     /// turn commits nothing; after that the commit runs to its end.
     pub async fn commit(
         &self,
-        writer: &SqlitePool,
+        writer: &Writer,
         data_path: &str,
         request: CommitRequest,
     ) -> Result<CommitOutcome> {
@@ -188,11 +189,11 @@ fn lost() -> CatalogError {
     unknown("the commit was broken off")
 }
 
-async fn run(writer: &SqlitePool, data_path: &str, members: Vec<Member>, own: &Mutex<OwnCommits>) {
+async fn run(writer: &Writer, data_path: &str, members: Vec<Member>, own: &Mutex<OwnCommits>) {
     let members: Vec<Member> = members.into_iter().filter(|m| !m.answer.is_closed()).collect();
     if members.len() > 1 {
         let requests: Vec<&CommitRequest> = members.iter().map(|m| &m.request).collect();
-        match together(writer, data_path, &requests, own).await {
+        match at_once(writer, data_path, &requests, own).await {
             Ok(outcomes) => {
                 for (member, outcome) in members.into_iter().zip(outcomes) {
                     // A caller that went away meanwhile finds its commit done.
@@ -214,39 +215,121 @@ async fn run(writer: &SqlitePool, data_path: &str, members: Vec<Member>, own: &M
     }
     for member in members {
         let outcome = alone(writer, data_path, &member.request, own).await;
-        let _ = member.answer.send(outcome);
+        let _ = member.answer.send(outcome.map_err(Failed::into_error));
     }
 }
 
+/// Commits a request in a transaction of its own.
 async fn alone(
-    writer: &SqlitePool,
+    writer: &Writer,
     data_path: &str,
     request: &CommitRequest,
     own: &Mutex<OwnCommits>,
-) -> Result<CommitOutcome> {
-    let mut tx = begin(writer).await?;
-    let outcome = commit::commit(&mut tx, request, data_path).await?;
-    tx.commit().await?;
+) -> Result<CommitOutcome, Failed> {
+    let mut turn = writer.turn().await.map_err(Failed::Before)?;
+    let ahead = turn.ahead().filter(|ahead| ahead.serves(request));
+    let foreseen = ahead.is_some();
+    let outcome = match attempt(turn, ahead, data_path, request).await {
+        // Another process has made that snapshot.
+        Err(failed) if foreseen && failed.is_taken() => {
+            let turn = writer.turn().await.map_err(Failed::Before)?;
+            attempt(turn, None, data_path, request).await?
+        }
+        other => other?,
+    };
     own.lock().note(request, &outcome);
     Ok(outcome)
 }
 
-/// Why a whole group failed.
+async fn attempt(
+    mut turn: WriterTurn,
+    ahead: Option<Ahead>,
+    data_path: &str,
+    request: &CommitRequest,
+) -> Result<CommitOutcome, Failed> {
+    let opening = turn.opening();
+    match commit::commit(&mut turn, opening, ahead, request, data_path).await {
+        Ok(written) => {
+            turn.commit_after(written.rest, written.ahead).await.map_err(Failed::at_end)?;
+            Ok(written.outcome)
+        }
+        Err(error) => {
+            turn.roll_back().await;
+            Err(Failed::Before(error))
+        }
+    }
+}
+
+/// Why a commit, or a whole group, failed.
 enum Failed {
     /// Nothing was committed.
     Before(CatalogError),
     /// The database failed while it committed.
-    While(sqlx::Error),
+    While(CatalogError),
 }
 
-/// One outcome for each request, or the error that made all of them fail.
-async fn together(
-    writer: &SqlitePool,
+impl Failed {
+    /// What the database said to the last writes and the COMMIT after them.
+    fn at_end(error: CatalogError) -> Failed {
+        let refused = match &error {
+            CatalogError::Database(sqlx::Error::Database(error)) => {
+                error.code().and_then(|code| code.parse::<i32>().ok()).is_some_and(is_refusal)
+            }
+            _ => false,
+        };
+        if refused { Failed::Before(error) } else { Failed::While(error) }
+    }
+
+    fn into_error(self) -> CatalogError {
+        let (Failed::Before(error) | Failed::While(error)) = self;
+        error
+    }
+
+    /// Whether something was there already that was to be made.
+    fn is_taken(&self) -> bool {
+        let (Failed::Before(error) | Failed::While(error)) = self;
+        matches!(
+            error,
+            CatalogError::Database(sqlx::Error::Database(error)) if error.is_unique_violation()
+        )
+    }
+}
+
+/// Whether SQLite ends no transaction with such a result but by taking it back: BUSY, READONLY, FULL,
+/// CONSTRAINT, whatever their extension.
+fn is_refusal(code: i32) -> bool {
+    matches!(code & 0xff, 5 | 8 | 13 | 19)
+}
+
+/// One outcome for each request, or the error that made all of them fail. Requests that can share a snapshot
+/// are one commit, as if one had made them.
+async fn at_once(
+    writer: &Writer,
     data_path: &str,
     requests: &[&CommitRequest],
     own: &Mutex<OwnCommits>,
 ) -> Result<Vec<Result<CommitOutcome>>, Failed> {
-    let mut tx = begin(writer).await.map_err(Failed::Before)?;
+    if requests.iter().all(|request| only_adds_inlined(request))
+        && let Some(merged) = merge(requests)
+    {
+        match alone(writer, data_path, &merged, own).await {
+            Ok(outcome) => return Ok(requests.iter().map(|_| Ok(outcome.clone())).collect()),
+            // One of them lost a race.
+            Err(Failed::Before(CatalogError::Conflict { .. } | CatalogError::User(_))) => {}
+            Err(failed) => return Err(failed),
+        }
+    }
+    together(writer, data_path, requests, own).await
+}
+
+/// The same, each with what undoes it.
+async fn together(
+    writer: &Writer,
+    data_path: &str,
+    requests: &[&CommitRequest],
+    own: &Mutex<OwnCommits>,
+) -> Result<Vec<Result<CommitOutcome>>, Failed> {
+    let mut tx = writer.begin().await.map_err(Failed::Before)?;
     let mut outcomes = Vec::with_capacity(requests.len());
     let mut rest = requests;
     while let Some((first, others)) = rest.split_first() {
@@ -276,36 +359,24 @@ async fn together(
 
 /// One member's outcome, without a trace where it lost; an error ends the group.
 async fn member(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut WriterTurn,
     request: &CommitRequest,
     data_path: &str,
 ) -> Result<Result<CommitOutcome>> {
-    execute(tx, "SAVEPOINT member").await?;
-    let outcome = commit::commit(tx, request, data_path).await;
-    match &outcome {
-        Ok(_) => {}
-        Err(CatalogError::Conflict { .. } | CatalogError::User(_)) => {
-            execute(tx, "ROLLBACK TO member").await?;
+    let written = commit::commit(tx, "SAVEPOINT member", None, request, data_path).await;
+    let (outcome, mut rest) = match written {
+        Ok(written) => (Ok(written.outcome), written.rest),
+        Err(error @ (CatalogError::Conflict { .. } | CatalogError::User(_))) => {
+            let mut back = Batch::default();
+            back.statement("ROLLBACK TO member");
+            (Err(error), back)
         }
         // The database may have ended the whole transaction by itself.
-        Err(_) => return outcome.map(Ok),
-    }
-    execute(tx, "RELEASE member").await?;
+        Err(error) => return Err(error),
+    };
+    rest.statement("RELEASE member");
+    rest.run(tx).await?;
     Ok(outcome)
-}
-
-/// Whether a request adds new rows to the catalog and does nothing else.
-fn only_adds_inlined(request: &CommitRequest) -> bool {
-    request.changes.is_empty()
-        && request.relocations.is_empty()
-        && request.loads.is_empty()
-        && request.tables.iter().all(|change| {
-            change.added.is_empty()
-                && change.deletes.is_empty()
-                && change.ended_files.is_empty()
-                && change.ended_inlined_rows.is_empty()
-                && change.inlined.iter().all(|rows| rows.row_ids.is_none())
-        })
 }
 
 /// Several such requests as one; none where tables changed between them.
@@ -336,11 +407,6 @@ fn merge(requests: &[&CommitRequest]) -> Option<CommitRequest> {
     meta.user = user.filter(|user| requests.iter().all(|r| r.meta.user.as_ref() == Some(user)));
     let base = requests.iter().map(|request| request.base).min()?;
     Some(CommitRequest { base, tables, meta, ..CommitRequest::default() })
-}
-
-async fn execute(tx: &mut Transaction<'static, Sqlite>, sql: &'static str) -> Result<()> {
-    sqlx::query(sql).execute(&mut **tx).await?;
-    Ok(())
 }
 
 #[cfg(test)]

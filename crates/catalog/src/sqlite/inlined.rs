@@ -19,6 +19,7 @@ use super::inlined_values::{Value, declared_type, decode, encode, texts, value_o
 use crate::changes::{InlinedRow, NewInlinedRows};
 use crate::error::{CatalogError, Result};
 use crate::files::{InlinedBatch, InlinedPart, InlinedTable};
+use crate::foreign_types::{StoredColumn, children_of, converted_type};
 use crate::objects::{ChildColumn, ColumnInfo, TableInfo};
 use crate::physical::from_physical;
 
@@ -105,6 +106,7 @@ pub async fn follow_definition(
 }
 
 /// Where new rows of a lake table go.
+#[derive(Debug)]
 pub struct InlinedPlace {
     /// Schema version of the table's definition.
     pub current: i64,
@@ -288,15 +290,17 @@ pub async fn columns_at(
     .bind(snapshot)
     .fetch_all(&mut *connection)
     .await?;
-    let children = |parent: i64| -> Vec<ChildColumn> {
-        let own = rows.iter().filter(|row| row.3 == Some(parent));
-        own.map(|row| ChildColumn {
+    let nested: Vec<StoredColumn<'_>> = rows
+        .iter()
+        .map(|row| StoredColumn {
             field_id: row.0,
-            name: row.1.clone(),
-            physical_type: row.2.clone(),
+            name: &row.1,
+            physical_type: &row.2,
+            initial_default: row.4.as_deref(),
+            parent: row.3,
         })
-        .collect()
-    };
+        .collect();
+    let children = |parent: i64| children_of(&nested, parent);
     let columns = rows.iter().filter(|row| row.3.is_none());
     // A clone's files may be older than its columns, and lack values that the default stands for.
     Ok(columns
@@ -325,7 +329,7 @@ fn stored_column(
             let nanos = instant.physical_type == "timestamp_ns";
             Some(SqlType::Timestamp { zone: TimeZoneKind::Tz, scale: 9, nanos })
         }
-        _ => from_physical(physical),
+        _ => from_physical(physical).or_else(|| converted_type(physical, &children)),
     };
     ColumnInfo {
         field_id,

@@ -1,9 +1,10 @@
 //! Load metadata of COPY INTO.
 
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, SqliteConnection, Transaction};
+use sqlx::{Row, SqliteConnection};
 
 use super::commit::{NewSnapshot, conflict};
+use super::writer::WriterTurn;
 use crate::error::{CatalogError, Result};
 use crate::loads::{
     CommittedLoad, FileLoad, LOAD_METADATA_DAYS, LoadError, LoadStatus, TableLoads,
@@ -68,12 +69,7 @@ pub(super) async fn apply(new: &mut NewSnapshot<'_>, change: &TableLoads) -> Res
     Ok(())
 }
 
-async fn insert(
-    tx: &mut Transaction<'static, Sqlite>,
-    table_id: i64,
-    snapshot: i64,
-    file: &FileLoad,
-) -> Result<()> {
+async fn insert(tx: &mut WriterTurn, table_id: i64, snapshot: i64, file: &FileLoad) -> Result<()> {
     let load_id: i64 = sqlx::query_scalar(
         "INSERT INTO frazil_load (table_id, snapshot_id, forgotten, location, stage, path, etag, \
          bytes, loaded_on, status, rows_parsed, rows_loaded, error_limit, error_count, first_error, \

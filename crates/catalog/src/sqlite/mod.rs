@@ -1,5 +1,6 @@
 //! The catalog in SQLite. All SQL text of the catalog lies in this folder.
 
+mod ahead;
 mod batch;
 mod bounds;
 mod clones;
@@ -26,7 +27,7 @@ mod storage;
 mod tables;
 mod undrop;
 mod views;
-mod writer;
+pub(crate) mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use frazil_common::SnapshotId;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use crate::changes::{CommitOutcome, CommitRequest, Expired};
 use crate::connections::{READY_MAX, ReadConnection, Readers, WriteTransaction};
@@ -47,6 +48,7 @@ use crate::objects::{ColumnInfo, Head, SnapshotInfo, TableSize, TableStorage};
 use crate::store::{CatalogStore, DropKind, DropRow};
 use crate::view::Definitions;
 use group::CommitQueue;
+use writer::{Writer, WriterTurn};
 
 pub use copy::CatalogFile;
 
@@ -61,7 +63,7 @@ const READERS_MAX: u32 = 8 + READY_MAX as u32;
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     readers: Readers,
-    writer: SqlitePool,
+    writer: Writer,
     /// Absolute folder of the data files, with a slash at its end.
     data_path: String,
     queue: Arc<CommitQueue>,
@@ -97,6 +99,7 @@ impl SqliteStore {
             .connect_with(options)
             .await?;
         let readers = Readers::new(readers);
+        let writer = Writer::new(writer);
         let store = SqliteStore { readers, writer, data_path, queue: Arc::default() };
         store.bootstrap().await?;
         Ok(store)
@@ -118,13 +121,13 @@ impl SqliteStore {
         }
         let data_path = data_path(path)?;
         // Writes fail: the connections are read-only.
-        let writer = readers.clone();
+        let writer = Writer::new(readers.clone());
         Ok(SqliteStore { readers: Readers::new(readers), writer, data_path, queue: Arc::default() })
     }
 
     /// Starts the only write transaction; dropping it rolls back.
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
-        writer::begin(&self.writer).await
+    async fn begin(&self) -> Result<WriterTurn> {
+        self.writer.begin().await
     }
 
     async fn bootstrap(&self) -> Result<()> {
@@ -151,7 +154,7 @@ impl SqliteStore {
         Ok(())
     }
 
-    async fn initialise(&self, tx: &mut Transaction<'static, Sqlite>) -> Result<()> {
+    async fn initialise(&self, tx: &mut WriterTurn) -> Result<()> {
         for (key, value) in [
             ("version", DUCKLAKE_VERSION),
             ("created_by", concat!("Frazil ", env!("CARGO_PKG_VERSION"))),
@@ -183,7 +186,7 @@ impl SqliteStore {
 
     /// The folder may have been moved or restored elsewhere since the last time. Relative paths
     /// stay right; absolute ones below the former data folder (shared files of clones) move along.
-    async fn follow_data_folder(&self, tx: &mut Transaction<'static, Sqlite>) -> Result<()> {
+    async fn follow_data_folder(&self, tx: &mut WriterTurn) -> Result<()> {
         let former = former_data_path(tx).await?;
         if former == self.data_path {
             return Ok(());
@@ -211,11 +214,7 @@ impl SqliteStore {
         Ok(self.readers.pool().begin().await?)
     }
 
-    async fn migrate(
-        &self,
-        tx: &mut Transaction<'static, Sqlite>,
-        migrations: &[Migration],
-    ) -> Result<()> {
+    async fn migrate(&self, tx: &mut WriterTurn, migrations: &[Migration]) -> Result<()> {
         sqlx::query(
             "CREATE TABLE IF NOT EXISTS frazil_migration(name TEXT PRIMARY KEY) WITHOUT ROWID",
         )

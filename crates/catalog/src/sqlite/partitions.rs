@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use frazil_common::SnapshotId;
-use sqlx::{SqliteConnection, Transaction};
+use sqlx::SqliteConnection;
 
 use super::commit::NewSnapshot;
+use super::writer::WriterTurn;
 use crate::error::Result;
 use crate::objects::TableClone;
 use crate::partitioning::{FilePartition, PartitionKey, Partitioning, Transform};
@@ -154,7 +155,7 @@ pub async fn share(new: &mut NewSnapshot<'_>, id: i64, clone: &TableClone) -> Re
 
 /// Removes partition keys that no snapshot shows and no file names; `unseen` is the condition on
 /// `x` for the former.
-pub async fn forget(tx: &mut Transaction<'static, sqlx::Sqlite>, unseen: &str) -> Result<()> {
+pub async fn forget(tx: &mut WriterTurn, unseen: &str) -> Result<()> {
     let gone = format!(
         "DELETE FROM ducklake_partition_info AS x WHERE {unseen} AND NOT EXISTS \
          (SELECT 1 FROM ducklake_data_file f WHERE f.table_id = x.table_id \

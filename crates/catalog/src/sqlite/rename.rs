@@ -1,6 +1,6 @@
-//! New names of databases. DuckLake has one row for a schema's whole life, with its database's name in it, so
-//! that row gets the new name; a tag says from the schema's beginning on whose schema it is, so that earlier
-//! snapshots show it where it was.
+//! New names of databases and schemas. DuckLake has one row for a schema's whole life, with its database's name
+//! in it, so that row gets the new name; a tag says from the schema's beginning on whose schema it is, so that
+//! earlier snapshots show it where it was. A schema's own former names are tags too, each for its time.
 
 use frazil_common::{SnapshotId, UserError};
 
@@ -11,6 +11,9 @@ use crate::objects::{DatabaseInfo, EXTERNAL_DATABASE, SchemaInfo};
 
 /// Tag of a schema whose database has had another name: the database's id.
 pub const DATABASE_TAG: &str = "frazil.database";
+
+/// Tag of a schema that had another name: that name, for as long as it had it.
+pub const SCHEMA_TAG: &str = "frazil.schema";
 
 /// Writes a database's changed properties; a new name reaches its schemas, dropped ones too.
 pub async fn database(
@@ -102,6 +105,87 @@ async fn schemas_of(new: &mut NewSnapshot<'_>, id: i64, name: &str) -> Result<Ve
     .fetch_all(&mut **new.transaction().await?)
     .await?;
     Ok(rows.into_iter().map(|(id, name, begin, end)| Row { id, name, begin, end }).collect())
+}
+
+/// Gives a schema its changed name.
+pub async fn schema(
+    new: &mut NewSnapshot<'_>,
+    before: &SchemaInfo,
+    after: &SchemaInfo,
+) -> Result<()> {
+    if before.ducklake_name == after.ducklake_name {
+        return Ok(());
+    }
+    let id = new.id(before.schema_id);
+    check_database_live(new, after).await?;
+    let taken: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM ducklake_schema WHERE lower(schema_name) = lower(?) \
+         AND schema_id <> ? AND end_snapshot IS NULL",
+    )
+    .bind(&after.ducklake_name)
+    .bind(id)
+    .fetch_one(&mut **new.transaction().await?)
+    .await?;
+    if taken > 0 {
+        return Err(UserError::exists(&after.name).into());
+    }
+    move_schema(new, id, before, after).await
+}
+
+/// Exchanges the names of two schemas.
+pub async fn swap_schemas(
+    new: &mut NewSnapshot<'_>,
+    first: &SchemaInfo,
+    second: &SchemaInfo,
+) -> Result<()> {
+    for (schema, other) in [(first, second), (second, first)] {
+        let id = new.id(schema.schema_id);
+        move_schema(new, id, schema, &schema.named_as(other)).await?;
+    }
+    Ok(())
+}
+
+async fn move_schema(
+    new: &mut NewSnapshot<'_>,
+    id: i64,
+    before: &SchemaInfo,
+    after: &SchemaInfo,
+) -> Result<()> {
+    let begin: Option<SnapshotId> = sqlx::query_scalar(
+        "SELECT begin_snapshot FROM ducklake_schema WHERE schema_id = ? AND schema_name = ? \
+         AND end_snapshot IS NULL",
+    )
+    .bind(id)
+    .bind(&before.ducklake_name)
+    .fetch_optional(&mut **new.transaction().await?)
+    .await?;
+    let begin =
+        begin.ok_or_else(|| conflict(quoted(&before.ducklake_name), "the schema was renamed"))?;
+    // Since when it has had its name: since the end of the last tag, or else since its own beginning.
+    let last: Option<SnapshotId> = sqlx::query_scalar(
+        "SELECT MAX(end_snapshot) FROM frazil_tag WHERE object_id = ? AND \"key\" = ?",
+    )
+    .bind(id)
+    .bind(SCHEMA_TAG)
+    .fetch_one(&mut **new.transaction().await?)
+    .await?;
+    let since = last.unwrap_or(begin).max(begin);
+    if since < new.snapshot {
+        sqlx::query("INSERT INTO frazil_tag VALUES (?, ?, ?, ?, ?)")
+            .bind(id)
+            .bind(since)
+            .bind(new.snapshot)
+            .bind(SCHEMA_TAG)
+            .bind(&before.name)
+            .execute(&mut **new.transaction().await?)
+            .await?;
+    }
+    sqlx::query("UPDATE ducklake_schema SET schema_name = ? WHERE schema_id = ?")
+        .bind(&after.ducklake_name)
+        .bind(id)
+        .execute(&mut **new.transaction().await?)
+        .await?;
+    Ok(())
 }
 
 async fn move_schemas(

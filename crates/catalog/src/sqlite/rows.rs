@@ -1,15 +1,11 @@
 //! Counters.
 
-use sqlx::{Sqlite, Transaction};
+use super::writer::WriterTurn;
 
 use crate::error::{CatalogError, Result};
 
 /// Takes `count` values of a counter; gives the first.
-pub async fn next_values(
-    tx: &mut Transaction<'static, Sqlite>,
-    counter: i64,
-    count: u64,
-) -> Result<i64> {
+pub async fn next_values(tx: &mut WriterTurn, counter: i64, count: u64) -> Result<i64> {
     let row: Option<(i64, i64)> =
         sqlx::query_as("SELECT next_value, step FROM frazil_number_series WHERE counter_id = ?")
             .bind(counter)

@@ -9,7 +9,7 @@ use super::{clones, constraints, inlined, layout, rename, undrop, views};
 use crate::changes::CatalogChange;
 use crate::defaults::DucklakeDefault;
 use crate::error::{CatalogError, Result};
-use crate::objects::{ColumnInfo, DatabaseInfo, SchemaInfo, TableInfo, TableKind};
+use crate::objects::{ChildColumn, ColumnInfo, DatabaseInfo, SchemaInfo, TableInfo, TableKind};
 
 /// Writes one change.
 pub async fn apply(new: &mut NewSnapshot<'_>, change: &CatalogChange) -> Result<()> {
@@ -25,8 +25,12 @@ pub async fn apply(new: &mut NewSnapshot<'_>, change: &CatalogChange) -> Result<
         CatalogChange::SwapDatabases { first, second } => rename::swap(new, first, second).await,
         CatalogChange::CreateSchema(schema) => create_schema(new, schema).await,
         CatalogChange::DropSchema(schema) => drop_schema(new, new.id(schema.schema_id)).await,
+        CatalogChange::SwapSchemas { first, second } => {
+            rename::swap_schemas(new, first, second).await
+        }
         CatalogChange::AlterSchema { before, after } => {
             let id = new.id(before.schema_id);
+            rename::schema(new, before, after).await?;
             set_tag(new, id, "comment", before.comment.as_deref(), after.comment.as_deref())
                 .await?;
             set_retention(new, id, before.retention_days, after.retention_days).await
@@ -431,7 +435,10 @@ pub(super) async fn insert_column(
         .bind(kind)
         .execute(&mut **new.transaction().await?)
         .await?;
-    for child in &column.children {
+    let mut nested: Vec<(i64, &ChildColumn)> =
+        column.children.iter().map(|child| (column.field_id, child)).collect();
+    while let Some((parent, child)) = nested.pop() {
+        nested.extend(child.children.iter().map(|inner| (child.field_id, inner)));
         sqlx::query(sql)
             .bind(child.field_id)
             .bind(new.snapshot)
@@ -439,11 +446,11 @@ pub(super) async fn insert_column(
             .bind(child.field_id)
             .bind(&child.name)
             .bind(&child.physical_type)
-            .bind(None::<String>)
+            .bind(&child.initial_default)
             .bind("NULL")
             .bind(1_i64)
-            .bind(column.field_id)
-            .bind("literal")
+            .bind(parent)
+            .bind(if child.children.is_empty() { "literal" } else { "" })
             .execute(&mut **new.transaction().await?)
             .await?;
     }
@@ -451,8 +458,7 @@ pub(super) async fn insert_column(
 }
 
 async fn end_column(new: &mut NewSnapshot<'_>, table_id: i64, column: &ColumnInfo) -> Result<()> {
-    let ids = std::iter::once(column.field_id).chain(column.children.iter().map(|c| c.field_id));
-    for id in ids {
+    for id in column.field_ids() {
         // A column that this commit made already has a row of the new snapshot.
         sqlx::query(
             "DELETE FROM ducklake_column WHERE table_id = ? AND column_id = ? AND begin_snapshot = ?",

@@ -29,6 +29,14 @@ pub async fn dropped(connection: &mut SqliteConnection, kind: DropKind) -> Resul
              AND (y.end_snapshot IS NULL OR y.end_snapshot > t.end_snapshot)) \
              ORDER BY t.end_snapshot DESC, t.table_id DESC"
         }
+        DropKind::View => {
+            "SELECT v.view_id, v.view_name, v.schema_id, v.end_snapshot, (SELECT snapshot_time \
+             FROM ducklake_snapshot x WHERE x.snapshot_id = v.end_snapshot) \
+             FROM ducklake_view v WHERE v.end_snapshot IS NOT NULL AND NOT EXISTS (SELECT 1 \
+             FROM ducklake_view y WHERE y.view_id = v.view_id \
+             AND (y.end_snapshot IS NULL OR y.end_snapshot > v.end_snapshot)) \
+             ORDER BY v.end_snapshot DESC, v.view_id DESC"
+        }
         DropKind::Schema => {
             "SELECT s.schema_id, s.schema_name, NULL, s.end_snapshot, (SELECT snapshot_time \
              FROM ducklake_snapshot x WHERE x.snapshot_id = s.end_snapshot) \
@@ -170,7 +178,7 @@ async fn restore_tags(
     for sql in [
         "UPDATE ducklake_tag SET end_snapshot = NULL WHERE object_id = ? AND end_snapshot = ?",
         "UPDATE frazil_tag SET end_snapshot = NULL WHERE object_id = ? AND end_snapshot = ? \
-         AND \"key\" <> 'frazil.cluster_by'",
+         AND \"key\" NOT IN ('frazil.cluster_by', 'frazil.schema')",
     ] {
         sqlx::query(sql)
             .bind(object)

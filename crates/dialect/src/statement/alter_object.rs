@@ -51,10 +51,10 @@ pub(super) fn parse(tokens: &mut Tokens<'_>, kind: ObjectWord) -> Result<Stateme
     let name = if implied { None } else { Some(tokens.name()?) };
     if kind == ObjectWord::View
         && let Some(name) = &name
-        && let Some(action) = policy::parse_set(tokens)?
+        && let Some(actions) = policy::parse_set(tokens)?
     {
         let name = name.clone();
-        return Ok(Statement::SetPolicy(SetPolicy { kind, if_exists, name, action }));
+        return Ok(Statement::SetPolicy(SetPolicy { kind, if_exists, name, actions }));
     }
     let action = if !account && tokens.words("RENAME TO") {
         AlterObjectAction::RenameTo(tokens.name()?)

@@ -87,9 +87,9 @@ const PROPERTIES: &[&str] = &[
 pub(super) fn parse(tokens: &mut Tokens<'_>) -> Result<Statement, UserError> {
     let if_exists = tokens.words("IF EXISTS");
     let name = tokens.name()?;
-    if let Some(action) = policy::parse_set(tokens)? {
+    if let Some(actions) = policy::parse_set(tokens)? {
         let kind = ObjectWord::Table;
-        return Ok(Statement::SetPolicy(SetPolicy { kind, if_exists, name, action }));
+        return Ok(Statement::SetPolicy(SetPolicy { kind, if_exists, name, actions }));
     }
     let action = action(tokens)?;
     Ok(Statement::AlterTable(AlterTable { name, if_exists, action }))

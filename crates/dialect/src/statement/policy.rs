@@ -54,14 +54,15 @@ pub enum AlterPolicyAction {
     Comment(Option<String>),
 }
 
-/// `ALTER {TABLE | VIEW} [IF EXISTS] <name> …` that puts a policy on it or takes it off.
+/// `ALTER {TABLE | VIEW} [IF EXISTS] <name> …` that puts policies on it or takes them off.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SetPolicy {
     /// TABLE or VIEW.
     pub kind: ObjectWord,
     pub if_exists: bool,
     pub name: ObjectName,
-    pub action: SetPolicyAction,
+    /// One, but for the masks of several columns.
+    pub actions: Vec<SetPolicyAction>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -218,13 +219,15 @@ pub(super) fn parse_alter(
 }
 
 /// What follows the name in ALTER TABLE or ALTER VIEW, where it is about a policy.
-pub(super) fn parse_set(tokens: &mut Tokens<'_>) -> Result<Option<SetPolicyAction>, UserError> {
+pub(super) fn parse_set(
+    tokens: &mut Tokens<'_>,
+) -> Result<Option<Vec<SetPolicyAction>>, UserError> {
     if tokens.words("ADD ROW ACCESS POLICY") {
         let policy = tokens.name()?;
-        return Ok(Some(SetPolicyAction::AddRowAccess { policy, on: on(tokens)? }));
+        return Ok(Some(vec![SetPolicyAction::AddRowAccess { policy, on: on(tokens)? }]));
     }
     if tokens.words("DROP ALL ROW ACCESS POLICIES") {
-        return Ok(Some(SetPolicyAction::DropAllRowAccess));
+        return Ok(Some(vec![SetPolicyAction::DropAllRowAccess]));
     }
     if tokens.words("DROP ROW ACCESS POLICY") {
         let policy = tokens.name()?;
@@ -235,7 +238,7 @@ pub(super) fn parse_set(tokens: &mut Tokens<'_>) -> Result<Option<SetPolicyActio
         } else {
             None
         };
-        return Ok(Some(SetPolicyAction::DropRowAccess { policy, then }));
+        return Ok(Some(vec![SetPolicyAction::DropRowAccess { policy, then }]));
     }
     if !(tokens.peek_words("ALTER") || tokens.peek_words("MODIFY")) {
         return Ok(None);
@@ -249,16 +252,21 @@ pub(super) fn parse_set(tokens: &mut Tokens<'_>) -> Result<Option<SetPolicyActio
         return Ok(None);
     }
     tokens.advance();
+    tokens.comma_separated(set_mask).map(Some)
+}
+
+/// `[COLUMN] c {SET MASKING POLICY p [USING (…)] [FORCE] | UNSET MASKING POLICY}`.
+fn set_mask(tokens: &mut Tokens<'_>) -> Result<SetPolicyAction, UserError> {
     let _ = tokens.words("COLUMN");
     let column = tokens.identifier()?;
     if tokens.words("UNSET MASKING POLICY") {
-        return Ok(Some(SetPolicyAction::UnsetMasking { column }));
+        return Ok(SetPolicyAction::UnsetMasking { column });
     }
     tokens.expect_words("SET MASKING POLICY")?;
     let policy = tokens.name()?;
     let using = using(tokens)?;
     let force = tokens.words("FORCE");
-    Ok(Some(SetPolicyAction::SetMasking { column, policy, using, force }))
+    Ok(SetPolicyAction::SetMasking { column, policy, using, force })
 }
 
 #[cfg(test)]
@@ -285,13 +293,13 @@ mod tests {
             panic!()
         };
         assert_eq!(
-            set.action,
-            SetPolicyAction::SetMasking {
+            set.actions,
+            [SetPolicyAction::SetMasking {
                 column: "A".into(),
                 policy: ObjectName::bare("P"),
                 using: vec!["A".into(), "B".into()],
                 force: true,
-            }
+            }]
         );
         let Statement::SetPolicy(set) =
             statement("ALTER VIEW v DROP ROW ACCESS POLICY p, ADD ROW ACCESS POLICY q ON (a)")
@@ -299,12 +307,20 @@ mod tests {
             panic!()
         };
         assert_eq!(
-            set.action,
-            SetPolicyAction::DropRowAccess {
+            set.actions,
+            [SetPolicyAction::DropRowAccess {
                 policy: ObjectName::bare("P"),
                 then: Some((ObjectName::bare("Q"), vec!["A".into()])),
-            }
+            }]
         );
+        let Statement::SetPolicy(set) = statement(
+            "ALTER TABLE t MODIFY COLUMN a SET MASKING POLICY p USING (a, b), b UNSET MASKING POLICY, \
+             COLUMN c SET MASKING POLICY q FORCE",
+        ) else {
+            panic!()
+        };
+        assert_eq!(set.actions.len(), 3);
+        assert_eq!(set.actions[1], SetPolicyAction::UnsetMasking { column: "B".into() });
         all_parse(&[
             "CREATE ROW ACCESS POLICY IF NOT EXISTS p AS (a INT) RETURNS BOOLEAN -> a > 1",
             "ALTER MASKING POLICY p SET BODY -> '*'",
@@ -354,6 +370,7 @@ mod tests {
         unexpected("CREATE MASKING POLICY p AS (a INT) RETURNS INT FROB", "FROB");
         unexpected("ALTER MASKING POLICY p SET FROB", "SET");
         unexpected("ALTER TABLE t ADD ROW ACCESS POLICY p", "");
+        unexpected("ALTER TABLE t MODIFY a SET MASKING POLICY p, b SET NOT NULL", "NOT");
         unsupported(
             "CREATE MASKING POLICY p AS (a INT) RETURNS INT -> 1 EXEMPT_OTHER_POLICIES = TRUE",
             "EXEMPT_OTHER_POLICIES",

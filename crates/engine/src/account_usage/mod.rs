@@ -2,6 +2,8 @@
 
 mod access_history;
 mod activity;
+mod gone;
+mod loads;
 pub(crate) mod metering;
 mod names;
 mod objects;
@@ -14,6 +16,7 @@ use std::sync::Arc;
 
 use frazil_catalog::CatalogView;
 use frazil_common::{Column, ObjectName, Privilege, SqlType, TimeZoneKind, UserError};
+use frazil_governance::{AccessModel, EffectiveRoles};
 use frazil_planner::Relation;
 use futures::future::BoxFuture;
 
@@ -22,8 +25,8 @@ use crate::run::spool::SpoolWriter;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::outcome::{Cell, batch_of, schema_of};
 
-const DATABASE: &str = "SNOWFLAKE";
-const SCHEMA: &str = "ACCOUNT_USAGE";
+pub(crate) const DATABASE: &str = "SNOWFLAKE";
+pub(crate) const SCHEMA: &str = "ACCOUNT_USAGE";
 
 const TEXT: SqlType = SqlType::TEXT;
 const NUMBER: SqlType = SqlType::Number { precision: 18, scale: 0 };
@@ -88,10 +91,12 @@ macro_rules! view {
 const VIEWS: &[(&str, Fill)] = &[
     view!("ACCESS_HISTORY", access_history::access_history),
     view!("COLUMNS", objects::columns),
+    view!("COPY_HISTORY", loads::copy_history),
     view!("DATABASES", objects::databases),
     view!("DATABASE_STORAGE_USAGE_HISTORY", storage::database_storage_usage_history),
     view!("GRANTS_TO_ROLES", principals::grants_to_roles),
     view!("GRANTS_TO_USERS", principals::grants_to_users),
+    view!("LOAD_HISTORY", loads::load_history),
     view!("LOGIN_HISTORY", activity::login_history),
     view!("MASKING_POLICIES", policies::masking_policies),
     view!("METERING_DAILY_HISTORY", metering::metering_daily_history),
@@ -101,6 +106,7 @@ const VIEWS: &[(&str, Fill)] = &[
     view!("ROLES", principals::roles),
     view!("ROW_ACCESS_POLICIES", policies::row_access_policies),
     view!("SCHEMATA", objects::schemata),
+    view!("SESSIONS", activity::sessions),
     view!("STAGE_STORAGE_USAGE_HISTORY", storage::stage_storage_usage_history),
     view!("STORAGE_USAGE", storage::storage_usage),
     view!("TABLES", objects::tables),
@@ -114,12 +120,32 @@ const VIEWS: &[(&str, Fill)] = &[
     view!("WAREHOUSE_METERING_HISTORY", metering::warehouse_metering_history),
 ];
 
-/// Whether a name means a view of ACCOUNT_USAGE: a database of the user's own goes first.
+/// The names of all views.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    VIEWS.iter().map(|(name, _)| *name)
+}
+
+/// Whether a database's name means the one with ACCOUNT_USAGE: one of the user's own goes first.
+pub(crate) fn is_shared(database: &str, view: &CatalogView) -> bool {
+    database == DATABASE && view.database(DATABASE).is_none()
+}
+
+/// Whether roles read ACCOUNT_USAGE.
+pub(crate) fn is_seen(model: &AccessModel, roles: &EffectiveRoles) -> bool {
+    [Privilege::Monitor, Privilege::ImportedPrivileges]
+        .into_iter()
+        .any(|privilege| model.has_global(roles, privilege))
+}
+
+/// Whether a name means a view of ACCOUNT_USAGE.
 pub(crate) fn is_named(context: &StatementContext, view: &CatalogView, name: &ObjectName) -> bool {
-    let database = name.database.as_deref().or(context.state.database.as_deref());
-    database == Some(DATABASE)
-        && name.schema.as_deref() == Some(SCHEMA)
-        && view.database(DATABASE).is_none()
+    let state = &context.state;
+    let database = name.database.as_deref().or(state.database.as_deref());
+    let schema = match name.schema.as_deref() {
+        None => state.schema.as_deref(),
+        named => named,
+    };
+    schema == Some(SCHEMA) && database.is_some_and(|database| is_shared(database, view))
 }
 
 /// The relation of `SNOWFLAKE.ACCOUNT_USAGE.name`.
@@ -133,7 +159,7 @@ pub(crate) async fn relation(
 ) -> Result<Relation, UserError> {
     // Views over these are read with their owner's rights.
     let roles = context.on_behalf_of.as_ref().unwrap_or(&context.roles);
-    let allowed = context.model.has_global(roles, Privilege::Monitor);
+    let allowed = is_seen(&context.model, roles);
     let found = VIEWS.iter().find(|(known, _)| *known == name.name).filter(|_| allowed);
     let Some((_, fill)) = found else { return Err(UserError::not_found("Object", name)) };
     let view = work.lake()?.view().clone();

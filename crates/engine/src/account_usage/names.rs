@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use frazil_catalog::TableKind;
 use frazil_catalog::account::{
-    GrantTarget, MaskingPolicy, Model, ObjectBody, ObjectFilter, RowAccessPolicy, Sequence, Stage,
-    Tag, Warehouse,
+    Endpoint, FileFormat, GrantTarget, MaskingPolicy, Model, ObjectBody, ObjectFilter,
+    ResourceMonitor, RowAccessPolicy, Sequence, Stage, Tag, Warehouse,
 };
-use frazil_common::{ObjectKind, UserError};
+use frazil_common::{ObjectKind, QualifiedName, UserError};
 
 use super::Source;
 use crate::statements::database_role;
@@ -19,10 +19,20 @@ pub(super) struct Named {
     pub database: Option<String>,
     pub schema: Option<String>,
     pub name: String,
-    columns: Vec<(i64, String)>,
+    pub columns: Vec<(i64, String)>,
 }
 
 impl Named {
+    /// Of a table or view, without its columns.
+    pub fn of(name: &QualifiedName) -> Named {
+        Named {
+            database: Some(name.database.clone()),
+            schema: Some(name.schema.clone()),
+            name: name.name.clone(),
+            columns: Vec::new(),
+        }
+    }
+
     /// Database, schema and name.
     pub fn cells(&self) -> [Cell; 3] {
         [
@@ -38,7 +48,7 @@ impl Named {
     }
 }
 
-/// Every object that policies and tags may be on, and the tags and policies themselves.
+/// Every object that policies, tags and grants may be on, and the tags and policies themselves.
 pub(super) struct Names(HashMap<GrantTarget, Named>);
 
 impl Names {
@@ -101,6 +111,9 @@ impl Names {
         names.add::<RowAccessPolicy>(source).await?;
         names.add::<Tag>(source).await?;
         names.add::<Warehouse>(source).await?;
+        names.add::<FileFormat>(source).await?;
+        names.add::<Endpoint>(source).await?;
+        names.add::<ResourceMonitor>(source).await?;
         Ok(names)
     }
 

@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod definitions;
 pub(crate) mod lineage;
 pub(crate) mod pages;
+pub(crate) mod query_hash;
 
 use std::time::Duration;
 

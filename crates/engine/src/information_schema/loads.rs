@@ -22,7 +22,8 @@ use crate::statements::outcome::Cell;
 const DAYS_SHOWN: i64 = 14;
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
-fn status(load: &CommittedLoad) -> &'static str {
+/// How a load ended, in COPY_HISTORY's words.
+pub(crate) fn status(load: &CommittedLoad) -> &'static str {
     use frazil_catalog::LoadStatus::*;
     match load.load.status {
         Loaded => "Loaded",
@@ -36,7 +37,7 @@ fn since(context: &StatementContext) -> i64 {
 }
 
 /// Whether what errors of a table's loads quote is kept from who asks, as policies may hide it.
-async fn hides_quotes(
+pub(crate) async fn hides_quotes(
     context: &StatementContext,
     view: &CatalogView,
     table: &TableInfo,
@@ -46,7 +47,7 @@ async fn hides_quotes(
 }
 
 /// Whether the session itself has run the load: it knows the file.
-fn is_own(context: &StatementContext, query_id: &str) -> bool {
+pub(crate) fn is_own(context: &StatementContext, query_id: &str) -> bool {
     context.state.query_ids.iter().any(|own| own == query_id)
 }
 

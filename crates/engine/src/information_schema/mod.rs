@@ -2,7 +2,7 @@
 
 mod constraints;
 mod history;
-mod loads;
+pub(crate) mod loads;
 mod models;
 mod namespaces;
 mod operators;
@@ -138,7 +138,7 @@ pub(crate) async fn relation(
         "TABLES" => relations::tables(&scope, work).await?,
         "TABLE_STORAGE_METRICS" => relations::table_storage_metrics(&scope).await?,
         "VIEWS" => relations::views(&scope),
-        "COLUMNS" => relations::columns(&scope),
+        "COLUMNS" => relations::columns(&scope, work).await?,
         "TABLE_CONSTRAINTS" => constraints::table_constraints(&scope),
         "REFERENTIAL_CONSTRAINTS" => constraints::referential_constraints(&scope),
         "STAGES" => schema_objects::stages(&scope).await?,

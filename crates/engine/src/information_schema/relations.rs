@@ -9,6 +9,7 @@ use frazil_common::{Column, ObjectRef, QualifiedName, SqlType, UserError};
 use super::{INSTANT, NUMBER, Rows, Scope, TEXT, count, yes_no};
 use crate::account_usage::storage::{METRICS, metrics_row};
 use crate::resolve::policies::hides_row_count;
+use crate::resolve::relation::listed_columns;
 use crate::statements::column_types;
 use crate::statements::context::Work;
 use crate::statements::lookup::{of_table, of_view};
@@ -246,6 +247,9 @@ pub(super) fn views(scope: &Scope<'_>) -> Rows {
     rows
 }
 
+/// Place of DATA_TYPE in COLUMNS.
+const DATA_TYPE: usize = 7;
+
 const COLUMNS: [(&str, SqlType); 45] = [
     ("TABLE_CATALOG", TEXT),
     ("TABLE_SCHEMA", TEXT),
@@ -363,27 +367,35 @@ fn column_row(
     row
 }
 
-pub(super) fn columns(scope: &Scope<'_>) -> Rows {
+pub(super) async fn columns(scope: &Scope<'_>, work: &mut Work) -> Result<Rows, UserError> {
     let mut rows = Rows::new("COLUMNS", &COLUMNS);
     for table in visible_tables(scope) {
         for (place, column) in table.columns.iter().enumerate() {
-            rows.push(column_row(
+            let mut row = column_row(
                 &table.name,
                 place,
                 &column.to_column(),
                 column.default.clone(),
                 column.autoincrement,
                 column.comment.clone(),
-            ));
+            );
+            if !column.readable {
+                row[DATA_TYPE] = Cell::from(column.shown_type());
+                if let Some(alias) = row.last_mut() {
+                    *alias = Cell::from(column.shown_type());
+                }
+            }
+            rows.push(row);
         }
     }
     for view in visible_views(scope) {
-        for (place, column) in view.columns.iter().enumerate() {
+        let columns = listed_columns(scope.context, work, &view).await?;
+        for (place, column) in columns.iter().enumerate() {
             let comment = view.column_comments.get(place).cloned().flatten();
             rows.push(column_row(&view.name, place, column, None, None, comment));
         }
     }
-    rows
+    Ok(rows)
 }
 
 #[cfg(test)]

@@ -45,6 +45,18 @@ pub(crate) fn resolve<'a>(
             sequences: HashMap::new(),
         };
         for reference in references {
+            let without_past = match &reference {
+                Reference::Changes { .. } => Some("CHANGES"),
+                Reference::Stage { .. } => Some("a stage"),
+                Reference::ResultScan { .. } => Some("RESULT_SCAN"),
+                Reference::TableFunction { .. } => Some("a table function"),
+                _ => None,
+            };
+            if let Some(what) = without_past.filter(|_| relation::reads_past_view(context)) {
+                return Err(UserError::unsupported(format!(
+                    "time travel on a view that reads {what}"
+                )));
+            }
             match &reference {
                 Reference::Table { name, travel } => {
                     let relation =

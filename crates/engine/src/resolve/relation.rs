@@ -6,8 +6,12 @@ use datafusion::common::{DFSchema, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, LogicalPlanBuilder};
 use frazil_catalog::account::{QueryFilter, QueryState};
-use frazil_catalog::{CatalogView, Relation as CatalogRelation, TableInfo, TableKind, ViewInfo};
-use frazil_common::{Access, Code, Column, ObjectName, ObjectRef, QualifiedName, UserError};
+use frazil_catalog::{
+    CatalogView, ColumnInfo, Relation as CatalogRelation, TableInfo, TableKind, ViewInfo,
+};
+use frazil_common::{
+    Access, Code, Column, ObjectName, ObjectRef, QualifiedName, UserError, quote_identifier,
+};
 use frazil_dialect::sqlparser::ast::Query;
 use frazil_governance::{INTERNAL_SCHEMA, Sealed, authorize_accesses};
 use frazil_lake::TableVersion;
@@ -18,7 +22,7 @@ use crate::resolve::foreign_view;
 use crate::resolve::objects::{parents_by_object, parents_of, table_object, view_object};
 use crate::resolve::policies::{Kept, protect};
 use crate::resolve::resolve;
-use crate::statements::context::{StatementContext, Work};
+use crate::statements::context::{Pinned, StatementContext, Work};
 use crate::statements::outcome::schema_of;
 use crate::statements::pivot_values::{Place, depend_on_rows, written_out};
 use crate::statements::retention::{Retention, reaches_back};
@@ -30,6 +34,11 @@ pub(crate) fn absent(name: &QualifiedName) -> UserError {
     UserError::not_found("Object", name)
 }
 
+/// Whether a view is read AT or BEFORE some state: what has no past is refused in it.
+pub(crate) fn reads_past_view(context: &StatementContext) -> bool {
+    context.pinned.as_ref().is_some_and(|pinned| pinned.travel.is_some())
+}
+
 /// The relation a name means in FROM.
 pub(crate) async fn named(
     context: &StatementContext,
@@ -38,8 +47,9 @@ pub(crate) async fn named(
     travel: Option<&TimeTravel>,
     depth: usize,
 ) -> Result<Relation, UserError> {
+    let past_view = reads_past_view(context);
     if name.schema.as_deref() == Some("INFORMATION_SCHEMA") {
-        if travel.is_some() {
+        if travel.is_some() || past_view {
             return Err(UserError::unsupported("time travel on INFORMATION_SCHEMA"));
         }
         return crate::information_schema::relation(context, work, name).await;
@@ -50,7 +60,7 @@ pub(crate) async fn named(
         false => work.lake()?.permanent_view().clone(),
     };
     if account_usage::is_named(context, &view, name) {
-        if travel.is_some() {
+        if travel.is_some() || past_view {
             return Err(UserError::unsupported("time travel on ACCOUNT_USAGE"));
         }
         return account_usage::relation(context, work, name).await;
@@ -66,17 +76,20 @@ pub(crate) async fn named(
     }
     match view.relation(&qualified) {
         Some(CatalogRelation::Table(table)) => {
-            if let Some(snapshot) = context.pinned
+            if let Some(Pinned { snapshot, travel }) = &context.pinned
                 && table.kind != TableKind::Temporary
             {
-                // What is pinned is kept beyond the retention.
-                return state_at(context, work, &table, snapshot, depth).await;
+                // What else is pinned is kept beyond the retention.
+                if let Some(travel) = travel {
+                    within_reach(context, &view, &table, travel, *snapshot).await?;
+                }
+                return state_at(context, work, &table, *snapshot, depth).await;
             }
             let version = work.lake()?.table_version(&table).await?;
             table_relation(context, work, version, Kept::Nothing, depth).await
         }
         Some(CatalogRelation::View(info)) => {
-            view_relation(context, work, &view, &info, depth).await
+            view_relation(context, work, &view, &info, context.pinned.as_ref(), depth).await
         }
         None => Err(absent(&qualified)),
     }
@@ -111,7 +124,6 @@ pub(crate) async fn table_relation(
     depth: usize,
 ) -> Result<Relation, UserError> {
     let table = version.table.clone();
-    check_types(&table)?;
     context.record.lock().snapshot = Some(version.snapshot);
     let provider = work.lake()?.scan(&version);
     let temporary = table.kind == TableKind::Temporary;
@@ -154,7 +166,6 @@ pub(crate) fn extended_relation(
     work: &mut Work,
     table: &TableInfo,
 ) -> Result<Relation, UserError> {
-    check_types(table)?;
     context.record.lock().snapshot = Some(work.lake()?.snapshot());
     let columns = table.column_list();
     let schema = DFSchema::try_from(schema_of(&columns)).map_err(UserError::internal)?;
@@ -172,12 +183,14 @@ pub(crate) fn extended_relation(
 }
 
 /// Other clients make columns of types that have no counterpart here.
-pub(crate) fn check_types(table: &TableInfo) -> Result<(), UserError> {
-    match table.columns.iter().find(|column| !column.readable) {
-        None => Ok(()),
-        Some(column) => Err(UserError::unsupported(format!(
+pub(crate) fn check_type(table: &TableInfo, column: &ColumnInfo) -> Result<(), UserError> {
+    match column.readable {
+        true => Ok(()),
+        false => Err(UserError::unsupported(format!(
             "type {} of column {} in table {}",
-            column.physical_type, column.name, table.name
+            column.foreign_type(),
+            quote_identifier(&column.name),
+            table.name
         ))),
     }
 }
@@ -193,8 +206,10 @@ async fn past(
     let table = match known {
         CatalogRelation::Table(table) => table,
         CatalogRelation::View(info) => {
-            let _ = (info, depth);
-            return Err(UserError::unsupported("time travel on a view"));
+            // The view is that of now, and what it reads is of the past, as in Snowflake.
+            let snapshot = snapshot_of(context, travel).await?;
+            let pinned = Pinned { snapshot, travel: Some(travel.clone()) };
+            return view_relation(context, work, view, &info, Some(&pinned), depth).await;
         }
     };
     if table.kind == TableKind::Temporary {
@@ -342,6 +357,7 @@ async fn view_relation(
     work: &mut Work,
     catalog: &CatalogView,
     info: &Arc<ViewInfo>,
+    pinned: Option<&Pinned>,
     depth: usize,
 ) -> Result<Relation, UserError> {
     let object = view_object(info);
@@ -350,7 +366,7 @@ async fn view_relation(
     // Below another view too it is the session's roles that are told.
     let closed = info.secure && !context.model.includes(&context.roles, &owner);
     let failure = |error: UserError| expansion_failure(&info.name.name, closed, &error);
-    let planned = plan_view(context, work, info, &owner, depth).await.map_err(failure)?;
+    let planned = plan_view(context, work, info, &owner, pinned, depth).await.map_err(failure)?;
     let declared = foreign_view::declared(info, &planned.columns);
     check_declared(info, &declared, &planned)?;
     let columns = declared
@@ -386,6 +402,34 @@ async fn view_relation(
     };
     let ids: Vec<i64> = (1..).take(relation.columns.len()).collect();
     Ok(protect(context, work, relation, &ids, Kept::Nothing, depth).await?.0)
+}
+
+/// The columns of a view: of one that DuckDB made, which declares no types, those of its query by now.
+///
+/// # Errors
+/// Such a query that cannot be read.
+pub(crate) async fn view_columns(
+    context: &StatementContext,
+    work: &mut Work,
+    info: &Arc<ViewInfo>,
+) -> Result<Vec<Column>, UserError> {
+    if info.foreign.is_none() {
+        return Ok(info.columns.clone());
+    }
+    let catalog = work.lake()?.permanent_view().clone();
+    Ok(view_relation(context, work, &catalog, info, None, 0).await?.columns)
+}
+
+/// The same for a list of views, in which one that cannot be read has no columns.
+pub(crate) async fn listed_columns(
+    context: &StatementContext,
+    work: &mut Work,
+    info: &Arc<ViewInfo>,
+) -> Result<Vec<Column>, UserError> {
+    match view_columns(context, work, info).await {
+        Err(error) if error.code == Code::Unsupported || error.is_compilation() => Ok(Vec::new()),
+        found => found,
+    }
 }
 
 /// What is told of a view whose query cannot be read. `closed`: nothing of what lies below it.
@@ -430,12 +474,14 @@ async fn plan_view(
     work: &mut Work,
     info: &ViewInfo,
     owner: &str,
+    pinned: Option<&Pinned>,
     depth: usize,
 ) -> Result<Planned, UserError> {
     let query = foreign_view::view_query(info)?;
     let inner = context.for_view(&info.name.database, &info.name.schema);
     let mut inner = inner.of_owner(owner).invoked_by(owner);
     inner.binds.clear();
+    inner.pinned = pinned.cloned();
     plan_in_view(&inner, work, &query, &info.text, owner, depth).await
 }
 

@@ -13,7 +13,7 @@ use crate::session::binds::ARRAY_BINDS;
 use crate::session::parameters::Parameters;
 use crate::stages::location::{missing_file, resolve_stage, select_files};
 use crate::stages::{file_format, infer};
-use crate::statements::context::{StatementContext, Work};
+use crate::statements::context::{Pinned, StatementContext, Work};
 use crate::statements::outcome::{COUNT, Cell, batch_of, schema_of};
 use crate::statements::query::{operators, plan};
 
@@ -280,7 +280,7 @@ async fn training_rows(
     let database = body.query_database.clone().unwrap_or_default();
     let schema = body.query_schema.clone().unwrap_or_default();
     let mut inner = apart_from_session(context, &database, &schema);
-    inner.pinned = Some(snapshot);
+    inner.pinned = Some(Pinned { snapshot, travel: None });
     if let Some(time) = body.query_time {
         let mut parameters = Parameters::default();
         for (name, value) in &body.query_parameters {

@@ -1,6 +1,6 @@
 //! Who is at the door: passwords with throttling, access tokens, key pairs.
 
-use frazil_catalog::account::{LoginRecord, User, now_micros};
+use frazil_catalog::account::{LoginRecord, User, UserType, now_micros};
 use frazil_common::{Code, UserError, fold_identifier};
 
 use crate::api::{Credential, LoginRequest};
@@ -34,6 +34,8 @@ pub(crate) struct Identity {
     pub access_token_id: Option<i64>,
     /// The fingerprint of the user's key that proved it, where one did.
     pub key_fingerprint: Option<String>,
+    /// How, in the word of LOGIN_HISTORY.
+    pub factor: &'static str,
 }
 
 impl Identity {
@@ -45,6 +47,7 @@ impl Identity {
             restricted_role_id: None,
             access_token_id: None,
             key_fingerprint: None,
+            factor: "",
         }
     }
 }
@@ -79,6 +82,33 @@ fn disabled() -> UserError {
     )
 }
 
+fn expired() -> UserError {
+    UserError::new(
+        Code::UserDisabled,
+        "User access has expired. Contact your local system administrator.",
+    )
+}
+
+/// A program's password opens nothing.
+fn is_a_service() -> UserError {
+    UserError::new(
+        Code::AuthenticationRejected,
+        "Authentication attempt rejected by the current authentication policy: users with \
+         TYPE=SERVICE do not log in with a password.",
+    )
+}
+
+/// Whether a user whose credential holds may log in.
+fn admitted(user: &User) -> Result<(), UserError> {
+    if user.disabled {
+        return Err(disabled());
+    }
+    if user.properties.has_expired(now_micros()) {
+        return Err(expired());
+    }
+    Ok(())
+}
+
 fn must_change() -> UserError {
     UserError::new(
         Code::PasswordExpired,
@@ -102,8 +132,9 @@ pub fn shortened_client(part: &str) -> String {
 /// Checks a login's credential and writes the attempt into the login history.
 ///
 /// # Errors
-/// 390100 for a wrong user, password or token, 390101 for a disabled user, 390102 for a locked
-/// one, 390106 for a password that must be changed, 390144 for a key-pair token that does not hold.
+/// 390100 for a wrong user, password or token, 390101 for a disabled or expired user, 390102 for a
+/// locked one, 390202 for the password of a service, 390106 for a password that must be
+/// changed, 390144 for a key-pair token that does not hold.
 pub(crate) async fn authenticate(
     shared: &Shared,
     request: &LoginRequest,
@@ -162,7 +193,7 @@ pub(crate) async fn authenticate(
         writer.record_login(identity.user.id).await?;
     }
     change.commit().await?;
-    checked.map_err(|refused| refused.error)
+    checked.map(|identity| Identity { factor, ..identity }).map_err(|refused| refused.error)
 }
 
 async fn check(
@@ -231,8 +262,10 @@ async fn by_password(shared: &Shared, typed: &str, secret: &str) -> Result<Ident
                 change.writer().clear_login_failures(&name).await?;
                 change.commit().await?;
             }
-            if user.disabled {
-                Err(disabled().into())
+            if let Err(error) = admitted(&user) {
+                Err(error.into())
+            } else if user.properties.user_type == Some(UserType::Service) {
+                Err(is_a_service().into())
             } else if user.must_change_password {
                 Err(must_change().into())
             } else {
@@ -267,18 +300,15 @@ async fn by_token(shared: &Shared, typed: &str, secret: &str) -> Result<Identity
     if named.is_some_and(|id| id != owner.id) || !token.is_valid(now_micros()) {
         return Err(invalid().into());
     }
-    if owner.disabled {
-        return Err(disabled().into());
-    }
+    admitted(&owner)?;
     let mut change = AccountChange::on(&shared.accounts).await?;
     change.writer().record_token_use(token.id).await?;
     change.commit().await?;
     Ok(Identity {
-        user: owner,
         role_restriction: token.role_restriction,
         restricted_role_id: token.role_id,
         access_token_id: Some(token.id),
-        key_fingerprint: None,
+        ..Identity::of(owner)
     })
 }
 
@@ -306,8 +336,6 @@ async fn by_key_pair(shared: &Shared, typed: &str, token: &str) -> Result<Identi
         Ok(key) => key_pair::fingerprint(key),
         Err(fault) => return Err(invalid(fault.number, fault.name)),
     };
-    if user.disabled {
-        return Err(disabled().into());
-    }
+    admitted(&user)?;
     Ok(Identity { key_fingerprint, ..Identity::of(user) })
 }

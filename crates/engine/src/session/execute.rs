@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::api::{Changes, StatementRequest, StoredResult};
 use crate::run::apart::apart;
+use crate::session::arrival::{Arrival, Moment};
 use crate::session::binds::{ArrayBinds, Names, scalar_binds, staged};
 use crate::session::login::session_gone;
 use crate::session::parameters::Parameters;
@@ -23,7 +24,7 @@ use crate::session::repeated::RequestEntry;
 use crate::session::{DoneStatement, Session, SessionState};
 use crate::statements;
 use crate::statements::context::{
-    Record, StatementContext, Work, cancelled, commits_first, reads_only,
+    Namespace, Record, StatementContext, Work, cancelled, commits_first, reads_only,
 };
 use crate::statements::outcome::Outcome;
 use crate::warehouses::{Admission, Entry, computes, tighter, told};
@@ -185,10 +186,13 @@ impl Session {
         let mut tries = 0;
         // The place is kept while the statement is tried again.
         let mut admission = None;
+        // What was read when the request came serves the first try of its first statement.
+        let mut arrival = request.arrival.as_ref().and_then(Arrival::take);
         loop {
             let before = std::mem::take(&mut *record.lock()).detail;
-            let mut context =
-                self.statement_context(request, &parsed.text, query_id, parameters, cancel).await?;
+            let mut context = self
+                .statement_context(request, parsed, query_id, parameters, cancel, &arrival)
+                .await?;
             let statement = match &request.bind_stage {
                 Some(stage) => staged(&parsed.statement, stage)?,
                 None => match ArrayBinds::take(request, &parsed.statement)? {
@@ -221,7 +225,7 @@ impl Session {
                 context.committing.ended().await;
             };
             let result = tokio::select! {
-                result = self.run_in_transaction(&context, &statement, query_id) => result,
+                result = self.run_in_transaction(&context, &statement, query_id, arrival.take()) => result,
                 () = stopped => {
                     self.undo_cancelled().await;
                     Err(Failure::User(cancelled()))
@@ -269,6 +273,7 @@ impl Session {
         context: &StatementContext,
         statement: &Statement,
         query_id: Uuid,
+        arrival: Option<Moment>,
     ) -> Result<Outcome, Failure> {
         let mut guard = self.transaction.clone().lock_owned().await;
         if let Some(open) = guard.as_mut() {
@@ -327,6 +332,7 @@ impl Session {
             if writes {
                 open.begin_statement();
             }
+            context.record.lock().namespace = Namespace::of(context, open.lake.view());
             let mut work = Work::Open(guard);
             let outcome = match statements::run(context, &mut work, statement).await {
                 Ok(outcome) => outcome,
@@ -354,7 +360,10 @@ impl Session {
         }
         // Statements of their own transaction do not wait for each other.
         drop(guard);
-        let lake = self.shared.lake.begin(self.id).await.map_err(|e| Failure::User(e.into()))?;
+        let lake = &self.shared.lake;
+        let point = arrival.map_or_else(|| lake.read_point(), |moment| moment.point);
+        let lake = lake.begin_at(self.id, point).await.map_err(|e| Failure::User(e.into()))?;
+        context.record.lock().namespace = Namespace::of(context, lake.view());
         let mut work = Work::Auto(Box::new(lake));
         let outcome = statements::run(context, &mut work, statement).await;
         let Work::Auto(mut lake) = work else {
@@ -387,6 +396,7 @@ impl Session {
                         let purged = std::mem::take(&mut context.record.lock().purged);
                         statements::ownership::purge(context, &purged).await;
                         statements::rename_database::follow(context);
+                        statements::rename_schema::follow(context);
                         if matches!(statement, Statement::Drop(_)) {
                             // The drop is done; what is left of older ones is no part of it.
                             if let Err(error) = statements::undrop::purge(context).await {
@@ -472,17 +482,24 @@ impl Session {
     pub(crate) async fn statement_context(
         self: &Arc<Self>,
         request: &StatementRequest,
-        text: &str,
+        parsed: &Parsed,
         query_id: Uuid,
         parameters: &Parameters,
         cancel: &CancellationToken,
+        arrival: &Option<Moment>,
     ) -> Result<StatementContext, UserError> {
         let mut state = self.state.lock().clone();
         if self.role_restriction.is_some() {
             // What a token is held to is one role, whatever roles the user has besides.
             state.secondary_roles = SecondaryRoles::None;
         }
-        let model = self.shared.access_model().await?;
+        let model = match arrival {
+            Some(moment) => {
+                let view = self.shared.accounts.view_of(moment.security_version).await?;
+                self.shared.access_model_of(view)?
+            }
+            None => self.shared.access_model().await?,
+        };
         let roles = model.session_roles(&self.user, &state.role, &state.secondary_roles);
         let available: Vec<String> =
             model.available_roles(&self.user).into_iter().map(str::to_string).collect();
@@ -510,7 +527,7 @@ impl Session {
             formats: output_formats(parameters),
             transaction_id: None,
             last_transaction_id: self.last_transaction.lock().clone(),
-            statement: text.to_string(),
+            statement: parsed.text.clone(),
             secondary_roles: secondary_roles(&state, &available),
             available_roles: available,
             active_roles: active,

@@ -11,9 +11,11 @@ use frazil_catalog::account::{
 use frazil_common::{Code, ObjectKind, ObjectRef, UserError, fold_identifier};
 use frazil_governance::{SecondaryRoles, system};
 
+use crate::account_usage;
 use crate::api::{LoginRequest, ResultReader, SessionTokens};
 use crate::engine::Engine;
 use crate::resolve::objects::{database_object, schema_object};
+use crate::session::arrival::Arrival;
 use crate::session::authenticate::{Identity, authenticate};
 use crate::session::parameters::Parameters;
 use crate::session::savepoint::{LostTransaction, commit_entry};
@@ -67,10 +69,15 @@ impl Engine {
             restricted_role_id,
             access_token_id,
             key_fingerprint,
+            factor,
         } = authenticate(shared, &request).await?;
 
         let role = self.first_role(&user, request.role.as_deref(), restriction.as_deref()).await?;
         let mut parameters = Parameters::default();
+        for (name, value) in shared.accounts.parameters(ParameterLevel::Account).await? {
+            parameters.set_json(&name, &value)?;
+        }
+        let mut parameters = parameters.are_of_account();
         let own = ParameterLevel::User(user.id);
         for (name, value) in shared.accounts.parameters(own).await? {
             parameters.set_json(&name, &value)?;
@@ -97,10 +104,19 @@ impl Engine {
             _ => SecondaryRoles::None,
         };
         let roles = model.effective_roles(&user.name, &role, &secondary);
+        let reads_account_usage = account_usage::is_seen(&model, &roles);
+        let shared_database =
+            |name: &str| reads_account_usage && account_usage::is_shared(name, &view);
         let sees_database = |name: &String| {
+            if shared_database(name) {
+                return true;
+            }
             database_object(&view, name).is_some_and(|found| model.is_visible(&roles, &found, &[]))
         };
         let sees_schema = |database: &str, name: &str| {
+            if name == account_usage::SCHEMA && shared_database(database) {
+                return true;
+            }
             let parents: Vec<ObjectRef> = database_object(&view, database).into_iter().collect();
             view.schema(database, name)
                 .is_some_and(|found| model.is_visible(&roles, &schema_object(found), &parents))
@@ -157,6 +173,7 @@ impl Engine {
             access_token_id,
             key_fingerprint: key_fingerprint.clone(),
             restricted_role_id,
+            factor: Some(factor.to_string()),
             ..stored_state(&state, restriction.as_deref(), &request.client)
         };
         let mut transaction = AccountChange::on(&shared.accounts).await?;
@@ -186,6 +203,7 @@ impl Engine {
             restricted_role_id,
             access_token_id,
             key_fingerprint,
+            factor: Some(factor.to_string()),
             shared: shared.clone(),
             state: parking_lot::Mutex::new(state),
             transaction: Arc::default(),
@@ -241,10 +259,21 @@ impl Engine {
     /// 390112 for an expired token, 390104 for one that was never given or whose session is gone, 390111
     /// where the access token that opened the session is no longer good.
     pub async fn session_by_token(&self, token: &str) -> Result<Arc<Session>, UserError> {
+        Ok(self.arrival(token).await?.0)
+    }
+
+    /// The session of a token whose request is about to run a statement, and how things stand at that moment.
+    ///
+    /// # Errors
+    /// Those of [`Engine::session_by_token`].
+    pub async fn arrival(&self, token: &str) -> Result<(Arc<Session>, Arrival), UserError> {
         let invalid =
             || UserError::new(Code::TokenInvalid, "Authentication token is invalid. Log in again.");
-        let row =
-            self.shared.accounts.session_by_token(&digest(token)).await?.ok_or_else(invalid)?;
+        let mut point = self.shared.lake.read_point();
+        let found = self.shared.accounts.arrival(&digest(token)).await?;
+        let (row, standing) = found.ok_or_else(invalid)?;
+        point.set(standing.head);
+        let arrival = Arrival::new(standing.security_version, point);
         if row.session_expires_on <= now_micros() {
             return Err(UserError::new(
                 Code::TokenExpired,
@@ -252,7 +281,7 @@ impl Engine {
             ));
         }
         self.end_revoked(&row).await?;
-        self.revive(row).await
+        Ok((self.revive(row).await?, arrival))
     }
 
     /// Ends a session whose access token was removed or disabled, has expired, or is held to a role that
@@ -283,6 +312,10 @@ impl Engine {
         let user = view.user_by_id(row.user_id).filter(|user| !user.disabled);
         let user = user.ok_or_else(session_gone)?;
         let mut parameters = Parameters::default();
+        for (name, value) in &row.state.account_parameters {
+            parameters.set_json(name, value)?;
+        }
+        let mut parameters = parameters.are_of_account();
         for (name, value) in &row.state.user_parameters {
             parameters.set_json(name, value)?;
         }
@@ -320,6 +353,7 @@ impl Engine {
             restricted_role_id: row.state.restricted_role_id,
             access_token_id: row.state.access_token_id,
             key_fingerprint: row.state.key_fingerprint.clone(),
+            factor: row.state.factor.clone(),
             shared: self.shared.clone(),
             state: parking_lot::Mutex::new(state),
             transaction: Arc::default(),
@@ -446,10 +480,12 @@ pub(crate) fn stored_state(
         temporary_tables: false,
         access_token_id: None,
         key_fingerprint: None,
+        factor: None,
         restricted_role_id: None,
         role_restriction: restriction.map(str::to_string),
         parameters: state.parameters.overrides(),
         user_parameters: state.parameters.inherited(),
+        account_parameters: state.parameters.inherited_from_account(),
         variables: state.kept_variables.clone(),
         client_name: Some(client.to_string()),
         client_version: None,

@@ -1,5 +1,6 @@
 //! Sessions: who is connected, where, with which settings and which open transaction.
 
+pub(crate) mod arrival;
 pub(crate) mod authenticate;
 pub(crate) mod binds;
 pub(crate) mod closing;
@@ -153,6 +154,8 @@ pub struct Session {
     pub(crate) access_token_id: Option<i64>,
     /// The fingerprint of its user's key that it was opened with.
     pub(crate) key_fingerprint: Option<String>,
+    /// How it was opened, in the word of LOGIN_HISTORY.
+    pub(crate) factor: Option<String>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) state: Mutex<SessionState>,
     pub(crate) transaction: Arc<tokio::sync::Mutex<Option<OpenTransaction>>>,
@@ -234,6 +237,7 @@ impl Session {
             temporary_tables: self.shared.lake.has_temporary_tables(self.id),
             access_token_id: self.access_token_id,
             key_fingerprint: self.key_fingerprint.clone(),
+            factor: self.factor.clone(),
             restricted_role_id: self.restricted_role_id,
             ..stored_state(&state, self.role_restriction.as_deref(), &self.client)
         }

@@ -233,12 +233,15 @@ pub struct Parameters {
     set: BTreeMap<&'static str, String>,
     /// What the session's user had set when it began.
     of_user: BTreeMap<&'static str, String>,
+    /// What the account had set then.
+    of_account: BTreeMap<&'static str, String>,
 }
 
 /// Where a parameter's value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParameterSource {
     Default,
+    Account,
     User,
     Session,
 }
@@ -306,7 +309,7 @@ impl Parameters {
         }
     }
 
-    /// Back to what the user has set, or else the default.
+    /// Back to what the user or the account has set, or else the default.
     pub fn unset(&mut self, name: &str) {
         self.set.remove(name.to_uppercase().as_str());
     }
@@ -317,16 +320,27 @@ impl Parameters {
         self
     }
 
+    /// All that is set so far becomes what the account has set.
+    pub fn are_of_account(mut self) -> Parameters {
+        self.of_account.append(&mut self.set);
+        self
+    }
+
     /// Where the value in force was set, and the value.
     fn found(&self, name: &str) -> (ParameterSource, &str) {
-        match (self.set.get(name), self.of_user.get(name)) {
-            (Some(value), _) => (ParameterSource::Session, value),
-            (None, Some(value)) => (ParameterSource::User, value),
-            (None, None) => {
+        let levels = [
+            (ParameterSource::Session, &self.set),
+            (ParameterSource::User, &self.of_user),
+            (ParameterSource::Account, &self.of_account),
+        ];
+        let mut set = levels.iter().filter_map(|(source, set)| Some((*source, set.get(name)?)));
+        set.next().map_or_else(
+            || {
                 let default = definition(name).map_or("", |definition| definition.default);
                 (ParameterSource::Default, default)
-            }
-        }
+            },
+            |(source, value)| (source, value.as_str()),
+        )
     }
 
     pub fn source(&self, name: &str) -> ParameterSource {
@@ -375,12 +389,18 @@ impl Parameters {
     pub fn inherited(&self) -> BTreeMap<String, Value> {
         stored(&self.of_user)
     }
+
+    /// What the account had set, for the stored row.
+    pub fn inherited_from_account(&self) -> BTreeMap<String, Value> {
+        stored(&self.of_account)
+    }
 }
 
 impl Parameters {
     /// Whatever differs from the defaults.
     pub fn all_set(&self) -> BTreeMap<String, Value> {
-        let mut all = self.inherited();
+        let mut all = self.inherited_from_account();
+        all.append(&mut self.inherited());
         all.append(&mut self.overrides());
         all
     }
@@ -410,6 +430,21 @@ mod tests {
         assert_eq!(parameters.get("QUERY_TAG"), "own");
         assert_eq!(parameters.source("TIMEZONE"), ParameterSource::Default);
         assert_eq!((parameters.overrides().len(), parameters.inherited().len()), (0, 1));
+    }
+
+    #[test]
+    fn the_user_goes_before_the_account() {
+        let mut parameters = Parameters::default();
+        parameters.set("QUERY_TAG", "account").unwrap();
+        parameters.set("TIMEZONE", "UTC").unwrap();
+        let mut parameters = parameters.are_of_account();
+        parameters.set("QUERY_TAG", "user").unwrap();
+        let parameters = parameters.are_of_user();
+        assert_eq!(parameters.get("QUERY_TAG"), "user");
+        assert_eq!(parameters.source("TIMEZONE"), ParameterSource::Account);
+        assert_eq!(parameters.get("TIMEZONE"), "UTC");
+        assert_eq!(parameters.all_set().len(), 2);
+        assert_eq!(parameters.inherited_from_account().len(), 2);
     }
 
     #[test]

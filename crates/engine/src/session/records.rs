@@ -88,7 +88,14 @@ impl Session {
         let error = result.as_ref().err();
         let kept = Kept::of(&parsed.text, error);
         let query_type = if request.describe_only { "DESCRIBE" } else { kind.as_str() };
+        let query = self.record_of(query_id, kept.text, query_type, started);
+        let namespace = &record.namespace;
+        let (database_id, schema_id) = namespace.ids(&query.database, &query.schema);
         let query = QueryRecord {
+            database_id,
+            schema_id,
+            transaction_id: namespace.transaction_id,
+            client_generated: request.client_generated,
             end_time: now_micros(),
             state: if error.is_some() { QueryState::Fail } else { QueryState::Success },
             error_code: error.map(|error| i64::from(error.code.number())),
@@ -105,7 +112,7 @@ impl Session {
                 ..detail
             }),
             operators: operators(&record.profile),
-            ..self.record_of(query_id, kept.text, query_type, started)
+            ..query
         };
         let access = error
             .is_none()

@@ -1,17 +1,19 @@
-//! ALTER ACCOUNT: parameters that objects inherit from the account.
+//! ALTER ACCOUNT: parameters that objects, users and sessions inherit from the account.
 
 use frazil_catalog::account::ParameterLevel;
 use frazil_common::{Code, UserError};
-use frazil_dialect::{AlterObject, AlterObjectAction};
+use frazil_dialect::{AlterObject, AlterObjectAction, OptionValue};
 use frazil_governance::system;
 use serde_json::Value;
 
+use crate::session::parameters::{Parameters, definition};
 use crate::statements::account_change::AccountChange;
 use crate::statements::context::StatementContext;
 use crate::statements::lookup::described_status;
 use crate::statements::outcome::Outcome;
 use crate::statements::resource_monitor::{self, RESOURCE_MONITOR};
 use crate::statements::retention::{RETENTION, days};
+use crate::statements::session::parameter_text;
 
 pub(crate) async fn run(
     context: &StatementContext,
@@ -25,6 +27,7 @@ pub(crate) async fn run(
     }
     let known = |key: &str| match key {
         RETENTION | RESOURCE_MONITOR => Ok(()),
+        key if definition(key).is_some() => Ok(()),
         other => Err(UserError::unsupported(format!("ALTER ACCOUNT … {other}"))),
     };
     let mut settings: Vec<(&str, Option<Value>)> = Vec::new();
@@ -36,7 +39,8 @@ pub(crate) async fn run(
                     RESOURCE_MONITOR => {
                         resource_monitor::named_for_account(context, value).await?.map(Value::from)
                     }
-                    _ => Some(Value::from(days(value, false)?)),
+                    RETENTION => Some(Value::from(days(value, false)?)),
+                    _ => session_parameter(key, value)?,
                 };
                 settings.push((key, value));
             }
@@ -59,4 +63,14 @@ pub(crate) async fn run(
     change.commit().await?;
     context.shared.warehouses.refresh().await?;
     Outcome::status("Statement executed successfully.")
+}
+
+/// A parameter of sessions, as it is kept; DEFAULT takes it back.
+fn session_parameter(key: &str, value: &OptionValue) -> Result<Option<Value>, UserError> {
+    if matches!(value, OptionValue::Word(word) if word.eq_ignore_ascii_case("DEFAULT")) {
+        return Ok(None);
+    }
+    let mut checked = Parameters::default();
+    checked.set(key, &parameter_text(key, value)?)?;
+    Ok(Some(Value::from(checked.get(key))))
 }

@@ -17,7 +17,6 @@ use frazil_functions::evaluate_constant;
 use frazil_lake::LakeTransaction;
 use frazil_planner::{Resolved, plan_expression, sql_type};
 
-use crate::resolve::relation::check_types;
 use crate::statements::alter_object::complete;
 use crate::statements::clone::keep_masking_tags;
 use crate::statements::clustering::{clustering, renamed};
@@ -340,13 +339,17 @@ async fn alter_column(
 ) -> Result<(), UserError> {
     let info = work.lake()?.table(table)?;
     let column = expect_column(&info, &alter.column)?.clone();
-    if !column.readable
+    if !column.is_written()
         && !matches!(
             alter.action,
             AlterColumnAction::SetComment(_) | AlterColumnAction::UnsetComment
         )
     {
-        check_types(&info)?;
+        return Err(UserError::unsupported(format!(
+            "ALTER COLUMN {} of table {table}, which is of DuckDB's type {}",
+            quote_identifier(&column.name),
+            column.foreign_type()
+        )));
     }
     let change: Box<dyn FnOnce(&mut ColumnInfo) + Send> = match &alter.action {
         AlterColumnAction::SetNotNull => {

@@ -112,12 +112,43 @@ pub(crate) async fn table_source(
     }
     let snapshot = origin.view.snapshot;
     let version = version_at(context, &now, snapshot).await?;
+    let version = with_sequences_of_now(version, &origin.view, &view)?;
     check_kinds(version.table.kind, kind)?;
     if kind == TableKind::Temporary {
         let at = format!(" AT (VERSION => {snapshot})");
         return rows_of(context, work, version.table.clone(), &at).await;
     }
     Ok(TableSource::Lasting(version))
+}
+
+/// A table of the past whose defaults draw from the sequences that they drew from, where the databases of
+/// these have other names by now.
+fn with_sequences_of_now(
+    version: Arc<TableVersion>,
+    then: &CatalogView,
+    now: &CatalogView,
+) -> Result<Arc<TableVersion>, UserError> {
+    let mut columns = version.table.columns.clone();
+    for column in &mut columns {
+        let Some(default) = column.default.as_ref().filter(|_| !column.foreign_default) else {
+            continue;
+        };
+        if !draws(default)? {
+            continue;
+        }
+        let Some(sequence) = sequence_of(default)? else { continue };
+        let database = then.database(&sequence.database);
+        let Some(named) = database.and_then(|then| now.database_by_id(then.database_id)) else {
+            continue;
+        };
+        let name = QualifiedName::new(&named.name, &sequence.schema, &sequence.name);
+        column.default = Some(draw_from(&name));
+    }
+    if columns == version.table.columns {
+        return Ok(version);
+    }
+    let table = Arc::new(TableInfo { columns, ..TableInfo::clone(&version.table) });
+    Ok(Arc::new(TableVersion { table, ..TableVersion::clone(&version) }))
 }
 
 async fn rows_of(
@@ -352,6 +383,7 @@ async fn fill_schema(
             change_tracking: None,
             defaults: moved_sequences(&version.table, from, to, whole_database)?,
         };
+        let version = with_sequences_of_now(version, view, &now)?;
         let made = lake.clone_table(&version, clone).await?;
         note_cloned(context, &version.table, &made);
         keep_policies(lake, &version.table, &made);

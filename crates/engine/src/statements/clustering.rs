@@ -87,7 +87,7 @@ fn check_type(column: &ColumnInfo) -> Result<(), UserError> {
         SqlType::Vector { .. } => false,
         other => !other.is_semi_structured(),
     };
-    match sorts && column.readable {
+    match sorts && column.is_written() {
         true => Ok(()),
         false => Err(UserError::unsupported(format!(
             "CLUSTER BY column {} of type {}",

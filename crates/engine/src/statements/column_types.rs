@@ -39,6 +39,11 @@ pub(crate) fn data_type_json(sql_type: &SqlType, nullable: bool) -> String {
     value.to_string()
 }
 
+/// The same for a type of another client that has no counterpart.
+pub(crate) fn foreign_type_json(words: &str, nullable: bool) -> String {
+    json!({ "type": words, "nullable": nullable }).to_string()
+}
+
 /// A type's name alone, as INFORMATION_SCHEMA gives it.
 pub(crate) fn name(sql_type: &SqlType) -> &'static str {
     match sql_type {

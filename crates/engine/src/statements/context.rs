@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use datafusion::physical_plan::ExecutionPlan;
 use frazil_catalog::account::{ColumnSources, QueryDetail};
+use frazil_catalog::{CatalogView, RenamedSchema};
 use frazil_common::{ObjectName, ObjectRef, QualifiedName, UserError};
 use frazil_dialect::Statement;
 pub(crate) use frazil_functions::cancelled;
@@ -13,6 +14,7 @@ use frazil_governance::{
     AccessModel, EffectiveRoles, PolicyUse, Protections, Requirement, authorize, is_database_role,
 };
 use frazil_lake::LakeTransaction;
+use frazil_planner::TimeTravel;
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
@@ -64,6 +66,14 @@ impl Work {
     }
 }
 
+/// A state that every table is read at.
+#[derive(Debug, Clone)]
+pub(crate) struct Pinned {
+    pub snapshot: i64,
+    /// What asked for it, where it is bound to the tables' retention.
+    pub travel: Option<TimeTravel>,
+}
+
 /// One statement's surroundings, fixed when it starts.
 pub(crate) struct StatementContext {
     pub shared: Arc<Shared>,
@@ -88,8 +98,8 @@ pub(crate) struct StatementContext {
     /// The same for those who look at it now and then.
     pub stop: StatementStop,
     pub describe_only: bool,
-    /// Reads every table as it was at this snapshot, as replaying a training query does.
-    pub pinned: Option<i64>,
+    /// Reads every table as it was, as replaying a training query does, and a view of the past.
+    pub pinned: Option<Pinned>,
     /// The time and parameters of the statement itself, where it runs a query of the past again.
     pub present: Option<Box<(i64, Parameters)>>,
     /// Depth of EXECUTE IMMEDIATE.
@@ -111,6 +121,7 @@ pub(crate) struct StatementContext {
 /// What a statement leaves in the history besides its answer.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Record {
+    pub namespace: Namespace,
     pub snapshot: Option<i64>,
     /// The plans it runs, until they are counted.
     pub plans: Vec<Arc<dyn ExecutionPlan>>,
@@ -131,8 +142,48 @@ pub(crate) struct Record {
     pub purged: Vec<LoadedFile>,
     /// Former and new names of databases, for the sessions once the statement has committed.
     pub renamed: Vec<(String, String)>,
+    /// The same of schemas.
+    pub renamed_schemas: Vec<RenamedSchema>,
     /// Whether what it was checked against has changed since.
     pub lost_race: bool,
+}
+
+/// Where a statement was in the catalog as it looked at it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Namespace {
+    database: Option<(String, i64)>,
+    schema: Option<(String, i64)>,
+    /// The transaction that was open.
+    pub transaction_id: Option<i64>,
+}
+
+impl Namespace {
+    /// The ids of the current database and schema.
+    pub fn of(context: &StatementContext, view: &CatalogView) -> Namespace {
+        let SessionState { database, schema, .. } = &context.state;
+        let found = database.as_deref().and_then(|name| view.database(name));
+        let inner = found.zip(schema.as_deref());
+        let inner = inner.and_then(|(database, name)| view.schema(&database.name, name));
+        let transaction_id = context.facts.transaction_id.as_ref();
+        Namespace {
+            database: found.map(|found| (found.name.clone(), found.database_id)),
+            schema: inner.map(|found| (found.name.clone(), found.schema_id)),
+            transaction_id: transaction_id.and_then(|id| id.parse().ok()),
+        }
+    }
+
+    /// The ids of a database and its schema, where these are still the ones.
+    pub fn ids(
+        &self,
+        database: &Option<String>,
+        schema: &Option<String>,
+    ) -> (Option<i64>, Option<i64>) {
+        let same = |known: &Option<(String, i64)>, name: &Option<String>| {
+            known.as_ref().filter(|(known, _)| Some(known) == name.as_ref()).map(|(_, id)| *id)
+        };
+        let database = same(&self.database, database);
+        (database, database.and_then(|_| same(&self.schema, schema)))
+    }
 }
 
 impl Record {
@@ -178,7 +229,7 @@ impl StatementContext {
             cancel: self.cancel.clone(),
             stop: self.stop.clone(),
             describe_only: self.describe_only,
-            pinned: self.pinned,
+            pinned: self.pinned.clone(),
             present: self.present.clone(),
             depth: self.depth,
             protections: self.protections.clone(),
@@ -230,6 +281,7 @@ impl StatementContext {
 
     /// The same at present: what protects rows is not what it was in the past.
     pub fn at_present(mut self) -> StatementContext {
+        self.pinned = None;
         if let Some(present) = self.present.take() {
             let (now_micros, parameters) = *present;
             self.set_time(now_micros, parameters);

@@ -15,7 +15,7 @@ use crate::history::access::note_created;
 use crate::resolve::objects::{
     database_object, parents_of, schema, schema_object, table_object, view_object,
 };
-use crate::resolve::relation::{check_types, target_table};
+use crate::resolve::relation::{check_type, target_table};
 use crate::run::execute::run_to_stream;
 use crate::statements::clone;
 use crate::statements::clustering::clustering;
@@ -159,7 +159,7 @@ pub(crate) async fn run(
         CreateTableSource::Like(source) => {
             let source = target_table(context, work, source)?;
             authorize_read(context, work, &source)?;
-            check_types(&source)?;
+            source.columns.iter().try_for_each(|column| check_type(&source, column))?;
             let columns = source.columns.iter().cloned().map(copied).collect();
             like = Some(source);
             (columns, None)
@@ -350,6 +350,10 @@ fn authorize_read(
 
 /// A column of another table, with counters of its own.
 pub(crate) fn copied(mut column: ColumnInfo) -> ColumnInfo {
+    if column.is_converted() {
+        let own = ColumnInfo::new(&column.name, column.sql_type.clone(), column.nullable);
+        (column.physical_type, column.children) = (own.physical_type, own.children);
+    }
     column.field_id = 0;
     for child in &mut column.children {
         child.field_id = 0;

@@ -13,6 +13,7 @@ use frazil_dialect::{ObjectWord, Scope};
 use serde_json::Value;
 
 use crate::resolve::foreign_view;
+use crate::resolve::relation::check_type;
 use crate::statements::constraints::{MADE_UP, column_names, references};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::ddl_governance::GovernanceTexts;
@@ -151,7 +152,10 @@ fn text(
     name: &str,
 ) -> Result<String, UserError> {
     Ok(match &found.target {
-        Target::Table(table) => table_text(context, view, governance, table, name),
+        Target::Table(table) => {
+            table.columns.iter().try_for_each(|column| check_type(table, column))?;
+            table_text(context, view, governance, table, name)
+        }
         Target::View(view) => {
             if view.secure && !found.is_owned(context) {
                 return Err(UserError::new(

@@ -8,6 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::account_usage;
+use crate::resolve::relation::view_columns;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::ddl_governance::GovernanceTexts;
 use crate::statements::lookup::{
@@ -16,7 +17,8 @@ use crate::statements::lookup::{
 use crate::statements::outcome::{Cell, Outcome};
 use crate::statements::principals::expect_user;
 use crate::statements::show::{
-    INSTANT, TEXT, format_options, metadata, sequence_columns, sequence_row,
+    DAY_MICROS, INSTANT, MINUTE_MICROS, TEXT, format_options, metadata, sequence_columns,
+    sequence_row, time_left,
 };
 
 const COLUMNS: [(&str, SqlType); 12] = [
@@ -95,7 +97,10 @@ async fn described(
     if *kind == ObjectWord::User {
         let name = single(name)?;
         let user = expect_user(context, Some(&name)).await?.ok_or_else(cannot_be_performed)?;
-        return Ok((USER_PROPERTIES.to_vec(), user_rows(&user)));
+        let now = context.facts.now_micros;
+        let failures = context.shared.accounts.login_failures(&user.login_name).await?;
+        let locked_until = failures.locked_until.filter(|_| failures.is_locked(now));
+        return Ok((USER_PROPERTIES.to_vec(), user_rows(&user, locked_until, now)));
     }
     if *kind == ObjectWord::ResourceMonitor {
         return Err(UserError::unsupported(format!("DESCRIBE {kind}")));
@@ -143,6 +148,7 @@ async fn described(
                     keys.any(|key| key.columns.contains(&column.field_id))
                 };
                 let mut row = column_row(&column.to_column(), default, column.comment.clone());
+                row[TYPE] = Cell::from(column.shown_type());
                 row[PRIMARY_KEY] = yes_or_no(in_key(ConstraintKind::PrimaryKey));
                 row[UNIQUE_KEY] = yes_or_no(in_key(ConstraintKind::Unique));
                 row[POLICY_NAME] = policy(column.field_id);
@@ -151,7 +157,8 @@ async fn described(
             (COLUMNS.to_vec(), rows.collect())
         }
         Target::View(info) => {
-            let rows = info.columns.iter().zip(1..).enumerate().map(|(index, (column, number))| {
+            let columns = view_columns(context, work, &info).await?;
+            let rows = columns.iter().zip(1..).enumerate().map(|(index, (column, number))| {
                 let comment = info.column_comments.get(index).cloned().flatten();
                 let mut row = column_row(column, None, comment);
                 row[POLICY_NAME] = policy(number);
@@ -217,6 +224,7 @@ async fn described(
 }
 
 /// Places of the key columns and of the policy's name in a column's row.
+const TYPE: usize = 1;
 const PRIMARY_KEY: usize = 5;
 const UNIQUE_KEY: usize = 6;
 const POLICY_NAME: usize = 10;
@@ -342,18 +350,19 @@ fn stage_rows(stage: &Object<Stage>) -> Rows {
     rows
 }
 
-fn user_rows(user: &User) -> Rows {
+fn user_rows(user: &User, locked_until: Option<i64>, now: i64) -> Rows {
     let properties = &user.properties;
     let flag = |value: bool| Some(value.to_string());
     let password = user.password_hash.as_ref().map(|_| "********".to_string());
     let secondary = properties.default_secondary_roles_all;
     let fingerprint =
         |key: &Option<String>| key.as_deref().and_then(crate::session::key_pair::fingerprint);
-    let said: [(&str, Option<String>, &str, &str); 19] = [
+    let left = |until: Option<i64>, unit: i64| until.map(|until| time_left(until, now, unit));
+    let said: [(&str, Option<String>, &str, &str); 21] = [
         ("NAME", Some(user.name.clone()), "null", "Name"),
         ("COMMENT", user.comment.clone(), "null", "User comment"),
         ("DISPLAY_NAME", properties.display_name.clone(), "null", "Display name"),
-        ("TYPE", Some("PERSON".to_string()), "null", "User type"),
+        ("TYPE", Some(properties.type_word().to_string()), "null", "User type"),
         ("LOGIN_NAME", Some(user.login_name.clone()), "null", "Name typed at login"),
         ("FIRST_NAME", properties.first_name.clone(), "null", "First name"),
         ("LAST_NAME", properties.last_name.clone(), "null", "Last name"),
@@ -366,6 +375,18 @@ fn user_rows(user: &User) -> Rows {
             "Whether the password must be changed at the next login",
         ),
         ("DISABLED", flag(user.disabled), "false", "Whether the user is disabled"),
+        (
+            "DAYS_TO_EXPIRY",
+            left(properties.expires_on, DAY_MICROS),
+            "null",
+            "Days until the user may not log in any more",
+        ),
+        (
+            "MINS_TO_UNLOCK",
+            left(locked_until, MINUTE_MICROS),
+            "null",
+            "Minutes until a lock of the login ends",
+        ),
         (
             "DEFAULT_WAREHOUSE",
             properties.default_warehouse.clone(),

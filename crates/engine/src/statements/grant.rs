@@ -16,6 +16,7 @@ use frazil_governance::{
 use crate::statements::account_change::AccountChange;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::database_role;
+use crate::statements::imported_privileges;
 use crate::statements::lookup::{
     Found, account_object, all_in, described_status, expect, expect_scope, object_kind, single,
 };
@@ -230,6 +231,9 @@ pub(crate) async fn grant(
 ) -> Result<Outcome, UserError> {
     let account = context.shared.accounts.view().await?;
     let role = role_of(context, &account, &grant.to)?;
+    if imported_privileges::are_named(&grant.privileges) {
+        return imported_privileges::grant(context, work, grant, &role).await;
+    }
     let target = target(context, work, &grant.on).await?;
     target.check_reach(&account, &role)?;
     let wanted = privileges(&grant.privileges, target.kind())?;
@@ -395,6 +399,9 @@ pub(crate) async fn revoke(
 ) -> Result<Outcome, UserError> {
     let account = context.shared.accounts.view().await?;
     let role = role_of(context, &account, &revoke.from)?;
+    if imported_privileges::are_named(&revoke.privileges) {
+        return imported_privileges::revoke(context, work, &account, revoke, &role).await;
+    }
     let target = target(context, work, &revoke.on).await?;
     let wanted = revocable(&revoke.privileges, &target)?;
     let (model, roles) = (&context.model, &context.roles);

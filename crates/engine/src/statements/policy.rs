@@ -519,14 +519,33 @@ fn taken(kind: &str, found: &Found) -> UserError {
     )
 }
 
+/// A column has one mask: a statement says one thing of it.
+fn refuse_twice(actions: &[SetPolicyAction]) -> Result<(), UserError> {
+    let mut named = std::collections::HashSet::new();
+    for action in actions {
+        let (SetPolicyAction::SetMasking { column, .. } | SetPolicyAction::UnsetMasking { column }) =
+            action
+        else {
+            continue;
+        };
+        if !named.insert(column) {
+            return Err(UserError::new(
+                Code::InvalidStatement,
+                format!("duplicate column name '{column}' in one ALTER"),
+            ));
+        }
+    }
+    Ok(())
+}
+
 pub(crate) async fn set(
     context: &StatementContext,
     work: &mut Work,
     set: &SetPolicy,
 ) -> Result<Outcome, UserError> {
     let masking = matches!(
-        set.action,
-        SetPolicyAction::SetMasking { .. } | SetPolicyAction::UnsetMasking { .. }
+        set.actions.as_slice(),
+        [SetPolicyAction::SetMasking { .. } | SetPolicyAction::UnsetMasking { .. }, ..]
     );
     let (kind, word, global) = if masking {
         (ObjectKind::MaskingPolicy, ObjectWord::MaskingPolicy, Privilege::ApplyMaskingPolicy)
@@ -544,63 +563,66 @@ pub(crate) async fn set(
             .iter()
             .find(|reference| reference.policy.0 == kind && reference.column == column)
     };
+    refuse_twice(&set.actions)?;
     // What is taken off, and what is put on.
-    let mut unset: Option<i64> = None;
-    let mut added: Option<PolicyReference> = None;
-    match &set.action {
-        SetPolicyAction::SetMasking { column, policy, using, force } => {
-            let (id, rule) = applicable(context, work, word, policy, global).await?;
-            let named = mask_arguments(column, using)?;
-            let arguments = arguments(&columns(&found), &named, &rule)?;
-            let column = column_id(&found, column)?;
-            if let Some(replaced) = present(column) {
-                if !force {
-                    return Err(taken("masking policy on this column", &found));
-                }
-                require_removable(context, work, replaced.policy, global).await?;
-            } else {
-                for hidden in masks_by_tags(context, &account, &found, column).await? {
-                    require_removable(context, work, hidden, global).await?;
-                }
-            }
-            added = Some(PolicyReference { policy: (kind, id), on, column, arguments });
-        }
-        SetPolicyAction::UnsetMasking { column } => {
-            let column = column_id(&found, column)?;
-            let removed = present(column).ok_or_else(|| {
-                UserError::new(Code::InvalidStatement, "The column has no masking policy.")
-            })?;
-            require_removable(context, work, removed.policy, global).await?;
-            unset = Some(column);
-        }
-        SetPolicyAction::AddRowAccess { policy, on: named } => {
-            let (id, rule) = applicable(context, work, word, policy, global).await?;
-            if present(0).is_some() {
-                return Err(taken("row access policy", &found));
-            }
-            let arguments = arguments(&columns(&found), named, &rule)?;
-            added = Some(PolicyReference { policy: (kind, id), on, column: 0, arguments });
-        }
-        SetPolicyAction::DropRowAccess { policy, then } => {
-            let (id, _) = applicable(context, work, word, policy, global).await?;
-            if present(0).is_none_or(|reference| reference.policy.1 != id) {
-                return Err(UserError::new(
-                    Code::InvalidStatement,
-                    format!("Policy '{policy}' is not on {}.", found.object.name),
-                ));
-            }
-            unset = Some(0);
-            if let Some((policy, named)) = then {
+    let mut unset: Vec<i64> = Vec::new();
+    let mut added: Vec<PolicyReference> = Vec::new();
+    for action in &set.actions {
+        match action {
+            SetPolicyAction::SetMasking { column, policy, using, force } => {
                 let (id, rule) = applicable(context, work, word, policy, global).await?;
-                let arguments = arguments(&columns(&found), named, &rule)?;
-                added = Some(PolicyReference { policy: (kind, id), on, column: 0, arguments });
+                let named = mask_arguments(column, using)?;
+                let arguments = arguments(&columns(&found), &named, &rule)?;
+                let column = column_id(&found, column)?;
+                if let Some(replaced) = present(column) {
+                    if !force {
+                        return Err(taken("masking policy on this column", &found));
+                    }
+                    require_removable(context, work, replaced.policy, global).await?;
+                } else {
+                    for hidden in masks_by_tags(context, &account, &found, column).await? {
+                        require_removable(context, work, hidden, global).await?;
+                    }
+                }
+                added.push(PolicyReference { policy: (kind, id), on, column, arguments });
             }
-        }
-        SetPolicyAction::DropAllRowAccess => {
-            if let Some(removed) = present(0) {
+            SetPolicyAction::UnsetMasking { column } => {
+                let column = column_id(&found, column)?;
+                let removed = present(column).ok_or_else(|| {
+                    UserError::new(Code::InvalidStatement, "The column has no masking policy.")
+                })?;
                 require_removable(context, work, removed.policy, global).await?;
+                unset.push(column);
             }
-            unset = Some(0);
+            SetPolicyAction::AddRowAccess { policy, on: named } => {
+                let (id, rule) = applicable(context, work, word, policy, global).await?;
+                if present(0).is_some() {
+                    return Err(taken("row access policy", &found));
+                }
+                let arguments = arguments(&columns(&found), named, &rule)?;
+                added.push(PolicyReference { policy: (kind, id), on, column: 0, arguments });
+            }
+            SetPolicyAction::DropRowAccess { policy, then } => {
+                let (id, _) = applicable(context, work, word, policy, global).await?;
+                if present(0).is_none_or(|reference| reference.policy.1 != id) {
+                    return Err(UserError::new(
+                        Code::InvalidStatement,
+                        format!("Policy '{policy}' is not on {}.", found.object.name),
+                    ));
+                }
+                unset.push(0);
+                if let Some((policy, named)) = then {
+                    let (id, rule) = applicable(context, work, word, policy, global).await?;
+                    let arguments = arguments(&columns(&found), named, &rule)?;
+                    added.push(PolicyReference { policy: (kind, id), on, column: 0, arguments });
+                }
+            }
+            SetPolicyAction::DropAllRowAccess => {
+                if let Some(removed) = present(0) {
+                    require_removable(context, work, removed.policy, global).await?;
+                }
+                unset.push(0);
+            }
         }
     }
     if context.describe_only {
@@ -609,10 +631,10 @@ pub(crate) async fn set(
     let mut change = AccountChange::begin(context).await?;
     change.claim_rules(context).await?;
     let mut writer = change.writer();
-    if let Some(column) = unset {
+    for column in unset {
         writer.unset_policy(kind, on, column).await?;
     }
-    if let Some(reference) = &added {
+    for reference in &added {
         writer.set_policy(reference).await?;
     }
     change.commit().await?;

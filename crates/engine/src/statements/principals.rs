@@ -1,6 +1,8 @@
 //! CREATE ROLE, CREATE USER and the properties of users.
 
-use frazil_catalog::account::{NewUser, ParameterLevel, User, UserProperties, Writer, now_micros};
+use frazil_catalog::account::{
+    NewUser, ParameterLevel, User, UserProperties, UserType, Writer, now_micros,
+};
 use frazil_common::{Code, ObjectKind, ObjectName, Privilege, UserError, quote_identifier};
 use frazil_dialect::{CreateRole, CreateUser, ObjectWord, OptionValue, Options};
 use frazil_governance::Requirement;
@@ -83,6 +85,9 @@ pub(crate) struct UserOptions {
     rsa_public_key_2: Option<Option<String>>,
     /// Minutes until a lock of the login ends; 0 ends it now.
     mins_to_unlock: Option<i64>,
+    user_type: Option<Option<UserType>>,
+    /// Days until the user may not log in any more.
+    days_to_expiry: Option<Option<i64>>,
     /// Session parameters the user's sessions begin with; None takes one back.
     parameters: Vec<(String, Option<Value>)>,
 }
@@ -92,7 +97,6 @@ const REFUSED: &[&str] = &[
     "RSA_PUBLIC_KEY_FP",
     "RSA_PUBLIC_KEY_2_FP",
     "MIDDLE_NAME",
-    "DAYS_TO_EXPIRY",
     "MINS_TO_BYPASS_MFA",
     "DISABLE_MFA",
     "NETWORK_POLICY",
@@ -102,6 +106,9 @@ const REFUSED: &[&str] = &[
 
 /// Longest lock an administrator sets: ten years.
 const MINUTES_MAX: i64 = 10 * 366 * 24 * 60;
+/// Longest time until a user expires: a hundred years.
+const DAYS_MAX: i64 = 100 * 366;
+const DAY_MICROS: i64 = 86_400_000_000;
 
 /// A public key as it is stored; NULL takes it away.
 fn public_key(key: &str, value: &OptionValue) -> Result<Option<String>, UserError> {
@@ -192,10 +199,22 @@ impl UserOptions {
                 self.default_secondary_roles_all = Some(all);
             }
             "TYPE" => {
-                let kind = text(key, value)?.to_uppercase();
-                if kind != "PERSON" {
-                    return Err(UserError::unsupported(format!("users of TYPE {kind}")));
-                }
+                let said = match optional_text(key, value)? {
+                    None => None,
+                    Some(word) => Some(word.to_uppercase().parse().map_err(|_| {
+                        UserError::new(
+                            Code::InvalidArgument,
+                            format!("invalid value '{word}' for property 'TYPE'"),
+                        )
+                    })?),
+                };
+                self.user_type = Some(said);
+            }
+            "DAYS_TO_EXPIRY" => {
+                self.days_to_expiry = Some(match value {
+                    OptionValue::Null => None,
+                    value => Some(integer(key, value, 0..=DAYS_MAX)?),
+                });
             }
             key if REFUSED.contains(&key) => {
                 return Err(UserError::unsupported(format!("{key} of a user")));
@@ -232,6 +251,8 @@ impl UserOptions {
             rsa_public_key,
             rsa_public_key_2,
             mins_to_unlock,
+            user_type,
+            days_to_expiry,
             parameters,
         } = self;
         let chosen = password.is_some()
@@ -248,10 +269,19 @@ impl UserOptions {
             && default_secondary_roles_all.is_none()
             && [rsa_public_key, rsa_public_key_2].iter().all(|key| key.is_none())
             && mins_to_unlock.is_none()
+            && user_type.is_none()
+            && days_to_expiry.is_none()
     }
 
     /// Writes what was said into a user. Hashing a password takes its time.
     pub async fn apply(&self, user: &mut User) -> Result<(), UserError> {
+        if let Some(user_type) = self.user_type {
+            user.properties.user_type = user_type;
+        }
+        self.check_type(user)?;
+        if let Some(days) = self.days_to_expiry {
+            user.properties.expires_on = days.map(|days| now_micros() + days * DAY_MICROS);
+        }
         if let Some(password) = self.password.clone() {
             // A password that was set is changed, but where the statement says otherwise.
             user.must_change_password &= password.is_none();
@@ -294,6 +324,27 @@ impl UserOptions {
             user.disabled = value;
         }
         Ok(())
+    }
+
+    /// A program has no name of a person, and no password.
+    fn check_type(&self, user: &User) -> Result<(), UserError> {
+        if user.properties.user_type != Some(UserType::Service) {
+            return Ok(());
+        }
+        let given = |said: &Option<Option<String>>| matches!(said, Some(Some(_)));
+        let set = [
+            ("PASSWORD", given(&self.password)),
+            ("MUST_CHANGE_PASSWORD", self.must_change_password == Some(true)),
+            ("FIRST_NAME", given(&self.first_name)),
+            ("LAST_NAME", given(&self.last_name)),
+        ];
+        match set.into_iter().find(|(_, set)| *set) {
+            None => Ok(()),
+            Some((property, _)) => Err(UserError::new(
+                Code::InvalidStatement,
+                format!("Cannot set {property} on users with TYPE=SERVICE."),
+            )),
+        }
     }
 
     /// Keeps what lies outside the user's row: the session parameters, and a lock of the login.

@@ -26,7 +26,7 @@ pub(crate) async fn rename(
         return Ok(());
     }
     let names = [(database.name.clone(), to.clone())];
-    move_sequences(work, &names)?;
+    move_sequences(work, moved(&names))?;
     let lake = work.lake()?;
     lake.rename_database(&database.name, &to)?;
     lake.account().renamed_databases.extend(names.clone());
@@ -50,7 +50,7 @@ pub(crate) async fn swap(
         return Ok(());
     }
     let names = [(database.name.clone(), other.clone()), (other.clone(), database.name.clone())];
-    move_sequences(work, &names)?;
+    move_sequences(work, moved(&names))?;
     let lake = work.lake()?;
     lake.swap_databases(&database.name, &other)?;
     lake.account().renamed_databases.extend(names.clone());
@@ -58,8 +58,20 @@ pub(crate) async fn swap(
     Ok(())
 }
 
-/// Columns whose default draws from a sequence keep their sequence.
-fn move_sequences(work: &mut Work, names: &[(String, String)]) -> Result<(), UserError> {
+/// The database's name after a change, and the schema's.
+fn moved(names: &[(String, String)]) -> impl Fn(&str, &str) -> Option<(String, String)> {
+    |database, schema| {
+        let (_, to) = names.iter().find(|(from, _)| *from == database)?;
+        Some((to.clone(), schema.to_string()))
+    }
+}
+
+/// Columns whose default draws from a sequence keep their sequence. `moved` gives the new names of a database
+/// and schema that have some.
+pub(crate) fn move_sequences(
+    work: &mut Work,
+    moved: impl Fn(&str, &str) -> Option<(String, String)>,
+) -> Result<(), UserError> {
     let lake = work.lake()?;
     let view = lake.view().clone();
     for table in view.tables() {
@@ -69,11 +81,11 @@ fn move_sequences(work: &mut Work, names: &[(String, String)]) -> Result<(), Use
                 continue;
             }
             let Some(sequence) = sequence_of(default)? else { continue };
-            let Some((_, to)) = names.iter().find(|(from, _)| *from == sequence.database) else {
+            let Some((database, schema)) = moved(&sequence.database, &sequence.schema) else {
                 continue;
             };
-            let moved = draw_from(&QualifiedName::new(to, &sequence.schema, &sequence.name));
-            lake.alter_column(&table.name, &column.name, |column| column.default = Some(moved))?;
+            let draw = draw_from(&QualifiedName::new(&database, &schema, &sequence.name));
+            lake.alter_column(&table.name, &column.name, |column| column.default = Some(draw))?;
         }
     }
     Ok(())

@@ -19,6 +19,7 @@ use frazil_catalog::{CatalogView, ConstraintKind, Relation as CatalogRelation, S
 use frazil_common::{ObjectName, ObjectRef, QualifiedName, SqlType, TimeZoneKind, UserError};
 use frazil_dialect::{ObjectWord, Show, ShowObject, ShowScope};
 
+use crate::account_usage;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::lookup::{cannot_be_performed, find, no_current_database, of_schema};
 use crate::statements::outcome::{Cell, Outcome};
@@ -31,6 +32,15 @@ pub(crate) use schema_objects::{format_options, sequence_columns, sequence_row};
 pub(crate) const INSTANT: SqlType =
     SqlType::Timestamp { zone: TimeZoneKind::Ltz, scale: 3, nanos: false };
 pub(crate) const TEXT: SqlType = SqlType::TEXT;
+
+pub(crate) const MINUTE_MICROS: i64 = 60_000_000;
+pub(crate) const DAY_MICROS: i64 = 86_400_000_000;
+
+/// How many days or minutes, those begun too, are left until a time: as users are told it.
+pub(crate) fn time_left(until: i64, now: i64, unit: i64) -> String {
+    let left = (until - now).max(0);
+    (left / unit + i64::from(left % unit != 0)).to_string()
+}
 
 /// What a kind of SHOW gives before it is filtered.
 pub(crate) struct Listing {
@@ -312,6 +322,9 @@ impl Lister<'_> {
     async fn database(&self, name: Option<&str>) -> Result<Area, UserError> {
         let current = self.context.state.database.as_deref();
         let name = name.or(current).ok_or_else(no_current_database)?;
+        if self.is_shared(name) {
+            return Ok(Area::Database(name.to_string()));
+        }
         let object = ObjectName::bare(name);
         match find(self.context, &self.view, ObjectWord::Database, &object).await? {
             Some(_) => Ok(Area::Database(name.to_string())),
@@ -319,7 +332,31 @@ impl Lister<'_> {
         }
     }
 
+    /// Whether a database is the one with ACCOUNT_USAGE, and the roles may read that.
+    fn is_shared(&self, database: &str) -> bool {
+        account_usage::is_shared(database, &self.view)
+            && account_usage::is_seen(&self.context.model, &self.context.roles)
+    }
+
+    /// Whether the area is in the database with ACCOUNT_USAGE. Areas without a name leave it out.
+    pub fn holds_account_usage(&self, area: &Area) -> bool {
+        match area {
+            Area::Database(database) => self.is_shared(database),
+            Area::Schema(database, schema) => {
+                schema == account_usage::SCHEMA && self.is_shared(database)
+            }
+            Area::Account | Area::Relation(_) => false,
+        }
+    }
+
     async fn schema(&self, name: &ObjectName) -> Result<Area, UserError> {
+        let current = self.context.state.database.as_deref();
+        let database = name.schema.as_deref().or(current);
+        if let Some(database) = database.filter(|database| self.is_shared(database))
+            && name.name == account_usage::SCHEMA
+        {
+            return Ok(Area::Schema(database.to_string(), name.name.clone()));
+        }
         if find(self.context, &self.view, ObjectWord::Schema, name).await?.is_none() {
             return Err(cannot_be_performed());
         }
@@ -369,7 +406,7 @@ pub(crate) async fn run(
         O::Tables => relations::tables(&lister, work).await?,
         O::Views => relations::views(&lister).await?,
         O::Objects => relations::objects(&lister, work).await?,
-        O::Columns => relations::columns(&lister).await?,
+        O::Columns => relations::columns(&lister, work).await?,
         O::PrimaryKeys => keys::keys(&lister, &ConstraintKind::PrimaryKey).await?,
         O::UniqueKeys => keys::keys(&lister, &ConstraintKind::Unique).await?,
         O::ImportedKeys => keys::foreign_keys(&lister, false).await?,

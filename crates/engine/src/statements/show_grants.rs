@@ -4,16 +4,17 @@ use std::collections::HashMap;
 
 use frazil_catalog::CatalogView;
 use frazil_catalog::account::{
-    AccountView, Endpoint, FileFormat, FutureGrant, Grantee as RoleGrantee, MaskingPolicy, Model,
-    Object, ObjectBody, ObjectFilter, ResourceMonitor, RowAccessPolicy, Sequence, Stage, Tag,
-    Warehouse,
+    AccountView, Endpoint, FileFormat, FutureGrant, Grant, Grantee as RoleGrantee, MaskingPolicy,
+    Model, Object, ObjectBody, ObjectFilter, ResourceMonitor, RowAccessPolicy, Sequence, Stage,
+    Tag, Warehouse,
 };
 use frazil_common::{
     ObjectKind, ObjectName, Privilege, QualifiedName, SqlType, UserError, quote_identifier,
 };
-use frazil_dialect::{Grantee, GranteeKind, ShowGrants};
+use frazil_dialect::{Grantee, GranteeKind, ObjectWord, ShowGrants};
 use frazil_governance::{is_database_role, system};
 
+use crate::account_usage;
 use crate::resolve::objects::{schema_object, table_object, view_object};
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::database_role;
@@ -71,6 +72,14 @@ pub(crate) async fn run(
         ShowGrants::OnAccount => {
             let name = ACCOUNT.to_string();
             (&ON_OBJECTS, on_object(context, &account, &account_object(), &name))
+        }
+        ShowGrants::On { kind: ObjectWord::Database, name }
+            if account_usage::is_shared(&name.name, &view)
+                && account_usage::is_seen(&context.model, &context.roles) =>
+        {
+            let all = account.grants_on(ObjectKind::Account, 0).iter();
+            let held = all.filter(|grant| grant.privilege == Privilege::ImportedPrivileges);
+            (&ON_OBJECTS, held.map(imported).collect())
         }
         ShowGrants::On { kind, name } => {
             let found = expect(context, &view, *kind, name).await?;
@@ -239,6 +248,7 @@ fn on_object(
     let mut rows: Vec<Vec<Cell>> = account
         .grants_on(object.kind, object.id)
         .iter()
+        .filter(|grant| grant.privilege != Privilege::ImportedPrivileges)
         .map(|grant| {
             vec![
                 Cell::Instant(grant.created_on),
@@ -280,8 +290,9 @@ fn on_object(
         }));
     }
     if object.kind != ObjectKind::Account {
+        let since = account.owned_since.get(&(object.kind, object.id)).copied();
         rows.push(vec![
-            Cell::Null,
+            since.map_or(Cell::Null, Cell::Instant),
             Cell::from(Privilege::Ownership.as_str()),
             Cell::from(on.as_str()),
             Cell::from(name),
@@ -294,9 +305,27 @@ fn on_object(
     rows
 }
 
+/// IMPORTED PRIVILEGES are told as what they give, as in Snowflake.
+fn imported(grant: &Grant) -> Vec<Cell> {
+    vec![
+        Cell::Instant(grant.created_on),
+        Cell::from(Privilege::Usage.as_str()),
+        Cell::from(ObjectKind::Database.as_str()),
+        Cell::from(account_usage::DATABASE),
+        Cell::from(role_kind(&grant.role)),
+        Cell::from(grant.role.as_str()),
+        word(grant.grant_option),
+        Cell::from(grant.granted_by.clone().unwrap_or_default()),
+    ]
+}
+
 fn to_role(account: &AccountView, names: &Names, role: &str) -> Vec<Vec<Cell>> {
     let mut rows = Vec::new();
     for grant in account.grants_to(role) {
+        if grant.privilege == Privilege::ImportedPrivileges {
+            rows.push(imported(grant));
+            continue;
+        }
         // The object of a grant may be gone.
         let Some(name) = names.get(&(grant.object_kind, grant.object_id)) else { continue };
         rows.push(vec![
@@ -328,12 +357,13 @@ fn to_role(account: &AccountView, names: &Names, role: &str) -> Vec<Vec<Cell>> {
         .owners
         .iter()
         .filter(|(object, owner)| owner.as_str() == role && object.0 != ObjectKind::Account)
-        .filter_map(|(object, _)| Some((object.0, names.get(object)?)))
+        .filter_map(|(object, _)| Some((object.0, names.get(object)?, object)))
         .collect();
     owned.sort();
-    for (kind, name) in owned {
+    for (kind, name, object) in owned {
+        let since = account.owned_since.get(object).copied();
         rows.push(vec![
-            Cell::Null,
+            since.map_or(Cell::Null, Cell::Instant),
             Cell::from(Privilege::Ownership.as_str()),
             Cell::from(granted_on(kind)),
             Cell::from(name.as_str()),

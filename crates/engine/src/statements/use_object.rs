@@ -1,9 +1,11 @@
 //! USE: the session's current database, schema, warehouse and role.
 
+use frazil_catalog::CatalogView;
 use frazil_common::{Code, ObjectName, Privilege, UserError, quote_identifier};
 use frazil_dialect::{ObjectWord, SecondaryRoles, Use};
 use frazil_governance::{SecondaryRoles as InForce, is_database_role};
 
+use crate::account_usage;
 use crate::session::SessionState;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::lookup::{Found, cannot_be_performed, described_status, find, of_schema};
@@ -34,12 +36,29 @@ fn usable(context: &StatementContext, found: Option<Found>) -> Result<(), UserEr
     if usable { Ok(()) } else { Err(cannot_be_performed()) }
 }
 
+/// Whether a database is the one with ACCOUNT_USAGE, and the roles may read that.
+fn reads_account_usage(
+    context: &StatementContext,
+    view: &CatalogView,
+    database: Option<&str>,
+) -> bool {
+    database.is_some_and(|database| account_usage::is_shared(database, view))
+        && account_usage::is_seen(&context.model, &context.roles)
+}
+
 async fn database(
     context: &StatementContext,
     work: &mut Work,
     name: &str,
 ) -> Result<Outcome, UserError> {
     let view = work.lake()?.view().clone();
+    if reads_account_usage(context, &view, Some(name)) {
+        return change(context, move |state| {
+            state.database = Some(name.to_string());
+            state.schema = None;
+        })
+        .await;
+    }
     let found = find(context, &view, ObjectWord::Database, &ObjectName::bare(name)).await?;
     usable(context, found)?;
     let schema = view
@@ -59,9 +78,12 @@ async fn schema(
     name: &ObjectName,
 ) -> Result<Outcome, UserError> {
     let view = work.lake()?.view().clone();
-    let found = find(context, &view, ObjectWord::Schema, name).await?;
-    usable(context, found)?;
     let database = name.schema.clone().or_else(|| context.state.database.clone());
+    let shared = name.name == account_usage::SCHEMA
+        && reads_account_usage(context, &view, database.as_deref());
+    if !shared {
+        usable(context, find(context, &view, ObjectWord::Schema, name).await?)?;
+    }
     change(context, move |state| {
         state.database = database.clone();
         state.schema = Some(name.name.clone());

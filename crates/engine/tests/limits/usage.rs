@@ -123,11 +123,11 @@ async fn objects_and_principals_of_the_account() {
     assert_eq!(users.await, rows(&[&["ADMIN", "FALSE"], &["RITA", "FALSE"]]));
     let held = usage(
         &client,
-        "PRIVILEGE, GRANTED_ON, NAME",
+        "PRIVILEGE, GRANTED_ON, TABLE_CATALOG, TABLE_SCHEMA, NAME",
         "GRANTS_TO_ROLES",
         "WHERE GRANTEE_NAME = 'READER'",
     );
-    assert_eq!(held.await, rows(&[&["SELECT", "TABLE", "D.PUBLIC.T"]]));
+    assert_eq!(held.await, rows(&[&["SELECT", "TABLE", "D", "PUBLIC", "T"]]));
     let held = usage(&client, "ROLE", "GRANTS_TO_USERS", "WHERE GRANTEE_NAME = 'RITA'");
     assert_eq!(held.await, rows(&[&["READER"]]));
     client.run("SELECT a FROM v").await;

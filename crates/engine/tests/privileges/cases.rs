@@ -157,6 +157,7 @@ pub const FILTERED: &[&str] = &[
     "ALTER TABLE d.s.{o}t ADD ROW ACCESS POLICY d.s.{o}rp ON (a)",
 ];
 pub const SCHEMA: &[&str] = &["CREATE SCHEMA d.{o}s"];
+pub const TWO_SCHEMAS: &[&str] = &["CREATE SCHEMA d.{o}s", "CREATE SCHEMA d.{o}two"];
 pub const DATABASE: &[&str] = &["CREATE DATABASE {o}db"];
 pub const WAREHOUSE: &[&str] = &["CREATE WAREHOUSE {o}w"];
 pub const RESOURCE_MONITOR: &[&str] = &["CREATE RESOURCE MONITOR {o}m"];
@@ -517,6 +518,10 @@ fn creates() -> Vec<Case> {
 fn alters() -> Vec<Case> {
     const OWN_TABLE: &[&[&str]] = &[&["OWNERSHIP ON TABLE d.s.{o}t"]];
     const OWN_VIEW: &[&[&str]] = &[&["OWNERSHIP ON VIEW d.s.{o}v"]];
+    const RENAME_SCHEMA: &[&[&str]] =
+        &[&["OWNERSHIP ON SCHEMA d.{o}s", "CREATE SCHEMA ON DATABASE d"]];
+    const SWAP_SCHEMAS: &[&[&str]] =
+        &[&["OWNERSHIP ON SCHEMA d.{o}s", "OWNERSHIP ON SCHEMA d.{o}two"]];
     const OWN_USER: &[&[&str]] = &[&["OWNERSHIP ON USER {o}u"]];
     const OWN_MODEL: &[&[&str]] = &[&["OWNERSHIP ON MODEL d.s.{o}m"]];
     const OWN_STAGE: &[&[&str]] = &[&["OWNERSHIP ON STAGE d.s.{o}st"]];
@@ -538,7 +543,8 @@ fn alters() -> Vec<Case> {
         quiet(VIEW, "ALTER VIEW IF EXISTS d.s.{o}v SET SECURE"),
         needs(SCHEMA, "ALTER SCHEMA d.{o}s SET COMMENT = 'c'", &[&["MODIFY ON SCHEMA d.{o}s"]]),
         needs(SCHEMA, "ALTER SCHEMA d.{o}s UNSET COMMENT", &[&["MODIFY ON SCHEMA d.{o}s"]]),
-        unsupported(SCHEMA, "ALTER SCHEMA d.{o}s SWAP WITH d.other"),
+        needs(SCHEMA, "ALTER SCHEMA d.{o}s RENAME TO d.{c}s", RENAME_SCHEMA),
+        needs(TWO_SCHEMAS, "ALTER SCHEMA d.{o}s SWAP WITH d.{o}two", SWAP_SCHEMAS),
         needs(DATABASE, "ALTER DATABASE {o}db SET COMMENT = 'c'", &[&["MODIFY ON DATABASE {o}db"]]),
         needs(ROLE, "ALTER ROLE {o}r SET COMMENT = 'c'", &[&["OWNERSHIP ON ROLE {o}r"]]),
         needs(ROLE, "ALTER ROLE {o}r RENAME TO {c}r", &[&["OWNERSHIP ON ROLE {o}r"]]),

@@ -145,7 +145,7 @@ pub fn of(parsed: &Statement) -> Vec<String> {
         }
         Statement::CreatePolicy(create) => kinds.push(format!("CreatePolicy.{}", create.kind)),
         Statement::AlterPolicy(alter) => kinds.push(alter_policy(&alter.action)),
-        Statement::SetPolicy(set) => kinds.push(set_policy(&set.action)),
+        Statement::SetPolicy(set) => kinds.extend(set.actions.iter().map(set_policy)),
         Statement::AlterTag(alter) => kinds.push(alter_tag(&alter.action)),
         Statement::SetTags(set) => kinds.push(set_tags(&set.action)),
         Statement::AlterObject(alter) => {

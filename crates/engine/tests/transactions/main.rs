@@ -2,6 +2,7 @@
 //! update is lost, no read is torn and no guard is passed by two.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod arrivals;
 mod interrupted;
 mod past;
 mod repeated;

@@ -355,8 +355,9 @@ impl Lake {
         work: Work<'_>,
     ) -> Result<bool> {
         let Work { base, flushed, replaced, moving } = work;
-        let foreign = |column: &ColumnInfo| !column.readable || is_system_name(&column.name);
-        if sources.0.iter().any(|source| source.table.columns.iter().any(foreign)) {
+        let foreign = |column: &ColumnInfo| !column.is_written() || is_system_name(&column.name);
+        let has_foreign = |table: &Arc<TableInfo>| table.columns.iter().any(foreign);
+        if has_foreign(table) || sources.0.iter().any(|source| has_foreign(&source.table)) {
             // Another client's types and names: its own upkeep can move them.
             return Ok(false);
         }

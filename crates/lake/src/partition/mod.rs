@@ -155,7 +155,8 @@ fn is_calendar(physical: &str) -> bool {
 
 fn is_supported(column: &ColumnInfo, transform: &Transform) -> bool {
     let physical = column.physical_type.as_str();
-    if !column.readable || column.sql_type.to_arrow().is_nested() || !column.children.is_empty() {
+    if !column.is_written() || column.sql_type.to_arrow().is_nested() || !column.children.is_empty()
+    {
         return false;
     }
     match transform {

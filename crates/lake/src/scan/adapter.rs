@@ -20,6 +20,7 @@ use parquet_variant_compute::{VariantArray, unshred_variant};
 
 use crate::error::LakeError;
 use crate::scan::KEPT_ROW_ID;
+use crate::scan::foreign::ConvertedExpr;
 use crate::scan::variants::ordered;
 use crate::version::TableVersion;
 use crate::write::schema::{ROW_ID_FIELD, reshape};
@@ -29,7 +30,7 @@ use crate::write::statistics::initial_value;
 struct FieldFacts {
     field_id: i64,
     /// None for what is no column of the table.
-    column: Option<ColumnInfo>,
+    column: Option<Arc<ColumnInfo>>,
     /// A VARIANT or its like that another client may have written.
     variant: bool,
 }
@@ -38,6 +39,8 @@ struct FieldFacts {
 #[derive(Debug)]
 pub struct FieldIdAdapterFactory {
     fields: Arc<HashMap<String, FieldFacts>>,
+    /// The table's name as SQL text.
+    table: Arc<str>,
 }
 
 impl FieldIdAdapterFactory {
@@ -52,7 +55,7 @@ impl FieldIdAdapterFactory {
             .map(|column| {
                 let facts = FieldFacts {
                     field_id: column.field_id,
-                    column: Some(column.clone()),
+                    column: Some(Arc::new(column.clone())),
                     variant: foreign && column.sql_type.is_semi_structured(),
                 };
                 (column.name.clone(), facts)
@@ -62,7 +65,7 @@ impl FieldIdAdapterFactory {
             KEPT_ROW_ID.to_string(),
             FieldFacts { field_id: ROW_ID_FIELD, column: None, variant: false },
         );
-        FieldIdAdapterFactory { fields: Arc::new(fields) }
+        FieldIdAdapterFactory { fields: Arc::new(fields), table: table.name.to_string().into() }
     }
 }
 
@@ -80,6 +83,7 @@ impl PhysicalExprAdapterFactory for FieldIdAdapterFactory {
             .collect();
         Ok(Arc::new(FieldIdAdapter {
             fields: Arc::clone(&self.fields),
+            table: Arc::clone(&self.table),
             ids,
             logical: logical_file_schema,
             physical: physical_file_schema,
@@ -94,6 +98,7 @@ fn field_id(field: &Field) -> Option<i64> {
 #[derive(Debug)]
 struct FieldIdAdapter {
     fields: Arc<HashMap<String, FieldFacts>>,
+    table: Arc<str>,
     ids: HashMap<i64, usize>,
     logical: SchemaRef,
     physical: SchemaRef,
@@ -118,6 +123,15 @@ impl FieldIdAdapter {
         };
         let source = self.physical.field(index);
         let inner: Arc<dyn PhysicalExpr> = Arc::new(Column::new(source.name(), index));
+        let column = facts.and_then(|facts| facts.column.as_ref());
+        if let Some(column) = column.filter(|column| column.is_converted()) {
+            return Ok(Some(Arc::new(ConvertedExpr {
+                inner,
+                target: Arc::new(target.clone()),
+                column: Arc::clone(column),
+                table: Arc::clone(&self.table),
+            })));
+        }
         let variant = facts.is_some_and(|facts| facts.variant);
         if source.data_type() == target.data_type() && !variant {
             return Ok(Some(inner));

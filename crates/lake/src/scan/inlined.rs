@@ -9,6 +9,7 @@ use datafusion::common::ScalarValue;
 use frazil_common::{UserError, quote_identifier};
 
 use crate::error::{LakeError, Result};
+use crate::scan::foreign;
 use crate::version::{RowChunk, TableVersion};
 use crate::write::schema::reshape;
 use crate::write::statistics::initial_value;
@@ -52,6 +53,18 @@ fn batch(
         if let (RowChunk::Committed(part), Some(at)) = (chunk, found)
             && let Some(kept) = part.batch.table.columns.get(at)
         {
+            if column.is_converted() || !column.readable {
+                let read = projection.is_none_or(|wanted| wanted.contains(&place));
+                columns.push(match (read, column.readable) {
+                    (false, _) => ScalarValue::new_default(&data_type)?.to_array_of_size(count)?,
+                    (true, false) => return Err(foreign::unread(&version.table, column)),
+                    (true, true) => {
+                        let array = rows.column(at);
+                        foreign::of_catalog(&version.table, column, array, chunk.deleted())?
+                    }
+                });
+                continue;
+            }
             let expected = kept.inlined_type();
             let as_text = expected.as_ref().is_some_and(|ty| rows.column(at).data_type() != ty);
             if as_text && let Some(array) = part.batch.decoded(at, chunk.deleted()) {
@@ -81,6 +94,9 @@ fn batch(
         }
         columns.push(match found.and_then(|at| rows.columns().get(at)) {
             Some(array) => reshape(array, &data_type)?,
+            None if projection.is_some_and(|wanted| !wanted.contains(&place)) => {
+                ScalarValue::new_default(&data_type)?.to_array_of_size(count)?
+            }
             None => {
                 // The column is younger than the rows.
                 initial_value(column)?.to_array_of_size(count)?

@@ -1,6 +1,7 @@
 //! Reads a table version: a DataFusion table over its Parquet files.
 
 mod adapter;
+pub(crate) mod foreign;
 mod guard;
 pub(crate) mod inlined;
 mod named;
@@ -8,6 +9,7 @@ mod pruning;
 mod reader;
 mod variants;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -38,7 +40,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
-use frazil_common::{UserError, hidden};
+use frazil_common::hidden;
 use object_store::ObjectMeta;
 
 use crate::error::LakeError;
@@ -394,15 +396,13 @@ impl TableProvider for LakeTable {
             Some(projection) => projection.clone(),
             None => (0..self.schema.fields().len()).collect(),
         };
-        for index in &projection {
-            if let Some(column) = self.version.table.columns.get(*index)
-                && !column.readable
-            {
-                return Err(LakeError::User(UserError::unsupported(format!(
-                    "reading column {} of type {}",
-                    column.name, column.physical_type
-                )))
-                .into());
+        let table = &self.version.table;
+        let named: HashSet<&str> =
+            filters.iter().flat_map(Expr::column_refs).map(|column| column.name()).collect();
+        for (index, column) in table.columns.iter().enumerate() {
+            let read = projection.contains(&index) || named.contains(column.name.as_str());
+            if read && !column.readable {
+                return Err(foreign::unread(table, column).into());
             }
         }
         let projected = Arc::new(self.schema.project(&projection)?);

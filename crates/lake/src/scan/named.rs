@@ -68,11 +68,15 @@ fn with_id(field: &Type, id: i32) -> Result<Type> {
         None => info.converted_type(),
     };
     if field.is_group() {
+        // Its own ids, where it has some, are those of another table.
+        let nested = field.get_fields().iter();
+        let nested = nested.map(|inner| Ok(Arc::new(with_id(inner, NONE)?)));
+        let nested = nested.collect::<Result<Vec<_>>>()?;
         return Type::group_type_builder(field.name())
             .with_repetition(info.repetition())
             .with_converted_type(converted)
             .with_logical_type(logical)
-            .with_fields(field.get_fields().to_vec())
+            .with_fields(nested)
             .with_id(Some(id))
             .build();
     }

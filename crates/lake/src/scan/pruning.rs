@@ -27,6 +27,10 @@ struct Known {
 
 fn known(file: &DataFile, column: &ColumnInfo, data_type: &DataType) -> Known {
     let unknown = Known { min: None, max: None, nulls: None, exact: false };
+    if !column.is_written() {
+        // Told of values in another type.
+        return unknown;
+    }
     let own = file.is_own();
     let Some(row) = file.statistics.iter().find(|s| s.field_id == column.field_id) else {
         // A column added after the file was written is NULL in it, unless it has a default. In a file

@@ -159,16 +159,16 @@ impl LakeTransaction {
         Ok(())
     }
 
-    /// Brings back a dropped table under the name it had, in its schema's database of now.
+    /// Brings back a dropped table under the name it had, in its schema, whatever that is called now.
     pub fn undrop_table(&mut self, dropped: &Dropped<TableInfo>) -> Result<()> {
         let table = &dropped.object;
         let schema = self.view.schemas().find(|schema| schema.schema_id == table.schema_id);
         let table = match schema {
-            Some(schema) if schema.database != table.name.database => Arc::new(TableInfo {
-                name: in_database(&schema.database, &table.name),
+            Some(schema) => Arc::new(TableInfo {
+                name: QualifiedName::new(&schema.database, &schema.name, &table.name.name),
                 ..TableInfo::clone(table)
             }),
-            _ => Arc::clone(table),
+            None => Arc::clone(table),
         };
         self.stage(CatalogChange::UndropTable { table, dropped_at: dropped.dropped_at })
     }

@@ -190,6 +190,22 @@ impl LakeTransaction {
         self.stage(CatalogChange::AlterSchema { before, after: Arc::new(after) })
     }
 
+    /// Gives a schema a new name; what is in it goes along.
+    pub fn rename_schema(&mut self, database: &str, name: &str, to: &str) -> Result<()> {
+        check_database_name(database)?;
+        self.alter_schema(database, name, |schema| {
+            schema.name = to.to_string();
+            schema.ducklake_name = format!("{database}.{to}");
+        })
+    }
+
+    /// Exchanges the names of two schemas of a database.
+    pub fn swap_schemas(&mut self, database: &str, first: &str, second: &str) -> Result<()> {
+        check_database_name(database)?;
+        let (first, second) = (self.schema(database, first)?, self.schema(database, second)?);
+        self.stage(CatalogChange::SwapSchemas { first, second })
+    }
+
     pub(super) fn schema(&self, database: &str, name: &str) -> Result<Arc<SchemaInfo>> {
         let schema = self.view.schema(database, name).cloned();
         let full = QualifiedName::new(database, name, "");

@@ -24,11 +24,12 @@ pub use definitions::{Clustering, NewTable, NewView};
 pub use rows::{DeleteOutcome, MergeOutcome, SeveralActions, UpdateOutcome};
 pub use savepoint::Savepoint;
 
+use crate::Lake;
 use crate::error::{LakeError, Result};
+use crate::read_point::ReadPoint;
 use crate::temporary::SessionTables;
 use crate::unclaimed::Unclaimed;
 use crate::version::{DataFile, FileKey, RowChunk, StagedChunk, TableVersion};
-use crate::{Active, Lake};
 
 /// Rows staged for one table.
 #[derive(Debug, Clone)]
@@ -116,18 +117,14 @@ pub struct LakeTransaction {
 }
 
 impl LakeTransaction {
-    pub(crate) async fn begin(lake: Lake, session_id: i64) -> Result<LakeTransaction> {
-        // Known as open before it reads: no file it may come to read is removed.
-        let number = lake.next_number();
-        let began_micros = chrono::Utc::now().timestamp_micros();
-        lake.active().lock().insert(number, Active { began_micros, snapshot: -1 });
-        let base = match lake.catalog().head_view().await {
-            Ok(base) => base,
-            Err(error) => {
-                lake.active().lock().remove(&number);
-                return Err(error.into());
-            }
-        };
+    pub(crate) async fn begin(
+        lake: Lake,
+        session_id: i64,
+        point: ReadPoint,
+    ) -> Result<LakeTransaction> {
+        let base = point.view().await?;
+        // Known as open since before it read: no file it may come to read is removed.
+        let number = point.hand_over(base.snapshot);
         let temporary = lake.temporaries().get(session_id);
         let mut transaction = LakeTransaction {
             lake,
@@ -150,7 +147,6 @@ impl LakeTransaction {
             claimed: HashSet::new(),
             number,
         };
-        transaction.note_snapshot();
         transaction.rebuild_view()?;
         Ok(transaction)
     }

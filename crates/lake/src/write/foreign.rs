@@ -5,8 +5,8 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Float32Type, Float64Type};
 use datafusion::arrow::util::display::array_value_to_string;
-use frazil_catalog::ColumnInfo;
-use frazil_common::{Code, UserError};
+use frazil_catalog::{ColumnInfo, TableInfo};
+use frazil_common::{Code, UserError, quote_identifier};
 use serde::de::IgnoredAny;
 
 use super::schema::narrower;
@@ -14,7 +14,10 @@ use crate::error::{LakeError, Result};
 
 /// Refuses the first value that the column's own type does not take: it would be NULL, or unreadable for
 /// those who made the column.
-pub fn check_fits(column: &ColumnInfo, array: &ArrayRef) -> Result<()> {
+pub fn check_fits(table: &TableInfo, column: &ColumnInfo, array: &ArrayRef) -> Result<()> {
+    if !column.is_written() {
+        return check_left_out(table, column, array);
+    }
     if column.physical_type == "json" {
         return check_json(column, array);
     }
@@ -39,6 +42,20 @@ pub fn check_fits(column: &ColumnInfo, array: &ArrayRef) -> Result<()> {
             column.physical_type
         ),
     )))
+}
+
+/// Refuses values of a type that is not written here. Rows without one get what those have that are older
+/// than the column.
+fn check_left_out(table: &TableInfo, column: &ColumnInfo, array: &ArrayRef) -> Result<()> {
+    if array.logical_null_count() == array.len() && column.initial_default.is_none() {
+        return Ok(());
+    }
+    Err(LakeError::User(UserError::unsupported(format!(
+        "writing column {} of table {}, which is of DuckDB's type {}",
+        quote_identifier(&column.name),
+        table.name,
+        column.foreign_type()
+    ))))
 }
 
 /// The first finite value that is infinite in the narrower type.

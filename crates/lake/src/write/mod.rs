@@ -18,7 +18,7 @@ use datafusion::parquet::arrow::arrow_writer::ArrowWriterOptions;
 use datafusion::parquet::basic::Compression as ParquetCompression;
 use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use datafusion::parquet::schema::types::ColumnPath;
-use frazil_catalog::{FilePartition, TableInfo};
+use frazil_catalog::{ColumnInfo, FilePartition, TableInfo};
 use frazil_common::{Code, UserError};
 use object_store::ObjectStoreExt;
 use object_store::buffered::BufWriter;
@@ -147,7 +147,7 @@ impl TableWriter {
         check_rows(&self.table, batch)?;
         let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
         columns.extend(system.iter().map(|ids| Arc::new(Int64Array::clone(ids)) as ArrayRef));
-        if columns.len() != self.schema.arrow.fields().len() {
+        if columns.len() != self.schema.given {
             return Err(LakeError::Damaged("row ids are missing".into()));
         }
         match &mut self.run {
@@ -187,10 +187,10 @@ impl TableWriter {
         partition: Option<&Arc<FilePartition>>,
     ) -> Result<()> {
         let rows = columns.first().map_or(0, |c| c.len());
-        let columns: Vec<ArrayRef> = columns
-            .into_iter()
+        let written = self.schema.places.iter().filter_map(|place| columns.get(*place));
+        let columns: Vec<ArrayRef> = written
             .zip(self.schema.arrow.fields())
-            .map(|(array, field)| schema::reshape(&array, field.data_type()))
+            .map(|(array, field)| schema::reshape(array, field.data_type()))
             .collect::<Result<_>>()?;
         let batch = RecordBatch::try_new(Arc::clone(&self.schema.arrow), columns)?;
         if self.open.as_ref().is_some_and(|open| open.partition.as_ref() != partition) {
@@ -260,7 +260,7 @@ impl TableWriter {
             path,
             name,
             rows: 0,
-            bounds: self.table.columns.iter().map(|c| Bounds::new(c.field_id)).collect(),
+            bounds: written_columns(&self.table).map(|c| Bounds::new(c.field_id)).collect(),
         })
     }
 
@@ -353,14 +353,20 @@ fn check_rows(table: &TableInfo, batch: &RecordBatch) -> Result<()> {
                 format!("NULL result in a non-nullable column '{}'", column.name),
             )));
         }
-        foreign::check_fits(column, array)?;
+        foreign::check_fits(table, column, array)?;
     }
     Ok(())
 }
 
+/// The columns that are in a table's new files.
+fn written_columns(table: &TableInfo) -> impl Iterator<Item = &ColumnInfo> {
+    table.columns.iter().filter(|column| column.is_written())
+}
+
 /// Takes stored values into the columns' bounds.
 fn add_bounds(bounds: &mut [Bounds], table: &TableInfo, batch: &RecordBatch) -> Result<()> {
-    for ((bounds, column), array) in bounds.iter_mut().zip(&table.columns).zip(batch.columns()) {
+    let columns = bounds.iter_mut().zip(written_columns(table)).zip(batch.columns());
+    for ((bounds, column), array) in columns {
         let logical = column.sql_type.to_arrow();
         // Bounds are those of the stored values, but counted in the table's type where another
         // client chose a narrower one.

@@ -31,6 +31,10 @@ pub const DELETE_POSITION_FIELD: i64 = 2_147_483_645;
 pub struct FileSchema {
     pub arrow: SchemaRef,
     pub parquet: SchemaDescriptor,
+    /// Places of its columns among the table's and those of the system after them.
+    pub places: Vec<usize>,
+    /// How many columns there are with those that the file lacks.
+    pub given: usize,
 }
 
 /// Adds a field id.
@@ -110,12 +114,6 @@ pub fn is_system_name(name: &str) -> bool {
 
 /// The schema of new files of a table.
 pub fn file_schema(table: &TableInfo, system: SystemColumns) -> Result<FileSchema> {
-    if let Some(column) = table.columns.iter().find(|c| !c.readable) {
-        return Err(LakeError::User(frazil_common::UserError::unsupported(format!(
-            "writing column {} of type {}",
-            column.name, column.physical_type
-        ))));
-    }
     if system >= SystemColumns::RowIds
         && let Some(column) = table.columns.iter().find(|column| is_system_name(&column.name))
     {
@@ -125,7 +123,12 @@ pub fn file_schema(table: &TableInfo, system: SystemColumns) -> Result<FileSchem
             column.name
         ))));
     }
-    let mut fields: Vec<Field> = table.columns.iter().map(file_field).collect();
+    // Of another client's type there are NULLs alone, as in a file from before the column.
+    let mut places: Vec<usize> = Vec::with_capacity(table.columns.len());
+    let columns = table.columns.iter().enumerate();
+    places.extend(columns.filter(|(_, column)| column.is_written()).map(|(place, _)| place));
+    let written: Vec<&ColumnInfo> = table.columns.iter().filter(|c| c.is_written()).collect();
+    let mut fields: Vec<Field> = written.iter().map(|column| file_field(column)).collect();
     if system >= SystemColumns::RowIds {
         fields.push(with_field_id(Field::new(ROW_ID_COLUMN, DataType::Int64, true), ROW_ID_FIELD));
     }
@@ -133,10 +136,12 @@ pub fn file_schema(table: &TableInfo, system: SystemColumns) -> Result<FileSchem
         let field = Field::new(SNAPSHOT_COLUMN, DataType::Int64, true);
         fields.push(with_field_id(field, SNAPSHOT_FIELD));
     }
+    let given = table.columns.len() + fields.len() - written.len();
+    places.extend(table.columns.len()..given);
     let arrow = Arc::new(Schema::new(fields));
     let plain = ArrowSchemaConverter::new().schema_root("frazil_schema").convert(&arrow)?;
     let semi_structured: Vec<bool> =
-        table.columns.iter().map(|c| c.sql_type.is_semi_structured()).collect();
+        written.iter().map(|c| c.sql_type.is_semi_structured()).collect();
     let root = plain.root_schema();
     let mut children = Vec::with_capacity(root.get_fields().len());
     for (index, field) in root.get_fields().iter().enumerate() {
@@ -144,7 +149,8 @@ pub fn file_schema(table: &TableInfo, system: SystemColumns) -> Result<FileSchem
         children.push(if marked { mark_variant(field)? } else { Arc::clone(field) });
     }
     let root = Type::group_type_builder(root.name()).with_fields(children).build()?;
-    Ok(FileSchema { arrow, parquet: SchemaDescriptor::new(Arc::new(root)) })
+    let parquet = SchemaDescriptor::new(Arc::new(root));
+    Ok(FileSchema { arrow, parquet, places, given })
 }
 
 /// The same group with the Variant annotation.

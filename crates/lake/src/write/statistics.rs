@@ -217,7 +217,15 @@ pub fn is_cut(text: &str) -> bool {
 pub fn initial_value(column: &ColumnInfo) -> Result<ScalarValue> {
     let data_type = column.sql_type.to_arrow();
     let Some(text) = &column.initial_default else { return Ok(ScalarValue::try_from(&data_type)?) };
-    default_value(text, &data_type).ok_or_else(|| {
+    let value = match column.physical_type.as_str() {
+        "uuid" => {
+            let id = uuid::Uuid::parse_str(text).ok();
+            id.map(|id| ScalarValue::Utf8View(Some(id.hyphenated().to_string())))
+        }
+        "int128" | "uint128" => default_value(text, &data_type),
+        _ => default_value(text, &data_type).filter(|_| column.is_written()),
+    };
+    value.ok_or_else(|| {
         LakeError::User(UserError::unsupported(format!(
             "the default '{text}' that rows older than column {} ({}) have; another client set it",
             column.name, column.physical_type

@@ -10,7 +10,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use frazil_common::{Code, UserError};
-use frazil_engine::{BindValue, PastEnd, QueryStatus, Session, StatementRequest};
+use frazil_engine::{Arrival, BindValue, PastEnd, QueryStatus, Session, StatementRequest};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::errors::{Failure, codes};
 use super::results::{self, ReplyOptions};
 use super::running::{StartOptions, Statement};
-use super::sessions::authenticate;
+use super::sessions::{arrive, authenticate};
 use super::wire::{AbortBody, Binding, Envelope, QueryBody, RequestIds};
 use crate::body::{self, SMALL_BYTES_MAX};
 use crate::state::ServerState;
@@ -33,7 +33,7 @@ pub async fn query_request(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
-    let session = authenticate(&state, &headers).await?;
+    let (session, arrival) = arrive(&state, &headers).await?;
     let Query(ids) = ids?;
     let bytes_max = state.settings.body_bytes_max;
     let bytes = body::read(&headers, body, bytes_max, &state.bodies.known).await?;
@@ -50,7 +50,7 @@ pub async fn query_request(
         direct_upload: body.is_internal,
         by_handle: false,
     };
-    let mut request = statement_request(&state, &session, body)?;
+    let mut request = statement_request(&state, &session, body, arrival)?;
     request.request_id = ids.request_id.as_deref().and_then(|id| Uuid::parse_str(id).ok());
     if retried && let Some(result) = session.committed_before(&request).await? {
         return results::respond(&state, &session, result, reply, &headers).await;
@@ -92,6 +92,7 @@ fn statement_request(
     state: &ServerState,
     session: &Session,
     body: QueryBody,
+    arrival: Arrival,
 ) -> Result<StatementRequest, Failure> {
     let mut binds = binds(body.bindings)?;
     state.put_binds.complete(session.id(), &body.sql_text, &mut binds);
@@ -108,6 +109,8 @@ fn statement_request(
         multi_statement_count: multi_statement_count(&body.parameters),
         parameters: body.parameters,
         detached: body.async_exec,
+        client_generated: body.is_internal,
+        arrival: Some(arrival),
         cancel: CancellationToken::new(),
     })
 }

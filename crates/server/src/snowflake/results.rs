@@ -19,6 +19,9 @@ use super::wire::Envelope;
 use super::{sessions, transfer};
 use crate::state::ServerState;
 
+/// Rows of so many bytes in memory are encoded in less time than a change of threads costs.
+const LITTLE_BYTES: u64 = 16 << 10;
+
 /// What a request says about its answer, beside the statement itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ReplyOptions {
@@ -167,7 +170,8 @@ async fn rows(
     inline: Rows,
     format: Format,
 ) -> Result<(), Failure> {
-    let (name, value) = tokio::task::spawn_blocking(move || -> Result<_, UserError> {
+    let little = result.rows.in_memory() && result.rows.bytes() <= LITTLE_BYTES;
+    let encode = move || -> Result<_, UserError> {
         match format {
             Format::Arrow if inline.count == 0 => Ok(("rowsetBase64", json!(""))),
             Format::Arrow => {
@@ -176,9 +180,11 @@ async fn rows(
             }
             Format::Json => Ok(("rowset", json!(cells(&result, inline)?))),
         }
-    })
-    .await
-    .map_err(Failure::internal)??;
+    };
+    let (name, value) = match little {
+        true => encode()?,
+        false => tokio::task::spawn_blocking(encode).await.map_err(Failure::internal)??,
+    };
     data.insert(name.into(), value);
     data.insert("queryResultFormat".into(), json!(format.as_str()));
     Ok(())

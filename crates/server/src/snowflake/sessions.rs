@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
 use frazil_common::{Code, UserError};
-use frazil_engine::Session;
+use frazil_engine::{Arrival, Session};
 
 use crate::state::ServerState;
 
@@ -43,10 +43,21 @@ pub async fn authenticate(
     state: &ServerState,
     headers: &HeaderMap,
 ) -> Result<Arc<Session>, UserError> {
+    Ok(arrive(state, headers).await?.0)
+}
+
+/// The session of a request that runs a statement, and how things stand as it comes.
+///
+/// # Errors
+/// Those of [`authenticate`].
+pub async fn arrive(
+    state: &ServerState,
+    headers: &HeaderMap,
+) -> Result<(Arc<Session>, Arrival), UserError> {
     let token = bearer(headers).ok_or_else(|| {
         UserError::new(Code::TokenInvalid, "Authentication token is missing. Log in first.")
     })?;
-    state.engine.session_by_token(token).await
+    state.engine.arrival(token).await
 }
 
 #[cfg(test)]

@@ -13,7 +13,9 @@ use frazil_functions::cast::{CastMode, cast};
 use frazil_functions::evaluate_constant;
 use serde_json::Value;
 
-use super::{Area, INSTANT, Lister, Listing, TEXT, TerseKind};
+use super::{
+    Area, DAY_MICROS, INSTANT, Lister, Listing, MINUTE_MICROS, TEXT, TerseKind, time_left,
+};
 use crate::session::parameters::{
     OBJECT_PARAMETERS, PARAMETERS, ParameterDefinition, ParameterKind, ParameterSource,
     STATEMENT_TIMEOUT, WAREHOUSE_PARAMETERS,
@@ -264,8 +266,8 @@ pub(super) async fn users(lister: &Lister<'_>) -> Result<Listing, UserError> {
             text(properties.first_name),
             text(properties.last_name),
             text(properties.email),
-            Cell::from(locked_until.map(|until| ((until - now) / 60_000_000 + 1).to_string())),
-            Cell::from(""),
+            Cell::from(locked_until.map(|until| time_left(until, now, MINUTE_MICROS))),
+            Cell::from(properties.expires_on.map(|until| time_left(until, now, DAY_MICROS))),
             text(user.comment.clone()),
             word(user.disabled),
             word(user.must_change_password),
@@ -279,11 +281,11 @@ pub(super) async fn users(lister: &Lister<'_>) -> Result<Listing, UserError> {
             Cell::from(""),
             lister.owner(&found.object),
             user.last_login_on.map_or(Cell::Null, Cell::Instant),
-            Cell::Null,
+            properties.expires_on.map_or(Cell::Null, Cell::Instant),
             locked_until.map_or(Cell::Null, Cell::Instant),
             word(user.password_hash.is_some()),
             word(properties.rsa_public_key.is_some() || properties.rsa_public_key_2.is_some()),
-            Cell::from("PERSON"),
+            Cell::from(user.properties.type_word()),
             word(false),
             word(!tokens.is_empty()),
         ]);
@@ -459,6 +461,11 @@ pub(super) async fn parameters(lister: &Lister<'_>) -> Result<Listing, UserError
             Default::default()
         }
     };
+    // What users inherit.
+    let of_account = match &scope {
+        ParameterScope::User(_) => accounts.parameters(ParameterLevel::Account).await?,
+        _ => Default::default(),
+    };
     let shown = |value: &Value| match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
@@ -485,12 +492,16 @@ pub(super) async fn parameters(lister: &Lister<'_>) -> Result<Listing, UserError
                 match context.state.parameters.source(name) {
                     ParameterSource::Session => (value, "SESSION"),
                     ParameterSource::User => (value, "USER"),
+                    ParameterSource::Account => (value, "ACCOUNT"),
                     ParameterSource::Default => (None, ""),
                 }
             }
             ParameterScope::Account => (kept, "ACCOUNT"),
             ParameterScope::Kept { days, level } => (Some(days.to_string()), *level),
-            ParameterScope::User(_) => (kept, "USER"),
+            ParameterScope::User(_) => match kept {
+                Some(own) => (Some(own), "USER"),
+                None => (of_account.get(name).map(shown), "ACCOUNT"),
+            },
             ParameterScope::Warehouse(warehouse) => {
                 (warehouse_parameter(warehouse, name).as_ref().map(shown), "WAREHOUSE")
             }

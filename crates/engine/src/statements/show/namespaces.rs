@@ -7,6 +7,7 @@ use frazil_common::UserError;
 use frazil_dialect::ShowScope;
 
 use super::{Area, INSTANT, Lister, Listing, TEXT, TerseKind};
+use crate::account_usage;
 use crate::statements::lookup::{of_database, of_schema};
 use crate::statements::outcome::Cell;
 use crate::statements::retention::{longest_reach, reaches_back};
@@ -165,6 +166,22 @@ pub(super) async fn schemas(lister: &Lister<'_>) -> Result<Listing, UserError> {
         ));
         rows.sort_by(|left, right| left.0.cmp(&right.0));
         listing.rows.extend(rows.into_iter().map(|(_, row)| row));
+    }
+    if matches!(area, Area::Database(_)) && lister.holds_account_usage(&area) {
+        let current = state.schema.as_deref() == Some(account_usage::SCHEMA);
+        let mut row = vec![
+            Cell::Null,
+            Cell::from(account_usage::SCHEMA),
+            flag(false),
+            flag(current && state.database.as_deref() == Some(account_usage::DATABASE)),
+            Cell::from(account_usage::DATABASE),
+            Cell::from(""),
+            Cell::from(""),
+            Cell::from(""),
+        ];
+        row.extend(lister.lifetime(0, None));
+        row.extend([Cell::from(""), Cell::Null]);
+        listing.rows.push(row);
     }
     Ok(listing)
 }

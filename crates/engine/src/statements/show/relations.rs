@@ -8,9 +8,11 @@ use frazil_catalog::{CatalogView, TableInfo, TableKind, TableSize, ViewInfo};
 use frazil_common::{QualifiedName, UserError};
 
 use super::{Area, INSTANT, Lister, Listing, TEXT, TerseKind};
+use crate::account_usage;
 use crate::resolve::objects::table_object;
 use crate::resolve::policies::hides_row_count;
-use crate::statements::column_types::data_type_json;
+use crate::resolve::relation::listed_columns;
+use crate::statements::column_types::{data_type_json, foreign_type_json};
 use crate::statements::context::Work;
 use crate::statements::lookup::{of_table, of_view};
 use crate::statements::outcome::{COUNT, Cell};
@@ -117,11 +119,14 @@ pub(super) async fn tables(lister: &Lister<'_>, work: &mut Work) -> Result<Listi
         for gone in catalog.dropped_tables(longest_reach(now), |_| true).await? {
             let table = &gone.object;
             let days = lister.retention.table(&gone.view, table);
-            // Its database may have another name by now.
+            // Its database and schema may have other names by now.
             let database = gone.view.database(&table.name.database);
             let database = database.and_then(|then| lister.view.database_by_id(then.database_id));
             let database = database.map_or(&table.name.database, |now| &now.name);
-            let name = QualifiedName::new(database, &table.name.schema, &table.name.name);
+            let mut schemas = lister.view.schemas();
+            let schema = schemas.find(|schema| schema.schema_id == table.schema_id);
+            let schema = schema.map_or(&table.name.schema, |now| &now.name);
+            let name = QualifiedName::new(database, schema, &table.name.name);
             if gone.dropped_micros < reaches_back(now, days)
                 || !area.holds(&name)
                 || !of_table(&gone.view, table.clone()).is_visible(lister.context)
@@ -219,6 +224,24 @@ pub(super) async fn views(lister: &Lister<'_>) -> Result<Listing, UserError> {
             Cell::from("OFF"),
         ]);
     }
+    if lister.holds_account_usage(&area) {
+        listing.rows.extend(account_usage::names().map(|name| {
+            vec![
+                Cell::Null,
+                Cell::from(name),
+                Cell::from(""),
+                Cell::from(account_usage::DATABASE),
+                Cell::from(account_usage::SCHEMA),
+                Cell::from(""),
+                Cell::from(""),
+                Cell::from(""),
+                Cell::from("true"),
+                Cell::from("false"),
+                Cell::from(""),
+                Cell::from("OFF"),
+            ]
+        }));
+    }
     Ok(listing)
 }
 
@@ -299,7 +322,7 @@ pub(super) async fn objects(lister: &Lister<'_>, work: &mut Work) -> Result<List
     Ok(listing)
 }
 
-pub(super) async fn columns(lister: &Lister<'_>) -> Result<Listing, UserError> {
+pub(super) async fn columns(lister: &Lister<'_>, work: &mut Work) -> Result<Listing, UserError> {
     let columns = vec![
         ("table_name", TEXT),
         ("schema_name", TEXT),
@@ -326,7 +349,10 @@ pub(super) async fn columns(lister: &Lister<'_>) -> Result<Listing, UserError> {
                 Cell::from(table.name.name.as_str()),
                 Cell::from(table.name.schema.as_str()),
                 Cell::from(column.name.as_str()),
-                Cell::from(data_type_json(&column.sql_type, column.nullable)),
+                Cell::from(match column.readable {
+                    true => data_type_json(&column.sql_type, column.nullable),
+                    false => foreign_type_json(&column.shown_type(), column.nullable),
+                }),
                 null(column.nullable),
                 Cell::from(column.default.clone().unwrap_or_default()),
                 Cell::from("COLUMN"),
@@ -339,7 +365,8 @@ pub(super) async fn columns(lister: &Lister<'_>) -> Result<Listing, UserError> {
         }
     }
     for view in visible_views(lister, &area) {
-        for (index, column) in view.columns.iter().enumerate() {
+        let columns = listed_columns(lister.context, work, &view).await?;
+        for (index, column) in columns.iter().enumerate() {
             let comment = view.column_comments.get(index).cloned().flatten();
             listing.rows.push(vec![
                 Cell::from(view.name.name.as_str()),
