@@ -562,6 +562,17 @@ pub const CASES: &[Case] = &[
     used(
         &[
             "CREATE TABLE t (a INT, b INT)",
+            "INSERT INTO t VALUES (1, 2)",
+            "CREATE MASKING POLICY p AS (v INT) RETURNS INT -> 0",
+        ],
+        "ALTER TABLE t ALTER a SET MASKING POLICY p",
+        "ALTER TABLE t ALTER a SET MASKING POLICY p, COLUMN b SET MASKING POLICY p",
+        ROWS,
+    )
+    .part("SetPolicy.actions"),
+    used(
+        &[
+            "CREATE TABLE t (a INT, b INT)",
             "CREATE MASKING POLICY p AS (v INT) RETURNS INT -> v",
             "ALTER TABLE t ALTER a SET MASKING POLICY p",
         ],
