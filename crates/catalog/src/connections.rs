@@ -3,6 +3,7 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -130,11 +131,13 @@ pub trait CommitGate: Send + Sync + std::fmt::Debug {
 pub struct WriteTransaction {
     transaction: WriterTurn,
     gate: Option<Arc<dyn CommitGate>>,
+    /// Grows with each commit, whatever comes of it.
+    commits: Arc<AtomicU64>,
 }
 
 impl WriteTransaction {
     pub(crate) fn new(transaction: WriterTurn) -> WriteTransaction {
-        WriteTransaction { transaction, gate: None }
+        WriteTransaction { transaction, gate: None, commits: Arc::default() }
     }
 
     /// The same, whose commit passes through `gate`.
@@ -143,17 +146,25 @@ impl WriteTransaction {
         WriteTransaction { gate: Some(gate), ..self }
     }
 
+    /// The same, counted where it commits.
+    #[must_use]
+    pub(crate) fn counted(self, commits: Arc<AtomicU64>) -> WriteTransaction {
+        WriteTransaction { commits, ..self }
+    }
+
     /// Makes all changes of the transaction last, or none.
     ///
     /// # Errors
     /// The database fails; whether the changes were made is then unknown.
     pub async fn commit(self) -> Result<()> {
-        let WriteTransaction { transaction, gate } = self;
+        let WriteTransaction { transaction, gate, commits } = self;
         let commit = transaction.commit();
-        match gate {
+        let outcome = match gate {
             Some(gate) => gate.pass(Box::pin(commit)).await,
             None => commit.await,
-        }
+        };
+        commits.fetch_add(1, Ordering::SeqCst);
+        outcome
     }
 }
 

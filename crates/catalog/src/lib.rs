@@ -24,7 +24,7 @@ pub mod view;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use frazil_common::{Code, SnapshotId, UserError};
 use parking_lot::Mutex;
@@ -77,6 +77,7 @@ struct Inner {
     /// Snapshot of the last relocation of each table, by this process.
     relocated: Mutex<HashMap<i64, SnapshotId>>,
     last_commit: AtomicI64,
+    account_changes: Arc<AtomicU64>,
     /// Snapshots and their times, oldest first.
     times: Mutex<Vec<(SnapshotId, i64)>>,
 }
@@ -105,6 +106,7 @@ impl Catalog {
                 files: Mutex::default(),
                 relocated: Mutex::default(),
                 last_commit: AtomicI64::new(-1),
+                account_changes: Arc::default(),
                 times: Mutex::default(),
             }),
         }
@@ -117,7 +119,13 @@ impl Catalog {
 
     /// The one write transaction on Frazil's own tables; waits for its turn. Dropping rolls back.
     pub async fn begin_write(&self) -> Result<WriteTransaction> {
-        self.inner.store.begin_write().await
+        let transaction = self.inner.store.begin_write().await?;
+        Ok(transaction.counted(Arc::clone(&self.inner.account_changes)))
+    }
+
+    /// Writes of Frazil's own tables that this process has tried to commit, and commits with effects on them.
+    pub fn account_changes(&self) -> u64 {
+        self.inner.account_changes.load(Ordering::SeqCst)
     }
 
     /// Whether the database can be written; nothing is.
@@ -451,7 +459,12 @@ impl Catalog {
         let comes_back = request.changes.iter().any(|change| {
             matches!(change, CatalogChange::UndropTable { .. } | CatalogChange::UndropSchema { .. })
         });
-        let outcome = self.inner.store.commit(request).await?;
+        let changes_account = !request.account.is_empty();
+        let outcome = self.inner.store.commit(request).await;
+        if changes_account {
+            self.inner.account_changes.fetch_add(1, Ordering::SeqCst);
+        }
+        let outcome = outcome?;
         self.inner.last_commit.fetch_max(outcome.snapshot, Ordering::SeqCst);
         let mut relocated = self.inner.relocated.lock();
         for table in moved {

@@ -9,7 +9,7 @@ use frazil_common::SnapshotId;
 use crate::error::Result;
 use crate::{Active, Lake};
 
-/// After so long the newest snapshot is asked for again: others may have committed.
+/// After so long the newest snapshot is asked for again: another process may have committed.
 const FRESH_FOR: Duration = Duration::from_millis(50);
 
 /// A place in the lake's history for a transaction that is about to begin. What can be read there stays
@@ -36,6 +36,11 @@ impl ReadPoint {
         self.head = Some((head, Instant::now()));
     }
 
+    /// Whether what was noted is of this moment.
+    pub fn is_fresh(&self) -> bool {
+        self.head.is_some_and(|(_, noted)| noted.elapsed() < FRESH_FOR)
+    }
+
     fn note(&self, snapshot: SnapshotId) {
         if let Some(number) = self.number
             && let Some(active) = self.lake.active().lock().get_mut(&number)
@@ -54,8 +59,8 @@ impl ReadPoint {
     /// commit of this process came after it, or else the one that is read now.
     pub(crate) async fn view(&self) -> Result<Arc<CatalogView>> {
         let catalog = self.lake.catalog();
-        if let Some((head, noted)) = self.head
-            && noted.elapsed() < FRESH_FOR
+        if self.is_fresh()
+            && let Some((head, _)) = self.head
             && head.snapshot >= catalog.last_commit()
             && let Some(view) = catalog.view_of(head).await?
         {

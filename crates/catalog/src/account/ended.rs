@@ -4,7 +4,7 @@
 use frazil_common::{ObjectKind, Privilege};
 use sqlx::Row;
 
-use super::error::{from_json, parse_word};
+use super::error::parse_word;
 use super::{AccountStore, GrantTarget, Grantee, User, Writer, now_micros};
 use crate::Result;
 
@@ -202,30 +202,21 @@ impl Writer<'_> {
 impl AccountStore {
     /// Users who were dropped, the first one first.
     pub async fn ended_users(&self) -> Result<Vec<EndedUser>> {
-        sqlx::query("SELECT * FROM frazil_ended_user ORDER BY ended_on, user_id")
-            .fetch_all(&mut *self.reader().await?)
-            .await?
-            .iter()
-            .map(|row| {
-                Ok(EndedUser {
-                    user: User {
-                        id: row.try_get("user_id")?,
-                        name: row.try_get("name")?,
-                        login_name: row.try_get("login_name")?,
-                        password_hash: None,
-                        must_change_password: row.try_get("must_change_password")?,
-                        disabled: row.try_get("disabled")?,
-                        comment: row.try_get("comment")?,
-                        created_on: row.try_get("created_on")?,
-                        last_login_on: row.try_get("last_login_on")?,
-                        properties: from_json(row.try_get("body")?)?,
-                    },
-                    has_password: row.try_get("has_password")?,
-                    owner: row.try_get("owner_name")?,
-                    ended_on: row.try_get("ended_on")?,
-                })
+        sqlx::query(
+            "SELECT u.*, NULL AS password_hash FROM frazil_ended_user u ORDER BY ended_on, user_id",
+        )
+        .fetch_all(&mut *self.reader().await?)
+        .await?
+        .iter()
+        .map(|row| {
+            Ok(EndedUser {
+                user: User::from_row(row)?,
+                has_password: row.try_get("has_password")?,
+                owner: row.try_get("owner_name")?,
+                ended_on: row.try_get("ended_on")?,
             })
-            .collect()
+        })
+        .collect()
     }
 
     /// Roles that were dropped, the first one first.

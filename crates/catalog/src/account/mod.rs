@@ -103,6 +103,11 @@ impl AccountStore {
         self.catalog.begin_write().await
     }
 
+    /// Grows with each change of the account that this process has made, before its client hears of it.
+    pub fn changes(&self) -> u64 {
+        self.catalog.account_changes()
+    }
+
     async fn reader(&self) -> Result<ReadConnection> {
         self.catalog.reader().await
     }

@@ -217,24 +217,16 @@ impl Writer<'_> {
             ("frazil_session", "session_id", "database"),
             ("frazil_model_version", "version_id", "query_database"),
         ] {
-            let read = format!("SELECT {key}, body FROM {table}");
-            let rows: Vec<(i64, String)> =
-                sqlx::query_as(AssertSqlSafe(read)).fetch_all(&mut *self.connection).await?;
-            for (id, body) in rows {
-                let mut body: serde_json::Value = from_json(&body)?;
+            self.change_bodies(table, key, |body| {
                 let name = body.get(field).and_then(serde_json::Value::as_str);
                 let Some((_, to)) = names.iter().find(|(from, _)| Some(from.as_str()) == name)
                 else {
-                    continue;
+                    return false;
                 };
                 body[field] = to.as_str().into();
-                let write = format!("UPDATE {table} SET body = $2 WHERE {key} = $1");
-                sqlx::query(AssertSqlSafe(write))
-                    .bind(id)
-                    .bind(body.to_string())
-                    .execute(&mut *self.connection)
-                    .await?;
-            }
+                true
+            })
+            .await?;
         }
         self.touch_security().await
     }
@@ -251,18 +243,34 @@ impl Writer<'_> {
             ("frazil_session", "session_id", ["database", "schema"]),
             ("frazil_model_version", "version_id", ["query_database", "query_schema"]),
         ] {
-            let read = format!("SELECT {key}, body FROM {table}");
-            let rows: Vec<(i64, String)> =
-                sqlx::query_as(AssertSqlSafe(read)).fetch_all(&mut *self.connection).await?;
-            for (id, body) in rows {
-                let mut body: serde_json::Value = from_json(&body)?;
+            self.change_bodies(table, key, |body| {
                 let told = |field: &str| body.get(field).and_then(serde_json::Value::as_str);
                 let place = (told(database), told(schema));
                 let found = names
                     .iter()
                     .find(|name| place == (Some(name.database.as_str()), Some(name.from.as_str())));
-                let Some(name) = found else { continue };
+                let Some(name) = found else { return false };
                 body[schema] = name.to.as_str().into();
+                true
+            })
+            .await?;
+        }
+        self.touch_security().await
+    }
+
+    /// Writes the bodies of a table's rows again that `change` says it has changed.
+    async fn change_bodies(
+        &mut self,
+        table: &'static str,
+        key: &'static str,
+        change: impl Fn(&mut serde_json::Value) -> bool,
+    ) -> Result<()> {
+        let read = format!("SELECT {key}, body FROM {table}");
+        let rows: Vec<(i64, String)> =
+            sqlx::query_as(AssertSqlSafe(read)).fetch_all(&mut *self.connection).await?;
+        for (id, body) in rows {
+            let mut body: serde_json::Value = from_json(&body)?;
+            if change(&mut body) {
                 let write = format!("UPDATE {table} SET body = $2 WHERE {key} = $1");
                 sqlx::query(AssertSqlSafe(write))
                     .bind(id)
@@ -271,7 +279,7 @@ impl Writer<'_> {
                     .await?;
             }
         }
-        self.touch_security().await
+        Ok(())
     }
 
     async fn set_role_name(&mut self, role_id: i64, name: &str) -> Result<()> {

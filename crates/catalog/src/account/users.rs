@@ -119,7 +119,7 @@ pub fn user_stage_name(user_id: i64) -> String {
 }
 
 impl User {
-    fn from_row(row: &SqliteRow) -> Result<Self> {
+    pub(super) fn from_row(row: &SqliteRow) -> Result<Self> {
         Ok(User {
             id: row.try_get("user_id")?,
             name: row.try_get("name")?,

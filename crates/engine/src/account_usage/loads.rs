@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use frazil_catalog::{CommittedLoad, TableInfo};
-use frazil_common::{SqlType, UserError};
+use frazil_common::UserError;
 
 use super::gone::Known;
 use super::{INSTANT, NUMBER, Source, TEXT, Table};
-use crate::information_schema::loads::{hides_quotes, is_own, status};
+use crate::information_schema::loads::{
+    COPY_FACTS, COPY_PIPE, LOAD_FACTS, copy_facts, hides_quotes, is_own, load_facts,
+};
 use crate::statements::outcome::Cell;
 
 /// Hands on every load with its table, and whether its errors' quotes may be told.
@@ -36,51 +38,21 @@ async fn each(
 }
 
 pub(super) async fn copy_history(source: &Source<'_>) -> Result<Table, UserError> {
-    let columns: [(&str, SqlType); 23] = [
-        ("FILE_NAME", TEXT),
-        ("STAGE_LOCATION", TEXT),
-        ("LAST_LOAD_TIME", INSTANT),
-        ("ROW_COUNT", NUMBER),
-        ("ROW_PARSED", NUMBER),
-        ("FILE_SIZE", NUMBER),
-        ("FIRST_ERROR_MESSAGE", TEXT),
-        ("FIRST_ERROR_LINE_NUMBER", NUMBER),
-        ("FIRST_ERROR_CHARACTER_POS", NUMBER),
-        ("FIRST_ERROR_COLUMN_NAME", TEXT),
-        ("ERROR_COUNT", NUMBER),
-        ("ERROR_LIMIT", NUMBER),
-        ("STATUS", TEXT),
+    let of_table = [
         ("TABLE_ID", NUMBER),
         ("TABLE_NAME", TEXT),
         ("TABLE_SCHEMA_ID", NUMBER),
         ("TABLE_SCHEMA_NAME", TEXT),
         ("TABLE_CATALOG_ID", NUMBER),
         ("TABLE_CATALOG_NAME", TEXT),
-        ("PIPE_CATALOG_NAME", TEXT),
-        ("PIPE_SCHEMA_NAME", TEXT),
-        ("PIPE_NAME", TEXT),
-        ("PIPE_RECEIVED_TIME", INSTANT),
     ];
+    let columns = [&COPY_FACTS[..], &of_table, &COPY_PIPE].concat();
     let mut table = Table::new(source.context, "COPY_HISTORY", &columns);
     each(source, |found, known, quotes| {
-        let (load, of) = (&found.load, &known.object);
-        let mut row = vec![
-            Cell::from(load.path.as_str()),
-            Cell::from(load.stage.as_str()),
-            Cell::Instant(load.loaded_on),
-            Cell::Number(load.rows_loaded),
-            Cell::Number(load.rows_parsed),
-            Cell::Number(load.bytes),
-            Cell::from(load.first_error.clone().filter(|_| quotes)),
-            Cell::from(load.first_error_line),
-            Cell::from(load.first_error_character),
-            Cell::from(load.first_error_column.clone()),
-            Cell::Number(load.error_count),
-            Cell::Number(load.error_limit),
-            Cell::from(status(found)),
-        ];
+        let of = &known.object;
+        let mut row = copy_facts(found, quotes);
         row.extend(known.place(of.table_id, of.schema_id, &of.name));
-        row.extend([Cell::Null, Cell::Null, Cell::Null, Cell::Null]);
+        row.extend(COPY_PIPE.map(|_| Cell::Null));
         table.push(row)
     })
     .await?;
@@ -88,7 +60,7 @@ pub(super) async fn copy_history(source: &Source<'_>) -> Result<Table, UserError
 }
 
 pub(super) async fn load_history(source: &Source<'_>) -> Result<Table, UserError> {
-    let columns: [(&str, SqlType); 17] = [
+    let place = [
         ("TABLE_ID", NUMBER),
         ("TABLE_NAME", TEXT),
         ("SCHEMA_ID", NUMBER),
@@ -97,33 +69,15 @@ pub(super) async fn load_history(source: &Source<'_>) -> Result<Table, UserError
         ("CATALOG_NAME", TEXT),
         ("FILE_NAME", TEXT),
         ("LAST_LOAD_TIME", INSTANT),
-        ("STATUS", TEXT),
-        ("ROW_COUNT", NUMBER),
-        ("ROW_PARSED", NUMBER),
-        ("FIRST_ERROR_MESSAGE", TEXT),
-        ("FIRST_ERROR_LINE_NUMBER", NUMBER),
-        ("FIRST_ERROR_CHARACTER_POSITION", NUMBER),
-        ("FIRST_ERROR_COL_NAME", TEXT),
-        ("ERROR_COUNT", NUMBER),
-        ("ERROR_LIMIT", NUMBER),
     ];
+    let columns = [&place[..], &LOAD_FACTS].concat();
     let mut table = Table::new(source.context, "LOAD_HISTORY", &columns);
     each(source, |found, known, quotes| {
         let (load, of) = (&found.load, &known.object);
         let mut row = known.place(of.table_id, of.schema_id, &of.name);
-        row.extend([
-            Cell::from(format!("{}{}", load.stage, load.path)),
-            Cell::Instant(load.loaded_on),
-            Cell::from(load.status.as_str()),
-            Cell::Number(load.rows_loaded),
-            Cell::Number(load.rows_parsed),
-            Cell::from(load.first_error.clone().filter(|_| quotes)),
-            Cell::from(load.first_error_line),
-            Cell::from(load.first_error_character),
-            Cell::from(load.first_error_column.clone()),
-            Cell::Number(load.error_count),
-            Cell::Number(load.error_limit),
-        ]);
+        row.push(Cell::from(format!("{}{}", load.stage, load.path)));
+        row.push(Cell::Instant(load.loaded_on));
+        row.extend(load_facts(found, quotes));
         table.push(row)
     })
     .await?;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use frazil_catalog::{CatalogView, CommittedLoad, TableInfo};
-use frazil_common::{Code, Privilege, SqlType, UserError};
+use frazil_common::{Code, Privilege, QualifiedName, SqlType, UserError};
 use frazil_dialect::parse_object_name_text;
 use frazil_governance::{HiddenError, REDACTED, Requirement};
 use frazil_planner::FunctionValue;
@@ -51,26 +51,44 @@ pub(crate) fn is_own(context: &StatementContext, query_id: &str) -> bool {
     context.state.query_ids.iter().any(|own| own == query_id)
 }
 
+/// What LOAD_HISTORY tells of how a load ended.
+pub(crate) const LOAD_FACTS: [(&str, SqlType); 9] = [
+    ("STATUS", TEXT),
+    ("ROW_COUNT", NUMBER),
+    ("ROW_PARSED", NUMBER),
+    ("FIRST_ERROR_MESSAGE", TEXT),
+    ("FIRST_ERROR_LINE_NUMBER", NUMBER),
+    ("FIRST_ERROR_CHARACTER_POSITION", NUMBER),
+    ("FIRST_ERROR_COL_NAME", TEXT),
+    ("ERROR_COUNT", NUMBER),
+    ("ERROR_LIMIT", NUMBER),
+];
+
+/// The cells of [`LOAD_FACTS`].
+pub(crate) fn load_facts(found: &CommittedLoad, quotes: bool) -> [Cell; 9] {
+    let load = &found.load;
+    [
+        Cell::from(load.status.as_str()),
+        Cell::from(load.rows_loaded),
+        Cell::from(load.rows_parsed),
+        Cell::from(load.first_error.clone().filter(|_| quotes)),
+        Cell::from(load.first_error_line),
+        Cell::from(load.first_error_character),
+        Cell::from(load.first_error_column.clone()),
+        Cell::from(load.error_count),
+        Cell::from(load.error_limit),
+    ]
+}
+
 /// Loads into the database's tables that the role sees, of the last 14 days.
 pub(super) async fn load_history(scope: &Scope<'_>) -> Result<Rows, UserError> {
-    let mut rows = Rows::new(
-        "LOAD_HISTORY",
-        &[
-            ("SCHEMA_NAME", TEXT),
-            ("FILE_NAME", TEXT),
-            ("TABLE_NAME", TEXT),
-            ("LAST_LOAD_TIME", INSTANT),
-            ("STATUS", TEXT),
-            ("ROW_COUNT", NUMBER),
-            ("ROW_PARSED", NUMBER),
-            ("FIRST_ERROR_MESSAGE", TEXT),
-            ("FIRST_ERROR_LINE_NUMBER", NUMBER),
-            ("FIRST_ERROR_CHARACTER_POSITION", NUMBER),
-            ("FIRST_ERROR_COL_NAME", TEXT),
-            ("ERROR_COUNT", NUMBER),
-            ("ERROR_LIMIT", NUMBER),
-        ],
-    );
+    let place = [
+        ("SCHEMA_NAME", TEXT),
+        ("FILE_NAME", TEXT),
+        ("TABLE_NAME", TEXT),
+        ("LAST_LOAD_TIME", INSTANT),
+    ];
+    let mut rows = Rows::new("LOAD_HISTORY", &[&place[..], &LOAD_FACTS].concat());
     let since = since(scope.context);
     let tables: Vec<_> = scope
         .view
@@ -94,21 +112,14 @@ pub(super) async fn load_history(scope: &Scope<'_>) -> Result<Rows, UserError> {
         }
         let load = &found.load;
         let quotes = !hidden.contains(&table.table_id) || is_own(scope.context, &load.query_id);
-        rows.push(vec![
+        let mut row = vec![
             Cell::from(table.name.schema.as_str()),
             Cell::from(format!("{}{}", load.stage, load.path)),
             Cell::from(table.name.name.as_str()),
             Cell::Instant(load.loaded_on),
-            Cell::from(load.status.as_str()),
-            Cell::from(load.rows_loaded),
-            Cell::from(load.rows_parsed),
-            Cell::from(load.first_error.clone().filter(|_| quotes)),
-            Cell::from(load.first_error_line),
-            Cell::from(load.first_error_character),
-            Cell::from(load.first_error_column.clone()),
-            Cell::from(load.error_count),
-            Cell::from(load.error_limit),
-        ]);
+        ];
+        row.extend(load_facts(&found, quotes));
+        rows.push(row);
     }
     Ok(rows)
 }
@@ -157,7 +168,8 @@ pub(super) async fn copy_history(
     let privileges = [Privilege::Select, Privilege::Insert];
     let (table, hidden) = loaded_table(context, &given, &privileges).await?;
     let start = start.max(since(context));
-    let mut rows = Rows::new("COPY_HISTORY", &COPY_COLUMNS);
+    let columns = [&COPY_FACTS[..], &COPY_TABLE, &COPY_PIPE].concat();
+    let mut rows = Rows::new("COPY_HISTORY", &columns);
     for found in context.shared.catalog.loads(Some(table.table_id)).await? {
         if (start..=end).contains(&found.load.loaded_on) {
             let quotes = !hidden || is_own(context, &found.load.query_id);
@@ -197,7 +209,8 @@ pub(super) async fn validate(
     Ok(rows)
 }
 
-const COPY_COLUMNS: [(&str, SqlType); 20] = [
+/// What COPY_HISTORY tells of a load before its table.
+pub(crate) const COPY_FACTS: [(&str, SqlType); 13] = [
     ("FILE_NAME", TEXT),
     ("STAGE_LOCATION", TEXT),
     ("LAST_LOAD_TIME", INSTANT),
@@ -211,16 +224,22 @@ const COPY_COLUMNS: [(&str, SqlType); 20] = [
     ("ERROR_COUNT", NUMBER),
     ("ERROR_LIMIT", NUMBER),
     ("STATUS", TEXT),
-    ("TABLE_CATALOG_NAME", TEXT),
-    ("TABLE_SCHEMA_NAME", TEXT),
-    ("TABLE_NAME", TEXT),
+];
+
+/// Its table.
+const COPY_TABLE: [(&str, SqlType); 3] =
+    [("TABLE_CATALOG_NAME", TEXT), ("TABLE_SCHEMA_NAME", TEXT), ("TABLE_NAME", TEXT)];
+
+/// The pipe that brought it: none, as there are no pipes.
+pub(crate) const COPY_PIPE: [(&str, SqlType); 4] = [
     ("PIPE_CATALOG_NAME", TEXT),
     ("PIPE_SCHEMA_NAME", TEXT),
     ("PIPE_NAME", TEXT),
     ("PIPE_RECEIVED_TIME", INSTANT),
 ];
 
-fn copy_row(found: &CommittedLoad, table: &TableInfo, quotes: bool) -> Vec<Cell> {
+/// The cells of [`COPY_FACTS`].
+pub(crate) fn copy_facts(found: &CommittedLoad, quotes: bool) -> Vec<Cell> {
     let load = &found.load;
     vec![
         Cell::from(load.path.as_str()),
@@ -236,12 +255,13 @@ fn copy_row(found: &CommittedLoad, table: &TableInfo, quotes: bool) -> Vec<Cell>
         Cell::from(load.error_count),
         Cell::from(load.error_limit),
         Cell::from(status(found)),
-        Cell::from(table.name.database.as_str()),
-        Cell::from(table.name.schema.as_str()),
-        Cell::from(table.name.name.as_str()),
-        Cell::Null,
-        Cell::Null,
-        Cell::Null,
-        Cell::Null,
     ]
+}
+
+fn copy_row(found: &CommittedLoad, table: &TableInfo, quotes: bool) -> Vec<Cell> {
+    let QualifiedName { database, schema, name } = &table.name;
+    let mut row = copy_facts(found, quotes);
+    row.extend([database, schema, name].map(|part| Cell::from(part.as_str())));
+    row.extend(COPY_PIPE.map(|_| Cell::Null));
+    row
 }

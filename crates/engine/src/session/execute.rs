@@ -493,11 +493,9 @@ impl Session {
             // What a token is held to is one role, whatever roles the user has besides.
             state.secondary_roles = SecondaryRoles::None;
         }
-        let model = match arrival {
-            Some(moment) => {
-                let view = self.shared.accounts.view_of(moment.security_version).await?;
-                self.shared.access_model_of(view)?
-            }
+        let accounts = &self.shared.accounts;
+        let model = match arrival.as_ref().and_then(|moment| moment.account_version(accounts)) {
+            Some(version) => self.shared.access_model_of(accounts.view_of(version).await?)?,
             None => self.shared.access_model().await?,
         };
         let roles = model.session_roles(&self.user, &state.role, &state.secondary_roles);

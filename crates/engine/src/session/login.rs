@@ -15,7 +15,7 @@ use crate::account_usage;
 use crate::api::{LoginRequest, ResultReader, SessionTokens};
 use crate::engine::Engine;
 use crate::resolve::objects::{database_object, schema_object};
-use crate::session::arrival::Arrival;
+use crate::session::arrival::{Arrival, Moment};
 use crate::session::authenticate::{Identity, authenticate};
 use crate::session::parameters::Parameters;
 use crate::session::savepoint::{LostTransaction, commit_entry};
@@ -270,10 +270,12 @@ impl Engine {
         let invalid =
             || UserError::new(Code::TokenInvalid, "Authentication token is invalid. Log in again.");
         let mut point = self.shared.lake.read_point();
+        let changes = self.shared.accounts.changes();
         let found = self.shared.accounts.arrival(&digest(token)).await?;
         let (row, standing) = found.ok_or_else(invalid)?;
         point.set(standing.head);
-        let arrival = Arrival::new(standing.security_version, point);
+        let security_version = standing.security_version;
+        let arrival = Arrival::new(Moment { security_version, changes, point });
         if row.session_expires_on <= now_micros() {
             return Err(UserError::new(
                 Code::TokenExpired,
