@@ -237,6 +237,11 @@ impl Catalog {
         Ok(self.inner.store.table_sizes(snapshot).await?.into_iter().collect())
     }
 
+    /// Rows and bytes of tables, each at a snapshot of its own, in the order asked.
+    pub async fn sizes_at(&self, tables: &[(i64, SnapshotId)]) -> Result<Vec<TableSize>> {
+        self.inner.store.sizes_at(tables).await
+    }
+
     /// What the files take that each table owns, by table, dropped ones too.
     pub async fn table_storage(&self) -> Result<HashMap<i64, TableStorage>> {
         Ok(self.inner.store.table_storage().await?.into_iter().collect())
@@ -369,7 +374,11 @@ impl Catalog {
                 continue;
             }
             let Some(head) = self.inner.store.head_at(row.dropped_at - 1).await? else { continue };
-            let Some(view) = self.view_of(head).await? else { continue };
+            // Not the whole of each: of many that were dropped it is much, and not seen again.
+            let part = self.inner.store.definitions_of(head.snapshot, kind, row.id).await?;
+            let Some(part) = part else { continue };
+            let view =
+                Arc::new(CatalogView::new(head.snapshot, head.schema_version, Arc::new(part)));
             if let Some(object) = find(&view, &row) {
                 let DropRow { dropped_at, dropped_micros, .. } = row;
                 all.push(Dropped { object, view, dropped_at, dropped_micros });

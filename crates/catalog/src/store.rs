@@ -44,6 +44,14 @@ pub trait CatalogStore: Send + Sync + std::fmt::Debug {
     async fn head_at(&self, snapshot: SnapshotId) -> Result<Option<Head>>;
     /// All definitions at a snapshot; none where it is unknown or expired.
     async fn definitions(&self, snapshot: SnapshotId) -> Result<Option<Definitions>>;
+    /// As [`CatalogStore::definitions`]: databases and schemas, and of tables and views at least
+    /// what the object with this id is or holds.
+    async fn definitions_of(
+        &self,
+        snapshot: SnapshotId,
+        kind: DropKind,
+        id: i64,
+    ) -> Result<Option<Definitions>>;
     /// A table's files at a snapshot; `known` is an older answer to build on.
     async fn files(
         &self,
@@ -53,6 +61,8 @@ pub trait CatalogStore: Send + Sync + std::fmt::Debug {
     ) -> Result<FileSet>;
     /// Rows and bytes of every table that has any.
     async fn table_sizes(&self, snapshot: SnapshotId) -> Result<Vec<(i64, TableSize)>>;
+    /// Rows and bytes of tables, each at a snapshot of its own, in the order asked.
+    async fn sizes_at(&self, tables: &[(i64, SnapshotId)]) -> Result<Vec<TableSize>>;
     /// What the files take that each table owns, dropped ones too.
     async fn table_storage(&self) -> Result<Vec<(i64, TableStorage)>>;
     /// Snapshots after `after`, oldest first.

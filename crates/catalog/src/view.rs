@@ -31,7 +31,8 @@ pub struct CatalogView {
 pub struct Dropped<T> {
     /// As it was last.
     pub object: Arc<T>,
-    /// The account as it was last with the object.
+    /// The account as it was last with the object: databases and schemas, but of tables and views
+    /// at least what the object is or holds.
     pub view: Arc<CatalogView>,
     /// The snapshot that dropped it.
     pub dropped_at: SnapshotId,

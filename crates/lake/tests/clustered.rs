@@ -201,6 +201,7 @@ async fn drop_and_undrop(lake: &Lake, other: &str) -> Arc<TableInfo> {
     let mut t = lake.begin(1).await.unwrap();
     t.create_table(new_table(other, TableKind::Permanent)).await.unwrap();
     t.commit(meta("other")).await.unwrap();
+    assert_told_as_it_was(lake).await;
     let dropped = lake.catalog().dropped_tables(0, |_| true).await.unwrap();
     let mut t = lake.begin(1).await.unwrap();
     t.undrop_table(dropped.first().unwrap()).unwrap();

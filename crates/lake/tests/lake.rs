@@ -14,9 +14,10 @@ use datafusion::logical_expr::{ident, lit};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use frazil_catalog::account::{AccountStore, Writer};
 use frazil_catalog::{ColumnInfo, TableKind};
-use frazil_common::{Code, ObjectKind, SqlType};
+use frazil_common::{Code, Column, ObjectKind, QualifiedName, SqlType};
 use frazil_lake::{
-    FILE_COLUMN, LakeError, LakeSettings, NewView, ROW_ID, ROW_NUMBER_COLUMN, SeveralActions,
+    Clustering, FILE_COLUMN, LakeError, LakeSettings, NewTable, NewView, ROW_ID, ROW_NUMBER_COLUMN,
+    SeveralActions,
 };
 use futures::StreamExt;
 use support::*;
@@ -527,4 +528,71 @@ async fn what_came_back_is_not_kept_for_dropped_objects() {
     let again = drop_table().await;
     assert!(kept(begun).await.is_empty());
     assert_eq!(kept(again).await, [on]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_dropped_is_told_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = LakeSettings { inlined_rows_max: 5, ..LakeSettings::default() };
+    let lake = open_with(dir.path(), settings).await;
+    let mut t = lake.begin(1).await.unwrap();
+    t.create_database("D", false, None, None).unwrap();
+    t.commit(meta("database")).await.unwrap();
+    let at = |schema: &str, object: &str| QualifiedName::new("D", schema, object);
+    let mut t = lake.begin(1).await.unwrap();
+    for schema in ["S", "OTHER"] {
+        t.create_schema("D", schema, false, Some(format!("comment on {schema}")), Some(3)).unwrap();
+        for table in ["A", "B"] {
+            let comment = Some(format!("comment on {table}"));
+            let new = NewTable { name: at(schema, table), comment, ..kept(table) };
+            t.create_table(new).await.unwrap();
+        }
+        t.create_view(NewView {
+            name: at(schema, "V"),
+            text: "SELECT 1 AS ONE".to_string(),
+            foreign: None,
+            columns: vec![Column { name: "ONE".to_string(), sql_type: INT, nullable: false }],
+            column_comments: vec![Some("one".to_string())],
+            secure: true,
+            comment: None,
+        })
+        .unwrap();
+    }
+    t.commit(meta("schemas")).await.unwrap();
+    // Rows in a file, and in the catalog.
+    for (from, to) in [(0, 100), (100, 104)] {
+        let mut t = lake.begin(1).await.unwrap();
+        let table = t.view().table(&at("S", "A")).cloned().unwrap();
+        t.append(&table, rows(from, to)).await.unwrap();
+        t.commit(meta("rows")).await.unwrap();
+    }
+    let mut t = lake.begin(1).await.unwrap();
+    t.drop_table(&at("OTHER", "A")).unwrap();
+    t.commit(meta("a table")).await.unwrap();
+    let mut t = lake.begin(1).await.unwrap();
+    t.drop_view(&at("OTHER", "V")).unwrap();
+    t.drop_table(&at("S", "A")).unwrap();
+    t.commit(meta("both")).await.unwrap();
+    let mut t = lake.begin(1).await.unwrap();
+    t.drop_schema("D", "OTHER").unwrap();
+    t.commit(meta("a schema")).await.unwrap();
+    let mut t = lake.begin(1).await.unwrap();
+    t.drop_schema("D", "S").unwrap();
+    t.commit(meta("another")).await.unwrap();
+    let catalog = lake.catalog();
+    assert_eq!(catalog.dropped_tables(0, |_| true).await.unwrap().len(), 4);
+    assert_eq!(catalog.dropped_views(0, |_| true).await.unwrap().len(), 2);
+    assert_eq!(catalog.dropped_schemas(0, |_| true).await.unwrap().len(), 2);
+    assert_told_as_it_was(&lake).await;
+}
+
+/// A table with all that can be told of one.
+fn kept(table: &str) -> NewTable {
+    let columns = vec!["ID".to_string()];
+    NewTable {
+        cluster_by: Some(Clustering { text: "LINEAR(ID)".into(), columns }),
+        retention_days: Some(2),
+        change_tracking: true,
+        ..new_table(table, TableKind::Transient)
+    }
 }

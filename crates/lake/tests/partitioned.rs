@@ -243,6 +243,7 @@ async fn a_clone_has_partition_keys_of_its_own() {
     let mut t = lake.begin(1).await.unwrap();
     t.drop_table(&name("C")).unwrap();
     t.commit(meta("q")).await.unwrap();
+    assert_told_as_it_was(&lake).await;
     let dropped = lake.catalog().dropped_tables(0, |_| true).await.unwrap();
     let mut t = lake.begin(1).await.unwrap();
     t.undrop_table(dropped.first().unwrap()).unwrap();

@@ -141,6 +141,16 @@ impl CatalogStore for FaultyCatalog {
         self.inner.definitions(snapshot).await
     }
 
+    async fn definitions_of(
+        &self,
+        snapshot: SnapshotId,
+        kind: DropKind,
+        id: i64,
+    ) -> Result<Option<Definitions>> {
+        self.read().await?;
+        self.inner.definitions_of(snapshot, kind, id).await
+    }
+
     async fn files(
         &self,
         table_id: i64,
@@ -154,6 +164,11 @@ impl CatalogStore for FaultyCatalog {
     async fn table_sizes(&self, snapshot: SnapshotId) -> Result<Vec<(i64, TableSize)>> {
         self.read().await?;
         self.inner.table_sizes(snapshot).await
+    }
+
+    async fn sizes_at(&self, tables: &[(i64, SnapshotId)]) -> Result<Vec<TableSize>> {
+        self.read().await?;
+        self.inner.sizes_at(tables).await
     }
 
     async fn table_storage(&self) -> Result<Vec<(i64, TableStorage)>> {

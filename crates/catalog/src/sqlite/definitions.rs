@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use frazil_common::{Column, QualifiedName, SnapshotId, SqlType};
-use sqlx::{Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use super::constraints;
 use super::layout::{self, StoredSort};
@@ -19,20 +19,105 @@ use crate::objects::{
     ColumnInfo, DatabaseInfo, EXTERNAL_DATABASE, SchemaInfo, TableInfo, TableKind, ViewInfo,
 };
 use crate::physical::{from_physical, to_physical};
+use crate::store::DropKind;
 use crate::view::Definitions;
 
 /// Tags of one object by key.
 type Tags = HashMap<String, String>;
+
+/// What to read beside the databases and schemas, as conditions that follow others.
+struct Extent {
+    /// On a column that names a table; none where no table is wanted.
+    tables: Option<fn(&str, i64) -> String>,
+    /// On `view_id` and `schema_id`; none where no view is wanted.
+    views: Option<String>,
+    /// On `object_id` of a tag.
+    tags: String,
+    id: i64,
+}
+
+impl Extent {
+    fn everything() -> Extent {
+        Extent {
+            tables: Some(|_, _| String::new()),
+            views: Some(String::new()),
+            tags: String::new(),
+            id: 0,
+        }
+    }
+
+    /// One table, one view, or a schema with what is in it. Of a database that is everything: its
+    /// schemas are found by names, which have a past of their own.
+    fn of(kind: DropKind, id: i64) -> Extent {
+        let tags = |own: String| {
+            format!(
+                " AND object_id IN (SELECT database_id FROM frazil_database \
+                 UNION ALL SELECT schema_id FROM ducklake_schema UNION ALL {own})"
+            )
+        };
+        match kind {
+            DropKind::Table => Extent {
+                tables: Some(|column, id| format!(" AND {column} = {id}")),
+                views: None,
+                tags: tags(format!("SELECT {id}")),
+                id,
+            },
+            DropKind::View => Extent {
+                tables: None,
+                views: Some(format!(" AND v.view_id = {id}")),
+                tags: tags(format!("SELECT {id}")),
+                id,
+            },
+            DropKind::Schema => Extent {
+                tables: Some(|column, id| {
+                    format!(
+                        " AND {column} IN (SELECT table_id FROM ducklake_table WHERE schema_id = {id})"
+                    )
+                }),
+                views: Some(format!(" AND v.schema_id = {id}")),
+                tags: tags(format!(
+                    "SELECT table_id FROM ducklake_table WHERE schema_id = {id} \
+                     UNION ALL SELECT view_id FROM ducklake_view WHERE schema_id = {id}"
+                )),
+                id,
+            },
+            DropKind::Database => Extent::everything(),
+        }
+    }
+
+    /// The condition on a column of table ids.
+    fn on(&self, column: &str) -> String {
+        self.tables.map(|condition| condition(column, self.id)).unwrap_or_default()
+    }
+}
 
 /// Loads databases, schemas, tables and views; none where the snapshot is unknown or expired.
 pub async fn load(
     connection: &mut SqliteConnection,
     snapshot: SnapshotId,
 ) -> Result<Option<Definitions>> {
+    load_extent(connection, snapshot, &Extent::everything()).await
+}
+
+/// As [`load`], of tables and views only those that an object holds, or that it is.
+pub async fn load_of(
+    connection: &mut SqliteConnection,
+    snapshot: SnapshotId,
+    kind: DropKind,
+    id: i64,
+) -> Result<Option<Definitions>> {
+    load_extent(connection, snapshot, &Extent::of(kind, id)).await
+}
+
+async fn load_extent(
+    connection: &mut SqliteConnection,
+    snapshot: SnapshotId,
+    extent: &Extent,
+) -> Result<Option<Definitions>> {
     if !snapshots::exists(connection, snapshot).await? {
         return Ok(None);
     }
-    let tags = load_tags(connection, snapshot).await?;
+    let tags = load_tags(connection, snapshot, extent).await?;
     let mut definitions = Definitions::default();
     for row in sqlx::query(
         "SELECT database_id, database_name, comment, transient, created_micros \
@@ -54,25 +139,28 @@ pub async fn load(
         definitions.databases.insert(database.name.clone(), Arc::new(database));
     }
     let schemas = load_schemas(connection, snapshot, &tags, &mut definitions).await?;
-    load_tables(connection, snapshot, &tags, &schemas, &mut definitions).await?;
-    load_views(connection, snapshot, &tags, &schemas, &mut definitions).await?;
+    load_tables(connection, snapshot, extent, &tags, &schemas, &mut definitions).await?;
+    load_views(connection, snapshot, extent, &tags, &schemas, &mut definitions).await?;
     Ok(Some(definitions))
 }
 
 async fn load_tags(
     connection: &mut SqliteConnection,
     snapshot: SnapshotId,
+    extent: &Extent,
 ) -> Result<HashMap<i64, Tags>> {
     let mut tags: HashMap<i64, Tags> = HashMap::new();
-    let rows: Vec<(i64, String, Option<String>)> = sqlx::query_as(
+    let wanted = &extent.tags;
+    let rows: Vec<(i64, String, Option<String>)> = sqlx::query_as(AssertSqlSafe(format!(
         // What counts of change tracking is since when it is on; the text of CLUSTER BY holds
         // while the sort keys of the same commit do.
         "SELECT object_id, \"key\", CASE \"key\" WHEN 'frazil.change_tracking' \
          THEN CAST(begin_snapshot AS TEXT) WHEN 'frazil.cluster_by' \
          THEN begin_snapshot || ':' || \"value\" ELSE \"value\" END FROM (SELECT * FROM ducklake_tag \
          UNION ALL SELECT * FROM frazil_tag) \
-         WHERE begin_snapshot <= ?1 AND (end_snapshot IS NULL OR end_snapshot > ?1)",
-    )
+         WHERE begin_snapshot <= ?1 AND (end_snapshot IS NULL OR end_snapshot > ?1){wanted}"
+    )))
+    .persistent(extent.id == 0)
     .bind(snapshot)
     .fetch_all(&mut *connection)
     .await?;
@@ -190,17 +278,23 @@ struct ColumnRow {
 async fn load_tables(
     connection: &mut SqliteConnection,
     snapshot: SnapshotId,
+    extent: &Extent,
     tags: &HashMap<i64, Tags>,
     schemas: &HashMap<i64, Arc<SchemaInfo>>,
     definitions: &mut Definitions,
 ) -> Result<()> {
+    if extent.tables.is_none() {
+        return Ok(());
+    }
+    let wanted = extent.on("table_id");
     let mut columns: HashMap<i64, Vec<ColumnRow>> = HashMap::new();
-    for row in sqlx::query(
+    for row in sqlx::query(AssertSqlSafe(format!(
         "SELECT table_id, column_id, column_name, column_type, initial_default, default_value, \
          default_value_type, nulls_allowed, parent_column FROM ducklake_column \
-         WHERE begin_snapshot <= ?1 AND (end_snapshot IS NULL OR end_snapshot > ?1) \
-         ORDER BY table_id, column_order, column_id",
-    )
+         WHERE begin_snapshot <= ?1 AND (end_snapshot IS NULL OR end_snapshot > ?1){wanted} \
+         ORDER BY table_id, column_order, column_id"
+    )))
+    .persistent(extent.id == 0)
     .bind(snapshot)
     .fetch_all(&mut *connection)
     .await?
@@ -217,11 +311,12 @@ async fn load_tables(
         });
     }
     let mut last_field: HashMap<i64, (i64, i64)> = HashMap::new();
-    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
+    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(AssertSqlSafe(format!(
         "SELECT table_id, MAX(column_id), MAX(MAX(CASE WHEN begin_snapshot <= ?1 THEN begin_snapshot ELSE 0 END), \
          MAX(CASE WHEN end_snapshot <= ?1 THEN end_snapshot ELSE 0 END)) \
-         FROM ducklake_column GROUP BY table_id",
-    )
+         FROM ducklake_column WHERE table_id IS NOT NULL{wanted} GROUP BY table_id"
+    )))
+    .persistent(extent.id == 0)
     .bind(snapshot)
     .fetch_all(&mut *connection)
     .await?;
@@ -229,11 +324,12 @@ async fn load_tables(
         last_field.insert(table, (field, changed));
     }
     let mut column_tags: HashMap<(i64, i64), Tags> = HashMap::new();
-    let rows: Vec<(i64, i64, String, Option<String>)> = sqlx::query_as(
+    let rows: Vec<(i64, i64, String, Option<String>)> = sqlx::query_as(AssertSqlSafe(format!(
         "SELECT table_id, column_id, \"key\", \"value\" FROM (SELECT * FROM ducklake_column_tag \
          UNION ALL SELECT * FROM frazil_column_tag) \
-         WHERE begin_snapshot <= ?1 AND (end_snapshot IS NULL OR end_snapshot > ?1)",
-    )
+         WHERE begin_snapshot <= ?1 AND (end_snapshot IS NULL OR end_snapshot > ?1){wanted}"
+    )))
+    .persistent(extent.id == 0)
     .bind(snapshot)
     .fetch_all(&mut *connection)
     .await?;
@@ -242,15 +338,17 @@ async fn load_tables(
             column_tags.entry((table, column)).or_default().insert(key, value);
         }
     }
-    let mut sorted = layout::load(connection, snapshot).await?;
-    let mut parted = partitions::load(connection, snapshot).await?;
-    let rows = sqlx::query(
+    let mut sorted = layout::load(connection, snapshot, &extent.on("i.table_id")).await?;
+    let mut parted = partitions::load(connection, snapshot, &extent.on("i.table_id")).await?;
+    let wanted = extent.on("t.table_id");
+    let rows = sqlx::query(AssertSqlSafe(format!(
         "SELECT t.table_id, t.table_uuid, t.begin_snapshot, t.schema_id, t.table_name, t.path, \
          t.path_is_relative, (SELECT snapshot_time FROM ducklake_snapshot x WHERE x.snapshot_id = \
          (SELECT MIN(begin_snapshot) FROM ducklake_table y WHERE y.table_id = t.table_id)) \
          FROM ducklake_table t WHERE t.begin_snapshot <= ?1 \
-         AND (t.end_snapshot IS NULL OR t.end_snapshot > ?1)",
-    )
+         AND (t.end_snapshot IS NULL OR t.end_snapshot > ?1){wanted}"
+    )))
+    .persistent(extent.id == 0)
     .bind(snapshot)
     .fetch_all(&mut *connection)
     .await?;
@@ -378,16 +476,19 @@ const OWN_DIALECT: &str = "snowflake";
 async fn load_views(
     connection: &mut SqliteConnection,
     snapshot: SnapshotId,
+    extent: &Extent,
     tags: &HashMap<i64, Tags>,
     schemas: &HashMap<i64, Arc<SchemaInfo>>,
     definitions: &mut Definitions,
 ) -> Result<()> {
-    let rows = sqlx::query(
+    let Some(wanted) = &extent.views else { return Ok(()) };
+    let rows = sqlx::query(AssertSqlSafe(format!(
         "SELECT v.view_id, v.view_uuid, v.schema_id, v.view_name, v.dialect, v.\"sql\", \
          (SELECT snapshot_time FROM ducklake_snapshot x WHERE x.snapshot_id = v.begin_snapshot), \
          v.column_aliases FROM ducklake_view v WHERE v.begin_snapshot <= ?1 \
-         AND (v.end_snapshot IS NULL OR v.end_snapshot > ?1)",
-    )
+         AND (v.end_snapshot IS NULL OR v.end_snapshot > ?1){wanted}"
+    )))
+    .persistent(extent.id == 0)
     .bind(snapshot)
     .fetch_all(&mut *connection)
     .await?;

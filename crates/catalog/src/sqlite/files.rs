@@ -338,38 +338,69 @@ pub async fn inlined_counts(connection: &mut SqliteConnection) -> Result<Vec<(i6
     Ok(counts.into_iter().filter(|(_, count)| *count > 0).collect())
 }
 
+/// Rows and bytes of tables, each at a snapshot of its own.
+pub async fn sizes_at(
+    connection: &mut SqliteConnection,
+    tables: &[(i64, SnapshotId)],
+) -> Result<Vec<TableSize>> {
+    let mut all = Vec::with_capacity(tables.len());
+    for (table_id, snapshot) in tables {
+        let found = sizes_of(connection, *snapshot, Some(*table_id)).await?;
+        let own = found.into_iter().find(|(id, _)| id == table_id);
+        all.push(own.map(|(_, size)| size).unwrap_or_default());
+    }
+    Ok(all)
+}
+
 /// Rows and bytes of all tables.
 pub async fn sizes(
     connection: &mut SqliteConnection,
     snapshot: SnapshotId,
 ) -> Result<Vec<(i64, TableSize)>> {
+    sizes_of(connection, snapshot, None).await
+}
+
+async fn sizes_of(
+    connection: &mut SqliteConnection,
+    snapshot: SnapshotId,
+    only: Option<i64>,
+) -> Result<Vec<(i64, TableSize)>> {
+    let own = |condition: &str| only.map(|id| format!("{condition}{id}")).unwrap_or_default();
+    let persistent = only.is_none();
     let mut sizes: HashMap<i64, (i64, i64)> = HashMap::new();
-    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
+    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(AssertSqlSafe(format!(
         "SELECT table_id, SUM(record_count), SUM(file_size_bytes) FROM ducklake_data_file \
-         WHERE begin_snapshot <= ?1 AND (end_snapshot IS NULL OR end_snapshot > ?1) \
+         WHERE begin_snapshot <= ?1 AND (end_snapshot IS NULL OR end_snapshot > ?1){} \
          GROUP BY table_id",
-    )
+        own(" AND table_id = ")
+    )))
+    .persistent(persistent)
     .bind(snapshot)
     .fetch_all(&mut *connection)
     .await?;
     for (table, count, bytes) in rows {
         sizes.insert(table, (count, bytes));
     }
-    let rows: Vec<(i64, i64)> = sqlx::query_as(
+    let rows: Vec<(i64, i64)> = sqlx::query_as(AssertSqlSafe(format!(
         "SELECT d.table_id, SUM(d.delete_count) FROM ducklake_delete_file d \
          JOIN ducklake_data_file f USING (data_file_id) WHERE d.begin_snapshot <= ?1 \
          AND (d.end_snapshot IS NULL OR d.end_snapshot > ?1) \
-         AND (f.end_snapshot IS NULL OR f.end_snapshot > ?1) GROUP BY d.table_id",
-    )
+         AND (f.end_snapshot IS NULL OR f.end_snapshot > ?1){} GROUP BY d.table_id",
+        own(" AND d.table_id = ")
+    )))
+    .persistent(persistent)
     .bind(snapshot)
     .fetch_all(&mut *connection)
     .await?;
     for (table, count) in rows {
         sizes.entry(table).or_default().0 -= count;
     }
+    let own_name = only.map(|id| format!("ducklake_inlined_delete_{id}"));
     let deletes: Vec<String> = sqlx::query_scalar(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'ducklake_inlined_delete_%'",
+        "SELECT name FROM sqlite_master WHERE type = 'table' \
+         AND name LIKE 'ducklake_inlined_delete_%' AND (?1 IS NULL OR name = ?1)",
     )
+    .bind(own_name)
     .fetch_all(&mut *connection)
     .await?;
     for name in deletes {
@@ -386,10 +417,13 @@ pub async fn sizes(
         .await?;
         sizes.entry(table).or_default().0 -= count;
     }
-    let inlined: Vec<(i64, String)> =
-        sqlx::query_as("SELECT table_id, table_name FROM ducklake_inlined_data_tables")
-            .fetch_all(&mut *connection)
-            .await?;
+    let inlined: Vec<(i64, String)> = sqlx::query_as(AssertSqlSafe(format!(
+        "SELECT table_id, table_name FROM ducklake_inlined_data_tables{}",
+        own(" WHERE table_id = ")
+    )))
+    .persistent(persistent)
+    .fetch_all(&mut *connection)
+    .await?;
     for (table, name) in inlined {
         let count: i64 = sqlx::query_scalar(AssertSqlSafe(format!(
             "SELECT count(*) FROM \"{}\" WHERE begin_snapshot <= ?1 \

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use frazil_common::SnapshotId;
-use sqlx::SqliteConnection;
+use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::commit::NewSnapshot;
 use super::tables::quoted;
@@ -69,15 +69,17 @@ fn names(expression: &str, column: &str) -> bool {
 pub async fn load(
     connection: &mut SqliteConnection,
     snapshot: SnapshotId,
+    wanted: &str,
 ) -> Result<HashMap<i64, StoredSort>> {
     type Row = (i64, i64, String, Option<String>, Option<String>, Option<String>);
-    let rows: Vec<Row> = sqlx::query_as(
+    let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(format!(
         "SELECT i.table_id, i.begin_snapshot, e.expression, e.dialect, e.sort_direction, \
          e.null_order FROM ducklake_sort_info i JOIN ducklake_sort_expression e \
          ON e.sort_id = i.sort_id AND e.table_id = i.table_id WHERE i.begin_snapshot <= ?1 \
-         AND (i.end_snapshot IS NULL OR i.end_snapshot > ?1) \
-         ORDER BY i.table_id, e.sort_key_index",
-    )
+         AND (i.end_snapshot IS NULL OR i.end_snapshot > ?1){wanted} \
+         ORDER BY i.table_id, e.sort_key_index"
+    )))
+    .persistent(wanted.is_empty())
     .bind(snapshot)
     .fetch_all(&mut *connection)
     .await?;

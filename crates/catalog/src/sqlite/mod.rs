@@ -262,6 +262,15 @@ impl CatalogStore for SqliteStore {
         definitions::load(&mut *self.reading().await?, snapshot).await
     }
 
+    async fn definitions_of(
+        &self,
+        snapshot: SnapshotId,
+        kind: DropKind,
+        id: i64,
+    ) -> Result<Option<Definitions>> {
+        definitions::load_of(&mut *self.reading().await?, snapshot, kind, id).await
+    }
+
     async fn files(
         &self,
         table_id: i64,
@@ -273,6 +282,10 @@ impl CatalogStore for SqliteStore {
 
     async fn table_sizes(&self, snapshot: SnapshotId) -> Result<Vec<(i64, TableSize)>> {
         files::sizes(&mut *self.reading().await?, snapshot).await
+    }
+
+    async fn sizes_at(&self, tables: &[(i64, SnapshotId)]) -> Result<Vec<TableSize>> {
+        files::sizes_at(&mut *self.reading().await?, tables).await
     }
 
     async fn table_storage(&self) -> Result<Vec<(i64, TableStorage)>> {

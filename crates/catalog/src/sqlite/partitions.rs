@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use frazil_common::SnapshotId;
-use sqlx::SqliteConnection;
+use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::commit::NewSnapshot;
 use super::writer::WriterTurn;
@@ -16,8 +16,9 @@ use crate::partitioning::{FilePartition, PartitionKey, Partitioning, Transform};
 pub async fn load(
     connection: &mut SqliteConnection,
     snapshot: SnapshotId,
+    wanted: &str,
 ) -> Result<HashMap<i64, Partitioning>> {
-    let rows: Vec<(i64, i64, i64, String, Option<i64>)> = sqlx::query_as(
+    let rows: Vec<(i64, i64, i64, String, Option<i64>)> = sqlx::query_as(AssertSqlSafe(format!(
         "SELECT i.table_id, i.partition_id, p.column_id, p.\"transform\", \
          (SELECT MAX(o.end_snapshot) FROM ducklake_column o WHERE o.table_id = i.table_id \
          AND o.column_id = p.column_id AND o.column_type <> c.column_type \
@@ -26,9 +27,10 @@ pub async fn load(
          JOIN ducklake_partition_column p ON p.partition_id = i.partition_id \
          LEFT JOIN ducklake_column c ON c.table_id = i.table_id AND c.column_id = p.column_id \
          AND c.begin_snapshot <= ?1 AND (c.end_snapshot IS NULL OR c.end_snapshot > ?1) \
-         WHERE i.begin_snapshot <= ?1 AND (i.end_snapshot IS NULL OR i.end_snapshot > ?1) \
-         ORDER BY i.table_id, i.partition_id, p.partition_key_index",
-    )
+         WHERE i.begin_snapshot <= ?1 AND (i.end_snapshot IS NULL OR i.end_snapshot > ?1){wanted} \
+         ORDER BY i.table_id, i.partition_id, p.partition_key_index"
+    )))
+    .persistent(wanted.is_empty())
     .bind(snapshot)
     .fetch_all(&mut *connection)
     .await?;

@@ -1,9 +1,8 @@
 //! Databases, schemas, tables, views and columns of the whole account, dropped ones that are still known too.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
-use frazil_catalog::{Autoincrement, TableKind, TableSize};
+use frazil_catalog::{Autoincrement, TableKind};
 use frazil_common::{Column, ObjectKind, SqlType, UserError};
 
 use super::gone::Known;
@@ -168,15 +167,15 @@ pub(super) async fn tables(source: &Source<'_>) -> Result<Table, UserError> {
     let snapshots = catalog.snapshots(-1).await?;
     let times: HashMap<i64, i64> =
         snapshots.into_iter().map(|found| (found.snapshot, found.micros)).collect();
-    let mut sizes: HashMap<i64, HashMap<i64, TableSize>> = HashMap::new();
-    for known in source.known_tables().await? {
+    let tables = source.known_tables().await?;
+    let mut sizes = catalog.table_sizes(source.view.snapshot).await?;
+    let gone = tables.iter().filter(|known| known.dropped.is_some());
+    let gone: Vec<_> = gone.map(|known| (known.object.table_id, known.view.snapshot)).collect();
+    let last = catalog.sizes_at(&gone).await?;
+    sizes.extend(gone.iter().map(|(table, _)| *table).zip(last));
+    for known in tables {
         let found = &known.object;
-        let snapshot = known.view.snapshot;
-        if let Entry::Vacant(place) = sizes.entry(snapshot) {
-            place.insert(catalog.table_sizes(snapshot).await?);
-        }
-        let size = sizes.get(&snapshot).and_then(|sizes| sizes.get(&found.table_id)).copied();
-        let size = size.unwrap_or_default();
+        let size = sizes.get(&found.table_id).copied().unwrap_or_default();
         let told = !hides_row_count(source.context, &account, &table_object(found));
         let defined = times.get(&found.defined_at).copied().unwrap_or(found.created_micros);
         let owner = owners.get(&(ObjectKind::Table, found.table_id)).cloned();

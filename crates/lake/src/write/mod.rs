@@ -300,6 +300,7 @@ impl TableWriter {
             names: None,
             deleted: Arc::default(),
             delete_file: None,
+            has_inlined_deletes: false,
             begun: 0,
         });
         Ok(())

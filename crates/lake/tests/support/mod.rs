@@ -127,6 +127,31 @@ pub async fn text(provider: Arc<dyn TableProvider>, id: i64) -> Vec<String> {
         .collect()
 }
 
+/// What is gone is told as the whole account knew it right before, whatever was read for it.
+pub async fn assert_told_as_it_was(lake: &Lake) {
+    let catalog = lake.catalog();
+    for gone in catalog.dropped_tables(0, |_| true).await.unwrap() {
+        let then = catalog.view(gone.dropped_at - 1).await.unwrap();
+        assert_eq!(then.table_by_id(gone.object.table_id), Some(&gone.object));
+        assert!(then.schemas().eq(gone.view.schemas()));
+        assert!(then.databases().eq(gone.view.databases()));
+        let sizes = catalog.table_sizes(then.snapshot).await.unwrap();
+        let own = catalog.sizes_at(&[(gone.object.table_id, then.snapshot)]).await.unwrap();
+        assert_eq!(own, [sizes.get(&gone.object.table_id).copied().unwrap_or_default()]);
+    }
+    for gone in catalog.dropped_views(0, |_| true).await.unwrap() {
+        let then = catalog.view(gone.dropped_at - 1).await.unwrap();
+        assert_eq!(then.view(&gone.object.name), Some(&gone.object));
+    }
+    for gone in catalog.dropped_schemas(0, |_| true).await.unwrap() {
+        let then = catalog.view(gone.dropped_at - 1).await.unwrap();
+        let (database, schema) = (&gone.object.database, &gone.object.name);
+        assert_eq!(then.schema(database, schema), gone.view.schema(database, schema));
+        assert!(then.tables_in(database, schema).eq(gone.view.tables_in(database, schema)));
+        assert!(then.views_in(database, schema).eq(gone.view.views_in(database, schema)));
+    }
+}
+
 /// Sort and partition keys at snapshots that do not show their table, which other clients refuse.
 pub async fn keys_without_a_table(lake: &Lake) -> i64 {
     let shown = |alias: &str| {

@@ -1,7 +1,6 @@
 //! SHOW TABLES, VIEWS, OBJECTS and COLUMNS.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use frazil_catalog::{CatalogView, TableInfo, TableKind, TableSize, ViewInfo};
@@ -115,7 +114,7 @@ pub(super) async fn tables(lister: &Lister<'_>, work: &mut Work) -> Result<Listi
         let now = lister.context.facts.now_micros;
         let catalog = &lister.context.shared.catalog;
         let account = lister.context.shared.accounts.view().await?;
-        let mut sizes_then: HashMap<i64, HashMap<i64, TableSize>> = HashMap::new();
+        let mut shown = Vec::new();
         for gone in catalog.dropped_tables(longest_reach(now), |_| true).await? {
             let table = &gone.object;
             let days = lister.retention.table(&gone.view, table);
@@ -133,17 +132,16 @@ pub(super) async fn tables(lister: &Lister<'_>, work: &mut Work) -> Result<Listi
             {
                 continue;
             }
-            let snapshot = gone.view.snapshot;
-            if let Entry::Vacant(place) = sizes_then.entry(snapshot) {
-                place.insert(catalog.table_sizes(snapshot).await?);
-            }
-            let sizes = sizes_then.get(&snapshot);
-            let size = sizes.and_then(|sizes| sizes.get(&table.table_id)).copied();
-            let size = (!hides_row_count(lister.context, &account, &table_object(table)))
-                .then(|| size.unwrap_or_default());
+            shown.push(gone);
+        }
+        let asked: Vec<_> =
+            shown.iter().map(|gone| (gone.object.table_id, gone.view.snapshot)).collect();
+        let sizes = catalog.sizes_at(&asked).await?;
+        for (gone, size) in shown.iter().zip(sizes) {
+            let told = !hides_row_count(lister.context, &account, &table_object(&gone.object));
             let dropped = Some(gone.dropped_micros);
-            let row = table_row(lister, &gone.view, table, size, dropped);
-            listing.rows.push(row);
+            let size = told.then_some(size);
+            listing.rows.push(table_row(lister, &gone.view, &gone.object, size, dropped));
         }
     }
     Ok(listing)
