@@ -282,6 +282,45 @@ def test_inlined_rows_of_rarer_types(tmp_path):
         maintain(directory)
 
 
+def test_an_attached_duckdb_sees_each_commit(tmp_path):
+    """It keeps tables' statistics, and where rows are inlined, until the snapshot says that they are others."""
+    directory = tmp_path / "lake"
+    sql(directory, "CREATE DATABASE t; CREATE TABLE t.public.x (a INT); "
+        "CREATE TABLE t.public.big AS SELECT SEQ4()::INT AS a FROM TABLE(GENERATOR(ROWCOUNT => 2000));")
+    connection = attach(directory)
+    x, big, copy = (f'lake."T.PUBLIC"."{name}"' for name in ("X", "BIG", "COPY"))
+
+    def seen(text):
+        return connection.execute(text).fetchall()
+
+    assert seen(f"SELECT * FROM {x}") == []
+    assert seen(f"SELECT count(*) FROM {big} WHERE a >= 2000") == [(0,)]
+    sql(directory, "INSERT INTO t.public.x VALUES (1);")
+    assert seen(f"SELECT a FROM {x} WHERE a > 0") == [(1,)]
+    for statement, value in (
+        ("INSERT INTO x VALUES (200)", 200),
+        ("UPDATE x SET a = 500 WHERE a = 1", 500),
+        ("MERGE INTO x USING (SELECT 900 AS k) s ON a = k WHEN NOT MATCHED THEN INSERT VALUES (k)", 900),
+        ("BEGIN; INSERT INTO x VALUES (1000); INSERT INTO big VALUES (5000); COMMIT", 1000),
+    ):
+        sql(directory, f"USE SCHEMA t.public; {statement};")
+        assert seen(f"SELECT a FROM {x} WHERE a = {value}") == [(value,)], statement
+    sql(directory, "UPDATE t.public.big SET a = a + 100000 WHERE a = 10; CREATE TABLE t.public.copy CLONE t.public.x;")
+    assert seen(f"SELECT count(*), max(a) FROM {big}") == [(2001, 100010)]
+    assert seen(f"SELECT a FROM {copy} WHERE a = 1000") == [(1000,)]
+    # What it writes goes on where we were.
+    sql(directory, "INSERT INTO t.public.x VALUES (2000);")
+    connection.execute(f"INSERT INTO {x} VALUES (3000)")
+    sql(directory, "INSERT INTO t.public.x VALUES (4000);")
+    connection.execute(f"INSERT INTO {copy} VALUES (3000)")
+    for table in (x, copy):
+        rows, ids = seen(f"SELECT count(*), count(DISTINCT rowid) FROM {table}")[0]
+        assert rows == ids, table
+    connection.execute(f"DELETE FROM {x} WHERE a = 3000")
+    connection.close()
+    assert query(directory, "SELECT a FROM t.public.x ORDER BY a")[1] == [["200"], ["500"], ["900"], ["1000"], ["2000"], ["4000"]]
+
+
 def test_both_write_inlined_rows_of_one_table(tmp_path):
     """Either side inserts, updates and deletes rows the other inlined; each flushes once."""
     directory = tmp_path / "lake"

@@ -270,4 +270,6 @@ pub struct CommitOutcome {
     pub snapshot: SnapshotId,
     /// Lasting ids for the local ones.
     pub ids: std::collections::HashMap<i64, i64>,
+    /// Two versions of the schema, of which the second came with this commit, where they say the same.
+    pub same_definitions: Option<(i64, i64)>,
 }

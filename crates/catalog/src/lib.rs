@@ -290,6 +290,8 @@ impl Catalog {
     /// # Errors
     /// 000707 also for earlier times at which one of those may have been the newest.
     pub async fn snapshot_asked_for(&self, micros: i64, now: i64) -> Result<SnapshotId> {
+        // A commit has its time before anybody sees it: asked again, the answer would be another.
+        self.inner.store.settle().await;
         self.load_times().await?;
         {
             let times = self.inner.times.lock();
@@ -475,6 +477,12 @@ impl Catalog {
         }
         let outcome = outcome?;
         self.inner.last_commit.fetch_max(outcome.snapshot, Ordering::SeqCst);
+        if let Some((before, after)) = outcome.same_definitions {
+            let mut definitions = self.inner.definitions.lock();
+            if let Some(known) = definitions.get(&before).cloned() {
+                definitions.insert(after, known);
+            }
+        }
         let mut relocated = self.inner.relocated.lock();
         for table in moved {
             let last = relocated.entry(table).or_default();

@@ -116,6 +116,8 @@ pub trait CatalogStore: Send + Sync + std::fmt::Debug {
     async fn scheduled_files(&self, before_micros: i64) -> Result<Vec<String>>;
     /// Takes removed files off the schedule.
     async fn unschedule_files(&self, paths: &[String]) -> Result<()>;
+    /// Waits for the commits of this store that have begun.
+    async fn settle(&self);
     /// Whether this store committed all snapshots after `from` up to `to`.
     fn committed_alone(&self, from: SnapshotId, to: SnapshotId) -> bool;
     /// Whether it did, and none of them touched the rows of a table.

@@ -546,6 +546,35 @@ async fn commits_of_two_processes_take_each_row_id_once() {
     assert!(matches!(error, CatalogError::Conflict { .. }), "{error}");
 }
 
+/// Snapshots that another process made may be gone again, and their numbers free.
+#[tokio::test]
+async fn a_commit_is_never_older_than_one_that_another_process_forgot() {
+    let folder = Folder::new("forgotten");
+    let catalogs = [open(&folder.file()).await, open(&folder.file()).await];
+    commit(&catalogs[0], start(), "q").await.unwrap();
+    let schema = catalogs[0].head_view().await.unwrap().schema("D", "S").unwrap().schema_id;
+    let created = vec![CatalogChange::CreateTable(numbers(-1, schema, "N"))];
+    commit(&catalogs[0], created, "N").await.unwrap();
+    let view = catalogs[0].head_view().await.unwrap();
+    let info = view.table(&QualifiedName::new("D", "S", "N")).unwrap();
+    // Twice, so that the next one need not read.
+    for value in [1, 2] {
+        catalogs[0].commit(adds(&[value], info, view.snapshot)).await.unwrap();
+    }
+    for value in [3, 4] {
+        catalogs[1].commit(adds(&[value], info, view.snapshot)).await.unwrap();
+    }
+    catalogs[1].expire(i64::MAX, &[]).await.unwrap();
+    let before = catalogs[1].head().await.unwrap();
+    let outcome = catalogs[0].commit(adds(&[5], info, view.snapshot)).await.unwrap();
+    assert_eq!(outcome.snapshot, before + 1);
+    assert_eq!(catalogs[1].head().await.unwrap(), before + 1);
+    let history = catalogs[1].inlined_history(info.table_id, before + 1).await.unwrap();
+    let mut ids: Vec<i64> = history.iter().flat_map(|part| part.batch.row_ids.to_vec()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [0, 1, 2, 3, 4]);
+}
+
 /// Tables come and go for good, with the tables their rows lie in, while everything is counted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_reads_the_whole_catalog_sees_one_moment() {

@@ -283,6 +283,10 @@ impl CatalogStore for FaultyCatalog {
         self.write(self.inner.unschedule_files(paths)).await
     }
 
+    async fn settle(&self) {
+        self.inner.settle().await;
+    }
+
     fn committed_alone(&self, from: SnapshotId, to: SnapshotId) -> bool {
         self.inner.committed_alone(from, to)
     }

@@ -124,6 +124,27 @@ impl Writer<'_> {
         self.touch_security().await
     }
 
+    /// What a schema promises of its future objects its copy in another database promises too, but
+    /// to roles of that database.
+    pub(super) async fn copy_future_grants(&mut self, from: i64, to: i64) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO frazil_future_grant (container_kind, container_id, object_kind,
+                privilege, role_id, grant_option, granted_by, created_on)
+             SELECT container_kind, $3, object_kind, privilege, role_id, grant_option, granted_by,
+                created_on FROM frazil_future_grant
+             WHERE container_kind = $1 AND container_id = $2 AND role_id NOT IN
+                (SELECT role_id FROM frazil_role WHERE name LIKE '%.%')
+             ON CONFLICT (container_kind, container_id, object_kind, privilege, role_id, granted_by)
+             DO NOTHING",
+        )
+        .bind(ObjectKind::Schema.as_str())
+        .bind(from)
+        .bind(to)
+        .execute(&mut *self.connection)
+        .await?;
+        self.touch_security().await
+    }
+
     /// Takes a promise back, whoever gave it: all who may do so act in the owner's place. Objects that
     /// exist keep their grants.
     ///

@@ -209,7 +209,8 @@ impl Writer<'_> {
         self.touch_security().await
     }
 
-    /// CREATE OR REPLACE … COPY GRANTS: the grants on one object also on another of its kind.
+    /// The grants on one object also on another of its kind, as with CREATE OR REPLACE … COPY GRANTS;
+    /// of a schema, the future ones too.
     pub async fn copy_grants(
         &mut self,
         kind: ObjectKind,
@@ -231,6 +232,9 @@ impl Writer<'_> {
         .bind(same_database)
         .execute(&mut *self.connection)
         .await?;
+        if kind == ObjectKind::Schema {
+            return self.copy_future_grants(from, to).await;
+        }
         self.touch_security().await
     }
 

@@ -176,6 +176,7 @@ async fn share_names(new: &mut NewSnapshot<'_>, id: i64, source: i64) -> Result<
 
 /// Bounds and the next row id are the source's: rows keep their ids, new ones get higher.
 async fn copy_statistics(new: &mut NewSnapshot<'_>, id: i64, clone: &TableClone) -> Result<()> {
+    new.statistics_changed = true;
     for sql in [
         "INSERT INTO ducklake_table_stats SELECT ?1, (SELECT COALESCE(SUM(record_count), 0) \
          FROM ducklake_data_file WHERE table_id = ?1), next_row_id, (SELECT \

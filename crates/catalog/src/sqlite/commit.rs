@@ -41,6 +41,12 @@ pub struct NewSnapshot<'a> {
     pub next_file_id: i64,
     pub schema_version: i64,
     pub definitions_changed: bool,
+    /// A table has its first place for inlined rows since its columns are what they are: other
+    /// clients look for such places when the schema's version is new to them.
+    pub inlined_table_made: bool,
+    /// Tables' statistics change: other clients read them anew when the next file's id is another.
+    pub statistics_changed: bool,
+    first_file_id: i64,
     /// DuckLake's words for what changed.
     pub changes_made: Vec<String>,
     /// Lasting ids of local ones.
@@ -70,10 +76,24 @@ impl NewSnapshot<'_> {
         Ok(self.tx)
     }
 
+    /// The schema's version with this snapshot.
+    fn version(&self) -> i64 {
+        self.schema_version + i64::from(self.definitions_changed || self.inlined_table_made)
+    }
+
     fn insert_snapshot(&mut self) {
-        let schema_version = self.schema_version + i64::from(self.definitions_changed);
+        if self.statistics_changed && self.next_file_id == self.first_file_id {
+            self.next_file_id += 1;
+        }
+        let schema_version = self.version();
+        // If another process has made a snapshot, one that is there already is named, which fails. To
+        // try this one's number is not enough: others may have come and gone.
         self.batch
-            .statement("INSERT INTO ducklake_snapshot VALUES (?, ?, ?, ?, ?)")
+            .statement(
+                "INSERT INTO ducklake_snapshot SELECT CASE WHEN MAX(snapshot_id) = ? THEN ? \
+                 ELSE MAX(snapshot_id) END, ?, ?, ?, ? FROM ducklake_snapshot",
+            )
+            .bind(self.snapshot - 1)
             .bind(self.snapshot)
             .bind(format_time(self.micros))
             .bind(schema_version)
@@ -142,6 +162,9 @@ async fn write(
         next_catalog_id: head.next_catalog_id,
         next_file_id: head.next_file_id,
         definitions_changed: false,
+        inlined_table_made: false,
+        statistics_changed: request.tables.iter().any(|change| !change.inlined.is_empty()),
+        first_file_id: head.next_file_id,
         changes_made: Vec::new(),
         ids: HashMap::new(),
         partition_ids: HashMap::new(),
@@ -171,7 +194,12 @@ async fn write(
     if !foreseen {
         new.insert_snapshot();
     }
-    let outcome = CommitOutcome { snapshot: new.snapshot, ids: std::mem::take(&mut new.ids) };
+    let renumbered = new.inlined_table_made && !new.definitions_changed;
+    let outcome = CommitOutcome {
+        snapshot: new.snapshot,
+        ids: std::mem::take(&mut new.ids),
+        same_definitions: renumbered.then(|| (new.schema_version, new.version())),
+    };
     let meta = &request.meta;
     let extra = meta.query_id.as_ref().map(|id| serde_json::json!({ "query_id": id }).to_string());
     new.batch
@@ -215,7 +243,7 @@ async fn write(
     let newest = Newest {
         id: new.snapshot,
         micros: new.micros,
-        schema_version: new.schema_version + i64::from(new.definitions_changed),
+        schema_version: new.version(),
         next_catalog_id: new.next_catalog_id,
         next_file_id: new.next_file_id,
     };

@@ -124,6 +124,11 @@ impl CommitQueue {
             && own.last.get(&table_id).is_none_or(|last| *last <= from)
     }
 
+    /// Waits for the commits under way, and for those that waited longer.
+    pub async fn settle(&self) {
+        drop(self.turn.lock().await);
+    }
+
     /// Commits a request, alone or with others that wait. A caller that goes away before its
     /// turn commits nothing; after that the commit runs to its end.
     pub async fn commit(

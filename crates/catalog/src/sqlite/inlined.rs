@@ -129,6 +129,7 @@ pub async fn insert(
             let columns: Vec<(String, DataType)> =
                 schema.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect();
             let name = create(new, table_id, place.current, &columns).await?;
+            new.inlined_table_made = true;
             place.newest = Some((name.clone(), place.current));
             name
         }

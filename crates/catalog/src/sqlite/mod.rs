@@ -433,6 +433,10 @@ impl CatalogStore for SqliteStore {
         self.writer.close().await;
     }
 
+    async fn settle(&self) {
+        self.queue.settle().await;
+    }
+
     fn committed_alone(&self, from: SnapshotId, to: SnapshotId) -> bool {
         self.queue.covers(from, to)
     }

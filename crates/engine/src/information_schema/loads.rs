@@ -145,7 +145,7 @@ async fn loaded_table(
     };
     let name = context.qualify(&name)?;
     let view = context.shared.catalog.head_view().await?;
-    let table = view.table(&name).cloned().ok_or_else(|| UserError::not_found("Table", &name))?;
+    let table = view.table(&name).cloned().ok_or_else(|| UserError::not_found("Object", &name))?;
     let mut requirement =
         Requirement::new(table_object(&table), parents_of(&view, &name), Privilege::Ownership);
     for privilege in privileges {

@@ -183,8 +183,8 @@ async fn table_stage(
     let name = context.qualify(&parse_object_name_text(table)?)?;
     let view = context.shared.catalog.head_view().await?;
     let found = view.table(&name).cloned().ok_or_else(|| {
-        // Temporary tables are not in the catalog.
-        UserError::not_found("Stage of table", &name)
+        // Temporary tables are not in the catalog. One that is hidden is told in the same words.
+        UserError::not_found("Object", &name)
     })?;
     context.authorize(&[Requirement::new(
         table_object(&found),

@@ -12,6 +12,7 @@ use crate::statements::drop::drop_database;
 use crate::statements::in_use::{Container, refuse_used_outside};
 use crate::statements::outcome::Outcome;
 use crate::statements::ownership::{Made, made};
+use crate::statements::reserved;
 use crate::statements::table_options::TableOptions;
 use crate::statements::tag::DefinedTags;
 
@@ -43,6 +44,10 @@ pub(crate) async fn database(
         )])?;
         let container = Container::Database { name, id: existing.id };
         refuse_used_outside(context, &view, container).await?;
+    } else if create.mode.if_not_exists && reserved::is_database(name) {
+        return Outcome::status(format!("{name} already exists, statement succeeded."));
+    } else {
+        reserved::check_database(name)?;
     }
     let source = match &create.clone {
         Some(source) => Some(clone::database_source(context, work, source, transient).await?),
@@ -110,6 +115,10 @@ pub(crate) async fn schema(
         let (database, schema) = (existing.database.as_str(), existing.name.as_str());
         let container = Container::Schema { database, schema, id: existing.schema_id };
         refuse_used_outside(context, &view, container).await?;
+    } else if create.mode.if_not_exists && name == reserved::INFORMATION_SCHEMA {
+        return Outcome::status(format!("{name} already exists, statement succeeded."));
+    } else {
+        reserved::check_schema(name)?;
     }
     // What a transient database holds is transient too.
     let transient = create.persistence == Persistence::Transient

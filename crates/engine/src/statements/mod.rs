@@ -45,6 +45,7 @@ pub(crate) mod policy;
 pub(crate) mod principals;
 pub(crate) mod query;
 pub(crate) mod rename_database;
+pub(crate) mod reserved;
 pub(crate) mod rename_schema;
 pub(crate) mod resource_monitor;
 pub(crate) mod retention;

@@ -9,6 +9,7 @@ use frazil_governance::Requirement;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::defaults::{draw_from, draws, sequence_of};
 use crate::statements::lookup::{absent, find, single};
+use crate::statements::reserved;
 
 pub(crate) async fn rename(
     context: &StatementContext,
@@ -18,6 +19,7 @@ pub(crate) async fn rename(
 ) -> Result<(), UserError> {
     let to = single(to)?;
     context.authorize(&[Requirement::global(Privilege::CreateDatabase)])?;
+    reserved::check_database(&to)?;
     let lake = work.lake()?;
     if lake.view().database(&to).is_some() {
         return Err(UserError::exists(quote_identifier(&to)));

@@ -10,9 +10,7 @@ use crate::resolve::objects::database_object;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::lookup::{absent, find};
 use crate::statements::rename_database::move_sequences;
-
-/// A schema that INFORMATION_SCHEMA would hide.
-const RESERVED: &str = "INFORMATION_SCHEMA";
+use crate::statements::reserved;
 
 pub(crate) async fn rename(
     context: &StatementContext,
@@ -26,7 +24,8 @@ pub(crate) async fn rename(
     let parent = database_object(&view, &schema.database)
         .ok_or_else(|| UserError::not_found("Database", quote_identifier(&schema.database)))?;
     context.authorize(&[Requirement::new(parent, Vec::new(), Privilege::CreateSchema)])?;
-    if view.schema(&schema.database, to).is_some() || to == RESERVED {
+    reserved::check_schema(to)?;
+    if view.schema(&schema.database, to).is_some() {
         return Err(UserError::exists(quote_identifier(to)));
     }
     if context.describe_only {

@@ -23,6 +23,7 @@ use crate::statements::context::{StatementContext, Work};
 use crate::statements::create_table::authorize_create;
 use crate::statements::lookup::{described_status, schema_name, single};
 use crate::statements::outcome::Outcome;
+use crate::statements::reserved;
 use crate::statements::retention::{Retention, longest_reach, reaches_back};
 
 pub(crate) async fn run(
@@ -138,6 +139,7 @@ async fn schema(
     let object = schema_object(&dropped.object);
     own(context, object, vec![parent.clone()], purged("Schema", &name)).await?;
     context.authorize(&[Requirement::new(parent, Vec::new(), Privilege::CreateSchema)])?;
+    reserved::check_schema(&name)?;
     if view.schema(&database, &name).is_some() {
         return Err(UserError::exists(quote_identifier(&name)));
     }
@@ -177,6 +179,7 @@ async fn database(
     };
     own(context, object, Vec::new(), purged("Database", &name)).await?;
     context.authorize(&[Requirement::global(Privilege::CreateDatabase)])?;
+    reserved::check_database(&name)?;
     if view.database(&name).is_some() {
         return Err(UserError::exists(quote_identifier(&name)));
     }

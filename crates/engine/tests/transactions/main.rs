@@ -7,6 +7,7 @@ mod interrupted;
 mod past;
 mod repeated;
 mod rules;
+mod travel;
 mod waiting;
 
 use std::path::Path;
