@@ -12,7 +12,7 @@ use crate::resolve::relation::view_columns;
 use crate::statements::context::{StatementContext, Work};
 use crate::statements::ddl_governance::GovernanceTexts;
 use crate::statements::lookup::{
-    Found, Target, absent, all_in, cannot_be_performed, find, object_kind, single,
+    Found, Target, absent, all_in, cannot_be_performed, find_described, object_kind, single,
 };
 use crate::statements::outcome::{Cell, Outcome};
 use crate::statements::principals::expect_user;
@@ -118,7 +118,7 @@ async fn described(
         },
         (kind, _) => *kind,
     };
-    let Some(found) = find(context, &view, kind, name).await? else {
+    let Some(found) = find_described(context, &view, kind, name).await? else {
         return Err(match object_kind(kind)? {
             kind_found if kind_found.in_schema() => absent(context, describe.kind, name),
             _ => cannot_be_performed(),

@@ -63,6 +63,28 @@ impl Found {
         self.is_temporary() || context.sees(&self.object, &self.parents)
     }
 
+    /// Whether the role gets to where the object is.
+    fn is_reached(&self, context: &StatementContext) -> bool {
+        let Some((schema, above)) = self.parents.split_last() else { return false };
+        let reach = Requirement::any(schema.clone(), above.to_vec());
+        context.authorize(&[reach]).is_ok()
+    }
+
+    /// Whether the role may put policies or tags on anything, and so know this object where it reaches it.
+    pub fn is_governed(&self, context: &StatementContext) -> bool {
+        let globals: &[Privilege] = match self.object.kind {
+            ObjectKind::Table | ObjectKind::View => {
+                &[Privilege::ApplyMaskingPolicy, Privilege::ApplyRowAccessPolicy]
+            }
+            ObjectKind::MaskingPolicy => &[Privilege::ApplyMaskingPolicy],
+            ObjectKind::RowAccessPolicy => &[Privilege::ApplyRowAccessPolicy],
+            ObjectKind::Tag => &[Privilege::ApplyTag],
+            _ => &[],
+        };
+        let holds = |global: &Privilege| context.authorize(&[Requirement::global(*global)]).is_ok();
+        globals.iter().any(holds) && self.is_reached(context)
+    }
+
     /// Whether the roles own the object: those who may see a secure view's text, for one.
     pub fn is_owned(&self, context: &StatementContext) -> bool {
         self.require(context, &[Privilege::Ownership]).is_ok()
@@ -127,16 +149,18 @@ pub(crate) async fn find_reached(
     name: &ObjectName,
 ) -> Result<Option<Found>, UserError> {
     let found = find_any(context, view, word, name).await?;
-    Ok(found.filter(|found| {
-        let schema = found.parents.last().cloned();
-        let parents = found.parents.iter().take(found.parents.len().saturating_sub(1)).cloned();
-        let parents: Vec<ObjectRef> = parents.collect();
-        found.is_visible(context)
-            || schema.is_some_and(|schema| {
-                let reach = Requirement::any(schema, parents);
-                context.authorize(&[reach]).is_ok()
-            })
-    }))
+    Ok(found.filter(|found| found.is_visible(context) || found.is_reached(context)))
+}
+
+/// As [`find`], where what governs such objects in the whole account shows them too.
+pub(crate) async fn find_described(
+    context: &StatementContext,
+    view: &CatalogView,
+    word: ObjectWord,
+    name: &ObjectName,
+) -> Result<Option<Found>, UserError> {
+    let found = find_any(context, view, word, name).await?;
+    Ok(found.filter(|found| found.is_visible(context) || found.is_governed(context)))
 }
 
 /// As [`find`]; Snowflake's 002003 where there is none.

@@ -24,7 +24,7 @@ pub(super) async fn objects<B: ObjectBody + Clone>(
         };
         for object in lister.context.shared.accounts.objects::<B>(filter).await? {
             let found = of_schema_object(&lister.view, &schema, object.clone(), target);
-            if found.is_visible(lister.context) {
+            if found.is_visible(lister.context) || found.is_governed(lister.context) {
                 all.push((schema.clone(), object, found));
             }
         }
