@@ -314,7 +314,9 @@ async fn load_tables(
     let rows: Vec<(i64, i64, i64)> = sqlx::query_as(AssertSqlSafe(format!(
         "SELECT table_id, MAX(column_id), MAX(MAX(CASE WHEN begin_snapshot <= ?1 THEN begin_snapshot ELSE 0 END), \
          MAX(CASE WHEN end_snapshot <= ?1 THEN end_snapshot ELSE 0 END)) \
-         FROM ducklake_column WHERE table_id IS NOT NULL{wanted} GROUP BY table_id"
+         FROM ducklake_column WHERE table_id IN (SELECT table_id FROM ducklake_table \
+         WHERE begin_snapshot <= ?1 AND (end_snapshot IS NULL OR end_snapshot > ?1)){wanted} \
+         GROUP BY table_id"
     )))
     .persistent(extent.id == 0)
     .bind(snapshot)
