@@ -30,6 +30,12 @@ pub enum CatalogError {
     User(UserError),
 }
 
+/// Whether SQLite waited for another process's lock in vain: BUSY, whatever its extension.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    error.code().and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == 5)
+}
+
 impl From<UserError> for CatalogError {
     fn from(error: UserError) -> Self {
         CatalogError::User(error)
@@ -43,6 +49,11 @@ impl From<CatalogError> for UserError {
             CatalogError::Conflict { object, reason } => UserError::new(
                 Code::TransactionConflict,
                 format!("Transaction was aborted: concurrent change of {object} ({reason})."),
+            ),
+            CatalogError::Database(error) if is_busy(&error) => UserError::new(
+                Code::LockTimeout,
+                "Another process, such as DuckDB, holds the catalog's database locked for writing. Nothing was \
+                 changed; try again once it is done.",
             ),
             other => UserError::internal(other),
         }

@@ -291,7 +291,7 @@ impl Catalog {
     /// 000707 also for earlier times at which one of those may have been the newest.
     pub async fn snapshot_asked_for(&self, micros: i64, now: i64) -> Result<SnapshotId> {
         // A commit has its time before anybody sees it: asked again, the answer would be another.
-        self.inner.store.settle().await;
+        self.inner.store.settle(micros).await;
         self.load_times().await?;
         {
             let times = self.inner.times.lock();

@@ -116,8 +116,9 @@ pub trait CatalogStore: Send + Sync + std::fmt::Debug {
     async fn scheduled_files(&self, before_micros: i64) -> Result<Vec<String>>;
     /// Takes removed files off the schedule.
     async fn unschedule_files(&self, paths: &[String]) -> Result<()>;
-    /// Waits for the commits of this store that have begun.
-    async fn settle(&self);
+    /// Waits for the commits of this store that have begun and whose time may be this one (microseconds
+    /// since 1970 UTC) or an earlier one. Later commits have later times, if this one is past.
+    async fn settle(&self, micros: i64);
     /// Whether this store committed all snapshots after `from` up to `to`.
     fn committed_alone(&self, from: SnapshotId, to: SnapshotId) -> bool;
     /// Whether it did, and none of them touched the rows of a table.

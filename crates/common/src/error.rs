@@ -153,6 +153,14 @@ codes! {
     ModelError = (392604, "22023"),
 }
 
+impl Code {
+    /// Whether messages of this code may quote a value that a row had: Snowflake's numbers of errors in
+    /// data, and what functions say of their arguments.
+    pub fn quotes_values(self) -> bool {
+        self.number() / 1000 == 100 || self == Code::InvalidArgument
+    }
+}
+
 /// An error made for the person who wrote the statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserError {

@@ -283,8 +283,8 @@ impl CatalogStore for FaultyCatalog {
         self.write(self.inner.unschedule_files(paths)).await
     }
 
-    async fn settle(&self) {
-        self.inner.settle().await;
+    async fn settle(&self, micros: i64) {
+        self.inner.settle(micros).await;
     }
 
     fn committed_alone(&self, from: SnapshotId, to: SnapshotId) -> bool {

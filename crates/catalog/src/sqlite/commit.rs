@@ -153,6 +153,8 @@ async fn write(
         }
     };
     let head_id = head.id;
+    // Before the clock is asked: who asks for an earlier time does not wait for this commit.
+    tx.takes_a_time(now_micros());
     let mut new = NewSnapshot {
         tx,
         batch: Batch::default(),
@@ -460,11 +462,13 @@ impl TableState {
         let integer = |index: usize| row.try_get::<Option<i64>, _>(index);
         let (next_row, bytes) = (integer(3)?.unwrap_or(0), integer(4)?.unwrap_or(0));
         let newest = row.try_get::<Option<String>, _>(6)?.zip(integer(7)?);
+        // Where no version is on record, the place that is there serves.
+        let current = integer(5)?.or(newest.as_ref().map(|(_, version)| *version));
         Ok(TableState {
             begin: integer(0)?,
             columns_changed: integer(1)?.unwrap_or(0),
             stats: integer(2)?.map(|records| (records, next_row, bytes)),
-            place: InlinedPlace { current: integer(5)?.unwrap_or(schema_version), newest },
+            place: InlinedPlace { current: current.unwrap_or(schema_version), newest },
             bounds: bounds::Stored::from_rows(columns)?,
         })
     }

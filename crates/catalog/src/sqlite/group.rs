@@ -124,9 +124,11 @@ impl CommitQueue {
             && own.last.get(&table_id).is_none_or(|last| *last <= from)
     }
 
-    /// Waits for the commits under way, and for those that waited longer.
-    pub async fn settle(&self) {
-        drop(self.turn.lock().await);
+    /// Waits for the commits under way, where one may have a time that is no later than this one.
+    pub async fn settle(&self, writer: &Writer, micros: i64) {
+        if writer.may_be_at(micros) {
+            drop(self.turn.lock().await);
+        }
     }
 
     /// Commits a request, alone or with others that wait. A caller that goes away before its

@@ -433,8 +433,8 @@ impl CatalogStore for SqliteStore {
         self.writer.close().await;
     }
 
-    async fn settle(&self) {
-        self.queue.settle().await;
+    async fn settle(&self, micros: i64) {
+        self.queue.settle(&self.writer, micros).await;
     }
 
     fn committed_alone(&self, from: SnapshotId, to: SnapshotId) -> bool {

@@ -7,6 +7,7 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteConnection;
@@ -29,7 +30,15 @@ pub struct Writer {
     /// Makes a connection where the last one was given up.
     pool: SqlitePool,
     kept: Arc<Mutex<Kept>>,
+    dated: Dated,
 }
+
+/// The earliest time (microseconds since 1970 UTC) that a commit may have which nobody sees yet.
+#[derive(Debug, Clone)]
+struct Dated(Arc<AtomicI64>);
+
+/// There is no such commit.
+const NONE: i64 = i64::MAX;
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -41,7 +50,12 @@ struct Kept {
 
 impl Writer {
     pub fn new(pool: SqlitePool) -> Writer {
-        Writer { pool, kept: Arc::default() }
+        Writer { pool, kept: Arc::default(), dated: Dated(Arc::new(AtomicI64::new(NONE))) }
+    }
+
+    /// Whether a commit under way may have a time that is no later than this one.
+    pub fn may_be_at(&self, micros: i64) -> bool {
+        self.dated.0.load(Ordering::SeqCst) <= micros
     }
 
     /// Waits for the connection; no transaction has begun on it.
@@ -52,7 +66,7 @@ impl Writer {
         }
         // Whatever this transaction does, it is no longer so.
         let ahead = kept.ahead.take();
-        Ok(WriterTurn { kept, open: false, ahead })
+        Ok(WriterTurn { kept, open: false, ahead, dated: self.dated.clone() })
     }
 
     /// Starts the only write transaction; dropping it rolls back.
@@ -90,9 +104,15 @@ pub struct WriterTurn {
     /// A transaction may have begun that has not ended.
     open: bool,
     ahead: Option<Ahead>,
+    dated: Dated,
 }
 
 impl WriterTurn {
+    /// Tells that the transaction takes the time of now, or a later one, for its commits.
+    pub fn takes_a_time(&self, now: i64) {
+        self.dated.0.fetch_min(now, Ordering::SeqCst);
+    }
+
     /// What the last transaction left.
     pub fn ahead(&mut self) -> Option<Ahead> {
         self.ahead.take()
@@ -138,6 +158,7 @@ impl Drop for WriterTurn {
     /// Nobody knows what the database has made of a transaction that was broken off: it rolls back what a
     /// closed connection leaves.
     fn drop(&mut self) {
+        self.dated.0.store(NONE, Ordering::SeqCst);
         if self.open
             && let Some(connection) = self.kept.connection.take()
         {

@@ -1,10 +1,13 @@
 //! TABLE_CONSTRAINTS and REFERENTIAL_CONSTRAINTS.
 
+use std::sync::Arc;
+
 use frazil_catalog::ConstraintKind;
 
 use super::relations::visible_tables;
 use super::{INSTANT, Rows, Scope, TEXT, yes_no};
 use crate::statements::constraints::references;
+use crate::statements::lookup::of_table;
 use crate::statements::outcome::Cell;
 
 pub(super) fn table_constraints(scope: &Scope<'_>) -> Rows {
@@ -82,6 +85,10 @@ pub(super) fn referential_constraints(scope: &Scope<'_>) -> Rows {
     );
     for table in visible_tables(scope) {
         for reference in references(&scope.view, &table) {
+            // As SHOW IMPORTED KEYS: what it refers to may be hidden.
+            if !of_table(&scope.view, Arc::clone(&reference.table)).is_visible(scope.context) {
+                continue;
+            }
             rows.push(vec![
                 Cell::from(table.name.database.as_str()),
                 Cell::from(table.name.schema.as_str()),

@@ -3,6 +3,7 @@
 use frazil_catalog::account::{AccessRecord, QueryDetail, QueryRecord, QueryState, now_micros};
 use frazil_common::UserError;
 use frazil_dialect::{Parsed, StatementKind};
+use frazil_governance::REDACTED;
 use uuid::Uuid;
 
 use crate::api::StatementRequest;
@@ -86,7 +87,11 @@ impl Session {
             Err(_) => (0, Default::default()),
         };
         let error = result.as_ref().err();
-        let kept = Kept::of(&parsed.text, error);
+        let mut kept = Kept::of(&parsed.text, error);
+        if !record.policies.is_empty() && error.is_some_and(|error| error.code.quotes_values()) {
+            // Others may read the history from whom the policies keep what the role was shown.
+            kept.message = Some(REDACTED.to_string());
+        }
         let query_type = if request.describe_only { "DESCRIBE" } else { kind.as_str() };
         let query = self.record_of(query_id, kept.text, query_type, started);
         let namespace = &record.namespace;
