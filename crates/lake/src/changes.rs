@@ -8,15 +8,14 @@ use std::sync::Arc;
 
 use datafusion::common::{Column, JoinType, NullEquality, ScalarValue, TableReference};
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::{
-    Expr, LogicalPlan, LogicalPlanBuilder, Operator, binary_expr, cast, lit,
-};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Operator, binary_expr, lit};
 use frazil_catalog::TableInfo;
 use frazil_catalog::files::InlinedPart;
 use frazil_common::SnapshotId;
 
 use crate::Lake;
 use crate::error::Result;
+use crate::row_identity::row_identity;
 use crate::scan::{LakeTable, ROW_ID};
 use crate::version::{DataFile, FileKey, RowChunk, TableVersion};
 
@@ -194,18 +193,13 @@ impl Feed<'_> {
         is_update: Expr,
     ) -> Result<LogicalPlan> {
         let text = |text: &str| lit(ScalarValue::Utf8View(Some(text.to_string())));
-        let id = cast(column(alias, ROW_ID), datafusion::arrow::datatypes::DataType::Utf8View);
-        let id = binary_expr(
-            text(&format!("{:x}-", self.range.table.table_id)),
-            Operator::StringConcat,
-            id,
-        );
+        let id = row_identity(&self.range.table.uuid, column(alias, ROW_ID));
         let columns = self.range.table.columns.iter();
         let mut output: Vec<Expr> =
             columns.map(|c| column(alias, &c.name).alias(&c.name)).collect();
         output.push(text(action).alias(ACTION));
         output.push(is_update.alias(IS_UPDATE));
-        output.push(cast(id, datafusion::arrow::datatypes::DataType::Utf8View).alias(ROW_ID));
+        output.push(id.alias(ROW_ID));
         Ok(plan.project(output)?.build()?)
     }
 

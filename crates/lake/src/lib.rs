@@ -19,6 +19,7 @@ mod maintenance;
 mod partition;
 mod quarantine;
 mod read_point;
+mod row_identity;
 mod scan;
 mod settings;
 mod temporary;

@@ -4,7 +4,7 @@ use frazil_catalog::account::{
     AccountView, GrantTarget, MaskingPolicy, Object, ObjectBody, PolicyReference, PolicyRule,
     RowAccessPolicy,
 };
-use frazil_catalog::{CatalogView, TableInfo};
+use frazil_catalog::{CatalogView, ColumnInfo, TableInfo};
 use frazil_common::hidden::MARK;
 use frazil_common::{
     Access, Code, Column, ObjectKind, ObjectRef, Privilege, QualifiedName, SqlType, UserError,
@@ -77,17 +77,49 @@ pub(crate) async fn hides_values(
     table: &TableInfo,
 ) -> Result<bool, UserError> {
     let object = table_object(table);
-    let may_lift = |policy| may_lift(context, policy);
     let own = account.policies_on(object.kind, object.id);
-    if own.iter().any(|on| !may_lift(on.policy)) {
+    if own.iter().any(|on| !may_lift(context, on.policy)) {
         return Ok(true);
     }
+    let all: Vec<&ColumnInfo> = table.columns.iter().collect();
+    masks_any(context, account, view, table, &all).await
+}
+
+/// Whether policies keep the values of one of some columns from the roles; as [`hides_values`].
+pub(crate) async fn hides_columns(
+    context: &StatementContext,
+    account: &AccountView,
+    view: &CatalogView,
+    table: &TableInfo,
+    names: &[String],
+) -> Result<bool, UserError> {
+    let named = table.columns.iter().filter(|column| names.contains(&column.name));
+    let columns: Vec<&ColumnInfo> = named.collect();
+    let object = table_object(table);
+    let own = account.policies_on(object.kind, object.id).iter();
+    let mut masks = own.filter(|on| columns.iter().any(|column| column.field_id == on.column));
+    if masks.any(|on| !may_lift(context, on.policy)) {
+        return Ok(true);
+    }
+    masks_any(context, account, view, table, &columns).await
+}
+
+/// Whether tags bring policies to one of some columns that the roles could not take off.
+async fn masks_any(
+    context: &StatementContext,
+    account: &AccountView,
+    view: &CatalogView,
+    table: &TableInfo,
+    columns: &[&ColumnInfo],
+) -> Result<bool, UserError> {
+    let object = table_object(table);
+    let may_lift = |policy| may_lift(context, policy);
     if !account.has_tag_policies() {
         return Ok(false);
     }
     let parents = parents_of(view, &table.name);
     let mut rules = MaskRules::default();
-    for column in &table.columns {
+    for column in columns {
         let at = ColumnAt { object: &object, parents: &parents, id: column.field_id };
         let masks = masks_of_column(context, account, &mut rules, &at, &column.sql_type).await?;
         if masks.into_iter().any(|policy| !may_lift(policy)) {

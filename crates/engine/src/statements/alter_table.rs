@@ -19,7 +19,7 @@ use frazil_planner::{Resolved, plan_expression, sql_type};
 
 use crate::statements::alter_object::complete;
 use crate::statements::clone::keep_masking_tags;
-use crate::statements::clustering::{clustering, renamed};
+use crate::statements::clustering::{clustering, refuse_hidden_keys, renamed};
 use crate::statements::constraints;
 use crate::statements::context::{StatementContext, Work, cancelled};
 use crate::statements::create_table::{authorize_grants_of, authorize_move, definition};
@@ -145,6 +145,7 @@ pub(crate) async fn run(
         }
         AlterTableAction::ClusterBy(keys) => {
             let keys = clustering(keys, &table.columns)?;
+            refuse_hidden_keys(context, work, &table, keys.as_ref()).await?;
             if !context.describe_only {
                 work.lake()?.cluster_table(name, keys)?;
             }

@@ -18,6 +18,7 @@ use frazil_planner::{Resolved, TimeTravel, time_travel};
 
 use crate::history::access::note_cloned;
 use crate::resolve::objects::{database_object, parents_of, schema_object, table_object};
+use crate::resolve::policies::hides_columns;
 use crate::resolve::relation::{snapshot_of, unreachable_state, version_at, within_reach};
 use crate::resolve::tags::{effective, levels};
 use crate::run::execute::{Operators, run_to_stream};
@@ -197,6 +198,14 @@ pub(crate) async fn table(
             let account = context.shared.accounts.view().await?;
             let from = (ObjectKind::Table, version.table.table_id, &version.table.name);
             keep_masking_tags(&account, lake, from, (table.table_id, &table.name));
+            let source = &version.table;
+            let view = lake.view().clone();
+            let keys = kept_clustering(source).map(|keys| keys.columns).unwrap_or_default();
+            if hides_columns(context, &account, &view, source, &keys).await? {
+                // The order of rows would tell its owner what he may not see.
+                lake.cluster_table(name, None)?;
+                return Ok(lake.table(name)?);
+            }
             return Ok(table);
         }
     };

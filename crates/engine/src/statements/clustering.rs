@@ -10,7 +10,7 @@ use frazil_governance::Requirement;
 use frazil_lake::Clustering;
 
 use crate::resolve::objects::{parents_of, table_object};
-use crate::resolve::policies::hides_values;
+use crate::resolve::policies::{hides_columns, hides_values};
 use crate::resolve::relation::target_table;
 use crate::statements::context::{StatementContext, Work};
 
@@ -154,6 +154,32 @@ fn ordered_argument(function: &Function) -> Option<Result<String, UserError>> {
 /// Whether a part of a text begins where the text does: positions 0 and 1 are the same one.
 fn is_start(position: &Expr) -> bool {
     matches!(position.to_string().as_str(), "0" | "1")
+}
+
+/// Refuses keys whose values policies keep from the role: rows that it puts among the others, and the order
+/// in which all are read back, would tell them.
+///
+/// # Errors
+/// 003001.
+pub(crate) async fn refuse_hidden_keys(
+    context: &StatementContext,
+    work: &mut Work,
+    table: &TableInfo,
+    keys: Option<&Clustering>,
+) -> Result<(), UserError> {
+    let Some(keys) = keys.filter(|_| table.kind != TableKind::Temporary) else { return Ok(()) };
+    let view = work.lake()?.view().clone();
+    let account = context.shared.accounts.view().await?;
+    match hides_columns(context, &account, &view, table, &keys.columns).await? {
+        true => Err(UserError::new(
+            Code::InsufficientPrivileges,
+            format!(
+                "Insufficient privileges to cluster table '{}': policies hide values of a key from the role.",
+                table.name
+            ),
+        )),
+        false => Ok(()),
+    }
 }
 
 /// The answer of SYSTEM$CLUSTERING_INFORMATION.
