@@ -162,10 +162,10 @@ async fn only_those_who_may_monitor_the_account_see_it() {
     client.run("GRANT MONITOR ON ACCOUNT TO ROLE r").await;
     client.run("USE ROLE r").await;
     assert_eq!(client.run(sql).await.len(), 1);
-    // A database of that name is the user's own matter.
+    // Nobody puts a database of his own before it.
     client.run("USE ROLE ACCOUNTADMIN").await;
-    client.run("CREATE DATABASE SNOWFLAKE").await;
-    client.fails(sql, Code::ObjectNotFound).await;
+    client.fails("CREATE DATABASE SNOWFLAKE", Code::ObjectExists).await;
+    assert_eq!(client.run(sql).await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
