@@ -31,6 +31,8 @@ const STREAM_DEPTH: usize = 2;
 /// How the refusal of an expression begins that rules were to replace: subqueries and outer columns alone
 /// are such.
 const UNPLANNED_QUERY: &str = "Physical plan does not support logical expression";
+/// How the refusal of a query begins whose rows, and with them its columns, were found to be none.
+const COLUMNLESS_QUERY: &str = "single expression required";
 
 /// The user's error inside an error of the engine, or a fitting one.
 pub(crate) fn user_error(error: DataFusionError) -> UserError {
@@ -63,6 +65,10 @@ pub(crate) fn user_error(error: DataFusionError) -> UserError {
                 "Unsupported subquery type cannot be evaluated",
             )
         }
+        DataFusionError::Plan(message) if message.starts_with(COLUMNLESS_QUERY) => UserError::new(
+            Code::UnsupportedSubquery,
+            "Unsupported subquery type cannot be evaluated",
+        ),
         DataFusionError::NotImplemented(message) => UserError::unsupported(message),
         DataFusionError::Execution(message)
             if message.contains("more than one row")
