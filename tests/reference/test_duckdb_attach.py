@@ -86,42 +86,6 @@ def test_duckdb_sees_the_same_rows_at_every_snapshot(tmp_path):
     connection.close()
 
 
-def test_duckdb_tells_every_deleted_row_once(tmp_path):
-    """Whatever a row was deleted by: a row of the catalog, a delete file, the end of its file."""
-    directory = tmp_path / "lake"
-    sql(directory, "CREATE DATABASE t;")
-    wanted = {}
-    for name, last in {"truncated": "TRUNCATE TABLE {}", "deleted": "DELETE FROM {}"}.items():
-        for many in (False, True):
-            table = f"{name}_{'many' if many else 'few'}"
-            statements = [
-                f"CREATE TABLE {table} AS SELECT SEQ4()::INT AS id FROM TABLE(GENERATOR(ROWCOUNT => 3000))",
-                f"DELETE FROM {table} WHERE id IN (7, 9)",
-                f"DELETE FROM {table} WHERE id < 500" if many else f"DELETE FROM {table} WHERE id = 2999",
-                f"DELETE FROM {table} WHERE id = 1000",
-                last.format(table),
-                f"INSERT INTO {table} VALUES (1), (2)",
-                last.format(table),
-            ]
-            sql(directory, "USE SCHEMA t.public; " + "; ".join(statements) + ";")
-            wanted[table.upper()] = [2, 498 if many else 1, 1, 2499 if many else 2996, 2]
-    connection = attach(directory)
-    newest = connection.execute("SELECT MAX(snapshot_id) FROM ducklake_snapshots('lake')").fetchone()[0]
-    for table, counts in wanted.items():
-        first = connection.execute(
-            "SELECT MIN(begin_snapshot) FROM __ducklake_metadata_lake.ducklake_table WHERE table_name = ?", [table]
-        ).fetchone()[0]
-        told = [
-            connection.execute(
-                "SELECT COUNT(*), COUNT(DISTINCT rowid) "
-                f"FROM ducklake_table_deletions('lake', 'T.PUBLIC', '{table}', {at}, {at})"
-            ).fetchone()
-            for at in range(first, newest + 1)
-        ]
-        assert [row for row in told if row[0] > 0] == [(count, count) for count in counts], table
-    connection.close()
-
-
 def cell(value):
     return None if value is None else str(value)
 

@@ -350,7 +350,6 @@ impl Lake {
             names: file.names.clone(),
             deleted,
             delete_file: visible.delete_file.as_ref().map(|entry| entry.delete_file_id),
-            has_inlined_deletes: !visible.inlined_deletes.is_empty(),
             begun: file.begin_snapshot,
         })
     }

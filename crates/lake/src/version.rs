@@ -53,8 +53,6 @@ pub struct DataFile {
     pub deleted: Arc<Vec<i64>>,
     /// Catalog id of the file's delete file.
     pub delete_file: Option<i64>,
-    /// Some of the deleted positions are rows of the catalog.
-    pub has_inlined_deletes: bool,
     /// Snapshot that made it visible; 0 while it is staged.
     pub begun: SnapshotId,
 }

@@ -284,7 +284,6 @@ mod tests {
             names: None,
             deleted: Arc::default(),
             delete_file: None,
-            has_inlined_deletes: false,
             begun: 1,
         }
     }

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use frazil_catalog::changes::{
     DeleteTarget, FileDelete, NewDataFile, NewDeleteFile, NewInlinedRows, TableChange,
 };
-use frazil_catalog::{
-    CatalogError, CommitMeta, CommitOutcome, CommitRequest, TableInfo, TableKind,
-};
+use frazil_catalog::{CatalogError, CommitMeta, CommitOutcome, CommitRequest, TableKind};
 use frazil_common::SnapshotId;
 
 use super::{LakeTransaction, StagedRows};
@@ -210,27 +208,19 @@ impl LakeTransaction {
                 statistics: file.statistics.clone(),
             });
         }
-        let held = |key: &FileKey| matches!(key, FileKey::Committed(_));
-        let committed: Vec<DataFile> = if deletes.keys().chain(&ended).any(held) {
+        for key in ended {
+            if let FileKey::Committed(id) = key {
+                change.ended_files.push(id);
+            }
+        }
+        change.ended_files.sort_unstable();
+        let committed: Vec<DataFile> = if deletes.keys().any(|k| matches!(k, FileKey::Committed(_)))
+        {
             // As last read: a later statement may have changed rows of files that came after an earlier one.
             self.lake.committed_version(&table, self.base.snapshot).await?.files
         } else {
             Vec::new()
         };
-        for key in ended {
-            let FileKey::Committed(id) = key else { continue };
-            match committed.iter().find(|file| file.key == key) {
-                // DuckLake takes every row of a file that ends as deleted at its end, but for
-                // those of its delete file: the rows that are left go one by one.
-                Some(file) if file.has_inlined_deletes => {
-                    let target = DeleteTarget::Committed(id);
-                    let delete = self.file_delete(&table, file, target, positions_left(file));
-                    change.deletes.push(delete.await?);
-                }
-                _ => change.ended_files.push(id),
-            }
-        }
-        change.ended_files.sort_unstable();
         for (key, positions) in deletes {
             let positions: Vec<i64> = positions.into_iter().collect();
             let (target, file) = match key {
@@ -248,26 +238,15 @@ impl LakeTransaction {
                 object: change.table_name.clone(),
                 reason: "the rows were moved or deleted".to_string(),
             })?;
-            change.deletes.push(self.file_delete(&table, file, target, positions).await?);
+            let (delete_file, replaces) =
+                if positions.len() <= self.lake.settings().inlined_deletes_max {
+                    (None, None)
+                } else {
+                    self.write_delete_file(&table.path, file, &positions).await?
+                };
+            change.deletes.push(FileDelete { target, positions, delete_file, replaces });
         }
         Ok(change)
-    }
-
-    /// Deletes positions of a file, which become rows of the catalog where they are few.
-    async fn file_delete(
-        &mut self,
-        table: &TableInfo,
-        file: &DataFile,
-        target: DeleteTarget,
-        positions: Vec<i64>,
-    ) -> Result<FileDelete> {
-        let (delete_file, replaces) = if positions.len() <= self.lake.settings().inlined_deletes_max
-        {
-            (None, None)
-        } else {
-            self.write_delete_file(&table.path, file, &positions).await?
-        };
-        Ok(FileDelete { target, positions, delete_file, replaces })
     }
 
     async fn write_delete_file(
@@ -298,11 +277,4 @@ impl LakeTransaction {
         };
         Ok((Some(new), file.delete_file))
     }
-}
-
-/// Positions of a file that are not deleted, ascending.
-fn positions_left(file: &DataFile) -> Vec<i64> {
-    let rows = i64::try_from(file.rows).unwrap_or(i64::MAX);
-    let mut deleted = file.deleted.iter().copied().peekable();
-    (0..rows).filter(|position| deleted.next_if_eq(position).is_none()).collect()
 }

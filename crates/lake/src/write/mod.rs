@@ -300,7 +300,6 @@ impl TableWriter {
             names: None,
             deleted: Arc::default(),
             delete_file: None,
-            has_inlined_deletes: false,
             begun: 0,
         });
         Ok(())
